@@ -1,0 +1,52 @@
+//! What a client asks for.
+
+use uuid::Uuid;
+
+use super::{ChatId, ChatName, Text, Timestamp, UserId, Username};
+
+/// A wish to change something; it becomes an [`Event`](super::Event) or a [`Refusal`](super::Refusal).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// Make a user.
+    AddUser {
+        /// Unique among users.
+        username: Username,
+    },
+    /// Make a chat.
+    AddChat {
+        /// Unique among chats.
+        name: ChatName,
+        /// Its first members, as the client listed them; repeated ids count once.
+        users: Vec<UserId>,
+    },
+    /// Say something in a chat.
+    AddMessage {
+        /// Where.
+        chat: ChatId,
+        /// Who; must be a member.
+        author: UserId,
+        /// What.
+        text: Text,
+    },
+}
+
+/// What the server adds to a command before it is decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stamp {
+    /// The event's time, later than that of every event before it.
+    pub time: Timestamp,
+    /// The id of what the command makes.
+    pub id: Uuid,
+}
+
+impl Command {
+    /// About how many bytes its event takes, for bounding what is gathered.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::AddUser { username } => username.len(),
+            Self::AddChat { name, users } => name.len() + size_of_val(users.as_slice()),
+            Self::AddMessage { text, .. } => text.len(),
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! The names of things (UUIDs) and the numbers that order them.
+
+use std::fmt;
+use std::str::FromStr;
+
+use bincode::de::{BorrowDecoder, Decoder};
+use bincode::enc::Encoder;
+use bincode::error::{DecodeError, EncodeError};
+use bincode::{BorrowDecode, Decode, Encode};
+use serde::{Serialize, Serializer};
+use uuid::Uuid;
+
+/// The text is not a UUID in the hyphenated form of RFC 9562.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not a UUID in the hyphenated form")]
+pub struct InvalidId;
+
+macro_rules! uuid_id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        ///
+        /// A UUID, version 7 where the server made it. On disk: its 16 bytes, in network order.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(u128);
+
+        impl From<Uuid> for $name {
+            fn from(uuid: Uuid) -> Self {
+                Self(uuid.as_u128())
+            }
+        }
+
+        impl From<$name> for Uuid {
+            fn from(id: $name) -> Self {
+                Self::from_u128(id.0)
+            }
+        }
+
+        /// Takes the hyphenated form only, in either case.
+        impl FromStr for $name {
+            type Err = InvalidId;
+
+            fn from_str(text: &str) -> Result<Self, InvalidId> {
+                parse_hyphenated(text).map(Self::from)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                Uuid::from_u128(self.0).hyphenated().fmt(f)
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                Uuid::from(*self).serialize(serializer)
+            }
+        }
+
+        impl Encode for $name {
+            fn encode<E: Encoder>(&self, encoder: &mut E) -> Result<(), EncodeError> {
+                self.0.to_be_bytes().encode(encoder)
+            }
+        }
+
+        impl<Context> Decode<Context> for $name {
+            fn decode<D: Decoder<Context = Context>>(decoder: &mut D) -> Result<Self, DecodeError> {
+                <[u8; 16]>::decode(decoder).map(|bytes| Self(u128::from_be_bytes(bytes)))
+            }
+        }
+
+        bincode::impl_borrow_decode!($name);
+    };
+}
+
+uuid_id! {
+    /// Names a user.
+    UserId
+}
+uuid_id! {
+    /// Names a chat.
+    ChatId
+}
+uuid_id! {
+    /// Names a message.
+    MessageId
+}
+
+fn parse_hyphenated(text: &str) -> Result<Uuid, InvalidId> {
+    const HYPHENATED_LEN: usize = 36;
+    if text.len() != HYPHENATED_LEN {
+        return Err(InvalidId);
+    }
+    Uuid::try_parse(text).map_err(|_| InvalidId)
+}
+
+/// The place of a message in its chat: 1, 2, 3, … without gaps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
+pub struct Seq(pub u64);
+
+/// The place of an event in the log: 1, 2, 3, … without gaps; 0 is the place before the first.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
+pub struct Position(pub u64);
+
+impl Position {
+    /// The position after this one.
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// When an event was decided: microseconds since 1970-01-01T00:00:00Z, up to the end of the year 9999.
+///
+/// In JSON: RFC 3339, UTC, six fractional digits.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(i64);
+
+impl Timestamp {
+    /// The instant so many microseconds after the Unix epoch; none where that is beyond the year 9999.
+    #[must_use]
+    pub fn from_micros(micros: u64) -> Option<Self> {
+        let micros = i64::try_from(micros).ok()?;
+        (micros <= jiff::Timestamp::MAX.as_microsecond()).then_some(Self(micros))
+    }
+
+    /// Microseconds since the Unix epoch.
+    #[must_use]
+    pub fn as_micros(self) -> u64 {
+        self.0.unsigned_abs()
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let instant =
+            jiff::Timestamp::from_microsecond(self.0).expect("a Timestamp is checked when it is made");
+        write!(f, "{instant:.6}")
+    }
+}
+
+impl Serialize for Timestamp {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl Encode for Timestamp {
+    fn encode<E: Encoder>(&self, encoder: &mut E) -> Result<(), EncodeError> {
+        self.as_micros().encode(encoder)
+    }
+}
+
+impl<'de, Context> BorrowDecode<'de, Context> for Timestamp {
+    fn borrow_decode<D: BorrowDecoder<'de, Context = Context>>(decoder: &mut D) -> Result<Self, DecodeError> {
+        let micros = u64::decode(decoder)?;
+        Self::from_micros(micros).ok_or(DecodeError::Other("a time beyond the year 9999"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_read_in_the_hyphenated_form_of_either_case_only() {
+        let lower = "0193a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5b";
+        let id: UserId = lower.parse().expect("hyphenated");
+        assert_eq!(id.to_string(), lower);
+        assert_eq!(lower.to_uppercase().parse(), Ok(id));
+
+        let simple = lower.replace('-', "");
+        let braced = format!("{{{lower}}}");
+        let urn = format!("urn:uuid:{lower}");
+        let shifted = "0193a1b2c-3d4-7e5f-8a9b-0c1d2e3f4a5b";
+        for refused in ["", "x", &simple, &braced, &urn, shifted, &lower[1..]] {
+            assert_eq!(refused.parse::<UserId>(), Err(InvalidId), "{refused}");
+        }
+    }
+
+    #[test]
+    fn a_time_is_written_with_six_digits_whatever_they_are() {
+        let at = |micros| Timestamp::from_micros(micros).expect("in range").to_string();
+        assert_eq!(at(0), "1970-01-01T00:00:00.000000Z");
+        assert_eq!(at(1_763_910_245_123_456), "2025-11-23T15:04:05.123456Z");
+        assert_eq!(at(1_763_910_245_100_000), "2025-11-23T15:04:05.100000Z");
+        assert_eq!(Timestamp::from_micros(u64::MAX), None);
+        assert_eq!(Timestamp::from_micros(253_402_300_800_000_000), None, "the year 10000");
+    }
+}

@@ -1,0 +1,16 @@
+//! What may happen in a chat server, and when it may not.
+//!
+//! **Invariant:** nothing in here knows a clock, a file, a lock, a socket or a source of randomness.
+//! Time and ids come in with the command, so that two replays of one log give equal models.
+
+mod command;
+mod decide;
+mod event;
+mod ids;
+mod values;
+
+pub use command::{Command, Stamp};
+pub use decide::{Facts, Refusal, decide};
+pub use event::{Event, IdempotencyKey, Record};
+pub use ids::{ChatId, InvalidId, MessageId, Position, Seq, Timestamp, UserId};
+pub use values::{ChatName, InvalidValue, Text, Username};

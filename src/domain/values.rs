@@ -1,0 +1,132 @@
+//! Values that are checked once, where they come in, and valid from then on.
+
+use std::ops::Deref;
+
+/// Why a value was refused; completes "`<field>` …".
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidValue {
+    /// Nothing in it.
+    #[error("must not be empty")]
+    Empty,
+    /// More characters (Unicode scalar values) than the limit.
+    #[error("must have at most {max} characters")]
+    TooManyCharacters {
+        /// The most that it may have.
+        max: usize,
+    },
+    /// More bytes of UTF-8 than the limit.
+    #[error("must have at most {max} bytes of UTF-8")]
+    TooManyBytes {
+        /// The most that it may have.
+        max: usize,
+    },
+    /// A character of Unicode's category Cc.
+    #[error("must not contain control characters")]
+    ControlCharacter,
+    /// A character with Unicode's property `White_Space`, first or last.
+    #[error("must not begin or end with white space")]
+    WhiteSpaceAtEnd,
+}
+
+macro_rules! value {
+    ($(#[$doc:meta])* $name:ident, $check:expr) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+        pub struct $name(Box<str>);
+
+        impl TryFrom<String> for $name {
+            type Error = InvalidValue;
+
+            fn try_from(value: String) -> Result<Self, InvalidValue> {
+                $check(&value).map(|()| Self(value.into_boxed_str()))
+            }
+        }
+
+        impl Deref for $name {
+            type Target = str;
+
+            fn deref(&self) -> &str {
+                &self.0
+            }
+        }
+    };
+}
+
+value! {
+    /// A user's name: 1 to 64 characters, no control characters, no white space at either end.
+    Username, |name| check_name(name, 64)
+}
+value! {
+    /// A chat's name: 1 to 128 characters, no control characters, no white space at either end.
+    ChatName, |name| check_name(name, 128)
+}
+value! {
+    /// What a message says: 1 to 16,384 bytes of UTF-8, any characters.
+    Text, check_text
+}
+
+fn check_name(name: &str, chars_max: usize) -> Result<(), InvalidValue> {
+    if name.is_empty() {
+        return Err(InvalidValue::Empty);
+    }
+    if name.chars().count() > chars_max {
+        return Err(InvalidValue::TooManyCharacters { max: chars_max });
+    }
+    if name.chars().any(char::is_control) {
+        return Err(InvalidValue::ControlCharacter);
+    }
+    if name.starts_with(char::is_whitespace) || name.ends_with(char::is_whitespace) {
+        return Err(InvalidValue::WhiteSpaceAtEnd);
+    }
+    Ok(())
+}
+
+fn check_text(text: &str) -> Result<(), InvalidValue> {
+    const BYTES_MAX: usize = 16_384;
+    match text.len() {
+        0 => Err(InvalidValue::Empty),
+        1..=BYTES_MAX => Ok(()),
+        _ => Err(InvalidValue::TooManyBytes { max: BYTES_MAX }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn username(value: &str) -> Result<Username, InvalidValue> {
+        Username::try_from(value.to_owned())
+    }
+
+    #[test]
+    fn names_are_counted_in_characters() {
+        assert_eq!(username(""), Err(InvalidValue::Empty));
+        assert!(username("é").is_ok());
+        assert!(username(&"🦀".repeat(64)).is_ok());
+        assert_eq!(username(&"🦀".repeat(65)), Err(InvalidValue::TooManyCharacters { max: 64 }));
+        assert!(ChatName::try_from("é".repeat(128)).is_ok());
+        assert_eq!(ChatName::try_from("é".repeat(129)), Err(InvalidValue::TooManyCharacters { max: 128 }));
+    }
+
+    #[test]
+    fn names_hold_no_control_characters_and_no_white_space_at_either_end() {
+        for inside in ["a\0b", "a\nb", "a\u{7f}b", "a\u{85}b", "\t"] {
+            assert_eq!(username(inside), Err(InvalidValue::ControlCharacter), "{inside:?}");
+        }
+        for at_end in [" a", "a ", "\u{3000}a", "a\u{a0}", "\u{2028}", " "] {
+            assert_eq!(username(at_end), Err(InvalidValue::WhiteSpaceAtEnd), "{at_end:?}");
+        }
+        for fine in ["a b", "a\u{a0}b", "\u{200b}a", "|trey|", "[x]^\\"] {
+            assert!(username(fine).is_ok(), "{fine:?}");
+        }
+    }
+
+    #[test]
+    fn texts_are_counted_in_bytes_and_hold_anything() {
+        let text = |value: String| Text::try_from(value).map(|_| ());
+        assert_eq!(text(String::new()), Err(InvalidValue::Empty));
+        assert_eq!(text(" \0\u{1b}\n".to_owned()), Ok(()));
+        assert_eq!(text("é".repeat(8_192)), Ok(()));
+        assert_eq!(text("é".repeat(8_192) + "e"), Err(InvalidValue::TooManyBytes { max: 16_384 }));
+    }
+}

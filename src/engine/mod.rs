@@ -1,0 +1,138 @@
+//! One writer turns commands into events, makes a batch of them durable with one sync, and only then shows them to
+//! the readers.
+//!
+//! **Invariant:** a guard of the model's lock never leaves this module, so no reader can hold it across an await.
+
+mod clock;
+mod draft;
+mod projector;
+mod writer;
+
+use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+
+use parking_lot::RwLock;
+use tokio::sync::oneshot;
+
+use crate::domain::{Command, Refusal};
+pub use crate::log::Progress as ReplayProgress;
+use crate::log::{AppendError, EventLog, LogError};
+use crate::model::{Model, Receipt};
+use writer::{Job, Writer};
+
+/// Takes commands, and shows what they have come to.
+pub struct Engine {
+    model: Arc<RwLock<Model>>,
+    /// Bounded: what does not fit is refused at once. None after [`close`](Engine::close).
+    queue: RwLock<Option<SyncSender<Job>>>,
+}
+
+/// Why a command came to nothing, as far as anybody knows.
+#[derive(Debug, thiserror::Error)]
+pub enum SubmitError {
+    /// It breaks a rule.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// Too many are waiting for the disk.
+    #[error("too many writes are waiting for the disk")]
+    Overloaded,
+    /// There is no room for it on the disk.
+    #[error("there is no room on the disk")]
+    StorageFull,
+    /// The engine takes no more.
+    #[error("the server is shutting down")]
+    ShuttingDown,
+    /// The log failed; whether the event is in it will be seen at the next start.
+    #[error("the log failed")]
+    Failed,
+}
+
+/// Why the writer stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum WriterError {
+    /// **Invariant:** a failed write or sync is never tried again.
+    #[error(transparent)]
+    Log(#[from] AppendError),
+    /// A bug.
+    #[error("the writer panicked")]
+    Panicked,
+}
+
+/// Tells how the writer ended.
+pub struct WriterEnd(oneshot::Receiver<Result<(), AppendError>>);
+
+impl WriterEnd {
+    /// Waits until the writer has ended: after [`Engine::close`], or because the log failed.
+    ///
+    /// # Errors
+    ///
+    /// The log failed, or the writer panicked: the process must end.
+    pub async fn wait(&mut self) -> Result<(), WriterError> {
+        match (&mut self.0).await {
+            Ok(ended) => Ok(ended?),
+            Err(_) => Err(WriterError::Panicked),
+        }
+    }
+}
+
+impl Engine {
+    /// Replays the log, then starts the writer, with room for `queue_max` waiting commands. Blocks for as long as
+    /// the replay takes.
+    ///
+    /// # Errors
+    ///
+    /// The log cannot be replayed.
+    pub fn start(
+        mut log: Box<dyn EventLog>,
+        queue_max: usize,
+        progress: &ReplayProgress,
+    ) -> Result<(Self, WriterEnd), LogError> {
+        let model = Arc::new(RwLock::new(projector::replay(log.as_mut(), progress)?));
+        let (queue, jobs) = sync_channel(queue_max);
+        let writer = Writer::new(jobs, log, Arc::clone(&model));
+        let (ended, end) = oneshot::channel();
+        std::thread::Builder::new()
+            .name("writer".to_owned())
+            .spawn(move || {
+                // Nobody may be left who wants to know.
+                drop(ended.send(writer.run()));
+            })
+            .map_err(|source| LogError::Io {
+                doing: "start the thread that writes",
+                path: "the log".into(),
+                source,
+            })?;
+        Ok((Self { model, queue: RwLock::new(Some(queue)) }, WriterEnd(end)))
+    }
+
+    /// Has the command decided and made durable. A command that was taken runs to its end, whether or not somebody
+    /// still waits for the answer.
+    ///
+    /// # Errors
+    ///
+    /// See [`SubmitError`].
+    pub async fn submit(&self, command: Command) -> Result<Receipt, SubmitError> {
+        let (reply, answer) = oneshot::channel();
+        self.enqueue(Job { command, reply })?;
+        answer.await.unwrap_or(Err(SubmitError::Failed))
+    }
+
+    fn enqueue(&self, job: Job) -> Result<(), SubmitError> {
+        let queue = self.queue.read();
+        let queue = queue.as_ref().ok_or(SubmitError::ShuttingDown)?;
+        queue.try_send(job).map_err(|error| match error {
+            TrySendError::Full(_) => SubmitError::Overloaded,
+            TrySendError::Disconnected(_) => SubmitError::Failed,
+        })
+    }
+
+    /// Looks something up. Others wait meanwhile: copy what is small or shared, and leave.
+    pub fn read<T>(&self, look: impl FnOnce(&Model) -> T) -> T {
+        look(&self.model.read())
+    }
+
+    /// Takes no more commands; the writer ends when those taken are done.
+    pub fn close(&self) {
+        self.queue.write().take();
+    }
+}

@@ -1,0 +1,103 @@
+//! Answers that are JSON arrays: whole where they are short, streamed where they are long.
+
+use axum::body::{Body, Bytes};
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use futures_util::stream;
+use serde::Serialize;
+
+/// A list that is written a piece at a time.
+pub(super) trait Pieces: Send + 'static {
+    /// [Pushes](push) the next elements; none means that there are no more.
+    fn next_piece(&mut self, out: &mut Vec<u8>);
+}
+
+/// Adds an element, with the comma after it.
+pub(super) fn push(out: &mut Vec<u8>, element: &impl Serialize) {
+    serde_json::to_writer(&mut *out, element).expect("answers hold nothing that JSON cannot");
+    out.push(b',');
+}
+
+/// An array of all that the list holds. Beyond [`WHOLE_BYTES_MAX`] the client's reading paces the writing.
+pub(super) fn respond(mut list: impl Pieces) -> Response {
+    /// An answer up to about this length is sent whole, with its length.
+    const WHOLE_BYTES_MAX: usize = 64 * 1024;
+    let mut begun = vec![b'['];
+    let body = loop {
+        let before = begun.len();
+        list.next_piece(&mut begun);
+        if begun.len() == before {
+            close(&mut begun);
+            break Body::from(begun);
+        }
+        if begun.len() > WHOLE_BYTES_MAX {
+            break streamed(begun, list);
+        }
+    };
+    ([(header::CONTENT_TYPE, "application/json")], body).into_response()
+}
+
+/// Puts the bracket in the place of the last comma.
+fn close(out: &mut Vec<u8>) {
+    if out.last() == Some(&b',') {
+        out.pop();
+    }
+    out.push(b']');
+}
+
+/// What was begun, and the rest as the client takes it. The last byte is held back: it is a comma that may have to
+/// become the bracket.
+fn streamed(mut begun: Vec<u8>, mut list: impl Pieces) -> Body {
+    begun.pop();
+    let mut ended = false;
+    let rest = std::iter::from_fn(move || {
+        if ended {
+            return None;
+        }
+        let mut piece = vec![b','];
+        list.next_piece(&mut piece);
+        ended = piece.len() == 1;
+        if ended {
+            piece = vec![b']'];
+        } else {
+            piece.pop();
+        }
+        Some(piece)
+    });
+    let pieces =
+        std::iter::once(begun).chain(rest).map(|piece| Ok::<_, std::convert::Infallible>(Bytes::from(piece)));
+    Body::from_stream(stream::iter(pieces))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http_body_util::BodyExt;
+
+    /// The numbers 1 to `last`, so many a piece.
+    struct Numbers {
+        next: u32,
+        last: u32,
+        each: u32,
+    }
+
+    impl Pieces for Numbers {
+        fn next_piece(&mut self, out: &mut Vec<u8>) {
+            let end = (self.next + self.each).min(self.last + 1);
+            (self.next..end).for_each(|number| push(out, &number));
+            self.next = end;
+        }
+    }
+
+    #[tokio::test]
+    async fn arrays_short_and_long_are_whole() {
+        for last in [0, 1, 2, 3, 100, 50_000] {
+            for each in [1, 7, 100_000] {
+                let response = respond(Numbers { next: 1, last, each });
+                let body = response.into_body().collect().await.expect("infallible").to_bytes();
+                let numbers: Vec<u32> = serde_json::from_slice(&body).expect("an array");
+                assert!(numbers.into_iter().eq(1..=last), "{last} by {each}");
+            }
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! Connections: accepted up to a bound, given so much time for a head, and let finish when the server stops.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::config::Limits;
+
+/// The longest head, with room for one that is pipelined behind it.
+const HEAD_BYTES_MAX: usize = 64 * 1024;
+
+/// Serves until `stop` resolves; then accepts no more, answers what is in flight, for at most `grace`.
+pub async fn serve_connections(
+    listener: TcpListener,
+    router: Router,
+    limits: &Limits,
+    stop: impl Future<Output = ()>,
+    grace: Duration,
+) {
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new())
+        .header_read_timeout(Duration::from_secs(limits.request_timeout_s.into()))
+        .max_buf_size(HEAD_BYTES_MAX)
+        .pipeline_flush(true);
+    let service = TowerToHyperService::new(router);
+    let permits = Arc::new(Semaphore::new(limits.connections_max as usize));
+    let graceful = GracefulShutdown::new();
+
+    let mut stop = std::pin::pin!(stop);
+    loop {
+        let (stream, permit) = tokio::select! {
+            accepted = accept(&listener, &permits) => accepted,
+            () = &mut stop => break,
+        };
+        let connection = http.serve_connection(TokioIo::new(stream), service.clone());
+        let connection = graceful.watch(connection);
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "a connection broke");
+            }
+            drop(permit);
+        });
+    }
+    drop(listener);
+    if tokio::time::timeout(grace, graceful.shutdown()).await.is_err() {
+        tracing::warn!("some connections did not finish in time");
+    }
+}
+
+async fn accept(listener: &TcpListener, permits: &Arc<Semaphore>) -> (TcpStream, OwnedSemaphorePermit) {
+    let permit = Arc::clone(permits).acquire_owned().await.expect("the semaphore is never closed");
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                // Without it, a connection that is gone already; serving it will tell.
+                drop(stream.set_nodelay(true));
+                return (stream, permit);
+            }
+            // The client went away, or there are no more file descriptors: then others must close first.
+            Err(error) => {
+                tracing::warn!(%error, "failed to accept a connection");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! Request bodies: read within bounds of size and time, then parsed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::extract::{FromRequest, Request};
+use axum::http::{HeaderMap, header};
+use http_body_util::BodyExt;
+use tokio::time::{Instant, timeout_at};
+
+use super::App;
+use super::fields::{self, Fields};
+use super::problem::{Code, Problem, shown};
+
+/// A call's fields, from a JSON body.
+pub(super) struct Json<T>(pub(super) T);
+
+impl<T: Fields> FromRequest<Arc<App>> for Json<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Problem> {
+        let (head, mut body) = request.into_parts();
+        let deadline = Instant::now() + Duration::from_secs(app.limits.request_timeout_s.into());
+        let bytes_max = app.limits.body_bytes_max as usize;
+        let read = match check_head(&head.headers, bytes_max) {
+            Ok(()) => read_within(&mut body, bytes_max, deadline).await,
+            Err(problem) => Err(problem),
+        };
+        match read {
+            Ok(bytes) => fields::parse(&bytes).map(Self),
+            Err(problem) => {
+                // Who waits for `100 Continue` has not sent the body, and need not.
+                if !head.headers.contains_key(header::EXPECT) {
+                    discard(body);
+                }
+                Err(problem)
+            }
+        }
+    }
+}
+
+/// What can be refused before any of the body is read.
+fn check_head(headers: &HeaderMap, bytes_max: usize) -> Result<(), Problem> {
+    let content_type =
+        headers.get(header::CONTENT_TYPE).map(|value| value.to_str().unwrap_or("what is no text"));
+    let media_type = content_type.and_then(|value| value.split(';').next()).unwrap_or_default();
+    if !media_type.trim().eq_ignore_ascii_case("application/json") {
+        let what =
+            content_type.map_or("without a content type".to_owned(), |value| format!("as {}", shown(value)));
+        let detail = format!("the body must be sent as application/json; it came {what}");
+        return Err(Problem::new(Code::UnsupportedMediaType, detail));
+    }
+    let announced =
+        headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    match announced {
+        Some(bytes) if bytes > bytes_max as u64 => Err(too_large(bytes_max)),
+        Some(_) | None => Ok(()),
+    }
+}
+
+fn too_large(bytes_max: usize) -> Problem {
+    Problem::new(Code::BodyTooLarge, format!("the body has more than {bytes_max} bytes"))
+}
+
+async fn read_within(body: &mut Body, bytes_max: usize, deadline: Instant) -> Result<Bytes, Problem> {
+    let mut read = Vec::new();
+    loop {
+        let frame = timeout_at(deadline, body.frame()).await;
+        let frame =
+            frame.map_err(|_| Problem::new(Code::RequestTimeout, "the body did not arrive in time"))?;
+        let Some(frame) = frame else { return Ok(read.into()) };
+        let frame = frame.map_err(|_| {
+            Problem::new(Code::InvalidJson, "the body ended early, or its chunks are malformed")
+        })?;
+        // What is no data is a trailer.
+        let Ok(data) = frame.into_data() else { continue };
+        if read.len() + data.len() > bytes_max {
+            return Err(too_large(bytes_max));
+        }
+        read.extend_from_slice(&data);
+    }
+}
+
+/// Takes what is still coming and throws it away, for a while. A client that is refused while it still sends would
+/// otherwise find its connection reset, often before it has read the answer.
+pub(super) fn discard(mut body: Body) {
+    const BYTES_MAX: usize = 64 * 1024 * 1024;
+    const TIME_MAX: Duration = Duration::from_secs(5);
+    tokio::spawn(async move {
+        let deadline = Instant::now() + TIME_MAX;
+        let mut discarded = 0;
+        while discarded < BYTES_MAX {
+            match timeout_at(deadline, body.frame()).await {
+                Ok(Some(Ok(frame))) => discarded += frame.data_ref().map_or(0, Bytes::len),
+                Ok(Some(Err(_)) | None) | Err(_) => break,
+            }
+        }
+    });
+}

@@ -1,0 +1,202 @@
+//! `/messages/…`
+
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::Ready;
+use super::array::{self, Pieces};
+use super::fields::{Fields, Object};
+use super::json::Json;
+use super::problem::{Code, Problem};
+use super::write::Created;
+use crate::domain::{ChatId, Command, MessageId, Seq, Text, Timestamp, UserId};
+use crate::engine::Engine;
+use crate::model::{ChatIndex, Message};
+
+/// What a `limit` may be.
+pub(super) const LIMIT: RangeInclusive<u64> = 1..=10_000;
+
+pub(super) struct AddMessage {
+    chat: ChatId,
+    author: UserId,
+    text: Text,
+}
+
+impl Fields for AddMessage {
+    const NAMES: &'static [&'static str] = &["chat", "author", "text"];
+
+    fn take(object: &Object<'_>) -> Result<Self, Problem> {
+        Ok(Self {
+            chat: object.required("chat")?,
+            author: object.required("author")?,
+            text: object.required("text")?,
+        })
+    }
+}
+
+#[derive(Serialize)]
+struct AddedMessage {
+    id: Uuid,
+    seq: Option<Seq>,
+    created_at: Timestamp,
+}
+
+pub(super) async fn add(
+    Ready(engine): Ready,
+    Json(request): Json<AddMessage>,
+) -> Result<impl IntoResponse, Problem> {
+    let AddMessage { chat, author, text } = request;
+    let receipt = engine.submit(Command::AddMessage { chat, author, text }).await?;
+    let body = AddedMessage { id: receipt.id, seq: receipt.seq, created_at: receipt.time };
+    Ok(Created { position: receipt.position, body })
+}
+
+pub(super) struct GetMessages {
+    chat: ChatId,
+    page: Page,
+}
+
+/// Which messages of a chat are wanted.
+#[derive(Debug, Clone, Copy)]
+struct Page {
+    limit: Option<u64>,
+    bound: Bound,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Bound {
+    None,
+    After(u64),
+    Before(u64),
+}
+
+impl Fields for GetMessages {
+    const NAMES: &'static [&'static str] = &["chat", "limit", "after", "before"];
+
+    fn take(object: &Object<'_>) -> Result<Self, Problem> {
+        let chat = object.required("chat")?;
+        let limit = object.optional_number("limit", LIMIT)?;
+        let after = object.optional_number("after", 0..=u64::MAX)?;
+        let before = object.optional_number("before", 0..=u64::MAX)?;
+        let bound = match (after, before) {
+            (None, None) => Bound::None,
+            (Some(after), None) => Bound::After(after),
+            (None, Some(before)) => Bound::Before(before),
+            (Some(_), Some(_)) => {
+                return Err(Problem::invalid_field("before", "and after cannot be given together", None));
+            }
+        };
+        Ok(Self { chat, page: Page { limit, bound } })
+    }
+}
+
+impl Page {
+    /// The first seq that is wanted, and the first after it that is not, of a chat whose last is `last`.
+    fn range(self, last: u64) -> (u64, u64) {
+        let limit = self.limit.unwrap_or(u64::MAX);
+        match self.bound {
+            Bound::None => (1.max((last + 1).saturating_sub(limit)), last + 1),
+            Bound::After(after) => {
+                let first = after.saturating_add(1);
+                (first, first.saturating_add(limit).min(last + 1))
+            }
+            Bound::Before(before) => {
+                let end = before.min(last + 1);
+                (1.max(end.saturating_sub(limit)), end)
+            }
+        }
+    }
+}
+
+pub(super) async fn get(Ready(engine): Ready, Json(request): Json<GetMessages>) -> Result<Response, Problem> {
+    let (chat, last) = engine
+        .read(|model| {
+            let chat = model.chat(request.chat)?;
+            Some((chat, model.last_seq(chat).map_or(0, |seq| seq.0)))
+        })
+        .ok_or_else(|| {
+            let detail = format!("there is no chat {}", request.chat);
+            Problem::new(Code::ChatNotFound, detail).blaming("chat")
+        })?;
+    let (next, end) = request.page.range(last);
+    Ok(array::respond(History { engine, chat, id: request.chat, next, end }))
+}
+
+/// A message, as a client sees it.
+#[derive(Serialize)]
+pub(super) struct MessageBody<'a> {
+    id: MessageId,
+    chat: ChatId,
+    author: UserId,
+    text: &'a str,
+    created_at: Timestamp,
+    seq: Seq,
+}
+
+impl<'a> MessageBody<'a> {
+    pub(super) fn new(chat: ChatId, message: &Message<'a>) -> Self {
+        let &Message { id, author, text, created_at, seq } = message;
+        Self { id, chat, author, text, created_at, seq }
+    }
+}
+
+/// Messages, a run at a time. What was said stays as it was, so the parts make one whole without one lock.
+struct History {
+    engine: Arc<Engine>,
+    chat: ChatIndex,
+    id: ChatId,
+    next: u64,
+    end: u64,
+}
+
+impl Pieces for History {
+    fn next_piece(&mut self, out: &mut Vec<u8>) {
+        if self.next >= self.end {
+            return;
+        }
+        let run = self.engine.read(|model| model.run_at(self.chat, Seq(self.next)));
+        for message in run.messages().take_while(|message| message.seq.0 < self.end) {
+            array::push(out, &MessageBody::new(self.id, &message));
+            self.next = message.seq.0 + 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(limit: Option<u64>, bound: Bound, expected: &[u64]) {
+        let (first, end) = Page { limit, bound }.range(10);
+        assert_eq!((first..end).collect::<Vec<_>>(), expected, "{limit:?} {bound:?}");
+    }
+
+    #[test]
+    fn pages_of_a_chat_of_ten() {
+        check(None, Bound::None, &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
+        check(Some(3), Bound::None, &[8, 9, 10]);
+        check(Some(100), Bound::None, &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
+        check(None, Bound::After(7), &[8, 9, 10]);
+        check(Some(2), Bound::After(7), &[8, 9]);
+        check(Some(2), Bound::After(0), &[1, 2]);
+        check(Some(2), Bound::After(10), &[]);
+        check(None, Bound::After(u64::MAX), &[]);
+        check(None, Bound::Before(4), &[1, 2, 3]);
+        check(Some(2), Bound::Before(4), &[2, 3]);
+        check(Some(2), Bound::Before(u64::MAX), &[9, 10]);
+        check(Some(2), Bound::Before(1), &[]);
+        check(Some(2), Bound::Before(0), &[]);
+    }
+
+    #[test]
+    fn pages_of_an_empty_chat_are_empty() {
+        for bound in [Bound::None, Bound::After(0), Bound::Before(5)] {
+            let (first, end) = Page { limit: Some(5), bound }.range(0);
+            assert!(first >= end, "{bound:?}");
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! Every answer that is not 2xx: one shape, `application/problem+json` (RFC 9457).
+//!
+//! **Invariant:** this is the only place that knows which status code a refusal has.
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+use crate::domain::Refusal;
+use crate::engine::SubmitError;
+
+/// What went wrong, in a word that stays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Code {
+    InvalidJson,
+    InvalidField,
+    NotAMember,
+    UserNotFound,
+    ChatNotFound,
+    RouteNotFound,
+    MethodNotAllowed,
+    RequestTimeout,
+    UsernameTaken,
+    ChatNameTaken,
+    BodyTooLarge,
+    UnsupportedMediaType,
+    Internal,
+    Starting,
+    Overloaded,
+    ShuttingDown,
+    StorageFull,
+}
+
+impl Code {
+    /// The status, the code, and the title: the same for every problem of the kind.
+    fn parts(self) -> (StatusCode, &'static str, &'static str) {
+        match self {
+            Self::InvalidJson => (StatusCode::BAD_REQUEST, "invalid_json", "The body is not a JSON object"),
+            Self::InvalidField => (StatusCode::BAD_REQUEST, "invalid_field", "A field is not as it must be"),
+            Self::NotAMember => (StatusCode::FORBIDDEN, "not_a_member", "The user is not in the chat"),
+            Self::UserNotFound => (StatusCode::NOT_FOUND, "user_not_found", "There is no such user"),
+            Self::ChatNotFound => (StatusCode::NOT_FOUND, "chat_not_found", "There is no such chat"),
+            Self::RouteNotFound => (StatusCode::NOT_FOUND, "route_not_found", "There is no such route"),
+            Self::MethodNotAllowed => (
+                StatusCode::METHOD_NOT_ALLOWED,
+                "method_not_allowed",
+                "The route does not answer this method",
+            ),
+            Self::RequestTimeout => {
+                (StatusCode::REQUEST_TIMEOUT, "request_timeout", "The request did not arrive in time")
+            }
+            Self::UsernameTaken => (StatusCode::CONFLICT, "username_taken", "Another user has this name"),
+            Self::ChatNameTaken => (StatusCode::CONFLICT, "chat_name_taken", "Another chat has this name"),
+            Self::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "The body is too large"),
+            Self::UnsupportedMediaType => (
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "unsupported_media_type",
+                "The body is not said to be JSON",
+            ),
+            Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "The server failed"),
+            Self::Starting => (StatusCode::SERVICE_UNAVAILABLE, "starting", "The server is starting"),
+            Self::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "overloaded", "The server is overloaded"),
+            Self::ShuttingDown => {
+                (StatusCode::SERVICE_UNAVAILABLE, "shutting_down", "The server is shutting down")
+            }
+            Self::StorageFull => (StatusCode::INSUFFICIENT_STORAGE, "storage_full", "The disk is full"),
+        }
+    }
+
+    /// Whether the same request may be answered a second later.
+    fn is_passing(self) -> bool {
+        self.parts().0 == StatusCode::SERVICE_UNAVAILABLE
+    }
+}
+
+/// A refusal, ready to be sent.
+#[derive(Debug)]
+pub(super) struct Problem {
+    code: Code,
+    detail: String,
+    field: Option<String>,
+    replay: Option<Replay>,
+}
+
+/// How far the replay is, while the server is starting.
+#[derive(Debug, Serialize)]
+pub(super) struct Replay {
+    pub(super) replayed: u64,
+    pub(super) replayed_bytes: u64,
+    pub(super) total_bytes: u64,
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    r#type: String,
+    title: &'a str,
+    status: u16,
+    detail: &'a str,
+    code: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    field: Option<&'a str>,
+    #[serde(flatten)]
+    replay: Option<&'a Replay>,
+}
+
+impl Problem {
+    pub(super) fn new(code: Code, detail: impl Into<String>) -> Self {
+        Self { code, detail: detail.into(), field: None, replay: None }
+    }
+
+    /// A field is missing, of the wrong type, out of its limits, unknown or given twice; `what` goes on after the
+    /// field's name.
+    pub(super) fn invalid_field(field: &str, what: &str, value: Option<&str>) -> Self {
+        let value = value.map_or_else(String::new, |value| format!(", not {}", shown(value)));
+        Self::new(Code::InvalidField, format!("{} {what}{value}", shown(field))).blaming(field)
+    }
+
+    pub(super) fn internal() -> Self {
+        Self::new(Code::Internal, "the server failed to answer this request; its log says why")
+    }
+
+    pub(super) fn starting() -> Self {
+        Self::new(Code::Starting, "the log is still being replayed; try again soon")
+    }
+
+    pub(super) fn starting_at(replay: Replay) -> Self {
+        Self { replay: Some(replay), ..Self::starting() }
+    }
+
+    pub(super) fn blaming(self, field: impl Into<String>) -> Self {
+        let field = field.into();
+        Self { field: Some(field.chars().take(SHOWN_CHARS_MAX).collect()), ..self }
+    }
+}
+
+/// A refused value is shown up to here.
+const SHOWN_CHARS_MAX: usize = 64;
+
+/// A client's own words, cut to a length that an answer can bear.
+pub(super) fn shown(value: &str) -> String {
+    match value.char_indices().nth(SHOWN_CHARS_MAX) {
+        Some((cut, _)) => format!("{}…", &value[..cut]),
+        None => value.to_owned(),
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let (status, code, title) = self.code.parts();
+        let body = Body {
+            r#type: format!("urn:chinwag:problem:{code}"),
+            title,
+            status: status.as_u16(),
+            detail: &self.detail,
+            code,
+            field: self.field.as_deref(),
+            replay: self.replay.as_ref(),
+        };
+        let body = serde_json::to_vec(&body).expect("a problem is strings and numbers");
+        let mut response = (status, body).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if self.code.is_passing() {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        let detail = refusal.to_string();
+        match refusal {
+            Refusal::UserNotFound { index: Some(index), .. } => {
+                Self::new(Code::UserNotFound, detail).blaming(format!("users[{index}]"))
+            }
+            Refusal::UserNotFound { index: None, .. } => {
+                Self::new(Code::UserNotFound, detail).blaming("author")
+            }
+            Refusal::ChatNotFound { .. } => Self::new(Code::ChatNotFound, detail).blaming("chat"),
+            Refusal::NotAMember { .. } => Self::new(Code::NotAMember, detail).blaming("author"),
+            Refusal::UsernameTaken { username } => {
+                let detail = format!("another user is named {}", shown(&username));
+                Self::new(Code::UsernameTaken, detail).blaming("username")
+            }
+            Refusal::ChatNameTaken { name } => {
+                let detail = format!("another chat is named {}", shown(&name));
+                Self::new(Code::ChatNameTaken, detail).blaming("name")
+            }
+        }
+    }
+}
+
+impl From<SubmitError> for Problem {
+    fn from(error: SubmitError) -> Self {
+        match error {
+            SubmitError::Refused(refusal) => refusal.into(),
+            SubmitError::Overloaded => {
+                Self::new(Code::Overloaded, "too many writes are waiting for the disk; nothing was stored")
+            }
+            SubmitError::StorageFull => Self::new(
+                Code::StorageFull,
+                "there is no room on the disk; nothing was stored, and reads go on",
+            ),
+            SubmitError::ShuttingDown => {
+                Self::new(Code::ShuttingDown, "the server is shutting down; nothing was stored")
+            }
+            SubmitError::Failed => Self::new(
+                Code::Internal,
+                "the log failed; whether this write is kept will be seen after a restart",
+            ),
+        }
+    }
+}

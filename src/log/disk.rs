@@ -1,0 +1,160 @@
+//! The seam under the log: the few things that it asks of a file system, so that tests can stand in for one.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::LogError;
+use super::error::Context;
+
+/// A directory of files.
+pub trait Disk: Clone + Send + 'static {
+    /// An open file.
+    type File: DiskFile;
+
+    /// The names in the directory, in no order.
+    ///
+    /// # Errors
+    ///
+    /// Those of the file system; so for all calls below.
+    fn list(&self) -> io::Result<Vec<String>>;
+    /// Opens a file to read and write.
+    #[expect(clippy::missing_errors_doc, reason = "see `list`")]
+    fn open(&self, name: &str) -> io::Result<Self::File>;
+    /// Makes an empty file, in place of one of that name.
+    #[expect(clippy::missing_errors_doc, reason = "see `list`")]
+    fn create(&self, name: &str) -> io::Result<Self::File>;
+    /// Gives a file another name.
+    #[expect(clippy::missing_errors_doc, reason = "see `list`")]
+    fn rename(&self, from: &str, to: &str) -> io::Result<()>;
+    /// Removes a file.
+    #[expect(clippy::missing_errors_doc, reason = "see `list`")]
+    fn remove(&self, name: &str) -> io::Result<()>;
+    /// Makes names durable: what was created, renamed and removed stays so.
+    #[expect(clippy::missing_errors_doc, reason = "see `list`")]
+    fn sync(&self) -> io::Result<()>;
+    /// Where a file of that name is, for people.
+    fn path(&self, name: &str) -> PathBuf;
+}
+
+/// An open file.
+#[expect(clippy::missing_errors_doc, reason = "those of the file system")]
+pub trait DiskFile: Send + 'static {
+    /// Its length.
+    fn bytes(&self) -> io::Result<u64>;
+    /// Fills the buffer from this offset on.
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()>;
+    /// Writes all of the bytes from this offset on.
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
+    /// Takes room for so many bytes, or fails without having written anything.
+    fn allocate(&self, bytes: u64) -> io::Result<()>;
+    /// Makes contents durable (`fdatasync`).
+    fn sync(&self) -> io::Result<()>;
+}
+
+/// A directory of this machine, held by a lock against every other process.
+#[derive(Debug, Clone)]
+pub struct RealDisk {
+    dir: PathBuf,
+    /// Gives the lock back when the last clone is dropped.
+    _lock: Arc<File>,
+}
+
+impl RealDisk {
+    /// Makes the directory if it is missing, and takes its lock, which is held until the last clone is dropped.
+    ///
+    /// # Errors
+    ///
+    /// [`LogError::InUse`] where another process has the lock; [`LogError::Directory`] where the directory
+    /// cannot be made, read or written.
+    pub fn lock(dir: &Path) -> Result<Self, LogError> {
+        let unusable = |source| LogError::Directory { dir: dir.to_owned(), source };
+        std::fs::create_dir_all(dir).map_err(unusable)?;
+        let lock = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(dir.join("LOCK"))
+            .map_err(unusable)?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(std::fs::TryLockError::WouldBlock) => return Err(LogError::InUse { dir: dir.to_owned() }),
+            Err(std::fs::TryLockError::Error(source)) => return Err(unusable(source)),
+        }
+        Ok(Self { dir: dir.to_owned(), _lock: Arc::new(lock) })
+    }
+}
+
+impl Disk for RealDisk {
+    type File = File;
+
+    fn list(&self) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in std::fs::read_dir(&self.dir)? {
+            // A name that is not UTF-8 is not one of ours.
+            names.extend(entry?.file_name().into_string().ok());
+        }
+        Ok(names)
+    }
+
+    fn open(&self, name: &str) -> io::Result<File> {
+        OpenOptions::new().read(true).write(true).open(self.dir.join(name))
+    }
+
+    fn create(&self, name: &str) -> io::Result<File> {
+        OpenOptions::new().read(true).write(true).create(true).truncate(true).open(self.dir.join(name))
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        std::fs::rename(self.dir.join(from), self.dir.join(to))
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        std::fs::remove_file(self.dir.join(name))
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        File::open(&self.dir)?.sync_all()
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.join(name)
+    }
+}
+
+impl DiskFile for File {
+    fn bytes(&self) -> io::Result<u64> {
+        self.metadata().map(|metadata| metadata.len())
+    }
+
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        self.read_exact_at(buffer, offset)
+    }
+
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.write_all_at(bytes, offset)
+    }
+
+    fn allocate(&self, bytes: u64) -> io::Result<()> {
+        use rustix::fs::FallocateFlags;
+        match rustix::fs::fallocate(self, FallocateFlags::empty(), 0, bytes) {
+            // Not every file system can; writing the zeros will tell.
+            Err(rustix::io::Errno::OPNOTSUPP) => Ok(()),
+            other => Ok(other?),
+        }
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.sync_data()
+    }
+}
+
+/// Removes a file that may not be there.
+pub(super) fn remove_if_there<D: Disk>(disk: &D, name: &str) -> Result<(), LogError> {
+    match disk.remove(name) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other.doing("remove", || disk.path(name)),
+    }
+}

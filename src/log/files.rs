@@ -1,0 +1,339 @@
+//! The log in a directory: segments one after the other, the next one made ready ahead of need.
+
+use std::thread::JoinHandle;
+
+use super::disk::{Disk, DiskFile, remove_if_there};
+use super::error::Context;
+use super::frame::FRAME_BYTES_MAX;
+use super::recovery::{self, Scan, Tail};
+use super::segment::{self, BadHeader, HEADER_BYTES, Header, LogId};
+use super::{AppendError, EventLog, Frame, LogError, Progress, Visitor};
+use crate::domain::Position;
+
+/// The length of a segment, bytes, unless it is told otherwise.
+pub const SEGMENT_BYTES_DEFAULT: u64 = 64 * 1024 * 1024;
+/// The least length of a segment.
+pub const SEGMENT_BYTES_MIN: u64 = 65_536;
+/// The greatest length of a segment.
+pub const SEGMENT_BYTES_MAX: u64 = 1024 * 1024 * 1024;
+
+const _: () =
+    assert!(HEADER_BYTES + FRAME_BYTES_MAX <= 1024 * 1024 * 1024, "a frame fits a segment of its own");
+
+const SPARE: &str = "spare";
+const SPARE_LARGE: &str = "spare-large";
+
+/// A log in a directory.
+pub struct FileLog<D: Disk> {
+    disk: D,
+    segment_bytes: u64,
+    id: LogId,
+    next: Position,
+    active: Option<Active<D::File>>,
+    spare: Spare<D>,
+}
+
+/// The segment that frames are added to.
+struct Active<F> {
+    name: String,
+    file: F,
+    end: u64,
+    bytes: u64,
+}
+
+impl<D: Disk> FileLog<D> {
+    /// The log in this directory, with new segments of this length. Nothing is read or changed before the replay.
+    #[must_use]
+    pub fn new(disk: D, segment_bytes: u64) -> Self {
+        Self {
+            spare: Spare { disk: disk.clone(), segment_bytes, preparing: None },
+            disk,
+            segment_bytes,
+            id: LogId::random(),
+            next: Position(1),
+            active: None,
+        }
+    }
+
+    /// **Invariant:** sync before believing. After `kill -9` the page cache shows frames, and the directory names,
+    /// that were never made durable.
+    fn sync_what_is_there(&self, segments: &[Position]) -> Result<(), LogError> {
+        self.disk.sync().doing("sync", || self.disk.path(""))?;
+        let Some(&last) = segments.last() else { return Ok(()) };
+        let name = segment::file_name(last);
+        let file = self.disk.open(&name).doing("open", || self.disk.path(&name))?;
+        file.sync().doing("sync", || self.disk.path(&name))
+    }
+
+    fn segments(&self) -> Result<Vec<Position>, LogError> {
+        let names = self.disk.list().doing("list", || self.disk.path(""))?;
+        let mut segments: Vec<_> = names.iter().filter_map(|name| segment::first_in_name(name)).collect();
+        segments.sort_unstable();
+        Ok(segments)
+    }
+
+    fn bytes_total(&self, segments: &[Position]) -> Result<u64, LogError> {
+        segments.iter().try_fold(0, |total, &first| {
+            let name = segment::file_name(first);
+            let file = self.disk.open(&name).doing("open", || self.disk.path(&name))?;
+            Ok(total + file.bytes().doing("measure", || self.disk.path(&name))?)
+        })
+    }
+
+    fn read(&self, name: &str, bytes: &mut Vec<u8>) -> Result<D::File, LogError> {
+        let path = || self.disk.path(name);
+        let file = self.disk.open(name).doing("open", path)?;
+        let len = file.bytes().doing("measure", path)?;
+        if len > SEGMENT_BYTES_MAX {
+            return Err(self.damaged(name, SEGMENT_BYTES_MAX, "longer than any segment", None));
+        }
+        bytes.resize(usize::try_from(len).expect("at most SEGMENT_BYTES_MAX"), 0);
+        file.read_at(bytes, 0).doing("read", path)?;
+        Ok(file)
+    }
+
+    fn check_header(&mut self, first: Position, bytes: &[u8]) -> Result<(), LogError> {
+        let name = segment::file_name(first);
+        let unknown = |offset, what| LogError::UnknownVersion { file: self.disk.path(&name), offset, what };
+        let header = match Header::decode(bytes) {
+            Ok(header) => header,
+            Err(BadHeader::Damaged) => return Err(self.damaged(&name, 0, "no sound segment header", None)),
+            Err(BadHeader::UnknownVersion(version)) => {
+                return Err(unknown(12, format!("version, {version}")));
+            }
+            Err(BadHeader::UnknownCodec) => return Err(unknown(40, "codec".to_owned())),
+        };
+        if header.first != first {
+            let what = format!("the header says that the segment begins at event {}", header.first);
+            return Err(self.damaged(&name, 0, &what, None));
+        }
+        if first != self.next {
+            let what = format!("the segment begins at event {first}");
+            return Err(self.damaged(&name, 0, &what, Some(first)));
+        }
+        let is_first_segment = first == Position(1);
+        if is_first_segment {
+            self.id = header.log;
+        } else if header.log != self.id {
+            return Err(self.damaged(&name, 0, "the segment is of another log", None));
+        }
+        Ok(())
+    }
+
+    fn damaged(&self, name: &str, offset: u64, what: &str, until: Option<Position>) -> LogError {
+        LogError::Damaged {
+            file: self.disk.path(name),
+            offset,
+            what: what.to_owned(),
+            from: self.next,
+            until,
+        }
+    }
+
+    /// Makes the last segment ready to be added to: a torn end is cut off, what was read is durable.
+    fn reopen(
+        &self,
+        name: String,
+        file: D::File,
+        bytes: &[u8],
+        scan: &Scan,
+    ) -> Result<Active<D::File>, LogError> {
+        let path = || self.disk.path(&name);
+        match recovery::judge_tail(bytes, scan.end, self.id, self.next) {
+            Tail::Clean => {}
+            Tail::Torn(range) => {
+                let torn = &bytes[range];
+                tracing::warn!(
+                    file = %path().display(), offset = scan.end, bytes = torn.len(),
+                    "cutting off a torn write; it was never answered"
+                );
+                self.keep_copy(&name, scan.end, torn)?;
+                file.write_at(&vec![0; torn.len()], scan.end as u64).doing("cut", path)?;
+            }
+            Tail::Damaged(until) => {
+                return Err(self.damaged(
+                    &name,
+                    scan.end as u64,
+                    "a broken frame before a sound one",
+                    Some(until),
+                ));
+            }
+        }
+        // After a failed sync the page cache may hold, marked clean, what the disk does not. Only the last frame
+        // can be such; written again, it is made durable whatever came before.
+        if let Some(last) = &scan.last {
+            file.write_at(&bytes[last.clone()], last.start as u64).doing("write", path)?;
+        }
+        file.sync().doing("sync", path)?;
+        Ok(Active { file, end: scan.end as u64, bytes: bytes.len() as u64, name })
+    }
+
+    /// Nothing in a torn write was acknowledged: the copy is for people to look at, and may be done without.
+    fn keep_copy(&self, name: &str, offset: usize, torn: &[u8]) -> Result<(), LogError> {
+        let taken = self.disk.list().doing("list", || self.disk.path(""))?;
+        let copy = (1..=u32::MAX)
+            .map(|number| format!("{name}.torn-{offset}-{number}"))
+            .find(|copy| !taken.contains(copy))
+            .expect("numbers do not end");
+        let written = self.disk.create(&copy).and_then(|file| {
+            file.write_at(torn, 0)?;
+            file.sync()?;
+            self.disk.sync()
+        });
+        match written.doing("write", || self.disk.path(&copy)) {
+            Err(error) if error.is_no_room() => {
+                tracing::warn!(%error, "kept no copy of the torn write");
+                remove_if_there(&self.disk, &copy)
+            }
+            other => other,
+        }
+    }
+
+    /// Puts an empty segment for the next frame in place, durably.
+    fn rotate(&mut self, frame_bytes: u64) -> Result<(), AppendError> {
+        let name = segment::file_name(self.next);
+        let needed = HEADER_BYTES as u64 + frame_bytes;
+        let (spare_name, bytes, spare) = if needed > self.segment_bytes {
+            (SPARE_LARGE, needed, prepare(&self.disk, SPARE_LARGE, needed))
+        } else {
+            (SPARE, self.segment_bytes, self.spare.take())
+        };
+        let file = spare.map_err(refuse_if_no_room)?;
+        let header = Header { log: self.id, first: self.next };
+        let path = || self.disk.path(&name);
+        file.write_at(&header.encode(), 0).doing("write", path).map_err(AppendError::Failed)?;
+        file.sync().doing("sync", path).map_err(AppendError::Failed)?;
+        self.disk.rename(spare_name, &name).doing("rename to", path).map_err(refuse_if_no_room)?;
+        self.disk.sync().doing("sync the directory of", path).map_err(AppendError::Failed)?;
+        self.spare.start();
+        self.active = Some(Active { name, file, end: HEADER_BYTES as u64, bytes });
+        Ok(())
+    }
+}
+
+/// Before the frame is written, want of room is a refusal; anything else is a failure.
+fn refuse_if_no_room(error: LogError) -> AppendError {
+    if error.is_no_room() { AppendError::NoRoom(error) } else { AppendError::Failed(error) }
+}
+
+impl<D: Disk> EventLog for FileLog<D> {
+    fn replay(&mut self, progress: &Progress, visit: &mut Visitor<'_>) -> Result<(), LogError> {
+        let segments = self.segments()?;
+        self.sync_what_is_there(&segments)?;
+        progress.set_bytes_total(self.bytes_total(&segments)?);
+
+        let mut bytes = Vec::new();
+        for (index, &first) in segments.iter().enumerate() {
+            let name = segment::file_name(first);
+            let file = self.read(&name, &mut bytes)?;
+            self.check_header(first, &bytes)?;
+            let until = segments.get(index + 1).copied();
+            let scanned = recovery::scan(&bytes, HEADER_BYTES, self.id, self.next, until, |frame| {
+                visit(frame)?;
+                progress.add(u64::from(frame.count), frame.bytes as u64);
+                Ok(())
+            });
+            let scan = scanned.map_err(|bad| {
+                let lost = (bad.first, bad.end);
+                LogError::undecodable(self.disk.path(&name), bad.offset as u64, &bad.cause, lost)
+            })?;
+            self.next = scan.next;
+            match until {
+                // What stands behind the last frame of a sealed segment is never looked at.
+                Some(until) if until == scan.next => {}
+                Some(until) => {
+                    let what = format!("no sound frame, and the next segment begins at event {until}");
+                    return Err(self.damaged(&name, scan.end as u64, &what, Some(until)));
+                }
+                None => self.active = Some(self.reopen(name, file, &bytes, &scan)?),
+            }
+        }
+        remove_if_there(&self.disk, SPARE)?;
+        remove_if_there(&self.disk, SPARE_LARGE)?;
+        self.spare.start();
+        Ok(())
+    }
+
+    fn append(&mut self, frame: &mut Frame) -> Result<(), AppendError> {
+        assert_eq!(frame.first(), self.next, "frames follow one another");
+        let frame_bytes = frame.sealed_bytes() as u64;
+        if self.active.as_ref().is_none_or(|active| active.end + frame_bytes > active.bytes) {
+            self.rotate(frame_bytes)?;
+        }
+        let active = self.active.as_mut().expect("rotated");
+        let path = || self.disk.path(&active.name);
+        active
+            .file
+            .write_at(frame.seal(self.id), active.end)
+            .doing("write", path)
+            .map_err(AppendError::Failed)?;
+        active.file.sync().doing("sync", path).map_err(AppendError::Failed)?;
+        active.end += frame_bytes;
+        self.next = frame.end();
+        Ok(())
+    }
+}
+
+/// The next segment, filled with zeros in the background: a write to a block that the file already has is made
+/// durable in half the time of one that makes it longer.
+struct Spare<D: Disk> {
+    disk: D,
+    segment_bytes: u64,
+    preparing: Option<JoinHandle<Result<D::File, LogError>>>,
+}
+
+impl<D: Disk> Spare<D> {
+    fn start(&mut self) {
+        let (disk, segment_bytes) = (self.disk.clone(), self.segment_bytes);
+        let spawned = std::thread::Builder::new()
+            .name("spare-segment".to_owned())
+            .spawn(move || prepare(&disk, SPARE, segment_bytes));
+        // Without a thread, the segment is made when it is needed.
+        self.preparing = spawned.ok();
+    }
+
+    fn take(&mut self) -> Result<D::File, LogError> {
+        let prepared = self.preparing.take().map(|handle| handle.join().expect("preparing does not panic"));
+        match prepared {
+            Some(Ok(file)) => Ok(file),
+            Some(Err(error)) if !error.is_no_room() => Err(error),
+            // There may be room by now.
+            Some(Err(_)) | None => prepare(&self.disk, SPARE, self.segment_bytes),
+        }
+    }
+}
+
+impl<D: Disk> Drop for Spare<D> {
+    /// The directory's lock is not given back while somebody still writes in it.
+    fn drop(&mut self) {
+        if let Some(handle) = self.preparing.take() {
+            // Nobody is left to need the file; a failure to make it has no meaning any more.
+            drop(handle.join());
+        }
+    }
+}
+
+/// A file of so many durable zeros; nothing where that fails.
+fn prepare<D: Disk>(disk: &D, name: &str, bytes: u64) -> Result<D::File, LogError> {
+    let path = || disk.path(name);
+    let file = disk.create(name).doing("create", path)?;
+    let filled = file.allocate(bytes).and_then(|()| fill_with_zeros(&file, bytes)).and_then(|()| file.sync());
+    match filled.doing("fill", path) {
+        Ok(()) => Ok(file),
+        Err(error) => {
+            remove_if_there(disk, name)?;
+            Err(error)
+        }
+    }
+}
+
+fn fill_with_zeros(file: &impl DiskFile, bytes: u64) -> std::io::Result<()> {
+    const ZEROS: &[u8] = &[0; 256 * 1024];
+    let mut filled = 0;
+    while filled < bytes {
+        let piece = ZEROS.len().min(usize::try_from(bytes - filled).unwrap_or(usize::MAX));
+        file.write_at(&ZEROS[..piece], filled)?;
+        filled += piece as u64;
+    }
+    Ok(())
+}

@@ -1,0 +1,76 @@
+//! The log: events as bytes, in frames, on disk. It knows nothing of what they add up to.
+//!
+//! **Invariant:** a frame is a commit: one batch, one write, one sync, one checksum, never two in flight.
+
+mod codec;
+mod disk;
+mod error;
+mod files;
+mod frame;
+mod memory;
+mod recovery;
+mod segment;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+pub use codec::DecodeError;
+pub use disk::{Disk, DiskFile, RealDisk};
+pub use error::{AppendError, LogError};
+pub use files::{FileLog, SEGMENT_BYTES_DEFAULT, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
+pub use frame::{FRAME_BYTES_MAX, Frame, SealedFrame};
+pub use memory::MemoryLog;
+
+/// Keeps frames in order, for ever.
+pub trait EventLog: Send {
+    /// Shows every frame to the visitor, first to last, and makes ready for [`append`](Self::append).
+    ///
+    /// # Errors
+    ///
+    /// The log cannot be read, is damaged or of an unknown version, or the visitor could not decode a frame.
+    fn replay(&mut self, progress: &Progress, visit: &mut Visitor<'_>) -> Result<(), LogError>;
+
+    /// Adds a frame, whose first position follows the last one's end. It is durable on `Ok`.
+    ///
+    /// # Errors
+    ///
+    /// [`AppendError::NoRoom`]: nothing has happened. [`AppendError::Failed`]: nobody knows what has; the log
+    /// must not be used again.
+    fn append(&mut self, frame: &mut Frame) -> Result<(), AppendError>;
+}
+
+/// Takes the frames of a replay.
+pub type Visitor<'v> = dyn FnMut(&SealedFrame<'_>) -> Result<(), DecodeError> + 'v;
+
+/// How far a replay has come, for others to watch.
+#[derive(Debug, Default)]
+pub struct Progress {
+    events: AtomicU64,
+    bytes: AtomicU64,
+    bytes_total: AtomicU64,
+}
+
+impl Progress {
+    /// Events replayed so far.
+    pub fn events(&self) -> u64 {
+        self.events.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of log read so far.
+    pub fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of log in all.
+    pub fn bytes_total(&self) -> u64 {
+        self.bytes_total.load(Ordering::Relaxed)
+    }
+
+    fn set_bytes_total(&self, bytes: u64) {
+        self.bytes_total.store(bytes, Ordering::Relaxed);
+    }
+
+    fn add(&self, events: u64, bytes: u64) {
+        self.events.fetch_add(events, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,129 @@
+//! The `chinwag` binary: arguments, logging, runtime, exit code.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use chinwag::config::{Cli, Command, ServeConfig};
+use chinwag::healthcheck::healthcheck;
+use chinwag::log::{EventLog, FileLog, LogError, MemoryLog, RealDisk};
+use chinwag::server::{ServeError, serve};
+use clap::Parser;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+/// Something failed while the server ran.
+const RUNTIME_FAILURE: u8 = 1;
+/// What the operator asked for cannot be.
+const BAD_CONFIGURATION: u8 = 2;
+/// The log is damaged or of an unknown version.
+const DAMAGED_LOG: u8 = 3;
+/// Another process uses the data directory.
+const DATA_IN_USE: u8 = 4;
+
+/// An error, and the exit code that it ends the process with.
+struct Failure {
+    exit_code: u8,
+    message: String,
+}
+
+impl Failure {
+    fn new(exit_code: u8, error: impl std::fmt::Display) -> Self {
+        Self { exit_code, message: error.to_string() }
+    }
+}
+
+fn is_no_access(error: &io::Error) -> bool {
+    use io::ErrorKind::{IsADirectory, PermissionDenied, ReadOnlyFilesystem};
+    matches!(error.kind(), PermissionDenied | ReadOnlyFilesystem | IsADirectory)
+}
+
+impl From<LogError> for Failure {
+    fn from(error: LogError) -> Self {
+        let exit_code = match &error {
+            LogError::Directory { .. } => BAD_CONFIGURATION,
+            LogError::InUse { .. } => DATA_IN_USE,
+            LogError::Damaged { .. } | LogError::UnknownVersion { .. } => DAMAGED_LOG,
+            LogError::Io { source, .. } if is_no_access(source) => BAD_CONFIGURATION,
+            LogError::Io { .. } => RUNTIME_FAILURE,
+        };
+        Self::new(exit_code, error)
+    }
+}
+
+impl From<ServeError> for Failure {
+    fn from(error: ServeError) -> Self {
+        match error {
+            ServeError::Replay(error) => error.into(),
+            ServeError::Writer(_) | ServeError::Panicked(_) => Self::new(RUNTIME_FAILURE, error),
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let filter = EnvFilter::try_from_env("CHINWAG_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
+
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            return fail(&Failure::new(RUNTIME_FAILURE, format!("failed to start the runtime: {error}")));
+        }
+    };
+    let ended = runtime.block_on(async {
+        match cli.command {
+            None => run(cli.serve).await,
+            Some(Command::Serve(config)) => run(config).await,
+            Some(Command::Healthcheck { listen }) => {
+                healthcheck(listen).await.map_err(|error| Failure::new(RUNTIME_FAILURE, error))
+            }
+        }
+    });
+    // Whoever is still connected has had its time.
+    runtime.shutdown_background();
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => fail(&failure),
+    }
+}
+
+fn fail(failure: &Failure) -> ExitCode {
+    tracing::error!("{}", failure.message);
+    ExitCode::from(failure.exit_code)
+}
+
+async fn run(config: ServeConfig) -> Result<(), Failure> {
+    if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
+        tracing::warn!(%error, "failed to raise the limit on open files");
+    }
+    let log: Box<dyn EventLog> = if config.ephemeral {
+        Box::new(MemoryLog::default())
+    } else {
+        Box::new(FileLog::new(RealDisk::lock(&config.data)?, config.segment_bytes))
+    };
+    let listener = TcpListener::bind(config.listen).await.map_err(|error| {
+        Failure::new(BAD_CONFIGURATION, format!("failed to listen on {}: {error}", config.listen))
+    })?;
+    let address = listener.local_addr().map_err(|error| Failure::new(RUNTIME_FAILURE, error))?;
+    let ready = || {
+        // Nobody may be reading; the server serves all the same.
+        drop(writeln!(io::stdout(), "chinwag listening on http://{address}"));
+    };
+    serve(listener, log, config.limits, ready, asked_to_stop()?).await?;
+    Ok(())
+}
+
+/// Resolves at SIGTERM or SIGINT.
+fn asked_to_stop() -> Result<impl Future<Output = ()>, Failure> {
+    let failed = |error| Failure::new(RUNTIME_FAILURE, format!("failed to wait for signals: {error}"));
+    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("stopping");
+    })
+}

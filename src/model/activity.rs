@@ -1,0 +1,194 @@
+//! Which chat spoke last: all chats in one order.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashSet};
+use std::hash::BuildHasher;
+
+use super::directory::ChatIndex;
+use crate::domain::Position;
+
+/// A chat's place among all chats; the greater comes first in a list.
+///
+/// Chats with messages rank by the position of the last one, above chats without, which rank by the position at
+/// which they were made. No two chats have the same rank.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Rank(u64);
+
+impl Rank {
+    const HAS_MESSAGES: u64 = 1 << 63;
+
+    fn of_new_chat(created: Position) -> Self {
+        Self(created.0)
+    }
+
+    fn of_last_message(message: Position) -> Self {
+        Self(message.0 | Self::HAS_MESSAGES)
+    }
+
+    /// The position of the event that it comes from.
+    #[must_use]
+    pub fn position(self) -> Position {
+        Position(self.0 & !Self::HAS_MESSAGES)
+    }
+
+    /// As one number, for a cursor.
+    #[must_use]
+    pub fn to_bits(self) -> u64 {
+        self.0
+    }
+
+    /// The rank of that number.
+    #[must_use]
+    pub fn from_bits(bits: u64) -> Self {
+        Self(bits)
+    }
+}
+
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Activity {
+    by_rank: BTreeMap<Rank, ChatIndex>,
+    ranks: Vec<Rank>,
+}
+
+impl Activity {
+    pub(super) fn add_chat(&mut self, chat: ChatIndex, created: Position) {
+        debug_assert_eq!(chat.as_usize(), self.ranks.len(), "chats come in the order of their indexes");
+        let rank = Rank::of_new_chat(created);
+        self.ranks.push(rank);
+        self.by_rank.insert(rank, chat);
+    }
+
+    pub(super) fn message_added(&mut self, chat: ChatIndex, message: Position) {
+        let rank = Rank::of_last_message(message);
+        let before = std::mem::replace(&mut self.ranks[chat.as_usize()], rank);
+        self.by_rank.remove(&before);
+        self.by_rank.insert(rank, chat);
+    }
+
+    /// The highest-ranking of these chats below `below`, at most `limit`, in order.
+    ///
+    /// Walking all chats from the top is cheap for whoever is in many of them; sorting one's own is cheap for
+    /// whoever is in few. Who is in many but quiet ones is told from the first only by trying: so walk, but no
+    /// longer than sorting would take.
+    pub(super) fn top<S: BuildHasher>(
+        &self,
+        chats: &HashSet<ChatIndex, S>,
+        below: Option<Rank>,
+        limit: usize,
+    ) -> Vec<(Rank, ChatIndex)> {
+        let wanted = limit.min(chats.len());
+        let walk_is_hopeless = wanted == chats.len();
+        if walk_is_hopeless {
+            return self.sorted(chats, below, limit);
+        }
+        self.walked(chats, below, wanted).unwrap_or_else(|| self.sorted(chats, below, limit))
+    }
+
+    /// None if the walk takes more steps than there are chats to sort.
+    fn walked<S: BuildHasher>(
+        &self,
+        chats: &HashSet<ChatIndex, S>,
+        below: Option<Rank>,
+        wanted: usize,
+    ) -> Option<Vec<(Rank, ChatIndex)>> {
+        let mut found = Vec::with_capacity(wanted);
+        let mut ranked = match below {
+            Some(below) => self.by_rank.range(..below),
+            None => self.by_rank.range(..),
+        };
+        for _ in 0..chats.len() {
+            match ranked.next_back() {
+                Some((&rank, &chat)) if chats.contains(&chat) => found.push((rank, chat)),
+                Some(_) => {}
+                None => return Some(found),
+            }
+            if found.len() == wanted {
+                return Some(found);
+            }
+        }
+        None
+    }
+
+    fn sorted<S: BuildHasher>(
+        &self,
+        chats: &HashSet<ChatIndex, S>,
+        below: Option<Rank>,
+        limit: usize,
+    ) -> Vec<(Rank, ChatIndex)> {
+        let mut ranked: Vec<_> = chats
+            .iter()
+            .map(|&chat| (self.ranks[chat.as_usize()], chat))
+            .filter(|(rank, _)| below.is_none_or(|below| *rank < below))
+            .collect();
+        if limit < ranked.len() {
+            ranked.select_nth_unstable_by_key(limit, |(rank, _)| Reverse(*rank));
+            ranked.truncate(limit);
+        }
+        ranked.sort_unstable_by_key(|(rank, _)| Reverse(*rank));
+        ranked
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::directory::tests::chat_index;
+
+    /// Chats 0 to 9, made in that order at the positions 1 to 10; then messages in these chats.
+    fn activity(messages: &[u32]) -> Activity {
+        let mut activity = Activity::default();
+        (0..10).for_each(|chat| activity.add_chat(chat_index(chat), Position(u64::from(chat) + 1)));
+        for (index, &chat) in messages.iter().enumerate() {
+            activity.message_added(chat_index(chat), Position(index as u64 + 11));
+        }
+        activity
+    }
+
+    fn chats(chats: &[u32]) -> HashSet<ChatIndex> {
+        chats.iter().copied().map(chat_index).collect()
+    }
+
+    fn check(activity: &Activity, of: &[u32], limit: usize, expected: &[u32]) {
+        let (of, expected) = (chats(of), expected.iter().copied().map(chat_index).collect::<Vec<_>>());
+        let top = activity.top(&of, None, limit);
+        assert_eq!(top.iter().map(|(_, chat)| *chat).collect::<Vec<_>>(), expected);
+        let sorted = activity.sorted(&of, None, limit);
+        assert_eq!(top, sorted, "walking and sorting agree");
+    }
+
+    #[test]
+    fn the_latest_message_first_then_the_newest_chat() {
+        let activity = activity(&[4, 2, 4, 7, 2]);
+        check(&activity, &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9], 10, &[2, 7, 4, 9, 8, 6, 5, 3, 1, 0]);
+        check(&activity, &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9], 4, &[2, 7, 4, 9]);
+        check(&activity, &[4, 5, 9], 10, &[4, 9, 5]);
+        check(&activity, &[4, 5, 9], 2, &[4, 9]);
+        check(&activity, &[], 5, &[]);
+    }
+
+    #[test]
+    fn whoever_is_in_quiet_chats_only_gets_them_all_the_same() {
+        let activity = activity(&[5, 6, 7, 8, 9]);
+        check(&activity, &[0, 1, 2], 2, &[2, 1]);
+    }
+
+    #[test]
+    fn a_page_goes_on_below_the_rank_where_the_one_before_ended() {
+        let activity = activity(&[4, 2, 4, 7, 2]);
+        let all = chats(&[0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+        let whole = activity.top(&all, None, 10);
+        for limit in 1..=10 {
+            let mut paged = Vec::new();
+            loop {
+                let below = paged.last().map(|(rank, _)| *rank);
+                let page = activity.top(&all, below, limit);
+                if page.is_empty() {
+                    break;
+                }
+                assert!(page.len() <= limit);
+                paged.extend(page);
+            }
+            assert_eq!(paged, whole, "limit {limit}");
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! Who and what there is: users and chats by id and by name, and who is in which chat.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use crate::domain::{ChatId, Timestamp, UserId};
+
+/// A map whose keys the server made itself: nobody can choose them to collide.
+type OwnKeyMap<K, V> = HashMap<K, V, foldhash::fast::FixedState>;
+type OwnKeySet<K> = HashSet<K, foldhash::fast::FixedState>;
+
+macro_rules! index {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub struct $name(u32);
+
+        impl $name {
+            /// # Panics
+            ///
+            /// At the 2³²th: memory ends long before.
+            fn from_len(len: usize) -> Self {
+                Self(u32::try_from(len).expect("memory ends before 2^32 entries"))
+            }
+
+            pub(super) fn as_usize(self) -> usize {
+                self.0 as usize
+            }
+        }
+    };
+}
+
+index! {
+    /// A user's place in this process's tables.
+    UserIndex
+}
+index! {
+    /// A chat's place in this process's tables.
+    ChatIndex
+}
+
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Directory {
+    users: Vec<UserEntry>,
+    users_by_id: OwnKeyMap<UserId, UserIndex>,
+    /// Names are chosen by clients: these keep the standard library's keyed hash.
+    usernames: HashMap<Arc<str>, UserIndex>,
+    chats: Vec<ChatEntry>,
+    chats_by_id: OwnKeyMap<ChatId, ChatIndex>,
+    chat_names: HashMap<Arc<str>, ChatIndex>,
+}
+
+#[derive(Debug, PartialEq)]
+struct UserEntry {
+    id: UserId,
+    username: Arc<str>,
+    created_at: Timestamp,
+    chats: OwnKeySet<ChatIndex>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct ChatEntry {
+    pub(super) id: ChatId,
+    pub(super) name: Arc<str>,
+    pub(super) users: Arc<Vec<UserId>>,
+    pub(super) created_at: Timestamp,
+}
+
+impl Directory {
+    pub(super) fn add_user(&mut self, id: UserId, username: &str, created_at: Timestamp) {
+        let user = UserIndex::from_len(self.users.len());
+        let username: Arc<str> = username.into();
+        self.usernames.insert(Arc::clone(&username), user);
+        self.users_by_id.insert(id, user);
+        self.users.push(UserEntry { id, username, created_at, chats: OwnKeySet::default() });
+    }
+
+    pub(super) fn add_chat(
+        &mut self,
+        id: ChatId,
+        name: &str,
+        users: &[UserId],
+        created_at: Timestamp,
+    ) -> ChatIndex {
+        let chat = ChatIndex::from_len(self.chats.len());
+        let name: Arc<str> = name.into();
+        for user in users {
+            let user = self.users_by_id[user];
+            self.users[user.as_usize()].chats.insert(chat);
+        }
+        self.chat_names.insert(Arc::clone(&name), chat);
+        self.chats_by_id.insert(id, chat);
+        self.chats.push(ChatEntry { id, name, users: Arc::new(users.to_vec()), created_at });
+        chat
+    }
+
+    pub(super) fn user(&self, id: UserId) -> Option<UserIndex> {
+        self.users_by_id.get(&id).copied()
+    }
+
+    pub(super) fn chat(&self, id: ChatId) -> Option<ChatIndex> {
+        self.chats_by_id.get(&id).copied()
+    }
+
+    pub(super) fn username_taken(&self, username: &str) -> bool {
+        self.usernames.contains_key(username)
+    }
+
+    pub(super) fn chat_name_taken(&self, name: &str) -> bool {
+        self.chat_names.contains_key(name)
+    }
+
+    pub(super) fn chats_of(&self, user: UserIndex) -> &OwnKeySet<ChatIndex> {
+        &self.users[user.as_usize()].chats
+    }
+
+    pub(super) fn chat_entry(&self, chat: ChatIndex) -> &ChatEntry {
+        &self.chats[chat.as_usize()]
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    pub(in crate::model) fn chat_index(number: u32) -> ChatIndex {
+        ChatIndex(number)
+    }
+}

@@ -1,0 +1,219 @@
+//! What was said in one chat: messages in chunks, so that a reader takes many by copying one pointer, and no push
+//! moves more than one chunk.
+
+use std::sync::Arc;
+
+use crate::domain::{MessageId, Seq, Timestamp, UserId};
+
+/// A chunk is full at so many messages: an author's place in it fits a byte.
+const CHUNK_MESSAGES_MAX: usize = 256;
+/// A chunk is full, too, at so many bytes of text. While a reader holds the last chunk, a push copies it.
+const CHUNK_TEXT_BYTES_MAX: usize = 64 * 1024;
+
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct History {
+    chunks: Vec<Arc<Chunk>>,
+}
+
+/// Some messages of a chat that follow one another.
+#[derive(Debug, Clone, PartialEq)]
+struct Chunk {
+    first: Seq,
+    entries: Vec<Entry>,
+    authors: Vec<UserId>,
+    text: String,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+struct Entry {
+    id: MessageId,
+    created_at: Timestamp,
+    text_end: u32,
+    author: u8,
+}
+
+impl History {
+    pub(super) fn push(&mut self, id: MessageId, author: UserId, created_at: Timestamp, text: &str) -> Seq {
+        let seq = self.last().map_or(Seq(1), |last| Seq(last.0 + 1));
+        if self.chunks.last().is_none_or(|chunk| chunk.is_full()) {
+            if let Some(full) = self.chunks.last_mut() {
+                Arc::make_mut(full).shrink();
+            }
+            self.chunks.push(Arc::new(Chunk::starting_at(seq)));
+        }
+        let chunk = self.chunks.last_mut().expect("pushed if there was none");
+        Arc::make_mut(chunk).push(id, author, created_at, text);
+        seq
+    }
+
+    pub(super) fn last(&self) -> Option<Seq> {
+        self.chunks.last().map(|chunk| chunk.last())
+    }
+
+    pub(super) fn run_at(&self, seq: Seq) -> MessageRun {
+        let after = self.chunks.partition_point(|chunk| chunk.first <= seq);
+        let chunk = &self.chunks[after.checked_sub(1).expect("seqs begin with 1")];
+        let run = MessageRun { chunk: Arc::clone(chunk), first: 0, end: chunk.entries.len() };
+        run.starting_at(seq, usize::MAX)
+    }
+}
+
+impl Chunk {
+    fn starting_at(first: Seq) -> Self {
+        Self { first, entries: Vec::new(), authors: Vec::new(), text: String::new() }
+    }
+
+    fn is_full(&self) -> bool {
+        self.entries.len() == CHUNK_MESSAGES_MAX || self.text.len() >= CHUNK_TEXT_BYTES_MAX
+    }
+
+    fn last(&self) -> Seq {
+        Seq(self.first.0 + self.entries.len() as u64 - 1)
+    }
+
+    fn push(&mut self, id: MessageId, author: UserId, created_at: Timestamp, text: &str) {
+        let author = self.authors.iter().position(|known| *known == author).unwrap_or_else(|| {
+            self.authors.push(author);
+            self.authors.len() - 1
+        });
+        self.text.push_str(text);
+        self.entries.push(Entry {
+            id,
+            created_at,
+            text_end: u32::try_from(self.text.len()).expect("a full chunk takes no more"),
+            author: u8::try_from(author).expect("no more authors than messages"),
+        });
+    }
+
+    fn shrink(&mut self) {
+        self.entries.shrink_to_fit();
+        self.authors.shrink_to_fit();
+        self.text.shrink_to_fit();
+    }
+
+    fn message(&self, index: usize) -> Message<'_> {
+        let entry = &self.entries[index];
+        let text_start = index.checked_sub(1).map_or(0, |before| self.entries[before].text_end);
+        Message {
+            id: entry.id,
+            author: self.authors[usize::from(entry.author)],
+            text: &self.text[text_start as usize..entry.text_end as usize],
+            created_at: entry.created_at,
+            seq: Seq(self.first.0 + index as u64),
+        }
+    }
+}
+
+/// One message of a chat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Message<'a> {
+    /// The message.
+    pub id: MessageId,
+    /// Who said it.
+    pub author: UserId,
+    /// What was said.
+    pub text: &'a str,
+    /// When.
+    pub created_at: Timestamp,
+    /// Its place in the chat.
+    pub seq: Seq,
+}
+
+/// Messages of a chat that follow one another, shared with the model: later writes do not show in it.
+#[derive(Debug, Clone)]
+pub struct MessageRun {
+    chunk: Arc<Chunk>,
+    first: usize,
+    end: usize,
+}
+
+impl MessageRun {
+    /// The part that starts at this seq, at most so many messages.
+    ///
+    /// # Panics
+    ///
+    /// If the run does not hold it.
+    #[must_use]
+    pub fn starting_at(self, seq: Seq, messages_max: usize) -> Self {
+        let offset = seq.0.checked_sub(self.chunk.first.0).expect("the run holds the seq");
+        let first = usize::try_from(offset).expect("a chunk is small");
+        assert!(self.first <= first && first < self.end, "the run holds the seq");
+        let end = self.end.min(first.saturating_add(messages_max));
+        Self { chunk: self.chunk, first, end }
+    }
+
+    /// Its messages, in order.
+    #[must_use]
+    pub fn messages(&self) -> impl ExactSizeIterator<Item = Message<'_>> {
+        (self.first..self.end).map(|index| self.chunk.message(index))
+    }
+}
+
+impl PartialEq for MessageRun {
+    fn eq(&self, other: &Self) -> bool {
+        self.messages().eq(other.messages())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use uuid::Uuid;
+
+    fn id(number: usize) -> Uuid {
+        Uuid::from_u128(number as u128)
+    }
+
+    fn history(texts: impl IntoIterator<Item = String>) -> History {
+        let mut history = History::default();
+        for (index, text) in texts.into_iter().enumerate() {
+            let time = Timestamp::from_micros(index as u64).expect("small");
+            let seq = history.push(id(index).into(), id(index % 300).into(), time, &text);
+            assert_eq!(seq, Seq(index as u64 + 1));
+        }
+        history
+    }
+
+    fn read(history: &History, from: u64) -> Vec<(u64, String, UserId)> {
+        let mut read = Vec::new();
+        let mut next = from;
+        while Some(Seq(next)) <= history.last() {
+            let run = history.run_at(Seq(next));
+            read.extend(
+                run.messages().map(|message| (message.seq.0, message.text.to_owned(), message.author)),
+            );
+            next = read.last().expect("a run is never empty").0 + 1;
+        }
+        read
+    }
+
+    #[test]
+    fn messages_come_back_in_order_from_anywhere() {
+        let history = history((0..1_000).map(|number| format!("text {number}")));
+        let whole = read(&history, 1);
+        assert_eq!(whole.len(), 1_000);
+        for (index, (seq, text, author)) in whole.iter().enumerate() {
+            assert_eq!((*seq, text.as_str()), (index as u64 + 1, format!("text {index}").as_str()));
+            assert_eq!(*author, id(index % 300).into());
+        }
+        for from in [2, 255, 256, 257, 512, 513, 999, 1_000] {
+            assert_eq!(read(&history, from), whole[usize::try_from(from).expect("small") - 1..]);
+        }
+    }
+
+    #[test]
+    fn long_texts_fill_a_chunk_before_its_messages_do() {
+        let history = history((0..20).map(|_| "x".repeat(16_384)));
+        assert_eq!(history.chunks.len(), 5);
+        assert_eq!(read(&history, 1).len(), 20);
+    }
+
+    #[test]
+    fn a_run_taken_before_a_push_does_not_change() {
+        let mut history = history(["one".to_owned()]);
+        let run = history.run_at(Seq(1));
+        history.push(id(2).into(), id(2).into(), Timestamp::default(), "two");
+        assert_eq!(run.messages().len(), 1);
+        assert_eq!(history.run_at(Seq(1)).messages().len(), 2);
+    }
+}

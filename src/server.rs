@@ -1,0 +1,74 @@
+//! A server's life: starting, ready, stopping.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+
+use crate::config::Limits;
+use crate::engine::{Engine, ReplayProgress, WriterError};
+use crate::http::{self, App};
+use crate::log::{EventLog, LogError};
+
+/// How long what is in flight may take when the server stops.
+const GRACE: Duration = Duration::from_secs(8);
+
+/// Why the server ended otherwise than it was asked to.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The log could not be replayed.
+    #[error(transparent)]
+    Replay(#[from] LogError),
+    /// The log failed while it was written.
+    #[error(transparent)]
+    Writer(#[from] WriterError),
+    /// A task of the server panicked.
+    #[error("the server panicked: {0}")]
+    Panicked(#[from] tokio::task::JoinError),
+}
+
+/// Serves the log on the listener: answers 503 while it replays, calls `ready` when it is done, stops when `shutdown`
+/// resolves, with everything in flight answered and synced.
+///
+/// # Errors
+///
+/// See [`ServeError`]. The process must end then: what waits for an answer gets none.
+pub async fn serve(
+    listener: TcpListener,
+    log: Box<dyn EventLog>,
+    limits: Limits,
+    ready: impl FnOnce(),
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), ServeError> {
+    let progress = Arc::new(ReplayProgress::default());
+    let app = Arc::new(App::starting(Arc::clone(&progress), limits));
+    let (stop, stopped) = oneshot::channel::<()>();
+    let router = http::router(Arc::clone(&app));
+    let connections = tokio::spawn(async move {
+        let stop = async { drop(stopped.await) };
+        http::serve_connections(listener, router, &limits, stop, GRACE).await;
+    });
+
+    let mut shutdown = std::pin::pin!(shutdown);
+    let queue_max = limits.queue_max as usize;
+    let starting = tokio::task::spawn_blocking(move || Engine::start(log, queue_max, &progress));
+    let (engine, mut writer) = tokio::select! {
+        started = starting => started??,
+        // Nothing was accepted yet, so nothing is lost.
+        () = &mut shutdown => return Ok(()),
+    };
+    let engine = Arc::new(engine);
+    app.ready(Arc::clone(&engine));
+    ready();
+
+    tokio::select! {
+        ended = writer.wait() => return Ok(ended?),
+        () = &mut shutdown => {}
+    }
+    // Dropping it has the same effect as sending.
+    drop(stop);
+    connections.await?;
+    engine.close();
+    Ok(writer.wait().await?)
+}
