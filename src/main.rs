@@ -1,6 +1,6 @@
 //! The `chinwag` binary: arguments, logging, runtime, exit code.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
 use chinwag::config::{Cli, Command, ServeConfig};
@@ -63,7 +63,8 @@ impl From<ServeError> for Failure {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let filter = EnvFilter::try_from_env("CHINWAG_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
+    let colours = io::stderr().is_terminal();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(colours).init();
 
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,

@@ -1,0 +1,144 @@
+//! A client of the API that says what it means.
+
+use reqwest::StatusCode;
+use reqwest::header::HeaderMap;
+use serde_json::{Value, json};
+
+/// Speaks to one server.
+#[derive(Clone)]
+pub struct Client {
+    http: reqwest::Client,
+    base: String,
+}
+
+/// What a server answered.
+#[derive(Debug)]
+pub struct Reply {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub text: String,
+}
+
+impl Reply {
+    /// The body as JSON.
+    #[track_caller]
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {}", self.text))
+    }
+
+    /// A header that must be there, as text.
+    #[track_caller]
+    pub fn header(&self, name: &str) -> &str {
+        let value = self.headers.get(name).unwrap_or_else(|| panic!("no header {name}: {self:?}"));
+        value.to_str().expect("a header of text")
+    }
+
+    /// The position that a write answers with.
+    #[track_caller]
+    pub fn position(&self) -> u64 {
+        self.header("chinwag-position").parse().expect("a number")
+    }
+
+    /// The id of what was made; the reply must be 201.
+    #[track_caller]
+    pub fn id(&self) -> String {
+        assert_eq!(self.status, 201, "{}", self.text);
+        self.json()["id"].as_str().expect("an id").to_owned()
+    }
+}
+
+/// Checks that a reply is the problem of this status and code, in the form that all problems have, and gives its
+/// `field`.
+#[track_caller]
+pub fn problem(reply: &Reply, status: u16, code: &str) -> Option<String> {
+    let body = reply.json();
+    assert_eq!((reply.status.as_u16(), body["code"].as_str()), (status, Some(code)), "{}", reply.text);
+    assert_eq!(reply.header("content-type"), "application/problem+json");
+    assert_eq!(body["status"], status);
+    assert!(body["type"].as_str().is_some_and(|kind| !kind.is_empty()), "{body}");
+    assert!(body["title"].as_str().is_some_and(|title| !title.is_empty()), "{body}");
+    assert!(body["detail"].as_str().is_some_and(|detail| detail.contains(' ')), "{body}");
+    if status == 503 {
+        assert!(reply.header("retry-after").parse::<u32>().is_ok_and(|seconds| seconds > 0));
+    }
+    body.get("field").map(|field| field.as_str().expect("a name").to_owned())
+}
+
+impl Client {
+    pub fn new(address: &str) -> Self {
+        let http = reqwest::Client::builder().no_proxy().build().expect("a client");
+        Self { http, base: format!("http://{address}") }
+    }
+
+    /// Posts JSON.
+    pub async fn post(&self, path: &str, body: &Value) -> Reply {
+        self.try_post(path, body).await.expect("answered")
+    }
+
+    /// Posts JSON to a server that may go away meanwhile.
+    pub async fn try_post(&self, path: &str, body: &Value) -> reqwest::Result<Reply> {
+        let request = self.request("POST", path).header("content-type", "application/json");
+        Self::send(request.body(body.to_string())).await
+    }
+
+    /// Posts these very bytes as `application/json`.
+    pub async fn post_raw(&self, path: &str, body: impl Into<reqwest::Body>) -> Reply {
+        let request = self.request("POST", path).header("content-type", "application/json").body(body);
+        Self::send(request).await.expect("answered")
+    }
+
+    pub async fn get(&self, path: &str) -> Reply {
+        Self::send(self.request("GET", path)).await.expect("answered")
+    }
+
+    /// A request to be added to.
+    pub fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
+        let method = method.parse().expect("a method");
+        self.http.request(method, format!("{}{path}", self.base))
+    }
+
+    /// Sends it and takes the answer whole.
+    pub async fn send(request: reqwest::RequestBuilder) -> reqwest::Result<Reply> {
+        let response = request.send().await?;
+        let (status, headers) = (response.status(), response.headers().clone());
+        Ok(Reply { status, headers, text: response.text().await? })
+    }
+
+    /// Makes a user; gives its id.
+    pub async fn add_user(&self, username: &str) -> String {
+        self.post("/users/add", &json!({ "username": username })).await.id()
+    }
+
+    /// Makes a chat; gives its id.
+    pub async fn add_chat(&self, name: &str, users: &[&str]) -> String {
+        self.post("/chats/add", &json!({ "name": name, "users": users })).await.id()
+    }
+
+    /// Sends a message; gives the answer's body.
+    pub async fn add_message(&self, chat: &str, author: &str, text: &str) -> Value {
+        let reply = self.post("/messages/add", &json!({ "chat": chat, "author": author, "text": text })).await;
+        assert_eq!(reply.status, 201, "{}", reply.text);
+        reply.json()
+    }
+
+    /// All chats of a user.
+    pub async fn chats(&self, user: &str) -> Vec<Value> {
+        self.list("/chats/get", &json!({ "user": user })).await
+    }
+
+    /// All messages of a chat.
+    pub async fn messages(&self, chat: &str) -> Vec<Value> {
+        self.list("/messages/get", &json!({ "chat": chat })).await
+    }
+
+    /// A call that answers 200 with an array.
+    pub async fn list(&self, path: &str, body: &Value) -> Vec<Value> {
+        let reply = self.post(path, body).await;
+        assert_eq!(reply.status, 200, "{}", reply.text);
+        assert_eq!(reply.header("content-type"), "application/json");
+        match reply.json() {
+            Value::Array(items) => items,
+            other => panic!("not an array: {other}"),
+        }
+    }
+}
