@@ -124,6 +124,9 @@ impl fmt::Display for Position {
 pub struct Timestamp(i64);
 
 impl Timestamp {
+    /// 1970-01-01T00:00:00Z.
+    pub const EPOCH: Self = Self(0);
+
     /// The instant so many microseconds after the Unix epoch; none where that is beyond the year 9999.
     #[must_use]
     pub fn from_micros(micros: u64) -> Option<Self> {

@@ -3,41 +3,31 @@
 //! **Invariant:** a batch is decided against the model plus its own draft. If the log refuses the batch, the draft
 //! is dropped and nothing has happened: there is no roll-back.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use crate::domain::{ChatId, Event, Facts, UserId};
 use crate::model::Model;
 
+/// The draft holds names only: an id that this batch has made was not answered yet, so no command can name it.
 pub(super) struct Draft<'m> {
     model: &'m Model,
-    users: HashSet<UserId>,
     usernames: HashSet<Box<str>>,
-    chats: HashMap<ChatId, HashSet<UserId>>,
     chat_names: HashSet<Box<str>>,
 }
 
 impl<'m> Draft<'m> {
     pub(super) fn on(model: &'m Model) -> Self {
-        Self {
-            model,
-            users: HashSet::new(),
-            usernames: HashSet::new(),
-            chats: HashMap::new(),
-            chat_names: HashSet::new(),
-        }
+        Self { model, usernames: HashSet::new(), chat_names: HashSet::new() }
     }
 
     pub(super) fn add(&mut self, event: &Event<'_>) {
         match event {
-            Event::UserAdded { id, username } => {
-                self.users.insert(*id);
+            Event::UserAdded { username, .. } => {
                 self.usernames.insert(username.as_ref().into());
             }
-            Event::ChatAdded { id, name, users } => {
-                self.chats.insert(*id, users.iter().copied().collect());
+            Event::ChatAdded { name, .. } => {
                 self.chat_names.insert(name.as_ref().into());
             }
-            // No rule asks for a message.
             Event::MessageAdded { .. } => {}
         }
     }
@@ -45,7 +35,7 @@ impl<'m> Draft<'m> {
 
 impl Facts for Draft<'_> {
     fn user_exists(&self, user: UserId) -> bool {
-        self.users.contains(&user) || self.model.user(user).is_some()
+        self.model.user(user).is_some()
     }
 
     fn username_taken(&self, username: &str) -> bool {
@@ -53,7 +43,7 @@ impl Facts for Draft<'_> {
     }
 
     fn chat_exists(&self, chat: ChatId) -> bool {
-        self.chats.contains_key(&chat) || self.model.chat(chat).is_some()
+        self.model.chat(chat).is_some()
     }
 
     fn chat_name_taken(&self, name: &str) -> bool {
@@ -61,9 +51,6 @@ impl Facts for Draft<'_> {
     }
 
     fn is_member(&self, chat: ChatId, user: UserId) -> bool {
-        if let Some(members) = self.chats.get(&chat) {
-            return members.contains(&user);
-        }
         match (self.model.chat(chat), self.model.user(user)) {
             (Some(chat), Some(user)) => self.model.is_member(chat, user),
             (None, _) | (_, None) => false,

@@ -6,6 +6,8 @@
 mod clock;
 mod draft;
 mod projector;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 use std::sync::Arc;

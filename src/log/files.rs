@@ -282,8 +282,24 @@ struct Spare<D: Disk> {
     preparing: Option<JoinHandle<Result<D::File, LogError>>>,
 }
 
+#[cfg(test)]
+impl<D: Disk> FileLog<D> {
+    /// Waits until the next segment is ready, so that what a test sees does not depend on the time.
+    pub(super) fn prepared(&mut self) {
+        while self.spare.preparing.as_ref().is_some_and(|handle| !handle.is_finished()) {
+            std::thread::yield_now();
+        }
+    }
+}
+
 impl<D: Disk> Spare<D> {
+    /// Begins to prepare one, unless that is begun.
+    ///
+    /// **Invariant:** one at a time: a second one would fill the first with zeros after it has been put to use.
     fn start(&mut self) {
+        if self.preparing.is_some() {
+            return;
+        }
         let (disk, segment_bytes) = (self.disk.clone(), self.segment_bytes);
         let spawned = std::thread::Builder::new()
             .name("spare-segment".to_owned())

@@ -6,10 +6,14 @@ mod codec;
 mod disk;
 mod error;
 mod files;
+#[cfg(test)]
+mod files_tests;
 mod frame;
 mod memory;
 mod recovery;
 mod segment;
+#[cfg(test)]
+mod sim;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -4,5 +4,9 @@
 
 #![expect(unreachable_pub, reason = "the fixture is public to the tests beside it")]
 
+mod architecture;
+mod crash;
+mod process;
+mod property;
 mod support;
 mod users;

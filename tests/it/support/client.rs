@@ -116,7 +116,8 @@ impl Client {
 
     /// Sends a message; gives the answer's body.
     pub async fn add_message(&self, chat: &str, author: &str, text: &str) -> Value {
-        let reply = self.post("/messages/add", &json!({ "chat": chat, "author": author, "text": text })).await;
+        let reply =
+            self.post("/messages/add", &json!({ "chat": chat, "author": author, "text": text })).await;
         assert_eq!(reply.status, 201, "{}", reply.text);
         reply.json()
     }

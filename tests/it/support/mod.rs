@@ -95,6 +95,11 @@ impl TestServer {
         kill_process(self.pid(), signal).expect("signalled");
     }
 
+    /// A client for a task of its own.
+    pub fn client(&self) -> Client {
+        self.client.clone()
+    }
+
     /// Its process id.
     pub fn pid(&self) -> Pid {
         Pid::from_child(&self.process)
@@ -174,8 +179,12 @@ pub fn binary() -> Command {
 
 /// Runs the binary to its end, which must come by itself and soon.
 pub fn run_to_end(command: &mut Command) -> Ended {
-    let mut process =
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+    let mut process = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it starts");
     let stderr = drain(process.stderr.take().expect("piped"));
     let deadline = Instant::now() + Duration::from_secs(15);
     let status = loop {

@@ -1,0 +1,285 @@
+//! The engine on a log that does as it is told.
+
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use tokio::time::timeout;
+
+use super::*;
+use crate::domain::{ChatName, Text, Username};
+use crate::log::{Frame, MemoryLog, Visitor};
+
+/// A log that says when it is asked to append, and waits for a verdict.
+struct ObedientLog {
+    log: MemoryLog,
+    asked: Sender<()>,
+    verdicts: Receiver<Verdict>,
+}
+
+/// The other side of it.
+struct Master {
+    asked: Receiver<()>,
+    verdict: Sender<Verdict>,
+}
+
+enum Verdict {
+    Append,
+    NoRoom,
+    Fail,
+}
+
+impl EventLog for ObedientLog {
+    fn replay(&mut self, progress: &ReplayProgress, visit: &mut Visitor<'_>) -> Result<(), LogError> {
+        self.log.replay(progress, visit)
+    }
+
+    fn append(&mut self, frame: &mut Frame) -> Result<(), AppendError> {
+        let error = |source: std::io::ErrorKind| LogError::Io {
+            doing: "obey",
+            path: "nowhere".into(),
+            source: source.into(),
+        };
+        self.asked.send(()).expect("the test still runs");
+        match self.verdicts.recv().expect("a verdict for each append") {
+            Verdict::Append => self.log.append(frame),
+            Verdict::NoRoom => Err(AppendError::NoRoom(error(std::io::ErrorKind::StorageFull))),
+            Verdict::Fail => Err(AppendError::Failed(error(std::io::ErrorKind::Other))),
+        }
+    }
+}
+
+fn start(queue_max: usize) -> (Engine, WriterEnd, Master) {
+    let (asked, is_asked) = channel();
+    let (verdict, verdicts) = channel();
+    let log = ObedientLog { log: MemoryLog::default(), asked, verdicts };
+    let (engine, end) =
+        Engine::start(Box::new(log), queue_max, &ReplayProgress::default()).expect("an empty log");
+    (engine, end, Master { asked: is_asked, verdict })
+}
+
+impl Master {
+    fn give(&self, verdicts: impl IntoIterator<Item = Verdict>) {
+        verdicts.into_iter().for_each(|verdict| self.verdict.send(verdict).unwrap());
+    }
+
+    /// Sends a first command, "plug", that holds the writer at its append: what is sent next becomes one batch.
+    async fn plug(&self, engine: &Engine) -> impl Future<Output = ()> {
+        let mut plug = Box::pin(engine.submit(add_user("plug")));
+        assert!(timeout(Duration::ZERO, &mut plug).await.is_err(), "it waits");
+        self.asked.recv().expect("the writer runs");
+        async move {
+            plug.await.expect("stored");
+        }
+    }
+}
+
+fn add_user(username: &str) -> Command {
+    Command::AddUser { username: Username::try_from(username.to_owned()).unwrap() }
+}
+
+async fn submit_as_one_batch(
+    engine: &Engine,
+    master: &Master,
+    commands: &[Command],
+    fate: Verdict,
+) -> Vec<Result<Receipt, SubmitError>> {
+    let plug = master.plug(engine).await;
+    // Joined futures are polled in order, so the commands are queued in order.
+    let batch = join_all(commands.iter().map(|command| engine.submit(command.clone())));
+    let (answers, (), ()) = tokio::join!(batch, plug, async { master.give([Verdict::Append, fate]) });
+    answers
+}
+
+#[tokio::test]
+async fn nothing_is_seen_or_answered_before_it_is_durable() {
+    let (engine, _end, master) = start(10);
+    let mut submitted = std::pin::pin!(engine.submit(add_user("ann")));
+    for _ in 0..20 {
+        let answered = timeout(Duration::from_millis(5), &mut submitted).await;
+        assert!(answered.is_err(), "answered before the log has it: {answered:?}");
+        engine.read(|model| assert!(!model.username_taken("ann") && model.position().0 == 0));
+    }
+    master.give([Verdict::Append]);
+    submitted.await.expect("stored");
+    engine.read(|model| assert!(model.username_taken("ann") && model.position().0 == 1));
+}
+
+#[tokio::test]
+async fn a_refusal_that_rests_on_its_own_batch_waits_for_the_sync_too() {
+    let (engine, _end, master) = start(10);
+    let plug = master.plug(&engine).await;
+    let mut both =
+        Box::pin(async { tokio::join!(engine.submit(add_user("ann")), engine.submit(add_user("ann"))) });
+    let patience = Duration::from_millis(50);
+    assert!(timeout(patience, &mut both).await.is_err());
+    master.give([Verdict::Append]);
+    plug.await;
+    assert!(timeout(patience, &mut both).await.is_err(), "neither the success nor the refusal");
+    master.give([Verdict::Append]);
+    let (first, second) = both.await;
+    assert!(first.is_ok());
+    assert!(matches!(second, Err(SubmitError::Refused(Refusal::UsernameTaken { .. }))), "{second:?}");
+}
+
+#[tokio::test]
+async fn within_a_batch_a_name_is_taken_once() {
+    let (engine, _end, master) = start(100);
+    let ann = {
+        master.give([Verdict::Append]);
+        engine.submit(add_user("ann")).await.unwrap().id.into()
+    };
+    let name = ChatName::try_from("tea".to_owned()).unwrap();
+    let add_chat = Command::AddChat { name, users: vec![ann] };
+    let commands = [add_user("bob"), add_user("bob"), add_chat.clone(), add_chat];
+    let answers = submit_as_one_batch(&engine, &master, &commands, Verdict::Append).await;
+    assert!(
+        matches!(
+            answers.as_slice(),
+            [
+                Ok(_),
+                Err(SubmitError::Refused(Refusal::UsernameTaken { .. })),
+                Ok(_),
+                Err(SubmitError::Refused(Refusal::ChatNameTaken { .. })),
+            ]
+        ),
+        "{answers:?}"
+    );
+    engine.read(|model| assert_eq!(model.position().0, 4));
+}
+
+#[tokio::test]
+async fn without_room_a_batch_is_refused_as_if_it_had_never_been_and_the_next_one_is_taken() {
+    let (engine, _end, master) = start(100);
+    let commands = [add_user("bob"), add_user("bob"), add_user("plug")];
+    let answers = submit_as_one_batch(&engine, &master, &commands, Verdict::NoRoom).await;
+    // The second bob was refused because of the first, who does not exist now.
+    assert!(
+        matches!(
+            answers.as_slice(),
+            [
+                Err(SubmitError::StorageFull),
+                Err(SubmitError::StorageFull),
+                Err(SubmitError::Refused(Refusal::UsernameTaken { .. })),
+            ]
+        ),
+        "{answers:?}"
+    );
+    engine.read(|model| assert!(!model.username_taken("bob") && model.position().0 == 1));
+    master.give([Verdict::Append]);
+    assert_eq!(engine.submit(add_user("bob")).await.expect("stored").position.0, 2);
+}
+
+#[tokio::test]
+async fn a_failed_append_ends_the_writer_and_is_never_answered_as_stored() {
+    let (engine, mut end, master) = start(10);
+    master.give([Verdict::Fail]);
+    assert!(matches!(engine.submit(add_user("ann")).await, Err(SubmitError::Failed)));
+    assert!(matches!(end.wait().await, Err(WriterError::Log(_))));
+    engine.read(|model| assert_eq!(model.position().0, 0));
+    assert!(matches!(engine.submit(add_user("bob")).await, Err(SubmitError::Failed)));
+}
+
+#[tokio::test]
+async fn a_panic_in_the_writer_is_told() {
+    let (engine, mut end, master) = start(10);
+    drop(master.verdict);
+    assert!(matches!(engine.submit(add_user("ann")).await, Err(SubmitError::Failed)));
+    assert!(matches!(end.wait().await, Err(WriterError::Panicked)));
+}
+
+#[tokio::test]
+async fn a_full_queue_refuses_at_once_and_what_is_queued_is_done() {
+    let (engine, _end, master) = start(3);
+    let plug = master.plug(&engine).await;
+    let names: Vec<_> = (0..20).map(|number| format!("user {number}")).collect();
+    let answers = join_all(names.iter().map(|name| engine.submit(add_user(name))));
+    let release = async { master.give([Verdict::Append, Verdict::Append]) };
+    let (answers, (), ()) = tokio::join!(answers, plug, release);
+    for (index, (name, answer)) in names.iter().zip(&answers).enumerate() {
+        assert!(
+            matches!((index, answer), (0..3, Ok(_)) | (3.., Err(SubmitError::Overloaded))),
+            "{answers:?}"
+        );
+        assert_eq!(engine.read(|model| model.username_taken(name)), answer.is_ok());
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_goes_away_changes_nothing() {
+    let (engine, _end, master) = start(10);
+    {
+        let submitted = engine.submit(add_user("ann"));
+        let patience = Duration::from_millis(20);
+        assert!(timeout(patience, submitted).await.is_err(), "given up");
+    }
+    master.give([Verdict::Append, Verdict::Append]);
+    assert_eq!(engine.submit(add_user("bob")).await.expect("stored").position.0, 2);
+    engine.read(|model| assert!(model.username_taken("ann")));
+}
+
+#[tokio::test]
+async fn closing_finishes_what_was_taken_and_takes_no_more() {
+    let (engine, mut end, master) = start(10);
+    let taken = engine.submit(add_user("ann"));
+    let close = async {
+        engine.close();
+        assert!(matches!(engine.submit(add_user("bob")).await, Err(SubmitError::ShuttingDown)));
+        master.give([Verdict::Append]);
+    };
+    let (taken, ()) = tokio::join!(taken, close);
+    assert!(taken.is_ok());
+    end.wait().await.expect("a clean end");
+}
+
+#[tokio::test]
+async fn a_replayed_log_gives_a_model_equal_to_the_one_that_wrote_it() {
+    let disk = tempfile::tempdir().unwrap();
+    let open = || {
+        let disk = crate::log::RealDisk::lock(disk.path()).unwrap();
+        let log = crate::log::FileLog::new(disk, crate::log::SEGMENT_BYTES_MIN);
+        Engine::start(Box::new(log), 10, &ReplayProgress::default()).unwrap()
+    };
+    let (engine, mut end) = open();
+    let ann = engine.submit(add_user("ann")).await.unwrap().id.into();
+    for chat in 0..5 {
+        let name = ChatName::try_from(format!("chat {chat}")).unwrap();
+        let chat = engine.submit(Command::AddChat { name, users: vec![ann] }).await.unwrap().id.into();
+        for message in 0..300 {
+            let text = Text::try_from(format!("message {message}")).unwrap();
+            engine.submit(Command::AddMessage { chat, author: ann, text }).await.unwrap();
+        }
+    }
+    engine.close();
+    end.wait().await.unwrap();
+    let (replayed, _end) = open();
+    engine.read(|written| replayed.read(|read| assert!(written == read, "the models differ")));
+    assert_eq!(replayed.read(Model::position).0, 1 + 5 * 301);
+}
+
+#[test]
+fn a_log_whose_events_contradict_each_other_is_damage_and_no_panic() {
+    use crate::domain::{Event, Position, Record, Timestamp};
+    use uuid::Uuid;
+    let user = |time, id: u128, username: &'static str| Record {
+        time: Timestamp::from_micros(time).unwrap(),
+        key: None,
+        event: Event::UserAdded { id: Uuid::from_u128(id).into(), username: username.into() },
+    };
+    let at = |time, event| Record { time: Timestamp::from_micros(time).unwrap(), key: None, event };
+    let nobody = Uuid::from_u128(99);
+    let chat = Event::ChatAdded { id: nobody.into(), name: "tea".into(), users: vec![nobody.into()] };
+    let text = "hello".into();
+    let message = Event::MessageAdded { id: nobody.into(), chat: nobody.into(), author: nobody.into(), text };
+    let contradictions =
+        [user(2, 1, "bob"), user(2, 2, "ann"), user(1, 2, "bob"), at(2, chat), at(2, message)];
+    for contradiction in contradictions {
+        let mut log = MemoryLog::default();
+        let mut frame = Frame::new(Position(1));
+        frame.push(&user(1, 1, "ann"));
+        frame.push(&contradiction);
+        log.append(&mut frame).unwrap();
+        let started = Engine::start(Box::new(log), 1, &ReplayProgress::default());
+        assert!(matches!(started, Err(LogError::Damaged { .. })), "{contradiction:?}");
+    }
+}

@@ -1,0 +1,324 @@
+//! The file log on a simulated disk.
+
+use super::disk::Disk;
+use super::files::{FileLog, SEGMENT_BYTES_MIN};
+use super::frame::tests::user_added;
+use super::segment::{self, HEADER_BYTES};
+use super::sim::{Fault, SimDisk};
+use super::{AppendError, EventLog, Frame, LogError, Progress};
+use crate::domain::{Position, Record};
+
+fn log_on(disk: &SimDisk) -> FileLog<SimDisk> {
+    FileLog::new(disk.clone(), SEGMENT_BYTES_MIN)
+}
+
+fn replay(log: &mut dyn EventLog) -> Result<Vec<Record<'static>>, LogError> {
+    let mut numbers = Vec::new();
+    log.replay(&Progress::default(), &mut |frame| {
+        frame.records(|record| {
+            numbers.push(record.time.as_micros());
+            assert_eq!(record, user_added(record.time.as_micros()));
+            Ok(())
+        })
+    })?;
+    Ok(numbers.into_iter().map(user_added).collect())
+}
+
+/// Replays what is there, which must be the events 1 to `last`, for adding more.
+fn reopened(disk: &SimDisk, last: u64) -> FileLog<SimDisk> {
+    let mut log = log_on(disk);
+    let records = replay(&mut log).expect("a sound log");
+    assert!(records.iter().map(|record| record.time.as_micros()).eq(1..=last), "{records:?}");
+    log
+}
+
+fn append(log: &mut dyn EventLog, first: u64, count: u64) -> Result<(), AppendError> {
+    let mut frame = Frame::new(Position(first));
+    (first..first + count).for_each(|number| frame.push(&user_added(number)));
+    log.append(&mut frame)
+}
+
+fn first_segment() -> String {
+    segment::file_name(Position(1))
+}
+
+/// A log of 2,500 events in frames of one: several segments.
+fn several_segments() -> (SimDisk, Vec<String>) {
+    let disk = SimDisk::default();
+    let mut log = reopened(&disk, 0);
+    (1..=2_500).for_each(|number| append(&mut log, number, 1).expect("room"));
+    drop(log);
+    let segments: Vec<_> =
+        disk.names().into_iter().filter(|name| segment::first_in_name(name).is_some()).collect();
+    assert!(segments.len() > 2, "{segments:?}");
+    (disk, segments)
+}
+
+#[track_caller]
+fn expect_damage(disk: &SimDisk, file: &str, offset: u64, from: u64, until: Option<u64>) {
+    let names = disk.names();
+    let contents: Vec<_> = names.iter().map(|name| disk.contents(name)).collect();
+    match replay(&mut log_on(disk)) {
+        Err(LogError::Damaged { file: at, offset: noticed, from: first, until: next, .. }) => {
+            assert_eq!((at, noticed), (disk.path(file), offset));
+            assert_eq!((first, next), (Position(from), until.map(Position)));
+        }
+        other => panic!("not damage: {other:?}"),
+    }
+    assert_eq!(disk.names(), names, "the directory is untouched");
+    assert!(names.iter().map(|name| disk.contents(name)).eq(contents), "the files are untouched");
+}
+
+#[test]
+fn an_appended_frame_survives_a_crash() {
+    let disk = SimDisk::default();
+    let mut log = reopened(&disk, 0);
+    append(&mut log, 1, 1).expect("room");
+    append(&mut log, 2, 3).expect("room");
+    disk.crash();
+    let mut log = reopened(&disk, 4);
+    append(&mut log, 5, 1).expect("room");
+    disk.crash();
+    reopened(&disk, 5);
+}
+
+#[test]
+fn many_segments_are_one_log() {
+    let (disk, _) = several_segments();
+    disk.crash();
+    let mut log = reopened(&disk, 2_500);
+    append(&mut log, 2_501, 1).expect("room");
+    disk.crash();
+    reopened(&disk, 2_501);
+}
+
+#[test]
+fn a_frame_too_large_for_a_segment_gets_one_of_its_own_length() {
+    let disk = SimDisk::default();
+    let mut log = reopened(&disk, 0);
+    append(&mut log, 1, 1).expect("room");
+    append(&mut log, 2, 3_000).expect("room");
+    append(&mut log, 3_002, 1).expect("room");
+    disk.crash();
+    reopened(&disk, 3_002);
+    let own = disk.contents(&segment::file_name(Position(2))).len() as u64;
+    assert!(own > SEGMENT_BYTES_MIN && own < 8 * SEGMENT_BYTES_MIN, "{own}");
+}
+
+#[test]
+fn a_sync_comes_before_the_answer_and_a_new_segment_is_durable_before_it_is_used() {
+    let disk = SimDisk::default();
+    let mut log = reopened(&disk, 0);
+    log.prepared();
+    disk.take_calls();
+    let name = first_segment();
+    append(&mut log, 1, 1).expect("room");
+    log.prepared();
+    let calls = disk.take_calls();
+    let ours: Vec<_> =
+        calls.iter().filter(|call| call.ends_with(&name) || call.contains("directory")).collect();
+    let [rename, directory, write, sync] = ours.as_slice() else { panic!("{calls:?}") };
+    assert_eq!(**rename, format!("rename {name}"));
+    assert_eq!(**directory, "sync directory");
+    assert_eq!((write.as_str(), sync.as_str()), (&*format!("write {name}"), &*format!("sync {name}")));
+    append(&mut log, 2, 1).expect("room");
+    assert_eq!(disk.take_calls(), [format!("write {name}"), format!("sync {name}")]);
+}
+
+#[test]
+fn boot_syncs_the_directory_and_the_last_segment_before_it_reads_them() {
+    let (disk, segments) = several_segments();
+    disk.take_calls();
+    let log = reopened(&disk, 2_500);
+    drop(log);
+    let calls = disk.take_calls();
+    let last = segments.last().expect("several");
+    assert_eq!(calls[..2], ["sync directory".to_owned(), format!("sync {last}")]);
+    assert!(calls[2].starts_with("read "), "{calls:?}");
+}
+
+#[test]
+fn boot_writes_the_last_frame_again_because_a_failed_sync_may_have_left_it_in_the_cache_only() {
+    let disk = SimDisk::default();
+    let mut log = reopened(&disk, 0);
+    append(&mut log, 1, 1).expect("room");
+    disk.fail_next(Fault::Sync);
+    assert!(matches!(append(&mut log, 2, 1), Err(AppendError::Failed(_))));
+    drop(log);
+    disk.take_calls();
+    reopened(&disk, 2);
+    let name = first_segment();
+    let calls: Vec<_> = disk.take_calls().into_iter().filter(|call| call.ends_with(&name)).collect();
+    let step = |what: &str| format!("{what} {name}");
+    assert_eq!(calls, [step("sync"), step("read"), step("write"), step("sync")]);
+}
+
+#[test]
+fn a_failed_write_is_a_failure_and_no_refusal() {
+    let disk = SimDisk::default();
+    let mut log = reopened(&disk, 0);
+    append(&mut log, 1, 1).expect("room");
+    disk.fail_next(Fault::Write);
+    assert!(matches!(append(&mut log, 2, 1), Err(AppendError::Failed(_))));
+}
+
+#[test]
+fn without_room_for_a_segment_a_frame_is_refused_and_fits_once_there_is_room() {
+    let disk = SimDisk::default();
+    disk.set_room(Some(100));
+    let mut log = reopened(&disk, 0);
+    for _ in 0..3 {
+        assert!(matches!(append(&mut log, 1, 1), Err(AppendError::NoRoom(_))));
+    }
+    assert_eq!(disk.names(), Vec::<String>::new(), "a refusal leaves nothing behind");
+    disk.set_room(Some(4 * SEGMENT_BYTES_MIN));
+    append(&mut log, 1, 1).expect("room");
+    disk.crash();
+    reopened(&disk, 1);
+}
+
+#[test]
+fn a_full_disk_stops_a_log_only_where_its_segment_ends() {
+    let disk = SimDisk::default();
+    let mut log = reopened(&disk, 0);
+    append(&mut log, 1, 1).expect("room");
+    log.prepared();
+    disk.set_room(Some(0));
+    let mut next = 2;
+    while append(&mut log, next, 1).is_ok() {
+        next += 1;
+    }
+    assert!(next > 1_000, "this segment and the prepared one are filled: {next}");
+    drop(log);
+    disk.crash();
+    let mut log = reopened(&disk, next - 1);
+    assert!(
+        matches!(append(&mut log, next, 1), Err(AppendError::NoRoom(_))),
+        "a full disk is read all the same"
+    );
+    disk.set_room(None);
+    append(&mut log, next, 1).expect("room");
+}
+
+#[test]
+fn a_torn_write_is_cut_off_and_a_copy_kept() {
+    let disk = SimDisk::default();
+    let mut log = reopened(&disk, 0);
+    append(&mut log, 1, 1).expect("room");
+    append(&mut log, 2, 20).expect("room");
+    drop(log);
+    let name = first_segment();
+    let whole = disk.contents(&name);
+    let used = whole.iter().rposition(|&byte| byte != 0).expect("used") + 1;
+    let second_frame = HEADER_BYTES + 24 + 8 + 1 + 4 + 16 + 8 + "user 1".len() + 5;
+    assert_eq!(whole[second_frame], 0xFF, "the frame's magic");
+    disk.alter(&name, |bytes| bytes[used - 40..].fill(0));
+    let torn: Vec<u8> = disk.contents(&name)[second_frame..used - 40].to_vec();
+
+    let mut log = reopened(&disk, 1);
+    let copies: Vec<_> = disk.names().into_iter().filter(|name| name.contains(".torn-")).collect();
+    let [copy] = copies.as_slice() else { panic!("{copies:?}") };
+    assert!(torn.starts_with(&disk.contents(copy)), "up to the last byte that is not zero");
+    append(&mut log, 2, 1).expect("room");
+    disk.crash();
+    reopened(&disk, 2);
+}
+
+#[test]
+fn a_torn_write_on_a_full_disk_is_cut_off_without_a_copy() {
+    let disk = SimDisk::default();
+    let mut log = reopened(&disk, 0);
+    append(&mut log, 1, 1).expect("room");
+    append(&mut log, 2, 1).expect("room");
+    drop(log);
+    let used = disk.contents(&first_segment()).iter().rposition(|&byte| byte != 0).expect("used");
+    disk.alter(&first_segment(), |bytes| bytes[used] ^= 1);
+    disk.set_room(Some(0));
+    reopened(&disk, 1);
+    assert!(!disk.names().iter().any(|name| name.contains(".torn-")));
+}
+
+#[test]
+fn a_broken_frame_with_a_sound_one_behind_it_is_damage() {
+    let disk = SimDisk::default();
+    let mut log = reopened(&disk, 0);
+    append(&mut log, 1, 1).expect("room");
+    append(&mut log, 2, 3).expect("room");
+    append(&mut log, 5, 1).expect("room");
+    drop(log);
+    disk.alter(&first_segment(), |bytes| bytes[HEADER_BYTES + 100] ^= 1);
+    expect_damage(&disk, &first_segment(), HEADER_BYTES as u64 + 72, 2, Some(5));
+}
+
+#[test]
+fn a_broken_last_frame_of_a_sealed_segment_is_damage() {
+    let (disk, segments) = several_segments();
+    let second = segment::first_in_name(&segments[1]).expect("a segment");
+    let used = disk.contents(&segments[0]).iter().rposition(|&byte| byte != 0).expect("used");
+    disk.alter(&segments[0], |bytes| bytes[used] ^= 1);
+    let lost = second.0 - 1;
+    let name = format!("user {lost}");
+    let frame = (24_usize + 37 + name.len()).next_multiple_of(8) as u64;
+    let end = (used as u64 + 1).next_multiple_of(8);
+    expect_damage(&disk, &segments[0], end - frame, lost, Some(second.0));
+}
+
+#[test]
+fn a_missing_segment_is_damage() {
+    for missing in [0, 1] {
+        let (disk, segments) = several_segments();
+        let from = segment::first_in_name(&segments[missing]).expect("a segment").0;
+        let until = segment::first_in_name(&segments[missing + 1]).expect("a segment").0;
+        disk.remove(&segments[missing]).expect("there");
+        if missing == 0 {
+            expect_damage(&disk, &segments[1], 0, from, Some(until));
+        } else {
+            let used = disk.contents(&segments[0]).iter().rposition(|&byte| byte != 0).expect("used") as u64;
+            expect_damage(&disk, &segments[0], (used + 1).next_multiple_of(8), from, Some(until));
+        }
+    }
+}
+
+#[test]
+fn a_broken_header_is_damage() {
+    let (disk, segments) = several_segments();
+    let first = segment::first_in_name(&segments[1]).expect("a segment").0;
+    disk.alter(&segments[1], |bytes| bytes[20] ^= 1);
+    expect_damage(&disk, &segments[1], 0, first, None);
+}
+
+#[test]
+fn a_segment_of_another_log_is_damage() {
+    let (disk, segments) = several_segments();
+    let (other, _) = several_segments();
+    let first = segment::first_in_name(&segments[1]).expect("a segment").0;
+    let spliced = other.contents(&segments[1]);
+    disk.alter(&segments[1], |bytes| *bytes = spliced);
+    expect_damage(&disk, &segments[1], 0, first, None);
+}
+
+#[test]
+fn an_unknown_version_is_refused_by_its_name() {
+    let disk = SimDisk::default();
+    append(&mut reopened(&disk, 0), 1, 1).expect("room");
+    disk.alter(&first_segment(), |bytes| {
+        bytes[12] = 2;
+        let checksum = crc32c::crc32c(&bytes[12..HEADER_BYTES]);
+        bytes[8..12].copy_from_slice(&checksum.to_le_bytes());
+    });
+    let refused = replay(&mut log_on(&disk));
+    assert!(matches!(&refused, Err(LogError::UnknownVersion { offset: 12, .. })), "{refused:?}");
+}
+
+#[test]
+fn foreign_files_are_left_alone() {
+    let disk = SimDisk::default();
+    append(&mut reopened(&disk, 0), 1, 1).expect("room");
+    for foreign in ["lost+found", "1.log", "notes.txt"] {
+        disk.create(foreign).expect("made");
+    }
+    reopened(&disk, 1);
+    assert!(
+        ["lost+found", "1.log", "notes.txt"].iter().all(|name| disk.names().contains(&(*name).to_owned()))
+    );
+}

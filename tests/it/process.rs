@@ -1,0 +1,210 @@
+//! The process: what it prints, how it stops, and what it refuses to start on.
+
+use std::net::TcpListener;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use serde_json::json;
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::support::{Ended, StoppedServer, TestServer, binary, run_to_end};
+
+fn serve(data: &Path, flags: &[&str]) -> Ended {
+    run_to_end(binary().args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(data).args(flags))
+}
+
+#[track_caller]
+fn expect_exit(ended: &Ended, code: i32, words: &[&str]) {
+    assert_eq!(ended.code, Some(code), "{}", ended.stderr);
+    for word in words {
+        assert!(ended.stderr.contains(word), "no {word:?} in: {}", ended.stderr);
+    }
+}
+
+#[tokio::test]
+async fn sigterm_and_sigint_end_it_cleanly() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let mut server = TestServer::start();
+        server.add_user("ann").await;
+        server.signal(signal);
+        let status = server.wait_at_most(Duration::from_secs(10));
+        assert_eq!(status.code(), Some(0));
+    }
+}
+
+#[tokio::test]
+async fn a_request_in_flight_at_sigterm_is_answered_and_kept() {
+    let server = TestServer::start();
+    let mut socket = TcpStream::connect(&server.address).await.unwrap();
+    let body = r#"{"username":"ann"}"#;
+    let head = format!(
+        "POST /users/add HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    socket.write_all(head.as_bytes()).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    server.signal(Signal::TERM);
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert!(TcpStream::connect(&server.address).await.is_err(), "no new connections");
+    socket.write_all(body.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 201 "), "{answer}");
+    let (stopped, ended) = server.terminate();
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    let again = stopped.restart().post("/users/add", &json!({ "username": "ann" })).await;
+    assert_eq!(again.status, 409);
+}
+
+#[tokio::test]
+async fn connections_that_do_nothing_hold_up_no_stop() {
+    let server = TestServer::start();
+    let mut idle = Vec::new();
+    for _ in 0..20 {
+        idle.push(TcpStream::connect(&server.address).await.unwrap());
+    }
+    idle[0].write_all(b"POST /users/add HTTP/1.1\r\ncontent-len").await.unwrap();
+    let asked = Instant::now();
+    let (_, ended) = server.terminate();
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert!(asked.elapsed() < Duration::from_secs(10));
+}
+
+#[test]
+fn a_directory_in_use_is_exit_4() {
+    let server = TestServer::start();
+    expect_exit(&serve(&server.data, &[]), 4, &["in use", server.data.to_str().unwrap()]);
+}
+
+#[test]
+fn an_address_in_use_is_exit_2() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let dir = TempDir::new().unwrap();
+    let ended = run_to_end(binary().args(["--listen", &address, "--data"]).arg(dir.path()));
+    expect_exit(&ended, 2, &[&address]);
+}
+
+#[test]
+fn a_data_path_that_is_no_directory_is_exit_2() {
+    let dir = TempDir::new().unwrap();
+    let file = dir.path().join("file");
+    std::fs::write(&file, "mine").unwrap();
+    expect_exit(&serve(&file, &[]), 2, &[file.to_str().unwrap()]);
+    expect_exit(&serve(&file.join("below"), &[]), 2, &[file.to_str().unwrap()]);
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "mine");
+}
+
+#[test]
+fn bad_usage_is_exit_2_and_names_what_is_bad() {
+    let dir = TempDir::new().unwrap();
+    expect_exit(&serve(dir.path(), &["--nonsense"]), 2, &["--nonsense"]);
+    expect_exit(&serve(dir.path(), &["--segment-bytes", "65535"]), 2, &["65535", "--segment-bytes"]);
+    expect_exit(&serve(dir.path(), &["--queue-max", "0"]), 2, &["--queue-max"]);
+    expect_exit(&serve(dir.path(), &["--body-bytes-max", "many"]), 2, &["many"]);
+    expect_exit(&run_to_end(binary().args(["--listen", "nowhere"])), 2, &["nowhere"]);
+    expect_exit(&run_to_end(binary().env("CHINWAG_LISTEN", "nowhere")), 2, &["nowhere"]);
+    expect_exit(&run_to_end(binary().arg("nonsense")), 2, &["nonsense"]);
+}
+
+#[test]
+fn the_log_goes_where_the_environment_says() {
+    let dir = TempDir::new().unwrap();
+    let data = dir.path().join("by-environment");
+    std::fs::write(&data, "a file, to be refused").unwrap();
+    let ended = run_to_end(binary().env("CHINWAG_DATA", &data).env("CHINWAG_LISTEN", "127.0.0.1:0"));
+    expect_exit(&ended, 2, &[data.to_str().unwrap()]);
+}
+
+#[test]
+fn help_tells_every_flag_with_its_variable_and_default() {
+    let help = binary().args(["serve", "--help"]).output().unwrap();
+    assert!(help.status.success());
+    let help = String::from_utf8(help.stdout).unwrap();
+    let flags = [
+        ("--listen", "CHINWAG_LISTEN", "127.0.0.1:9000"),
+        ("--data", "CHINWAG_DATA", "./data"),
+        ("--ephemeral", "CHINWAG_EPHEMERAL", ""),
+        ("--segment-bytes", "CHINWAG_SEGMENT_BYTES", "67108864"),
+        ("--queue-max", "CHINWAG_QUEUE_MAX", "1024"),
+        ("--body-bytes-max", "CHINWAG_BODY_BYTES_MAX", "1048576"),
+        ("--request-timeout-s", "CHINWAG_REQUEST_TIMEOUT_S", "30"),
+        ("--connections-max", "CHINWAG_CONNECTIONS_MAX", "16384"),
+    ];
+    for (flag, variable, default) in flags {
+        assert!([flag, variable, default].iter().all(|word| help.contains(word)), "{flag}: {help}");
+    }
+}
+
+#[tokio::test]
+async fn an_ephemeral_server_keeps_nothing() {
+    let server = TestServer::start_with(&["--ephemeral"]);
+    server.add_user("ann").await;
+    assert!(!server.data.exists());
+    server.kill().restart().add_user("ann").await;
+}
+
+#[tokio::test]
+async fn foreign_files_in_the_directory_are_left_alone() {
+    let server = TestServer::start();
+    server.add_user("ann").await;
+    let stopped = server.kill();
+    std::fs::create_dir(stopped.data.join("lost+found")).unwrap();
+    std::fs::write(stopped.data.join("notes.txt"), "mine").unwrap();
+    let server = stopped.restart();
+    assert_eq!(std::fs::read_to_string(server.data.join("notes.txt")).unwrap(), "mine");
+    assert!(server.data.join("lost+found").is_dir());
+    assert_eq!(server.get("/health").await.json()["position"], 1);
+}
+
+async fn stopped_with_users(count: usize) -> StoppedServer {
+    let server = TestServer::start();
+    for number in 0..count {
+        server.add_user(&format!("user {number}")).await;
+    }
+    server.terminate().0
+}
+
+#[tokio::test]
+async fn a_damaged_log_is_exit_3_names_file_and_offset_and_is_not_touched() {
+    let stopped = stopped_with_users(20).await;
+    let segment = stopped.segments().remove(0);
+    let mut bytes = std::fs::read(&segment).unwrap();
+    bytes[4096 + 30] ^= 1;
+    std::fs::write(&segment, &bytes).unwrap();
+    expect_exit(&serve(&stopped.data, &[]), 3, &[segment.to_str().unwrap(), "4096", "event"]);
+    assert_eq!(std::fs::read(&segment).unwrap(), bytes);
+}
+
+#[tokio::test]
+async fn a_torn_end_is_cut_off_kept_aside_and_said() {
+    let stopped = stopped_with_users(20).await;
+    let segment = stopped.segments().remove(0);
+    let mut bytes = std::fs::read(&segment).unwrap();
+    let used = bytes.iter().rposition(|&byte| byte != 0).unwrap();
+    bytes[used] ^= 1;
+    std::fs::write(&segment, &bytes).unwrap();
+    let server = stopped.restart();
+    assert_eq!(server.get("/health").await.json()["position"], 19);
+    server.add_user("user 19").await;
+    let (stopped, ended) = server.terminate();
+    assert!(ended.stderr.contains("torn"), "{}", ended.stderr);
+    let names = std::fs::read_dir(&stopped.data).unwrap().map(|entry| entry.unwrap().file_name());
+    assert_eq!(names.filter(|name| name.to_string_lossy().contains(".torn-")).count(), 1);
+    assert_eq!(stopped.restart().get("/health").await.json()["position"], 20);
+}
+
+#[test]
+fn healthcheck_tells_a_ready_server_from_none() {
+    let server = TestServer::start();
+    let check = |address: &str| run_to_end(binary().args(["healthcheck", "--listen", address]));
+    expect_exit(&check(&server.address), 0, &[]);
+    let everywhere = server.address.replace("127.0.0.1", "0.0.0.0");
+    expect_exit(&check(&everywhere), 0, &[]);
+    let address = server.address.clone();
+    drop(server);
+    expect_exit(&check(&address), 1, &[&address]);
+}
