@@ -1,4 +1,31 @@
-//! Chinwag
+//! Chinwag: a chat server that never forgets.
+//!
+//! One writer turns commands into events, makes a batch of them durable with one sync, and only then shows them to
+//! the readers. At boot a projector replays the log into the model, and every read is served from that.
+//!
+//! ```text
+//!  HTTP handler ──command──▶ queue (bounded) ──▶ writer thread ──frame──▶ log (write + fdatasync)
+//!       ▲                                            │ decide(model + draft, command) -> event | refusal
+//!       │◀───────────── answer ──────────────────────┤ after the sync: model.apply(events), under the write lock
+//!       └── read(|model| …), under the read lock ◀───┘
+//!  boot: log ──frames──▶ projector ──apply──▶ model, then serve
+//! ```
+//!
+//! | room | what it knows |
+//! | --- | --- |
+//! | [`domain`] | commands, events, and the rules from the one to the other; pure |
+//! | [`model`] | what the events add up to: the indexes that reads are served from |
+//! | [`log`] | events as bytes, in frames, on disk; what is torn and what is damage |
+//! | [`engine`] | the writer, the lock, the clock; the replay at boot |
+//! | [`http`] | the API, its limits and its refusals; connections |
+//! | [`server`] | a server's life: starting, ready, stopping |
+//! | [`config`] | flags and environment |
+//! | [`healthcheck`] | asks a running server how it is |
+//!
+//! Dependencies point one way, `domain ← model, log ← engine ← http ← server`; a test holds them to it. The
+//! invariants stand, in bold, where they are kept. To follow one write through the house, begin at
+//! [`engine::Engine::submit`].
+
 pub mod config;
 pub mod domain;
 pub mod engine;

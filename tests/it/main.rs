@@ -9,4 +9,5 @@ mod crash;
 mod process;
 mod property;
 mod support;
+mod tour;
 mod users;
