@@ -12,12 +12,13 @@ mod problem;
 mod users;
 mod write;
 
+use std::any::Any;
 use std::sync::{Arc, OnceLock};
 
 use axum::Router;
 use axum::extract::{FromRequestParts, Request};
 use axum::http::request::Parts;
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use tower_http::catch_panic::CatchPanicLayer;
 
@@ -66,8 +67,13 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/health", get(health::get))
         .fallback(route_not_found)
         .method_not_allowed_fallback(method_not_allowed)
-        .layer(CatchPanicLayer::custom(|_| Problem::internal().into_response()))
+        .layer(CatchPanicLayer::custom(panicked))
         .with_state(app)
+}
+
+/// A bug in one handler is one client's 500. The panic's own message went to the log already.
+fn panicked(_: Box<dyn Any + Send>) -> Response {
+    Problem::internal().into_response()
 }
 
 async fn route_not_found(request: Request) -> Problem {
@@ -91,5 +97,26 @@ impl FromRequestParts<Arc<App>> for Ready {
 
     async fn from_request_parts(_: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
         app.engine().map(|engine| Self(Arc::clone(engine)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::body::Body;
+    use http_body_util::BodyExt;
+    use tower::ServiceExt;
+
+    #[tokio::test]
+    async fn a_panic_is_a_500_that_tells_nothing() {
+        let router: Router = Router::new()
+            .route("/", get(async || -> Response { panic!("an inner secret") }))
+            .layer(CatchPanicLayer::custom(panicked));
+        let response = router.oneshot(Request::new(Body::empty())).await.unwrap();
+        assert_eq!(response.status(), 500);
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(body["code"], "internal");
+        assert!(!body.to_string().contains("secret"));
     }
 }

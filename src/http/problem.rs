@@ -212,3 +212,43 @@ impl From<SubmitError> for Problem {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_has_its_status() {
+        let table = [
+            (Code::InvalidJson, 400, "invalid_json"),
+            (Code::InvalidField, 400, "invalid_field"),
+            (Code::NotAMember, 403, "not_a_member"),
+            (Code::UserNotFound, 404, "user_not_found"),
+            (Code::ChatNotFound, 404, "chat_not_found"),
+            (Code::RouteNotFound, 404, "route_not_found"),
+            (Code::MethodNotAllowed, 405, "method_not_allowed"),
+            (Code::RequestTimeout, 408, "request_timeout"),
+            (Code::UsernameTaken, 409, "username_taken"),
+            (Code::ChatNameTaken, 409, "chat_name_taken"),
+            (Code::BodyTooLarge, 413, "body_too_large"),
+            (Code::UnsupportedMediaType, 415, "unsupported_media_type"),
+            (Code::Internal, 500, "internal"),
+            (Code::Starting, 503, "starting"),
+            (Code::Overloaded, 503, "overloaded"),
+            (Code::ShuttingDown, 503, "shutting_down"),
+            (Code::StorageFull, 507, "storage_full"),
+        ];
+        for (code, status, word) in table {
+            let response = Problem::new(code, "because").into_response();
+            assert_eq!((response.status().as_u16(), code.parts().1), (status, word));
+            assert_eq!(response.headers()[header::CONTENT_TYPE], "application/problem+json");
+            assert_eq!(response.headers().contains_key(header::RETRY_AFTER), status == 503, "{word}");
+        }
+    }
+
+    #[test]
+    fn a_long_value_is_cut_to_64_characters() {
+        assert_eq!(shown(&"é".repeat(64)), "é".repeat(64));
+        assert_eq!(shown(&"é".repeat(65)), format!("{}…", "é".repeat(64)));
+    }
+}

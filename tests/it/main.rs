@@ -6,6 +6,7 @@
 
 mod architecture;
 mod crash;
+mod faults;
 mod process;
 mod property;
 mod support;

@@ -53,7 +53,8 @@ fn the_readme_tour_is_true() {
 
     // One shell for all, so that what one command keeps in a variable the next one can use.
     const MARK: &str = "--- next stop ---";
-    let script: Vec<_> = stops.iter().map(|stop| format!("{}\necho; echo '{MARK}'\n", stop.command)).collect();
+    let script: Vec<_> =
+        stops.iter().map(|stop| format!("{}\necho; echo '{MARK}'\n", stop.command)).collect();
     let server = TestServer::start();
     let script = script.concat().replace("127.0.0.1:9000", &server.address);
     let output = Command::new("bash").args(["-euo", "pipefail", "-c", &script]).output().expect("bash runs");

@@ -1,0 +1,165 @@
+//! What cannot be provoked from outside: a slow replay, a full disk, a failing one. The server runs in this process,
+//! on real sockets, over a log that does as the test says.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
+
+use chinwag::config::Limits;
+use chinwag::log::{AppendError, EventLog, Frame, LogError, MemoryLog, Progress, Visitor};
+use chinwag::server::{ServeError, serve};
+use serde_json::json;
+use tokio::net::TcpListener;
+use tokio::sync::{Notify, oneshot};
+use tokio::task::JoinHandle;
+
+use crate::support::{Client, problem};
+
+/// A log that replays when it is told to, and appends as it is told.
+struct FaultyLog {
+    log: MemoryLog,
+    replay_now: Receiver<()>,
+    verdicts: Receiver<Verdict>,
+}
+
+enum Verdict {
+    Append,
+    NoRoom,
+    Fail,
+}
+
+fn error(kind: std::io::ErrorKind) -> LogError {
+    LogError::Io { doing: "write", path: "/secret/path".into(), source: kind.into() }
+}
+
+impl EventLog for FaultyLog {
+    fn replay(&mut self, progress: &Progress, visit: &mut Visitor<'_>) -> Result<(), LogError> {
+        self.replay_now.recv().map_err(|_| error(std::io::ErrorKind::Other))?;
+        self.log.replay(progress, visit)
+    }
+
+    fn append(&mut self, frame: &mut Frame) -> Result<(), AppendError> {
+        match self.verdicts.recv() {
+            Ok(Verdict::Append) => self.log.append(frame),
+            Ok(Verdict::NoRoom) => Err(AppendError::NoRoom(error(std::io::ErrorKind::StorageFull))),
+            Ok(Verdict::Fail) | Err(_) => Err(AppendError::Failed(error(std::io::ErrorKind::Other))),
+        }
+    }
+}
+
+struct FaultyServer {
+    client: Client,
+    replay_now: Sender<()>,
+    verdict: Sender<Verdict>,
+    ready: Arc<Notify>,
+    shutdown: oneshot::Sender<()>,
+    end: JoinHandle<Result<(), ServeError>>,
+}
+
+impl FaultyServer {
+    /// A server that is still starting.
+    async fn starting() -> Self {
+        let (replay_now, is_replay_now) = channel();
+        let (verdict, verdicts) = channel();
+        let log = FaultyLog { log: MemoryLog::default(), replay_now: is_replay_now, verdicts };
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = Client::new(&listener.local_addr().unwrap().to_string());
+        let ready = Arc::new(Notify::new());
+        let is_ready = Arc::clone(&ready);
+        let (shutdown, is_shut_down) = oneshot::channel();
+        let limits =
+            Limits { queue_max: 100, body_bytes_max: 1 << 20, request_timeout_s: 30, connections_max: 100 };
+        let end =
+            tokio::spawn(serve(listener, Box::new(log), limits, move || is_ready.notify_one(), async {
+                drop(is_shut_down.await)
+            }));
+        Self { client, replay_now, verdict, ready, shutdown, end }
+    }
+
+    async fn ready() -> Self {
+        let server = Self::starting().await;
+        server.replay_now.send(()).unwrap();
+        server.ready.notified().await;
+        server
+    }
+}
+
+const EVERY_CALL: [&str; 5] = ["/users/add", "/chats/add", "/chats/get", "/messages/add", "/messages/get"];
+
+#[tokio::test]
+async fn while_the_log_is_replayed_every_call_is_503_starting_and_health_tells_how_far_it_is() {
+    let server = FaultyServer::starting().await;
+    for call in EVERY_CALL {
+        problem(&server.client.post(call, &json!({ "nonsense": 1 })).await, 503, "starting");
+    }
+    let health = server.client.get("/health").await;
+    problem(&health, 503, "starting");
+    for member in ["replayed", "replayed_bytes", "total_bytes"] {
+        assert!(health.json()[member].is_u64(), "{member}: {}", health.text);
+    }
+    server.replay_now.send(()).unwrap();
+    server.ready.notified().await;
+    assert_eq!(server.client.get("/health").await.json(), json!({ "status": "ready", "position": 0 }));
+}
+
+#[tokio::test]
+async fn a_full_disk_is_507_and_reads_go_on_and_writes_do_once_there_is_room() {
+    let server = FaultyServer::ready().await;
+    server.verdict.send(Verdict::Append).unwrap();
+    let ann = server.client.add_user("ann").await;
+    for _ in 0..2 {
+        server.verdict.send(Verdict::NoRoom).unwrap();
+        let refused = server.client.post("/users/add", &json!({ "username": "bob" })).await;
+        problem(&refused, 507, "storage_full");
+        assert!(!refused.text.contains("secret"), "nothing internal leaks: {}", refused.text);
+        assert!(server.client.chats(&ann).await.is_empty());
+    }
+    let taken = server.client.post("/users/add", &json!({ "username": "ann" })).await;
+    problem(&taken, 409, "username_taken");
+    server.verdict.send(Verdict::Append).unwrap();
+    let stored = server.client.post("/users/add", &json!({ "username": "bob" })).await;
+    assert_eq!((stored.status.as_u16(), stored.position()), (201, 2));
+}
+
+#[tokio::test]
+async fn a_failed_write_is_never_a_2xx_and_ends_the_server() {
+    let server = FaultyServer::ready().await;
+    server.verdict.send(Verdict::Fail).unwrap();
+    // The server may be gone before it has answered; if it has, then with 500.
+    if let Ok(reply) = server.client.try_post("/users/add", &json!({ "username": "ann" })).await {
+        problem(&reply, 500, "internal");
+        assert!(!reply.text.contains("secret"), "nothing internal leaks: {}", reply.text);
+    }
+    let ended = tokio::time::timeout(Duration::from_secs(5), server.end).await.expect("it ends").unwrap();
+    assert!(matches!(ended, Err(ServeError::Writer(_))), "{ended:?}");
+}
+
+#[tokio::test]
+async fn a_log_that_cannot_be_replayed_ends_the_server() {
+    let server = FaultyServer::starting().await;
+    drop(server.replay_now);
+    let ended = tokio::time::timeout(Duration::from_secs(5), server.end).await.expect("it ends").unwrap();
+    assert!(matches!(ended, Err(ServeError::Replay(_))), "{ended:?}");
+}
+
+#[tokio::test]
+async fn a_write_in_the_queue_at_shutdown_is_answered() {
+    let server = FaultyServer::ready().await;
+    let client = server.client.clone();
+    let write = tokio::spawn(async move { client.post("/users/add", &json!({ "username": "ann" })).await });
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    server.shutdown.send(()).unwrap();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert!(!write.is_finished() && !server.end.is_finished());
+    server.verdict.send(Verdict::Append).unwrap();
+    assert_eq!(write.await.unwrap().status, 201);
+    server.end.await.unwrap().expect("a clean end");
+}
+
+#[tokio::test]
+async fn a_shutdown_during_the_replay_is_a_clean_end() {
+    let server = FaultyServer::starting().await;
+    server.shutdown.send(()).unwrap();
+    let ended = tokio::time::timeout(Duration::from_secs(5), server.end).await.expect("it ends").unwrap();
+    assert!(ended.is_ok(), "{ended:?}");
+}
