@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::{ChatId, ChatName, Text, Timestamp, UserId, Username};
+use super::{ChatId, ChatName, Seq, Text, Timestamp, UserId, Username};
 
 /// A wish to change something; it becomes an [`Event`](super::Event) or a [`Refusal`](super::Refusal).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +28,29 @@ pub enum Command {
         /// What.
         text: Text,
     },
+    /// Put a user into a chat.
+    AddMember {
+        /// The chat.
+        chat: ChatId,
+        /// The user; nothing changes if it is a member.
+        user: UserId,
+    },
+    /// Take a user out of a chat.
+    RemoveMember {
+        /// The chat.
+        chat: ChatId,
+        /// The user; nothing changes if it is no member.
+        user: UserId,
+    },
+    /// Say that a user has read a chat up to here.
+    MarkRead {
+        /// The chat.
+        chat: ChatId,
+        /// The user; must be a member.
+        user: UserId,
+        /// The last message read; nothing changes if a later one was read before.
+        seq: Seq,
+    },
 }
 
 /// What the server adds to a command before it is decided.
@@ -47,6 +70,7 @@ impl Command {
             Self::AddUser { username } => username.len(),
             Self::AddChat { name, users } => name.len() + size_of_val(users.as_slice()),
             Self::AddMessage { text, .. } => text.len(),
+            Self::AddMember { .. } | Self::RemoveMember { .. } | Self::MarkRead { .. } => 0,
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
-use super::{ChatId, Command, Event, Stamp, UserId};
+use super::{ChatId, Command, Event, Seq, Stamp, UserId};
 
 /// What a decision may ask about the state that it rests on.
 pub trait Facts {
@@ -17,6 +17,19 @@ pub trait Facts {
     fn chat_name_taken(&self, name: &str) -> bool;
     /// Whether the user is in the chat.
     fn is_member(&self, chat: ChatId, user: UserId) -> bool;
+    /// The chat's last message; 0 if it has none.
+    fn last_seq(&self, chat: ChatId) -> Seq;
+    /// Up to where the user has read the chat; 0 if nothing.
+    fn read_mark(&self, chat: ChatId, user: UserId) -> Seq;
+}
+
+/// What becomes of a command that breaks no rule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decision<'c> {
+    /// This happens.
+    Event(Event<'c>),
+    /// What it asks for is so already.
+    Unchanged,
 }
 
 /// Why a well-formed command did not become an event.
@@ -27,8 +40,8 @@ pub enum Refusal {
     UserNotFound {
         /// The id.
         user: UserId,
-        /// Its index, where the command lists users.
-        index: Option<usize>,
+        /// Where the command names it.
+        field: UserField,
     },
     /// A chat id names nothing.
     #[error("there is no chat {chat}")]
@@ -43,6 +56,16 @@ pub enum Refusal {
         chat: ChatId,
         /// The user.
         user: UserId,
+        /// Where the command names it.
+        field: UserField,
+    },
+    /// A read mark lies beyond the chat's last message.
+    #[error("seq {} is beyond the last message of the chat, which has seq {}", seq.0, last.0)]
+    BeyondLastMessage {
+        /// The mark.
+        seq: Seq,
+        /// Its last message; 0 if it has none.
+        last: Seq,
     },
     /// Another user has this name.
     #[error("the username is taken")]
@@ -56,50 +79,96 @@ pub enum Refusal {
         /// The name.
         name: String,
     },
+    /// The key was used for another request.
+    #[error("the key was used for another request")]
+    KeyReused {
+        /// The key.
+        key: String,
+    },
+}
+
+/// Where a command names a user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UserField {
+    /// As a message's author.
+    Author,
+    /// As the member that it is about.
+    User,
+    /// In a list, at this index.
+    Users(usize),
 }
 
 /// Decides one command on the facts.
 ///
-/// What ids name comes first, then membership, then uniqueness.
+/// What ids name comes first, then membership, then what depends on state.
 ///
 /// # Errors
 ///
 /// The first rule that the command breaks.
-pub fn decide<'c>(facts: &impl Facts, command: &'c Command, stamp: Stamp) -> Result<Event<'c>, Refusal> {
-    match command {
+pub fn decide<'c>(facts: &impl Facts, command: &'c Command, stamp: Stamp) -> Result<Decision<'c>, Refusal> {
+    let event = match command {
         Command::AddUser { username } => {
             if facts.username_taken(username) {
                 return Err(Refusal::UsernameTaken { username: username.to_string() });
             }
-            Ok(Event::UserAdded { id: stamp.id.into(), username: Cow::Borrowed(username) })
+            Event::UserAdded { id: stamp.id.into(), username: Cow::Borrowed(username) }
         }
         Command::AddChat { name, users } => {
-            if let Some(index) = users.iter().position(|&user| !facts.user_exists(user)) {
-                return Err(Refusal::UserNotFound { user: users[index], index: Some(index) });
+            for (index, &user) in users.iter().enumerate() {
+                check_user(facts, user, UserField::Users(index))?;
             }
             if facts.chat_name_taken(name) {
                 return Err(Refusal::ChatNameTaken { name: name.to_string() });
             }
-            Ok(Event::ChatAdded { id: stamp.id.into(), name: Cow::Borrowed(name), users: each_once(users) })
+            Event::ChatAdded { id: stamp.id.into(), name: Cow::Borrowed(name), users: each_once(users) }
         }
-        Command::AddMessage { chat, author, text } => {
-            if !facts.chat_exists(*chat) {
-                return Err(Refusal::ChatNotFound { chat: *chat });
-            }
-            if !facts.user_exists(*author) {
-                return Err(Refusal::UserNotFound { user: *author, index: None });
-            }
-            if !facts.is_member(*chat, *author) {
-                return Err(Refusal::NotAMember { chat: *chat, user: *author });
-            }
-            Ok(Event::MessageAdded {
-                id: stamp.id.into(),
-                chat: *chat,
-                author: *author,
-                text: Cow::Borrowed(text),
-            })
+        &Command::AddMessage { chat, author, ref text } => {
+            check_member(facts, chat, author, UserField::Author)?;
+            Event::MessageAdded { id: stamp.id.into(), chat, author, text: Cow::Borrowed(text) }
         }
-    }
+        &Command::AddMember { chat, user } => {
+            check_chat(facts, chat)?;
+            check_user(facts, user, UserField::User)?;
+            if facts.is_member(chat, user) {
+                return Ok(Decision::Unchanged);
+            }
+            Event::MemberAdded { chat, user }
+        }
+        &Command::RemoveMember { chat, user } => {
+            check_chat(facts, chat)?;
+            check_user(facts, user, UserField::User)?;
+            if !facts.is_member(chat, user) {
+                return Ok(Decision::Unchanged);
+            }
+            Event::MemberRemoved { chat, user }
+        }
+        &Command::MarkRead { chat, user, seq } => {
+            check_member(facts, chat, user, UserField::User)?;
+            let last = facts.last_seq(chat);
+            if seq > last {
+                return Err(Refusal::BeyondLastMessage { seq, last });
+            }
+            if seq <= facts.read_mark(chat, user) {
+                return Ok(Decision::Unchanged);
+            }
+            Event::ReadMarked { chat, user, seq }
+        }
+    };
+    Ok(Decision::Event(event))
+}
+
+fn check_chat(facts: &impl Facts, chat: ChatId) -> Result<(), Refusal> {
+    if facts.chat_exists(chat) { Ok(()) } else { Err(Refusal::ChatNotFound { chat }) }
+}
+
+fn check_user(facts: &impl Facts, user: UserId, field: UserField) -> Result<(), Refusal> {
+    if facts.user_exists(user) { Ok(()) } else { Err(Refusal::UserNotFound { user, field }) }
+}
+
+fn check_member(facts: &impl Facts, chat: ChatId, user: UserId, field: UserField) -> Result<(), Refusal> {
+    check_chat(facts, chat)?;
+    check_user(facts, user, field)?;
+    if facts.is_member(chat, user) { Ok(()) } else { Err(Refusal::NotAMember { chat, user, field }) }
 }
 
 fn each_once(users: &[UserId]) -> Vec<UserId> {
@@ -108,6 +177,7 @@ fn each_once(users: &[UserId]) -> Vec<UserId> {
 }
 
 #[cfg(test)]
+#[expect(clippy::wildcard_enum_match_arm, reason = "the naive facts look at what bears on them only")]
 mod tests {
     use super::*;
     use crate::domain::{ChatName, Text, Timestamp, Username};
@@ -133,16 +203,41 @@ mod tests {
             self.0.iter().any(|event| matches!(event, Event::ChatAdded { name, .. } if name == taken))
         }
 
-        fn is_member(&self, chat: ChatId, user: UserId) -> bool {
-            let is_of_chat = |event: &Event<'_>| matches!(event, Event::ChatAdded { id, users, .. } if *id == chat && users.contains(&user));
-            self.0.iter().any(is_of_chat)
+        fn is_member(&self, of: ChatId, who: UserId) -> bool {
+            self.0.iter().fold(false, |is_member, event| match event {
+                Event::ChatAdded { id, users, .. } if *id == of => users.contains(&who),
+                Event::MemberAdded { chat, user } if (*chat, *user) == (of, who) => true,
+                Event::MemberRemoved { chat, user } if (*chat, *user) == (of, who) => false,
+                _ => is_member,
+            })
+        }
+
+        fn last_seq(&self, of: ChatId) -> Seq {
+            let messages = self
+                .0
+                .iter()
+                .filter(|event| matches!(event, Event::MessageAdded { chat, .. } if *chat == of));
+            Seq(messages.count() as u64)
+        }
+
+        fn read_mark(&self, of: ChatId, who: UserId) -> Seq {
+            let marks = self.0.iter().filter_map(|event| match event {
+                Event::ReadMarked { chat, user, seq } if (*chat, *user) == (of, who) => Some(*seq),
+                _ => None,
+            });
+            marks.last().unwrap_or_default()
         }
     }
 
     impl Given {
         #[track_caller]
         fn when_then(&self, command: &Command, expected: Result<Event<'_>, Refusal>) {
-            assert_eq!(decide(self, command, STAMP), expected);
+            assert_eq!(decide(self, command, STAMP), expected.map(Decision::Event));
+        }
+
+        #[track_caller]
+        fn when_then_unchanged(&self, command: &Command) {
+            assert_eq!(decide(self, command, STAMP), Ok(Decision::Unchanged));
         }
     }
 
@@ -210,7 +305,7 @@ mod tests {
     #[test]
     fn a_chat_of_unknown_users_is_refused_and_the_first_of_them_named() {
         let given = given([user_added(1, "ann")]);
-        let refusal = Refusal::UserNotFound { user: user(8), index: Some(2) };
+        let refusal = Refusal::UserNotFound { user: user(8), field: UserField::Users(2) };
         given.when_then(&add_chat("tea", &[1, 1, 8, 9]), Err(refusal));
     }
 
@@ -218,7 +313,7 @@ mod tests {
     fn what_ids_name_comes_before_a_taken_chat_name() {
         let given = given([user_added(1, "ann"), chat_added(2, "tea", &[1])]);
         given.when_then(&add_chat("tea", &[1]), Err(Refusal::ChatNameTaken { name: "tea".to_owned() }));
-        let refusal = Refusal::UserNotFound { user: user(9), index: Some(0) };
+        let refusal = Refusal::UserNotFound { user: user(9), field: UserField::Users(0) };
         given.when_then(&add_chat("tea", &[9]), Err(refusal));
     }
 
@@ -233,7 +328,7 @@ mod tests {
     #[test]
     fn whoever_is_not_a_member_sends_nothing() {
         let given = given([user_added(1, "ann"), user_added(2, "bob"), chat_added(3, "tea", &[1])]);
-        let refusal = Refusal::NotAMember { chat: chat(3), user: user(2) };
+        let refusal = Refusal::NotAMember { chat: chat(3), user: user(2), field: UserField::Author };
         given.when_then(&add_message(3, 2, "hello"), Err(refusal));
     }
 
@@ -242,7 +337,104 @@ mod tests {
         let given = given([user_added(1, "ann"), chat_added(3, "tea", &[1])]);
         given.when_then(&add_message(9, 1, "hello"), Err(Refusal::ChatNotFound { chat: chat(9) }));
         given.when_then(&add_message(9, 8, "hello"), Err(Refusal::ChatNotFound { chat: chat(9) }));
-        let refusal = Refusal::UserNotFound { user: user(8), index: None };
+        let refusal = Refusal::UserNotFound { user: user(8), field: UserField::Author };
         given.when_then(&add_message(3, 8, "hello"), Err(refusal));
+    }
+
+    /// A chat 10 of ann (1), with so many messages of hers; bob (2) is not in it.
+    fn given_tea(messages: u128, more: impl IntoIterator<Item = Event<'static>>) -> Given {
+        let said = (0..messages).map(|number| Event::MessageAdded {
+            id: Uuid::from_u128(100 + number).into(),
+            chat: chat(10),
+            author: user(1),
+            text: "hello".into(),
+        });
+        let made = [user_added(1, "ann"), user_added(2, "bob"), chat_added(10, "tea", &[1])];
+        given(made.into_iter().chain(said).chain(more))
+    }
+
+    fn joined(number: u128) -> Event<'static> {
+        Event::MemberAdded { chat: chat(10), user: user(number) }
+    }
+
+    fn left(number: u128) -> Event<'static> {
+        Event::MemberRemoved { chat: chat(10), user: user(number) }
+    }
+
+    fn read_up_to(number: u128, seq: u64) -> Event<'static> {
+        Event::ReadMarked { chat: chat(10), user: user(number), seq: Seq(seq) }
+    }
+
+    fn join(number: u128) -> Command {
+        Command::AddMember { chat: chat(10), user: user(number) }
+    }
+
+    fn leave(number: u128) -> Command {
+        Command::RemoveMember { chat: chat(10), user: user(number) }
+    }
+
+    fn read(number: u128, seq: u64) -> Command {
+        Command::MarkRead { chat: chat(10), user: user(number), seq: Seq(seq) }
+    }
+
+    #[test]
+    fn a_user_joins_once() {
+        given_tea(0, []).when_then(&join(2), Ok(joined(2)));
+        given_tea(0, [joined(2)]).when_then_unchanged(&join(2));
+        given_tea(0, []).when_then_unchanged(&join(1));
+    }
+
+    #[test]
+    fn a_member_leaves_once_and_may_come_back() {
+        given_tea(0, []).when_then(&leave(1), Ok(left(1)));
+        given_tea(0, [left(1)]).when_then_unchanged(&leave(1));
+        given_tea(0, []).when_then_unchanged(&leave(2));
+        given_tea(0, [left(1)]).when_then(&join(1), Ok(joined(1)));
+    }
+
+    #[test]
+    fn whoever_has_left_sends_and_reads_no_more() {
+        let given = given_tea(1, [left(1)]);
+        let not_a_member = |field| Refusal::NotAMember { chat: chat(10), user: user(1), field };
+        given.when_then(&add_message(10, 1, "hello"), Err(not_a_member(UserField::Author)));
+        given.when_then(&read(1, 1), Err(not_a_member(UserField::User)));
+    }
+
+    #[test]
+    fn membership_needs_a_chat_and_a_user() {
+        let nowhere = given([user_added(1, "ann"), user_added(2, "bob")]);
+        for command in [join(2), leave(2), read(2, 0)] {
+            nowhere.when_then(&command, Err(Refusal::ChatNotFound { chat: chat(10) }));
+        }
+        let nobody = Refusal::UserNotFound { user: user(9), field: UserField::User };
+        for command in [join(9), leave(9), read(9, 0)] {
+            given_tea(0, []).when_then(&command, Err(nobody.clone()));
+        }
+    }
+
+    #[test]
+    fn a_read_mark_only_moves_forward() {
+        given_tea(3, []).when_then(&read(1, 2), Ok(read_up_to(1, 2)));
+        let given = given_tea(3, [read_up_to(1, 2)]);
+        given.when_then(&read(1, 3), Ok(read_up_to(1, 3)));
+        for seq in [0, 1, 2] {
+            given.when_then_unchanged(&read(1, seq));
+        }
+    }
+
+    #[test]
+    fn a_read_mark_stays_within_the_messages() {
+        let beyond = |seq, last| Err(Refusal::BeyondLastMessage { seq: Seq(seq), last: Seq(last) });
+        given_tea(3, []).when_then(&read(1, 4), beyond(4, 3));
+        given_tea(0, []).when_then(&read(1, 1), beyond(1, 0));
+        given_tea(0, []).when_then_unchanged(&read(1, 0));
+    }
+
+    #[test]
+    fn a_read_mark_of_a_stranger_is_refused_whatever_it_is() {
+        for seq in [0, 1, 99] {
+            let refusal = Refusal::NotAMember { chat: chat(10), user: user(2), field: UserField::User };
+            given_tea(3, []).when_then(&read(2, seq), Err(refusal));
+        }
     }
 }

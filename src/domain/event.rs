@@ -6,26 +6,17 @@ use std::borrow::Cow;
 
 use bincode::{BorrowDecode, Encode};
 
-use super::{ChatId, MessageId, Timestamp, UserId};
+use super::{ChatId, IdempotencyKey, MessageId, Seq, Timestamp, UserId};
 
 /// One entry of the log.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, BorrowDecode)]
 pub struct Record<'a> {
     /// When it was decided; later than every record before it.
     pub time: Timestamp,
-    /// The key under which a client may retry the request that made it.
+    /// The key under which the client may send the request again that made it.
     pub key: Option<IdempotencyKey<'a>>,
     /// What happened.
     pub event: Event<'a>,
-}
-
-/// Ties a record to the request that made it (draft-ietf-httpapi-idempotency-key-header).
-#[derive(Debug, Clone, PartialEq, Eq, Encode, BorrowDecode)]
-pub struct IdempotencyKey<'a> {
-    /// As the client sent it.
-    pub key: Cow<'a, str>,
-    /// A digest of the call and its values.
-    pub fingerprint: [u8; 16],
 }
 
 /// A change of state.
@@ -58,4 +49,30 @@ pub enum Event<'a> {
         /// What.
         text: Cow<'a, str>,
     },
+    /// A user was put into a chat.
+    MemberAdded {
+        /// The chat.
+        chat: ChatId,
+        /// The user; not a member before.
+        user: UserId,
+    },
+    /// A user was taken out of a chat.
+    MemberRemoved {
+        /// The chat.
+        chat: ChatId,
+        /// The user; a member before.
+        user: UserId,
+    },
+    /// A user has read a chat up to here.
+    ReadMarked {
+        /// The chat.
+        chat: ChatId,
+        /// The user; a member at the time.
+        user: UserId,
+        /// The last message read; beyond the user's mark before.
+        seq: Seq,
+    },
+    /// A command under a key found done what it asked for. Without the record of it a retry, later, might undo what
+    /// came between.
+    NothingChanged,
 }

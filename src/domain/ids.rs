@@ -93,8 +93,10 @@ fn parse_hyphenated(text: &str) -> Result<Uuid, InvalidId> {
     Uuid::try_parse(text).map_err(|_| InvalidId)
 }
 
-/// The place of a message in its chat: 1, 2, 3, … without gaps.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+/// The place of a message in its chat: 1, 2, 3, … without gaps; 0 is the place before the first.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Encode, BorrowDecode,
+)]
 #[serde(transparent)]
 pub struct Seq(pub u64);
 

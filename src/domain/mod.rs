@@ -6,11 +6,13 @@
 mod command;
 mod decide;
 mod event;
+mod idempotency;
 mod ids;
 mod values;
 
 pub use command::{Command, Stamp};
-pub use decide::{Facts, Refusal, decide};
-pub use event::{Event, IdempotencyKey, Record};
+pub use decide::{Decision, Facts, Refusal, UserField, decide};
+pub use event::{Event, Record};
+pub use idempotency::{Fingerprint, IdempotencyKey, InvalidKey, KeyDigest};
 pub use ids::{ChatId, InvalidId, MessageId, Position, Seq, Timestamp, UserId};
 pub use values::{ChatName, InvalidValue, Text, Username};

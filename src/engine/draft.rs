@@ -3,21 +3,33 @@
 //! **Invariant:** a batch is decided against the model plus its own draft. If the log refuses the batch, the draft
 //! is dropped and nothing has happened: there is no roll-back.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
-use crate::domain::{ChatId, Event, Facts, UserId};
-use crate::model::Model;
+use crate::domain::{ChatId, Event, Facts, Fingerprint, IdempotencyKey, KeyDigest, Seq, UserId};
+use crate::model::{ChatIndex, Model, UserIndex};
 
-/// The draft holds names only: an id that this batch has made was not answered yet, so no command can name it.
+/// The draft holds names, keys, memberships and marks, but neither ids nor messages: those of this batch were not
+/// answered or shown to anybody yet, so no command can rest on them.
 pub(super) struct Draft<'m> {
     model: &'m Model,
     usernames: HashSet<Box<str>>,
     chat_names: HashSet<Box<str>>,
+    memberships: HashMap<(ChatId, UserId), bool>,
+    read_marks: HashMap<(ChatId, UserId), Seq>,
+    /// With the index in the batch of the command that had it.
+    keys: HashMap<KeyDigest, (Fingerprint, usize)>,
 }
 
 impl<'m> Draft<'m> {
     pub(super) fn on(model: &'m Model) -> Self {
-        Self { model, usernames: HashSet::new(), chat_names: HashSet::new() }
+        Self {
+            model,
+            usernames: HashSet::new(),
+            chat_names: HashSet::new(),
+            memberships: HashMap::new(),
+            read_marks: HashMap::new(),
+            keys: HashMap::new(),
+        }
     }
 
     pub(super) fn add(&mut self, event: &Event<'_>) {
@@ -28,8 +40,30 @@ impl<'m> Draft<'m> {
             Event::ChatAdded { name, .. } => {
                 self.chat_names.insert(name.as_ref().into());
             }
-            Event::MessageAdded { .. } => {}
+            Event::MemberAdded { chat, user } => {
+                self.memberships.insert((*chat, *user), true);
+            }
+            Event::MemberRemoved { chat, user } => {
+                self.memberships.insert((*chat, *user), false);
+            }
+            Event::ReadMarked { chat, user, seq } => {
+                self.read_marks.insert((*chat, *user), *seq);
+            }
+            Event::MessageAdded { .. } | Event::NothingChanged => {}
         }
+    }
+
+    pub(super) fn add_key(&mut self, key: &IdempotencyKey<'_>, index: usize) {
+        self.keys.insert(key.digest(), (key.fingerprint, index));
+    }
+
+    /// The command of this batch that had the key, and what it asked for.
+    pub(super) fn key_used(&self, key: &IdempotencyKey<'_>) -> Option<(Fingerprint, usize)> {
+        if self.keys.is_empty() { None } else { self.keys.get(&key.digest()).copied() }
+    }
+
+    fn pair(&self, chat: ChatId, user: UserId) -> Option<(ChatIndex, UserIndex)> {
+        Some((self.model.chat(chat)?, self.model.user(user)?))
     }
 }
 
@@ -51,9 +85,18 @@ impl Facts for Draft<'_> {
     }
 
     fn is_member(&self, chat: ChatId, user: UserId) -> bool {
-        match (self.model.chat(chat), self.model.user(user)) {
-            (Some(chat), Some(user)) => self.model.is_member(chat, user),
-            (None, _) | (_, None) => false,
-        }
+        self.memberships.get(&(chat, user)).copied().unwrap_or_else(|| {
+            self.pair(chat, user).is_some_and(|(chat, user)| self.model.is_member(chat, user))
+        })
+    }
+
+    fn last_seq(&self, chat: ChatId) -> Seq {
+        self.model.chat(chat).map_or(Seq(0), |chat| self.model.last_seq(chat))
+    }
+
+    fn read_mark(&self, chat: ChatId, user: UserId) -> Seq {
+        self.read_marks.get(&(chat, user)).copied().unwrap_or_else(|| {
+            self.pair(chat, user).map_or(Seq(0), |(chat, user)| self.model.read_mark(chat, user))
+        })
     }
 }

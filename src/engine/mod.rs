@@ -16,7 +16,7 @@ use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use parking_lot::RwLock;
 use tokio::sync::oneshot;
 
-use crate::domain::{Command, Refusal};
+use crate::domain::{Command, IdempotencyKey, Refusal};
 pub use crate::log::Progress as ReplayProgress;
 use crate::log::{AppendError, EventLog, LogError};
 use crate::model::{Model, Receipt};
@@ -27,6 +27,25 @@ pub struct Engine {
     model: Arc<RwLock<Model>>,
     /// Bounded: what does not fit is refused at once. None after [`close`](Engine::close).
     queue: RwLock<Option<SyncSender<Job>>>,
+}
+
+/// A write that is durable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Accepted {
+    /// What it came to.
+    pub receipt: Receipt,
+    /// Whether that was at an earlier request with the same key.
+    pub replayed: bool,
+}
+
+impl Accepted {
+    fn first(receipt: Receipt) -> Self {
+        Self { receipt, replayed: false }
+    }
+
+    fn replayed(receipt: Receipt) -> Self {
+        Self { receipt, replayed: true }
+    }
 }
 
 /// Why a command came to nothing, as far as anybody knows.
@@ -107,15 +126,19 @@ impl Engine {
         Ok((Self { model, queue: RwLock::new(Some(queue)) }, WriterEnd(end)))
     }
 
-    /// Has the command decided and made durable. A command that was taken runs to its end, whether or not somebody
-    /// still waits for the answer.
+    /// Has the command decided and made durable; under a key, once and for all. A command that was taken runs to its
+    /// end, whether or not somebody still waits for the answer.
     ///
     /// # Errors
     ///
     /// See [`SubmitError`].
-    pub async fn submit(&self, command: Command) -> Result<Receipt, SubmitError> {
+    pub async fn submit(
+        &self,
+        command: Command,
+        key: Option<IdempotencyKey<'static>>,
+    ) -> Result<Accepted, SubmitError> {
         let (reply, answer) = oneshot::channel();
-        self.enqueue(Job { command, reply })?;
+        self.enqueue(Job { command, key, reply })?;
         answer.await.unwrap_or(Err(SubmitError::Failed))
     }
 

@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use tokio::time::timeout;
+use uuid::Uuid;
 
 use super::*;
 use crate::domain::{ChatName, Text, Username};
 use crate::log::{Frame, MemoryLog, Visitor};
+use crate::model::Outcome;
 
 /// A log that says when it is asked to append, and waits for a verdict.
 struct ObedientLog {
@@ -65,12 +67,26 @@ impl Master {
 
     /// Sends a first command, "plug", that holds the writer at its append: what is sent next becomes one batch.
     async fn plug(&self, engine: &Engine) -> impl Future<Output = ()> {
-        let mut plug = Box::pin(engine.submit(add_user("plug")));
+        let mut plug = Box::pin(submit(engine, add_user("plug")));
         assert!(timeout(Duration::ZERO, &mut plug).await.is_err(), "it waits");
         self.asked.recv().expect("the writer runs");
         async move {
             plug.await.expect("stored");
         }
+    }
+}
+
+/// Submits without a key.
+async fn submit(engine: &Engine, command: Command) -> Result<Receipt, SubmitError> {
+    engine.submit(command, None).await.map(|accepted| accepted.receipt)
+}
+
+fn id(receipt: Receipt) -> Uuid {
+    match receipt.outcome {
+        Outcome::User(id) => id.into(),
+        Outcome::Chat(id) => id.into(),
+        Outcome::Message { id, .. } => id.into(),
+        Outcome::Done => panic!("nothing was made"),
     }
 }
 
@@ -86,7 +102,7 @@ async fn submit_as_one_batch(
 ) -> Vec<Result<Receipt, SubmitError>> {
     let plug = master.plug(engine).await;
     // Joined futures are polled in order, so the commands are queued in order.
-    let batch = join_all(commands.iter().map(|command| engine.submit(command.clone())));
+    let batch = join_all(commands.iter().map(|command| submit(engine, command.clone())));
     let (answers, (), ()) = tokio::join!(batch, plug, async { master.give([Verdict::Append, fate]) });
     answers
 }
@@ -94,7 +110,7 @@ async fn submit_as_one_batch(
 #[tokio::test]
 async fn nothing_is_seen_or_answered_before_it_is_durable() {
     let (engine, _end, master) = start(10);
-    let mut submitted = std::pin::pin!(engine.submit(add_user("ann")));
+    let mut submitted = std::pin::pin!(submit(&engine, add_user("ann")));
     for _ in 0..20 {
         let answered = timeout(Duration::from_millis(5), &mut submitted).await;
         assert!(answered.is_err(), "answered before the log has it: {answered:?}");
@@ -110,7 +126,7 @@ async fn a_refusal_that_rests_on_its_own_batch_waits_for_the_sync_too() {
     let (engine, _end, master) = start(10);
     let plug = master.plug(&engine).await;
     let mut both =
-        Box::pin(async { tokio::join!(engine.submit(add_user("ann")), engine.submit(add_user("ann"))) });
+        Box::pin(async { tokio::join!(submit(&engine, add_user("ann")), submit(&engine, add_user("ann"))) });
     let patience = Duration::from_millis(50);
     assert!(timeout(patience, &mut both).await.is_err());
     master.give([Verdict::Append]);
@@ -127,7 +143,7 @@ async fn within_a_batch_a_name_is_taken_once() {
     let (engine, _end, master) = start(100);
     let ann = {
         master.give([Verdict::Append]);
-        engine.submit(add_user("ann")).await.unwrap().id.into()
+        id(submit(&engine, add_user("ann")).await.unwrap()).into()
     };
     let name = ChatName::try_from("tea".to_owned()).unwrap();
     let add_chat = Command::AddChat { name, users: vec![ann] };
@@ -167,24 +183,111 @@ async fn without_room_a_batch_is_refused_as_if_it_had_never_been_and_the_next_on
     );
     engine.read(|model| assert!(!model.username_taken("bob") && model.position().0 == 1));
     master.give([Verdict::Append]);
-    assert_eq!(engine.submit(add_user("bob")).await.expect("stored").position.0, 2);
+    assert_eq!(submit(&engine, add_user("bob")).await.expect("stored").position.0, 2);
+}
+
+/// Submits under a key.
+async fn submit_keyed(engine: &Engine, key: &str, command: Command) -> Result<Accepted, SubmitError> {
+    let key = IdempotencyKey::new(key.to_owned(), &command).unwrap();
+    engine.submit(command, Some(key)).await
+}
+
+#[tokio::test]
+async fn two_at_the_same_time_under_one_key_are_one_event_and_two_answers_after_its_sync() {
+    let (engine, _end, master) = start(10);
+    let plug = master.plug(&engine).await;
+    let ann = || submit_keyed(&engine, "k", add_user("ann"));
+    let bob = submit_keyed(&engine, "k", add_user("bob"));
+    let mut all = Box::pin(async { tokio::join!(ann(), ann(), bob) });
+    assert!(timeout(Duration::from_millis(20), &mut all).await.is_err());
+    master.give([Verdict::Append]);
+    plug.await;
+    assert!(timeout(Duration::from_millis(50), &mut all).await.is_err(), "none before the first is durable");
+    master.give([Verdict::Append]);
+    let (first, second, third) = all.await;
+    let (first, second) = (first.unwrap(), second.unwrap());
+    assert_eq!((first.replayed, second.replayed), (false, true));
+    assert_eq!(first.receipt, second.receipt);
+    assert!(matches!(third, Err(SubmitError::Refused(Refusal::KeyReused { .. }))), "{third:?}");
+    engine.read(|model| assert_eq!(model.position().0, 2));
+}
+
+#[tokio::test]
+async fn a_refusal_uses_no_key_up_and_neither_does_a_full_disk() {
+    let (engine, _end, master) = start(10);
+    master.give([Verdict::Append, Verdict::NoRoom]);
+    submit(&engine, add_user("ann")).await.unwrap();
+    let refused = submit_keyed(&engine, "k", add_user("ann")).await;
+    assert!(matches!(refused, Err(SubmitError::Refused(Refusal::UsernameTaken { .. }))), "{refused:?}");
+    let refused = submit_keyed(&engine, "k", add_user("bob")).await;
+    assert!(matches!(refused, Err(SubmitError::StorageFull)), "{refused:?}");
+    master.give([Verdict::Append]);
+    assert!(!submit_keyed(&engine, "k", add_user("cid")).await.unwrap().replayed);
+    let retried = submit_keyed(&engine, "k", add_user("cid")).await.unwrap();
+    assert_eq!((retried.replayed, retried.receipt.position.0), (true, 2));
+}
+
+#[tokio::test]
+async fn a_write_that_changes_nothing_is_an_event_under_a_key_only() {
+    let (engine, _end, master) = start(10);
+    master.give((0..10).map(|_| Verdict::Append));
+    let ann = id(submit(&engine, add_user("ann")).await.unwrap()).into();
+    let name = ChatName::try_from("tea".to_owned()).unwrap();
+    let chat = id(submit(&engine, Command::AddChat { name, users: vec![ann] }).await.unwrap()).into();
+    let (join, leave) = (Command::AddMember { chat, user: ann }, Command::RemoveMember { chat, user: ann });
+    let is_member =
+        || engine.read(|model| model.is_member(model.chat(chat).unwrap(), model.user(ann).unwrap()));
+
+    assert_eq!(submit(&engine, join.clone()).await.unwrap().position.0, 2, "nothing was written");
+    let first = submit_keyed(&engine, "join", join.clone()).await.unwrap();
+    assert_eq!((first.replayed, first.receipt.position.0), (false, 3));
+    assert_eq!(submit(&engine, leave).await.unwrap().position.0, 4);
+    let retried = submit_keyed(&engine, "join", join).await.unwrap();
+    assert_eq!((retried.replayed, retried.receipt), (true, first.receipt));
+    assert!(!is_member(), "the retry does not undo what came between");
+}
+
+#[tokio::test]
+async fn in_one_batch_a_member_joins_once_and_a_mark_moves_once() {
+    let (engine, _end, master) = start(100);
+    master.give((0..3).map(|_| Verdict::Append));
+    let ann = id(submit(&engine, add_user("ann")).await.unwrap()).into();
+    let bob = id(submit(&engine, add_user("bob")).await.unwrap()).into();
+    let name = ChatName::try_from("tea".to_owned()).unwrap();
+    let chat = id(submit(&engine, Command::AddChat { name, users: vec![ann] }).await.unwrap()).into();
+    let said = Command::AddMessage { chat, author: ann, text: Text::try_from("hi".to_owned()).unwrap() };
+    master.give([Verdict::Append]);
+    submit(&engine, said).await.unwrap();
+    (0..4).for_each(|_| master.asked.recv().unwrap());
+
+    let (join, leave) = (Command::AddMember { chat, user: bob }, Command::RemoveMember { chat, user: bob });
+    let read = Command::MarkRead { chat, user: bob, seq: crate::domain::Seq(1) };
+    let batch = [join.clone(), join.clone(), read.clone(), read.clone(), leave, read, join];
+    let answers = submit_as_one_batch(&engine, &master, &batch, Verdict::Append).await;
+    let positions: Vec<_> =
+        answers.iter().map(|answer| answer.as_ref().ok().map(|receipt| receipt.position.0)).collect();
+    assert_eq!(positions, [Some(6), Some(6), Some(7), Some(7), Some(8), None, Some(9)], "{answers:?}");
+    let not_a_member = |answer: &Result<Receipt, SubmitError>| {
+        matches!(answer, Err(SubmitError::Refused(Refusal::NotAMember { .. })))
+    };
+    assert!(not_a_member(&answers[5]), "{answers:?}");
 }
 
 #[tokio::test]
 async fn a_failed_append_ends_the_writer_and_is_never_answered_as_stored() {
     let (engine, mut end, master) = start(10);
     master.give([Verdict::Fail]);
-    assert!(matches!(engine.submit(add_user("ann")).await, Err(SubmitError::Failed)));
+    assert!(matches!(submit(&engine, add_user("ann")).await, Err(SubmitError::Failed)));
     assert!(matches!(end.wait().await, Err(WriterError::Log(_))));
     engine.read(|model| assert_eq!(model.position().0, 0));
-    assert!(matches!(engine.submit(add_user("bob")).await, Err(SubmitError::Failed)));
+    assert!(matches!(submit(&engine, add_user("bob")).await, Err(SubmitError::Failed)));
 }
 
 #[tokio::test]
 async fn a_panic_in_the_writer_is_told() {
     let (engine, mut end, master) = start(10);
     drop(master.verdict);
-    assert!(matches!(engine.submit(add_user("ann")).await, Err(SubmitError::Failed)));
+    assert!(matches!(submit(&engine, add_user("ann")).await, Err(SubmitError::Failed)));
     assert!(matches!(end.wait().await, Err(WriterError::Panicked)));
 }
 
@@ -193,7 +296,7 @@ async fn a_full_queue_refuses_at_once_and_what_is_queued_is_done() {
     let (engine, _end, master) = start(3);
     let plug = master.plug(&engine).await;
     let names: Vec<_> = (0..20).map(|number| format!("user {number}")).collect();
-    let answers = join_all(names.iter().map(|name| engine.submit(add_user(name))));
+    let answers = join_all(names.iter().map(|name| submit(&engine, add_user(name))));
     let release = async { master.give([Verdict::Append, Verdict::Append]) };
     let (answers, (), ()) = tokio::join!(answers, plug, release);
     for (index, (name, answer)) in names.iter().zip(&answers).enumerate() {
@@ -209,22 +312,22 @@ async fn a_full_queue_refuses_at_once_and_what_is_queued_is_done() {
 async fn a_client_that_goes_away_changes_nothing() {
     let (engine, _end, master) = start(10);
     {
-        let submitted = engine.submit(add_user("ann"));
+        let submitted = submit(&engine, add_user("ann"));
         let patience = Duration::from_millis(20);
         assert!(timeout(patience, submitted).await.is_err(), "given up");
     }
     master.give([Verdict::Append, Verdict::Append]);
-    assert_eq!(engine.submit(add_user("bob")).await.expect("stored").position.0, 2);
+    assert_eq!(submit(&engine, add_user("bob")).await.expect("stored").position.0, 2);
     engine.read(|model| assert!(model.username_taken("ann")));
 }
 
 #[tokio::test]
 async fn closing_finishes_what_was_taken_and_takes_no_more() {
     let (engine, mut end, master) = start(10);
-    let taken = engine.submit(add_user("ann"));
+    let taken = submit(&engine, add_user("ann"));
     let close = async {
         engine.close();
-        assert!(matches!(engine.submit(add_user("bob")).await, Err(SubmitError::ShuttingDown)));
+        assert!(matches!(submit(&engine, add_user("bob")).await, Err(SubmitError::ShuttingDown)));
         master.give([Verdict::Append]);
     };
     let (taken, ()) = tokio::join!(taken, close);
@@ -241,13 +344,13 @@ async fn a_replayed_log_gives_a_model_equal_to_the_one_that_wrote_it() {
         Engine::start(Box::new(log), 10, &ReplayProgress::default()).unwrap()
     };
     let (engine, mut end) = open();
-    let ann = engine.submit(add_user("ann")).await.unwrap().id.into();
+    let ann = id(submit(&engine, add_user("ann")).await.unwrap()).into();
     for chat in 0..5 {
         let name = ChatName::try_from(format!("chat {chat}")).unwrap();
-        let chat = engine.submit(Command::AddChat { name, users: vec![ann] }).await.unwrap().id.into();
+        let chat = id(submit(&engine, Command::AddChat { name, users: vec![ann] }).await.unwrap()).into();
         for message in 0..300 {
             let text = Text::try_from(format!("message {message}")).unwrap();
-            engine.submit(Command::AddMessage { chat, author: ann, text }).await.unwrap();
+            submit(&engine, Command::AddMessage { chat, author: ann, text }).await.unwrap();
         }
     }
     engine.close();
@@ -260,7 +363,6 @@ async fn a_replayed_log_gives_a_model_equal_to_the_one_that_wrote_it() {
 #[test]
 fn a_log_whose_events_contradict_each_other_is_damage_and_no_panic() {
     use crate::domain::{Event, Position, Record, Timestamp};
-    use uuid::Uuid;
     let user = |time, id: u128, username: &'static str| Record {
         time: Timestamp::from_micros(time).unwrap(),
         key: None,

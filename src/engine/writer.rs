@@ -6,12 +6,12 @@ use std::sync::mpsc::Receiver;
 use parking_lot::RwLock;
 use tokio::sync::oneshot;
 
-use super::SubmitError;
 use super::clock::Clock;
 use super::draft::Draft;
-use crate::domain::{Command, Record, Refusal, Stamp, decide};
+use super::{Accepted, SubmitError};
+use crate::domain::{Command, Decision, Event, IdempotencyKey, Position, Record, Refusal, Stamp, decide};
 use crate::log::{AppendError, EventLog, Frame};
-use crate::model::{Model, Receipt};
+use crate::model::{KeyReused, Model, Outcome, Receipt};
 
 /// A batch takes no more commands than this,
 const BATCH_COMMANDS_MAX: usize = 1024;
@@ -21,10 +21,24 @@ const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// A command, and who waits for its answer.
 pub(super) struct Job {
     pub(super) command: Command,
+    pub(super) key: Option<IdempotencyKey<'static>>,
     pub(super) reply: oneshot::Sender<Answer>,
 }
 
-type Answer = Result<Receipt, SubmitError>;
+type Answer = Result<Accepted, SubmitError>;
+
+/// What is to become of a command.
+enum Verdict<'b> {
+    /// This is written.
+    Write(Record<'b>),
+    /// Nothing need be written; that was so at this position.
+    Unchanged(Position),
+    /// It was done before, under its key.
+    Recalled(Receipt),
+    /// The command at this index of the batch is the same, under the same key.
+    SameAs(usize),
+    Refused(Refusal),
+}
 
 pub(super) struct Writer {
     jobs: Receiver<Job>,
@@ -71,7 +85,7 @@ impl Writer {
     /// **Invariant:** durable before visible, visible before answered. No answer, refusals included (they may rest
     /// on an event of the same batch), gets ahead of the sync.
     fn commit(&mut self, batch: &[Job]) -> Result<Vec<Answer>, AppendError> {
-        let decided = self.decide(batch);
+        let verdicts = self.decide(batch);
         if !self.frame.is_empty() {
             match self.log.append(&mut self.frame) {
                 Ok(()) => {}
@@ -83,38 +97,81 @@ impl Writer {
             }
         }
         let mut model = self.model.write();
-        Ok(decided.into_iter().map(|decided| Ok(model.apply(&decided?))).collect())
+        let mut answers: Vec<Answer> = Vec::with_capacity(batch.len());
+        for verdict in verdicts {
+            answers.push(match verdict {
+                Verdict::Write(record) => Ok(Accepted::first(model.apply(&record))),
+                Verdict::Unchanged(position) => {
+                    Ok(Accepted::first(Receipt { position, outcome: Outcome::Done }))
+                }
+                Verdict::Recalled(receipt) => Ok(Accepted::replayed(receipt)),
+                Verdict::SameAs(index) => {
+                    let same = answers[index].as_ref().expect("only what is accepted uses its key up");
+                    Ok(Accepted::replayed(same.receipt))
+                }
+                Verdict::Refused(refusal) => Err(refusal.into()),
+            });
+        }
+        Ok(answers)
     }
 
     /// Decides each command on what the ones before it came to, and puts the events into the frame.
-    fn decide<'b>(&mut self, batch: &'b [Job]) -> Vec<Result<Record<'b>, Refusal>> {
+    fn decide<'b>(&mut self, batch: &'b [Job]) -> Vec<Verdict<'b>> {
         let model = self.model.read();
         self.frame.restart(model.position().next());
         let mut draft = Draft::on(&model);
-        batch
-            .iter()
-            .map(|job| {
-                let stamp = self.clock.stamp();
-                let event = decide(&draft, &job.command, stamp)?;
-                draft.add(&event);
-                let record = Record { time: stamp.time, key: None, event };
-                self.frame.push(&record);
-                Ok(record)
-            })
-            .collect()
+        let mut verdicts = Vec::with_capacity(batch.len());
+        for (index, job) in batch.iter().enumerate() {
+            let verdict = judge(&model, &draft, job, self.clock.stamp(), self.frame.last());
+            if let Verdict::Write(record) = &verdict {
+                draft.add(&record.event);
+                if let Some(key) = &record.key {
+                    draft.add_key(key, index);
+                }
+                self.frame.push(record);
+            }
+            verdicts.push(verdict);
+        }
+        verdicts
     }
 
     /// The answers to a batch that the log had no room for. What was refused because of an event of the batch itself
-    /// may have been refused wrongly: the rules are asked again, each command by itself.
+    /// may have been refused wrongly: each command is judged again, by itself.
     fn refuse(&mut self, batch: &[Job]) -> Vec<Answer> {
         let model = self.model.read();
-        let stamp: Stamp = self.clock.stamp();
-        batch
-            .iter()
-            .map(|job| match decide(&Draft::on(&model), &job.command, stamp) {
-                Ok(_) => Err(SubmitError::StorageFull),
-                Err(refusal) => Err(refusal.into()),
-            })
-            .collect()
+        let stamp = self.clock.stamp();
+        let judged = batch.iter().map(|job| judge(&model, &Draft::on(&model), job, stamp, model.position()));
+        let answers = judged.map(|verdict| match verdict {
+            Verdict::Write(_) | Verdict::SameAs(_) => Err(SubmitError::StorageFull),
+            Verdict::Unchanged(position) => Ok(Accepted::first(Receipt { position, outcome: Outcome::Done })),
+            Verdict::Recalled(receipt) => Ok(Accepted::replayed(receipt)),
+            Verdict::Refused(refusal) => Err(refusal.into()),
+        });
+        answers.collect()
+    }
+}
+
+/// What is to become of a command, given what there is and, in the draft, will be; `last` is the position of the last
+/// event of it all. A key comes first: a retry is answered as the first time, whatever has happened since.
+fn judge<'b>(model: &Model, draft: &Draft<'_>, job: &'b Job, stamp: Stamp, last: Position) -> Verdict<'b> {
+    if let Some(key) = &job.key {
+        match (model.recall(key), draft.key_used(key)) {
+            (Some(Ok(receipt)), _) => return Verdict::Recalled(receipt),
+            (None, Some((fingerprint, index))) if fingerprint == key.fingerprint => {
+                return Verdict::SameAs(index);
+            }
+            (Some(Err(KeyReused)), _) | (None, Some(_)) => {
+                return Verdict::Refused(Refusal::KeyReused { key: key.key.to_string() });
+            }
+            (None, None) => {}
+        }
+    }
+    let key = job.key.as_ref().map(IdempotencyKey::borrowed);
+    let record = |event| Verdict::Write(Record { time: stamp.time, key: key.clone(), event });
+    match decide(draft, &job.command, stamp) {
+        Ok(Decision::Event(event)) => record(event),
+        Ok(Decision::Unchanged) if job.key.is_some() => record(Event::NothingChanged),
+        Ok(Decision::Unchanged) => Verdict::Unchanged(last),
+        Err(refusal) => Verdict::Refused(refusal),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use serde::Serialize;
 
 use super::Ready;
@@ -11,12 +11,12 @@ use super::cursor::{self, Cursor};
 use super::fields::{Fields, Object};
 use super::json::Json;
 use super::messages::{LIMIT, MessageBody};
-use super::problem::{Code, Problem};
-use super::users::Added;
-use super::write::Created;
-use crate::domain::{ChatId, ChatName, Command, Timestamp, UserId};
+use super::problem::Problem;
+use super::users;
+use super::write::{Write, submit};
+use crate::domain::{ChatId, ChatName, Command, Seq, Timestamp, UserId};
 use crate::engine::Engine;
-use crate::model::{ChatView, ListedChat, Rank};
+use crate::model::{ChatView, ListedChat, Rank, UserIndex};
 
 pub(super) struct AddChat {
     name: ChatName,
@@ -31,13 +31,57 @@ impl Fields for AddChat {
     }
 }
 
-pub(super) async fn add(
-    Ready(engine): Ready,
-    Json(request): Json<AddChat>,
-) -> Result<impl IntoResponse, Problem> {
-    let AddChat { name, users } = request;
-    let receipt = engine.submit(Command::AddChat { name, users }).await?;
-    Ok(Created { position: receipt.position, body: Added { id: receipt.id } })
+pub(super) async fn add(ready: Ready, Write { fields, key }: Write<AddChat>) -> Result<Response, Problem> {
+    let AddChat { name, users } = fields;
+    submit(ready, Command::AddChat { name, users }, key).await
+}
+
+/// A user of a chat.
+pub(super) struct Membership {
+    chat: ChatId,
+    user: UserId,
+}
+
+impl Fields for Membership {
+    const NAMES: &'static [&'static str] = &["chat", "user"];
+
+    fn take(object: &Object<'_>) -> Result<Self, Problem> {
+        Ok(Self { chat: object.required("chat")?, user: object.required("user")? })
+    }
+}
+
+pub(super) async fn add_user(
+    ready: Ready,
+    Write { fields: Membership { chat, user }, key }: Write<Membership>,
+) -> Result<Response, Problem> {
+    submit(ready, Command::AddMember { chat, user }, key).await
+}
+
+pub(super) async fn remove_user(
+    ready: Ready,
+    Write { fields: Membership { chat, user }, key }: Write<Membership>,
+) -> Result<Response, Problem> {
+    submit(ready, Command::RemoveMember { chat, user }, key).await
+}
+
+pub(super) struct MarkRead {
+    of: Membership,
+    seq: Seq,
+}
+
+impl Fields for MarkRead {
+    const NAMES: &'static [&'static str] = &["chat", "user", "seq"];
+
+    fn take(object: &Object<'_>) -> Result<Self, Problem> {
+        Ok(Self { of: Membership::take(object)?, seq: Seq(object.required_number("seq", 0..=u64::MAX)?) })
+    }
+}
+
+pub(super) async fn read(
+    ready: Ready,
+    Write { fields: MarkRead { of: Membership { chat, user }, seq }, key }: Write<MarkRead>,
+) -> Result<Response, Problem> {
+    submit(ready, Command::MarkRead { chat, user, seq }, key).await
 }
 
 pub(super) struct GetChats {
@@ -60,17 +104,14 @@ impl Fields for GetChats {
 
 pub(super) async fn get(Ready(engine): Ready, Json(request): Json<GetChats>) -> Result<Response, Problem> {
     let limit = request.limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
-    let listed = engine.read(|model| {
+    let (user, listed) = engine.read(|model| {
         if request.below.is_some_and(|below| below.position() > model.position()) {
             return Err(cursor::not_ours());
         }
-        let user = model.user(request.user).ok_or_else(|| {
-            let detail = format!("there is no user {}", request.user);
-            Problem::new(Code::UserNotFound, detail).blaming("user")
-        })?;
-        Ok(model.list_chats(user, request.below, limit))
+        let user = model.user(request.user).ok_or_else(|| users::not_found(request.user))?;
+        Ok((user, model.list_chats(user, request.below, limit)))
     })?;
-    Ok(array::respond(ListedChats { engine, listed: listed.into_iter() }))
+    Ok(array::respond(ListedChats { engine, user, listed: listed.into_iter() }))
 }
 
 /// A chat, as a member sees it.
@@ -81,6 +122,7 @@ struct ChatBody<'a> {
     users: &'a [UserId],
     created_at: Timestamp,
     last_message: Option<MessageBody<'a>>,
+    unread: u64,
     cursor: String,
 }
 
@@ -93,6 +135,7 @@ impl<'a> ChatBody<'a> {
             users: &chat.users,
             created_at: chat.created_at,
             last_message: last.map(|message| MessageBody::new(chat.id, &message)),
+            unread: chat.unread,
             cursor: Cursor(chat.rank).to_string(),
         }
     }
@@ -101,6 +144,7 @@ impl<'a> ChatBody<'a> {
 /// Chats, a few at a time.
 struct ListedChats {
     engine: Arc<Engine>,
+    user: UserIndex,
     listed: std::vec::IntoIter<ListedChat>,
 }
 
@@ -109,8 +153,9 @@ impl Pieces for ListedChats {
         /// So many are copied under one hold of the lock.
         const VIEWS_MAX: usize = 64;
         let listed: Vec<_> = self.listed.by_ref().take(VIEWS_MAX).collect();
-        let views: Vec<_> =
-            self.engine.read(|model| listed.into_iter().map(|listed| model.view(listed)).collect());
+        let views: Vec<_> = self
+            .engine
+            .read(|model| listed.into_iter().map(|listed| model.view(self.user, listed)).collect());
         for chat in &views {
             array::push(out, &ChatBody::new(chat));
         }

@@ -74,7 +74,12 @@ impl<'b> Object<'b> {
         }
     }
 
-    /// An optional whole number.
+    /// A whole number that must be there.
+    pub(super) fn required_number(&self, name: &str, range: RangeInclusive<u64>) -> Result<u64, Problem> {
+        self.optional_number(name, range)?.ok_or_else(|| Problem::invalid_field(name, "is missing", None))
+    }
+
+    /// A whole number that may be missing or `null`.
     pub(super) fn optional_number(
         &self,
         name: &str,

@@ -6,9 +6,8 @@ use axum::extract::State;
 use axum::response::Response;
 use serde::Serialize;
 
-use super::App;
 use super::problem::{Problem, Replay};
-use super::write::json;
+use super::{App, json};
 use crate::domain::Position;
 use crate::model::Model;
 
@@ -26,5 +25,5 @@ pub(super) async fn get(State(app): State<Arc<App>>) -> Result<Response, Problem
             total_bytes: app.progress.bytes_total(),
         }));
     };
-    Ok(json(&Health { status: "ready", position: engine.read(Model::position) }))
+    Ok(json::answer(&Health { status: "ready", position: engine.read(Model::position) }))
 }

@@ -1,4 +1,4 @@
-//! Request bodies: read within bounds of size and time, then parsed.
+//! Bodies of JSON: requests are read within bounds of size and time, then parsed.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,7 +6,9 @@ use std::time::Duration;
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, header};
+use axum::response::{IntoResponse, Response};
 use http_body_util::BodyExt;
+use serde::Serialize;
 use tokio::time::{Instant, timeout_at};
 
 use super::App;
@@ -38,6 +40,12 @@ impl<T: Fields> FromRequest<Arc<App>> for Json<T> {
             }
         }
     }
+}
+
+/// An answer of JSON.
+pub(super) fn answer(value: &impl Serialize) -> Response {
+    let body = serde_json::to_vec(value).expect("answers hold nothing that JSON cannot");
+    ([(header::CONTENT_TYPE, "application/json")], body).into_response()
 }
 
 /// What can be refused before any of the body is read.

@@ -3,16 +3,15 @@
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use serde::Serialize;
-use uuid::Uuid;
 
 use super::Ready;
 use super::array::{self, Pieces};
 use super::fields::{Fields, Object};
 use super::json::Json;
 use super::problem::{Code, Problem};
-use super::write::Created;
+use super::write::{Write, submit};
 use crate::domain::{ChatId, Command, MessageId, Seq, Text, Timestamp, UserId};
 use crate::engine::Engine;
 use crate::model::{ChatIndex, Message};
@@ -38,21 +37,9 @@ impl Fields for AddMessage {
     }
 }
 
-#[derive(Serialize)]
-struct AddedMessage {
-    id: Uuid,
-    seq: Option<Seq>,
-    created_at: Timestamp,
-}
-
-pub(super) async fn add(
-    Ready(engine): Ready,
-    Json(request): Json<AddMessage>,
-) -> Result<impl IntoResponse, Problem> {
-    let AddMessage { chat, author, text } = request;
-    let receipt = engine.submit(Command::AddMessage { chat, author, text }).await?;
-    let body = AddedMessage { id: receipt.id, seq: receipt.seq, created_at: receipt.time };
-    Ok(Created { position: receipt.position, body })
+pub(super) async fn add(ready: Ready, Write { fields, key }: Write<AddMessage>) -> Result<Response, Problem> {
+    let AddMessage { chat, author, text } = fields;
+    submit(ready, Command::AddMessage { chat, author, text }, key).await
 }
 
 pub(super) struct GetMessages {
@@ -116,7 +103,7 @@ pub(super) async fn get(Ready(engine): Ready, Json(request): Json<GetMessages>) 
     let (chat, last) = engine
         .read(|model| {
             let chat = model.chat(request.chat)?;
-            Some((chat, model.last_seq(chat).map_or(0, |seq| seq.0)))
+            Some((chat, model.last_seq(chat).0))
         })
         .ok_or_else(|| {
             let detail = format!("there is no chat {}", request.chat);

@@ -60,8 +60,12 @@ impl App {
 pub fn router(app: Arc<App>) -> Router {
     Router::new()
         .route("/users/add", post(users::add))
+        .route("/users/get", post(users::get))
         .route("/chats/add", post(chats::add))
         .route("/chats/get", post(chats::get))
+        .route("/chats/users/add", post(chats::add_user))
+        .route("/chats/users/remove", post(chats::remove_user))
+        .route("/chats/read", post(chats::read))
         .route("/messages/add", post(messages::add))
         .route("/messages/get", post(messages::get))
         .route("/health", get(health::get))

@@ -6,7 +6,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
-use crate::domain::Refusal;
+use crate::domain::{Refusal, UserField};
 use crate::engine::SubmitError;
 
 /// What went wrong, in a word that stays.
@@ -24,6 +24,7 @@ pub(super) enum Code {
     ChatNameTaken,
     BodyTooLarge,
     UnsupportedMediaType,
+    IdempotencyKeyReused,
     Internal,
     Starting,
     Overloaded,
@@ -56,6 +57,11 @@ impl Code {
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
                 "unsupported_media_type",
                 "The body is not said to be JSON",
+            ),
+            Self::IdempotencyKeyReused => (
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "idempotency_key_reused",
+                "The idempotency key was used for another request",
             ),
             Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "The server failed"),
             Self::Starting => (StatusCode::SERVICE_UNAVAILABLE, "starting", "The server is starting"),
@@ -171,14 +177,12 @@ impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
         let detail = refusal.to_string();
         match refusal {
-            Refusal::UserNotFound { index: Some(index), .. } => {
-                Self::new(Code::UserNotFound, detail).blaming(format!("users[{index}]"))
-            }
-            Refusal::UserNotFound { index: None, .. } => {
-                Self::new(Code::UserNotFound, detail).blaming("author")
+            Refusal::UserNotFound { field, .. } => {
+                Self::new(Code::UserNotFound, detail).blaming(name_of(field))
             }
             Refusal::ChatNotFound { .. } => Self::new(Code::ChatNotFound, detail).blaming("chat"),
-            Refusal::NotAMember { .. } => Self::new(Code::NotAMember, detail).blaming("author"),
+            Refusal::NotAMember { field, .. } => Self::new(Code::NotAMember, detail).blaming(name_of(field)),
+            Refusal::BeyondLastMessage { .. } => Self::new(Code::InvalidField, detail).blaming("seq"),
             Refusal::UsernameTaken { username } => {
                 let detail = format!("another user is named {}", shown(&username));
                 Self::new(Code::UsernameTaken, detail).blaming("username")
@@ -187,7 +191,20 @@ impl From<Refusal> for Problem {
                 let detail = format!("another chat is named {}", shown(&name));
                 Self::new(Code::ChatNameTaken, detail).blaming("name")
             }
+            Refusal::KeyReused { key } => {
+                let detail =
+                    format!("the key {} was used for another call, or for other values", shown(&key));
+                Self::new(Code::IdempotencyKeyReused, detail).blaming("Idempotency-Key")
+            }
         }
+    }
+}
+
+fn name_of(field: UserField) -> String {
+    match field {
+        UserField::Author => "author".to_owned(),
+        UserField::User => "user".to_owned(),
+        UserField::Users(index) => format!("users[{index}]"),
     }
 }
 
@@ -232,6 +249,7 @@ mod tests {
             (Code::ChatNameTaken, 409, "chat_name_taken"),
             (Code::BodyTooLarge, 413, "body_too_large"),
             (Code::UnsupportedMediaType, 415, "unsupported_media_type"),
+            (Code::IdempotencyKeyReused, 422, "idempotency_key_reused"),
             (Code::Internal, 500, "internal"),
             (Code::Starting, 503, "starting"),
             (Code::Overloaded, 503, "overloaded"),

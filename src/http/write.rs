@@ -1,29 +1,93 @@
-//! Answers to writes.
+//! Writes: their idempotency keys, and their answers.
 
-use axum::http::{HeaderName, StatusCode, header};
+use std::sync::Arc;
+
+use axum::extract::{FromRequest, Request};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use uuid::Uuid;
 
-use crate::domain::Position;
+use super::fields::Fields;
+use super::json::{self, Json};
+use super::problem::Problem;
+use super::{App, Ready};
+use crate::domain::{Command, IdempotencyKey, MessageId, Seq, Timestamp};
+use crate::engine::Accepted;
+use crate::model::Outcome;
 
+/// draft-ietf-httpapi-idempotency-key-header
+const KEY: &str = "Idempotency-Key";
 /// Tells at which position of the log a write stands.
 const POSITION: HeaderName = HeaderName::from_static("chinwag-position");
+/// Tells that the answer is that to an earlier request with the same key.
+const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
-/// 201: something was made, at this position of the log.
-pub(super) struct Created<T> {
-    pub(super) position: Position,
-    pub(super) body: T,
+/// A write's fields, and its key.
+pub(super) struct Write<T> {
+    pub(super) fields: T,
+    pub(super) key: Option<HeaderValue>,
 }
 
-impl<T: Serialize> IntoResponse for Created<T> {
-    fn into_response(self) -> Response {
-        let headers = [(POSITION, self.position.to_string())];
-        (StatusCode::CREATED, headers, json(&self.body)).into_response()
+impl<T: Fields> FromRequest<Arc<App>> for Write<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Problem> {
+        let key = only_key(request.headers());
+        let Json(fields) = Json::from_request(request, app).await?;
+        Ok(Self { fields, key: key? })
     }
 }
 
-/// A body of JSON.
-pub(super) fn json(value: &impl Serialize) -> Response {
-    let body = serde_json::to_vec(value).expect("answers hold nothing that JSON cannot");
-    ([(header::CONTENT_TYPE, "application/json")], body).into_response()
+fn only_key(headers: &HeaderMap) -> Result<Option<HeaderValue>, Problem> {
+    let mut keys = headers.get_all(KEY).iter();
+    match (keys.next(), keys.next()) {
+        (key, None) => Ok(key.cloned()),
+        (_, Some(_)) => Err(Problem::invalid_field(KEY, "is given twice", None)),
+    }
+}
+
+/// Has the command carried out, and answers with what it came to.
+pub(super) async fn submit(
+    Ready(engine): Ready,
+    command: Command,
+    key: Option<HeaderValue>,
+) -> Result<Response, Problem> {
+    let key = key.map(|key| {
+        let text = String::from_utf8_lossy(key.as_bytes());
+        IdempotencyKey::new(text.to_string(), &command)
+            .map_err(|invalid| Problem::invalid_field(KEY, &invalid.to_string(), Some(&text)))
+    });
+    let accepted = engine.submit(command, key.transpose()?).await?;
+    Ok(answer(&accepted))
+}
+
+#[derive(Serialize)]
+struct AddedBody {
+    id: Uuid,
+}
+
+#[derive(Serialize)]
+struct SentBody {
+    id: MessageId,
+    seq: Seq,
+    created_at: Timestamp,
+}
+
+fn answer(Accepted { receipt, replayed }: &Accepted) -> Response {
+    let added = |id: Uuid| (StatusCode::CREATED, json::answer(&AddedBody { id })).into_response();
+    let mut response = match receipt.outcome {
+        Outcome::User(id) => added(id.into()),
+        Outcome::Chat(id) => added(id.into()),
+        Outcome::Message { id, seq, created_at } => {
+            (StatusCode::CREATED, json::answer(&SentBody { id, seq, created_at })).into_response()
+        }
+        Outcome::Done => StatusCode::NO_CONTENT.into_response(),
+    };
+    let headers = response.headers_mut();
+    headers.insert(POSITION, HeaderValue::from(receipt.position.0));
+    if *replayed {
+        headers.insert(REPLAYED, HeaderValue::from_static("true"));
+    }
+    response
 }

@@ -68,8 +68,14 @@ impl Frame {
         self.first
     }
 
+    /// The position of its last record; of an empty frame, the one before the first.
+    #[must_use]
+    pub fn last(&self) -> Position {
+        Position(self.first.0 + u64::from(self.count) - 1)
+    }
+
     pub(super) fn end(&self) -> Position {
-        Position(self.first.0 + u64::from(self.count))
+        self.last().next()
     }
 
     /// Its length on disk, padding included.
@@ -230,7 +236,7 @@ pub(super) mod tests {
     /// **Invariant:** these bytes are readable for ever. A change of this golden file is a change of the format.
     #[test]
     fn golden_bytes_of_a_segment_with_every_event() {
-        use crate::domain::IdempotencyKey;
+        use crate::domain::{Fingerprint, IdempotencyKey, Seq};
         use crate::log::segment::Header;
         use uuid::Uuid;
         let log = LogId::from_bytes(*b"the log's own id");
@@ -246,9 +252,15 @@ pub(super) mod tests {
         first.push(&record(1, Event::ChatAdded { id: id(2).into(), name, users: vec![id(1).into()] }));
         let text = "héllo".into();
         let said = Event::MessageAdded { id: id(3).into(), chat: id(2).into(), author: id(1).into(), text };
-        let key = Some(IdempotencyKey { key: "a key".into(), fingerprint: *b"of sixteen bytes" });
+        let key =
+            Some(IdempotencyKey { key: "a key".into(), fingerprint: Fingerprint(*b"of sixteen bytes") });
         let mut second = Frame::new(Position(3));
         second.push(&Record { key, ..record(2, said) });
+        let (chat, user) = (id(2).into(), id(1).into());
+        second.push(&record(3, Event::ReadMarked { chat, user, seq: Seq(1) }));
+        second.push(&record(4, Event::MemberRemoved { chat, user }));
+        second.push(&record(5, Event::MemberAdded { chat, user }));
+        second.push(&record(6, Event::NothingChanged));
 
         let header = Header { log, first: Position(1) }.encode();
         assert!(header[64..].iter().all(|&byte| byte == 0));

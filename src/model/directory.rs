@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::domain::{ChatId, Timestamp, UserId};
 
 /// A map whose keys the server made itself: nobody can choose them to collide.
-type OwnKeyMap<K, V> = HashMap<K, V, foldhash::fast::FixedState>;
+pub(super) type OwnKeyMap<K, V> = HashMap<K, V, foldhash::fast::FixedState>;
 type OwnKeySet<K> = HashSet<K, foldhash::fast::FixedState>;
 
 macro_rules! index {
@@ -25,6 +25,14 @@ macro_rules! index {
 
             pub(super) fn as_usize(self) -> usize {
                 self.0 as usize
+            }
+
+            pub(super) fn to_u32(self) -> u32 {
+                self.0
+            }
+
+            pub(super) fn from_u32(index: u32) -> Self {
+                Self(index)
             }
         }
     };
@@ -51,10 +59,10 @@ pub(super) struct Directory {
 }
 
 #[derive(Debug, PartialEq)]
-struct UserEntry {
-    id: UserId,
-    username: Arc<str>,
-    created_at: Timestamp,
+pub(super) struct UserEntry {
+    pub(super) id: UserId,
+    pub(super) username: Arc<str>,
+    pub(super) created_at: Timestamp,
     chats: OwnKeySet<ChatIndex>,
 }
 
@@ -67,12 +75,13 @@ pub(super) struct ChatEntry {
 }
 
 impl Directory {
-    pub(super) fn add_user(&mut self, id: UserId, username: &str, created_at: Timestamp) {
+    pub(super) fn add_user(&mut self, id: UserId, username: &str, created_at: Timestamp) -> UserIndex {
         let user = UserIndex::from_len(self.users.len());
         let username: Arc<str> = username.into();
         self.usernames.insert(Arc::clone(&username), user);
         self.users_by_id.insert(id, user);
         self.users.push(UserEntry { id, username, created_at, chats: OwnKeySet::default() });
+        user
     }
 
     pub(super) fn add_chat(
@@ -94,6 +103,18 @@ impl Directory {
         chat
     }
 
+    pub(super) fn add_member(&mut self, chat: ChatIndex, user: UserIndex) {
+        let UserEntry { id, chats, .. } = &mut self.users[user.as_usize()];
+        chats.insert(chat);
+        Arc::make_mut(&mut self.chats[chat.as_usize()].users).push(*id);
+    }
+
+    pub(super) fn remove_member(&mut self, chat: ChatIndex, user: UserIndex) {
+        let UserEntry { id, chats, .. } = &mut self.users[user.as_usize()];
+        chats.remove(&chat);
+        Arc::make_mut(&mut self.chats[chat.as_usize()].users).retain(|member| member != id);
+    }
+
     pub(super) fn user(&self, id: UserId) -> Option<UserIndex> {
         self.users_by_id.get(&id).copied()
     }
@@ -102,8 +123,8 @@ impl Directory {
         self.chats_by_id.get(&id).copied()
     }
 
-    pub(super) fn username_taken(&self, username: &str) -> bool {
-        self.usernames.contains_key(username)
+    pub(super) fn user_named(&self, username: &str) -> Option<UserIndex> {
+        self.usernames.get(username).copied()
     }
 
     pub(super) fn chat_name_taken(&self, name: &str) -> bool {
@@ -112,6 +133,10 @@ impl Directory {
 
     pub(super) fn chats_of(&self, user: UserIndex) -> &OwnKeySet<ChatIndex> {
         &self.users[user.as_usize()].chats
+    }
+
+    pub(super) fn user_entry(&self, user: UserIndex) -> &UserEntry {
+        &self.users[user.as_usize()]
     }
 
     pub(super) fn chat_entry(&self, chat: ChatIndex) -> &ChatEntry {

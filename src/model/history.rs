@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use super::directory::{OwnKeyMap, UserIndex};
 use crate::domain::{MessageId, Seq, Timestamp, UserId};
 
 /// A chunk is full at so many messages: an author's place in it fits a byte.
@@ -13,6 +14,19 @@ const CHUNK_TEXT_BYTES_MAX: usize = 64 * 1024;
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct History {
     chunks: Vec<Arc<Chunk>>,
+    /// Of everyone who has written or read; being taken out of the chat changes nothing here.
+    participants: OwnKeyMap<UserIndex, Participant>,
+}
+
+/// What it takes to count a user's unread messages without looking at them.
+#[derive(Debug, Default, PartialEq)]
+struct Participant {
+    /// The last message read.
+    mark: Seq,
+    /// Messages written.
+    written: u64,
+    /// Messages written, of those up to the mark.
+    written_to_mark: u64,
 }
 
 /// Some messages of a chat that follow one another.
@@ -33,8 +47,15 @@ struct Entry {
 }
 
 impl History {
-    pub(super) fn push(&mut self, id: MessageId, author: UserId, created_at: Timestamp, text: &str) -> Seq {
-        let seq = self.last().map_or(Seq(1), |last| Seq(last.0 + 1));
+    pub(super) fn push(
+        &mut self,
+        id: MessageId,
+        (author, author_index): (UserId, UserIndex),
+        created_at: Timestamp,
+        text: &str,
+    ) -> Seq {
+        let seq = Seq(self.last().0 + 1);
+        self.participants.entry(author_index).or_default().written += 1;
         if self.chunks.last().is_none_or(|chunk| chunk.is_full()) {
             if let Some(full) = self.chunks.last_mut() {
                 Arc::make_mut(full).shrink();
@@ -46,8 +67,44 @@ impl History {
         seq
     }
 
-    pub(super) fn last(&self) -> Option<Seq> {
-        self.chunks.last().map(|chunk| chunk.last())
+    /// The last message; 0 if there is none.
+    pub(super) fn last(&self) -> Seq {
+        self.chunks.last().map_or(Seq(0), |chunk| chunk.last())
+    }
+
+    /// Moves the user's mark forward to this message.
+    pub(super) fn mark_read(&mut self, (user, user_index): (UserId, UserIndex), seq: Seq) {
+        let mark = self.read_mark(user_index);
+        let written = self.written_within(user, mark, seq);
+        let participant = self.participants.entry(user_index).or_default();
+        participant.mark = seq;
+        participant.written_to_mark += written;
+    }
+
+    /// The last message that the user has read; 0 if none.
+    pub(super) fn read_mark(&self, user: UserIndex) -> Seq {
+        self.participants.get(&user).map_or(Seq(0), |participant| participant.mark)
+    }
+
+    /// How many of the messages up to `last` others than the user have written after the user's mark.
+    pub(super) fn unread(&self, (user, user_index): (UserId, UserIndex), last: Seq) -> u64 {
+        let Some(participant) = self.participants.get(&user_index) else { return last.0 };
+        let later = self.written_within(user, last, self.last());
+        let written = participant.written - participant.written_to_mark - later;
+        last.0.saturating_sub(participant.mark.0).saturating_sub(written)
+    }
+
+    /// How many messages after `after`, up to `last`, the user has written.
+    fn written_within(&self, user: UserId, after: Seq, last: Seq) -> u64 {
+        let mut written = 0;
+        let mut next = Seq(after.0 + 1);
+        while next <= last {
+            let run = self.run_at(next);
+            let until_last = run.messages().take_while(|message| message.seq <= last);
+            written += until_last.filter(|message| message.author == user).count() as u64;
+            next = Seq(next.0 + run.messages().len() as u64);
+        }
+        written
     }
 
     pub(super) fn run_at(&self, seq: Seq) -> MessageRun {
@@ -164,11 +221,15 @@ mod tests {
         Uuid::from_u128(number as u128)
     }
 
+    fn user(number: usize) -> (UserId, UserIndex) {
+        (id(number).into(), UserIndex::from_u32(u32::try_from(number).expect("small")))
+    }
+
     fn history(texts: impl IntoIterator<Item = String>) -> History {
         let mut history = History::default();
         for (index, text) in texts.into_iter().enumerate() {
             let time = Timestamp::from_micros(index as u64).expect("small");
-            let seq = history.push(id(index).into(), id(index % 300).into(), time, &text);
+            let seq = history.push(id(index).into(), user(index % 300), time, &text);
             assert_eq!(seq, Seq(index as u64 + 1));
         }
         history
@@ -177,7 +238,7 @@ mod tests {
     fn read(history: &History, from: u64) -> Vec<(u64, String, UserId)> {
         let mut read = Vec::new();
         let mut next = from;
-        while Some(Seq(next)) <= history.last() {
+        while Seq(next) <= history.last() {
             let run = history.run_at(Seq(next));
             read.extend(
                 run.messages().map(|message| (message.seq.0, message.text.to_owned(), message.author)),
@@ -212,8 +273,37 @@ mod tests {
     fn a_run_taken_before_a_push_does_not_change() {
         let mut history = history(["one".to_owned()]);
         let run = history.run_at(Seq(1));
-        history.push(id(2).into(), id(2).into(), Timestamp::default(), "two");
+        history.push(id(2).into(), user(2), Timestamp::default(), "two");
         assert_eq!(run.messages().len(), 1);
         assert_eq!(history.run_at(Seq(1)).messages().len(), 2);
+    }
+
+    #[test]
+    fn unread_is_what_others_wrote_after_the_mark() {
+        // The authors take turns: 0, 1, …, 299, 0, 1, …
+        let mut history = history((0..900).map(|number| format!("text {number}")));
+        let naive = |user: usize, mark: u64, last: u64| {
+            (mark + 1..=last).filter(|seq| usize::try_from(seq - 1).expect("small") % 300 != user).count()
+                as u64
+        };
+        let stranger = 1_000;
+        for (number, marks) in
+            [(0, vec![0]), (7, vec![1, 8, 300, 307, 308, 900]), (299, vec![299, 899]), (stranger, vec![5])]
+        {
+            for last in [0, 8, 300, 900] {
+                assert_eq!(history.unread(user(number), Seq(last)), naive(number, 0, last));
+            }
+            for mark in marks.into_iter().filter(|mark| *mark > 0) {
+                history.mark_read(user(number), Seq(mark));
+                assert_eq!(history.read_mark(user(number).1), Seq(mark));
+                for last in [mark, mark.max(450), 900] {
+                    assert_eq!(
+                        history.unread(user(number), Seq(last)),
+                        naive(number, mark, last),
+                        "{number} {mark} {last}"
+                    );
+                }
+            }
+        }
     }
 }

@@ -6,18 +6,18 @@
 mod activity;
 mod directory;
 mod history;
+mod keys;
 
 use std::sync::Arc;
 
-use uuid::Uuid;
-
-use crate::domain::{ChatId, Event, Position, Record, Seq, Timestamp, UserId};
+use crate::domain::{ChatId, Event, IdempotencyKey, MessageId, Position, Record, Seq, Timestamp, UserId};
 use activity::Activity;
 pub use activity::Rank;
-use directory::{ChatEntry, Directory};
+use directory::{ChatEntry, Directory, UserEntry};
 pub use directory::{ChatIndex, UserIndex};
 use history::History;
 pub use history::{Message, MessageRun};
+use keys::{Keys, Made, Recalled};
 
 /// Everything that was ever said, and by whom, and where.
 #[derive(Debug, Default, PartialEq)]
@@ -27,19 +27,51 @@ pub struct Model {
     directory: Directory,
     activity: Activity,
     histories: Vec<History>,
+    keys: Keys,
 }
 
-/// What an event came to.
+/// What a write came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Receipt {
-    /// The event's place in the log.
+    /// The event's place in the log; of a write that changed nothing, the place at which that was so.
     pub position: Position,
-    /// The event's time.
-    pub time: Timestamp,
-    /// The id of what it made.
-    pub id: Uuid,
-    /// Of a message, its place in the chat.
-    pub seq: Option<Seq>,
+    /// What there is now that was not before.
+    pub outcome: Outcome,
+}
+
+/// What a write has made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// A user.
+    User(UserId),
+    /// A chat.
+    Chat(ChatId),
+    /// A message.
+    Message {
+        /// The message.
+        id: MessageId,
+        /// Its place in its chat.
+        seq: Seq,
+        /// When it was sent.
+        created_at: Timestamp,
+    },
+    /// Nothing that has an id.
+    Done,
+}
+
+/// A key was used for another request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeyReused;
+
+/// A user, as a reader sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UserView {
+    /// The user.
+    pub id: UserId,
+    /// Its name.
+    pub username: Arc<str>,
+    /// When it was made.
+    pub created_at: Timestamp,
 }
 
 /// A chat's place in a list, as it was when the list was made.
@@ -48,10 +80,10 @@ pub struct ListedChat {
     chat: ChatIndex,
     /// Where it stood among all chats.
     pub rank: Rank,
-    last: Option<Seq>,
+    last: Seq,
 }
 
-/// A chat, as a reader sees it. It shares what is large with the model, and holds no lock.
+/// A chat, as a member sees it. It shares what is large with the model, and holds no lock.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ChatView {
     /// The chat.
@@ -66,6 +98,8 @@ pub struct ChatView {
     pub rank: Rank,
     /// Its last message, if there is one.
     pub last_message: Option<MessageRun>,
+    /// How many messages others have sent since the member's read mark.
+    pub unread: u64,
 }
 
 impl Model {
@@ -84,7 +118,19 @@ impl Model {
                         && !self.chat_name_taken(name)
                         && users.iter().all(|user| self.user(*user).is_some())
                 }
-                Event::MessageAdded { chat, .. } => self.chat(*chat).is_some(),
+                Event::MessageAdded { chat, author, .. } => self.pair(*chat, *author).is_some(),
+                Event::MemberAdded { chat, user } => {
+                    self.pair(*chat, *user).is_some_and(|(chat, user)| !self.is_member(chat, user))
+                }
+                Event::MemberRemoved { chat, user } => {
+                    self.pair(*chat, *user).is_some_and(|(chat, user)| self.is_member(chat, user))
+                }
+                Event::ReadMarked { chat, user, seq } => {
+                    self.pair(*chat, *user).is_some_and(|(chat, user)| {
+                        self.read_mark(chat, user) < *seq && *seq <= self.last_seq(chat)
+                    })
+                }
+                Event::NothingChanged => true,
             }
     }
 
@@ -96,25 +142,78 @@ impl Model {
     pub fn apply(&mut self, record: &Record<'_>) -> Receipt {
         self.position = self.position.next();
         self.time = record.time;
-        let (id, seq) = match &record.event {
+        let (outcome, made) = self.apply_event(&record.event);
+        if let Some(key) = &record.key {
+            self.keys.add(key, Recalled { position: self.position, made });
+        }
+        Receipt { position: self.position, outcome }
+    }
+
+    /// What the event came to, and where to find that again.
+    fn apply_event(&mut self, event: &Event<'_>) -> (Outcome, Made) {
+        match event {
             Event::UserAdded { id, username } => {
-                self.directory.add_user(*id, username, record.time);
-                ((*id).into(), None)
+                let user = self.directory.add_user(*id, username, self.time);
+                (Outcome::User(*id), Made::User(user))
             }
             Event::ChatAdded { id, name, users } => {
-                let chat = self.directory.add_chat(*id, name, users, record.time);
+                let chat = self.directory.add_chat(*id, name, users, self.time);
                 self.activity.add_chat(chat, self.position);
                 self.histories.push(History::default());
-                ((*id).into(), None)
+                (Outcome::Chat(*id), Made::Chat(chat))
             }
             Event::MessageAdded { id, chat, author, text } => {
-                let chat = self.directory.chat(*chat).expect("decided: the chat exists");
+                let (chat, index) = self.decided_pair(*chat, *author);
                 self.activity.message_added(chat, self.position);
-                let seq = self.histories[chat.as_usize()].push(*id, *author, record.time, text);
-                ((*id).into(), Some(seq))
+                let seq = self.histories[chat.as_usize()].push(*id, (*author, index), self.time, text);
+                (Outcome::Message { id: *id, seq, created_at: self.time }, Made::Message(chat, seq))
+            }
+            Event::MemberAdded { chat, user } => {
+                let (chat, user) = self.decided_pair(*chat, *user);
+                self.directory.add_member(chat, user);
+                (Outcome::Done, Made::Nothing)
+            }
+            Event::MemberRemoved { chat, user } => {
+                let (chat, user) = self.decided_pair(*chat, *user);
+                self.directory.remove_member(chat, user);
+                (Outcome::Done, Made::Nothing)
+            }
+            Event::ReadMarked { chat, user, seq } => {
+                let (chat, index) = self.decided_pair(*chat, *user);
+                self.histories[chat.as_usize()].mark_read((*user, index), *seq);
+                (Outcome::Done, Made::Nothing)
+            }
+            Event::NothingChanged => (Outcome::Done, Made::Nothing),
+        }
+    }
+
+    fn pair(&self, chat: ChatId, user: UserId) -> Option<(ChatIndex, UserIndex)> {
+        Some((self.chat(chat)?, self.user(user)?))
+    }
+
+    fn decided_pair(&self, chat: ChatId, user: UserId) -> (ChatIndex, UserIndex) {
+        self.pair(chat, user).expect("decided: the chat and the user exist")
+    }
+
+    fn receipt(&self, Recalled { position, made }: Recalled) -> Receipt {
+        let outcome = match made {
+            Made::Nothing => Outcome::Done,
+            Made::User(user) => Outcome::User(self.directory.user_entry(user).id),
+            Made::Chat(chat) => Outcome::Chat(self.directory.chat_entry(chat).id),
+            Made::Message(chat, seq) => {
+                let run = self.run_at(chat, seq);
+                let message = run.messages().next().expect("a run is never empty");
+                Outcome::Message { id: message.id, seq, created_at: message.created_at }
             }
         };
-        Receipt { position: self.position, time: record.time, id, seq }
+        Receipt { position, outcome }
+    }
+
+    /// What the request with this key came to, the first time; none if the key is free.
+    #[must_use]
+    pub fn recall(&self, key: &IdempotencyKey<'_>) -> Option<Result<Receipt, KeyReused>> {
+        let recalled = self.keys.recall(key)?;
+        Some(recalled.map(|recalled| self.receipt(recalled)).map_err(|keys::KeyMismatch| KeyReused))
     }
 
     /// The position of the last event; 0 before the first.
@@ -141,10 +240,23 @@ impl Model {
         self.directory.chat(id)
     }
 
+    /// Finds a user by name.
+    #[must_use]
+    pub fn user_named(&self, username: &str) -> Option<UserIndex> {
+        self.directory.user_named(username)
+    }
+
     /// Whether a user has this name.
     #[must_use]
     pub fn username_taken(&self, username: &str) -> bool {
-        self.directory.username_taken(username)
+        self.user_named(username).is_some()
+    }
+
+    /// A user.
+    #[must_use]
+    pub fn user_view(&self, user: UserIndex) -> UserView {
+        let UserEntry { id, username, created_at, .. } = self.directory.user_entry(user);
+        UserView { id: *id, username: Arc::clone(username), created_at: *created_at }
     }
 
     /// Whether a chat has this name.
@@ -169,19 +281,27 @@ impl Model {
             .collect()
     }
 
-    /// A listed chat: its last message as it was when listed, all else as it is.
+    /// A listed chat: its last message, and what is unread up to there, as it was when listed, all else as it is.
     #[must_use]
-    pub fn view(&self, listed: ListedChat) -> ChatView {
+    pub fn view(&self, user: UserIndex, listed: ListedChat) -> ChatView {
         let ListedChat { chat, rank, last } = listed;
         let ChatEntry { id, name, users, created_at } = self.directory.chat_entry(chat).clone();
-        let last_message = last.map(|seq| self.run_at(chat, seq).starting_at(seq, 1));
-        ChatView { id, name, users, created_at, rank, last_message }
+        let last_message = (last > Seq(0)).then(|| self.run_at(chat, last).starting_at(last, 1));
+        let reader = (self.directory.user_entry(user).id, user);
+        let unread = self.histories[chat.as_usize()].unread(reader, last);
+        ChatView { id, name, users, created_at, rank, last_message, unread }
     }
 
-    /// The seq of the chat's last message.
+    /// The chat's last message; 0 if it has none.
     #[must_use]
-    pub fn last_seq(&self, chat: ChatIndex) -> Option<Seq> {
+    pub fn last_seq(&self, chat: ChatIndex) -> Seq {
         self.histories[chat.as_usize()].last()
+    }
+
+    /// Up to where the user has read the chat; 0 if nothing.
+    #[must_use]
+    pub fn read_mark(&self, chat: ChatIndex, user: UserIndex) -> Seq {
+        self.histories[chat.as_usize()].read_mark(user)
     }
 
     /// Messages of the chat from this one on, as many as lie together in memory. At least that one.
