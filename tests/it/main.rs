@@ -3,6 +3,7 @@
 //! One test binary, so that it links once. One file a capability; `support` holds the fixture.
 
 #![expect(unreachable_pub, reason = "the fixture is public to the tests beside it")]
+#![expect(clippy::unwrap_used, reason = "in a test, to panic is to fail")]
 
 mod architecture;
 mod crash;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::{Request, StatusCode};
+use axum::http::{Request as HttpRequest, StatusCode};
 use chinwag::config::Limits;
 use chinwag::engine::{Engine, ReplayProgress, WriterEnd};
 use chinwag::http::{App, router};
@@ -20,22 +20,71 @@ use tower::ServiceExt;
 /// What a client does. Users and chats are given by number, of those that there are; a number beyond names none.
 #[derive(Debug, Clone)]
 enum Step {
-    AddUser { name: u8 },
-    AddChat { name: u8, users: Vec<u8> },
-    AddMessage { chat: u8, author: u8, text: String },
+    Write {
+        write: Write,
+        key: Option<u8>,
+    },
+    /// A write that had a key is sent again.
+    Retry {
+        number: u8,
+    },
     Restart,
+}
+
+#[derive(Debug, Clone)]
+enum Write {
+    AddUser {
+        name: u8,
+    },
+    AddChat {
+        name: u8,
+        users: Vec<u8>,
+    },
+    AddMessage {
+        chat: u8,
+        author: u8,
+        text: String,
+    },
+    Join {
+        chat: u8,
+        user: u8,
+    },
+    Leave {
+        chat: u8,
+        user: u8,
+    },
+    /// Up to so many percent of the messages; over 100, beyond them.
+    Read {
+        chat: u8,
+        user: u8,
+        percent: u8,
+    },
 }
 
 /// Steps of a burst are sent at once, so that they share batches.
 type Burst = Vec<Step>;
 
 fn step() -> impl Strategy<Value = Step> {
-    let text = prop_oneof![4 => "\\PC{1,40}", 1 => "[\\x00-\\x1f]{1,5}", 1 => "x{2000,4000}"];
+    let key = prop::option::weighted(0.4, 0..40_u8);
     prop_oneof![
-        3 => (0..12_u8).prop_map(|name| Step::AddUser { name }),
-        2 => (0..8_u8, prop::collection::vec(0..8_u8, 1..6)).prop_map(|(name, users)| Step::AddChat { name, users }),
-        9 => (0..6_u8, 0..8_u8, text).prop_map(|(chat, author, text)| Step::AddMessage { chat, author, text }),
+        12 => (write(), key).prop_map(|(write, key)| Step::Write { write, key }),
+        3 => (0..40_u8).prop_map(|number| Step::Retry { number }),
         1 => Just(Step::Restart),
+    ]
+}
+
+fn write() -> impl Strategy<Value = Write> {
+    let text = prop_oneof![4 => "\\PC{1,40}", 1 => "[\\x00-\\x1f]{1,5}", 1 => "x{2000,4000}"];
+    let (chat, user) = (0..6_u8, 0..8_u8);
+    let users = prop::collection::vec(0..7_u8, 1..6);
+    prop_oneof![
+        3 => (0..12_u8).prop_map(|name| Write::AddUser { name }),
+        2 => (0..8_u8, users).prop_map(|(name, users)| Write::AddChat { name, users }),
+        8 => (chat.clone(), user.clone(), text)
+            .prop_map(|(chat, author, text)| Write::AddMessage { chat, author, text }),
+        2 => (chat.clone(), user.clone()).prop_map(|(chat, user)| Write::Join { chat, user }),
+        2 => (chat.clone(), user.clone()).prop_map(|(chat, user)| Write::Leave { chat, user }),
+        3 => (chat, user, 0..110_u8).prop_map(|(chat, user, percent)| Write::Read { chat, user, percent }),
     ]
 }
 
@@ -56,15 +105,13 @@ async fn run(bursts: Vec<Burst>) {
     let mut server = Server::open(dir.path());
     let mut naive = Naive::default();
     for burst in bursts {
-        let (writes, restarts): (Vec<_>, Vec<_>) =
-            burst.into_iter().partition(|step| !matches!(step, Step::Restart));
-        let requests: Vec<_> = writes.iter().map(|step| naive.request(step)).collect();
+        let requests: Vec<_> = burst.iter().filter_map(|step| naive.request(step)).collect();
         // Joined futures are polled in order: commands are queued, and so decided, in the order of the burst.
-        let replies = join_all(requests.iter().map(|(path, body)| server.post(path, body))).await;
-        for ((path, body), (status, reply)) in requests.iter().zip(replies) {
-            naive.take(path, body, status, &reply);
+        let replies = join_all(requests.iter().map(|request| server.send(request))).await;
+        for (request, reply) in requests.iter().zip(replies) {
+            naive.take(request, &reply);
         }
-        if !restarts.is_empty() {
+        if burst.iter().any(|step| matches!(step, Step::Restart)) {
             server.close().await;
             server = Server::open(dir.path());
         }
@@ -77,6 +124,14 @@ async fn run(bursts: Vec<Burst>) {
 async fn compare(server: &Server, naive: &mut Naive) {
     for chat in &naive.chats {
         compare_messages(server, chat).await;
+    }
+    for user in &naive.users {
+        let by_id =
+            server.send(&Request { path: "/users/get", body: json!({ "user": user.id }), key: None }).await;
+        let by_name = json!({ "username": user.username });
+        let by_name = server.send(&Request { path: "/users/get", body: by_name, key: None }).await;
+        assert_eq!((&by_id.body["id"], &by_id.body["username"]), (&user.id, &user.username));
+        assert_eq!(by_id, by_name);
     }
     for index in 0..naive.users.len() {
         let user = naive.users[index].id.clone();
@@ -97,7 +152,7 @@ async fn compare(server: &Server, naive: &mut Naive) {
             .map(|(chat, shown)| {
                 json!({
                     "id": chat.id, "name": chat.name, "users": chat.users, "created_at": chat.created_at,
-                    "last_message": chat.messages.last(), "cursor": shown["cursor"],
+                    "last_message": chat.messages.last(), "unread": chat.unread(&user), "cursor": shown["cursor"],
                 })
             })
             .collect();
@@ -143,6 +198,8 @@ struct Naive {
     users: Vec<NaiveUser>,
     chats: Vec<NaiveChat>,
     events: usize,
+    /// Every request that was accepted under a key, with its answer.
+    keyed: Vec<(Request, Reply)>,
 }
 
 struct NaiveUser {
@@ -156,29 +213,80 @@ struct NaiveChat {
     users: Vec<Value>,
     created_at: Option<Value>,
     messages: Vec<Value>,
+    /// Who has read up to where, the last word last.
+    marks: Vec<(Value, usize)>,
     /// When, in events, it was last written to; or made.
     last_event: usize,
+}
+
+impl NaiveChat {
+    fn mark(&self, user: &Value) -> usize {
+        self.marks.iter().rev().find(|(reader, _)| reader == user).map_or(0, |(_, mark)| *mark)
+    }
+
+    fn unread(&self, user: &Value) -> usize {
+        self.messages[self.mark(user)..].iter().filter(|message| message["author"] != *user).count()
+    }
+}
+
+#[derive(Debug, Clone, PartialEq)]
+struct Request {
+    path: &'static str,
+    body: Value,
+    key: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+struct Reply {
+    status: StatusCode,
+    /// Null where there is none.
+    body: Value,
+    position: Option<usize>,
+    replayed: bool,
 }
 
 const NOBODY: &str = "00000000-0000-7000-8000-000000000000";
 
 impl Naive {
     /// The request of a step, on what there is now.
-    fn request(&self, step: &Step) -> (&'static str, Value) {
+    fn request(&self, step: &Step) -> Option<Request> {
+        match step {
+            Step::Write { write, key } => {
+                let (path, body) = self.write(write);
+                Some(Request { path, body, key: key.map(|key| format!("key-{key}")) })
+            }
+            Step::Retry { number } => {
+                self.keyed.get(usize::from(*number)).map(|(request, _)| request.clone())
+            }
+            Step::Restart => None,
+        }
+    }
+
+    fn write(&self, write: &Write) -> (&'static str, Value) {
         let user =
             |number: &u8| self.users.get(usize::from(*number)).map_or(json!(NOBODY), |user| user.id.clone());
         let chat =
             |number: &u8| self.chats.get(usize::from(*number)).map_or(json!(NOBODY), |chat| chat.id.clone());
-        match step {
-            Step::AddUser { name } => ("/users/add", json!({ "username": format!("user {name}") })),
-            Step::AddChat { name, users } => {
+        match write {
+            Write::AddUser { name } => ("/users/add", json!({ "username": format!("user {name}") })),
+            Write::AddChat { name, users } => {
                 let users: Vec<_> = users.iter().map(user).collect();
                 ("/chats/add", json!({ "name": format!("chat {name}"), "users": users }))
             }
-            Step::AddMessage { chat: number, author, text } => {
+            Write::AddMessage { chat: number, author, text } => {
                 ("/messages/add", json!({ "chat": chat(number), "author": user(author), "text": text }))
             }
-            Step::Restart => unreachable!("a restart is no request"),
+            Write::Join { chat: number, user: who } => {
+                ("/chats/users/add", json!({ "chat": chat(number), "user": user(who) }))
+            }
+            Write::Leave { chat: number, user: who } => {
+                ("/chats/users/remove", json!({ "chat": chat(number), "user": user(who) }))
+            }
+            Write::Read { chat: number, user: who, percent } => {
+                let last = self.chats.get(usize::from(*number)).map_or(0, |chat| chat.messages.len());
+                let seq = if *percent > 100 { last + 1_000 } else { last * usize::from(*percent) / 100 };
+                ("/chats/read", json!({ "chat": chat(number), "user": user(who), "seq": seq }))
+            }
         }
     }
 
@@ -186,9 +294,14 @@ impl Naive {
         self.users.iter().any(|user| user.id == *id)
     }
 
+    fn chat(&self, id: &Value) -> Option<&NaiveChat> {
+        self.chats.iter().find(|chat| chat.id == *id)
+    }
+
     /// The code and the field of the refusal that the rules demand.
-    fn refusal(&self, path: &str, body: &Value) -> Option<(&'static str, String)> {
-        match path {
+    fn refusal(&self, Request { path, body, .. }: &Request) -> Option<(&'static str, String)> {
+        let refuse = |code, field: &str| Some((code, field.to_owned()));
+        match *path {
             "/users/add" => {
                 let taken = self.users.iter().any(|user| user.username == body["username"]);
                 taken.then(|| ("username_taken", "username".to_owned()))
@@ -201,59 +314,110 @@ impl Naive {
                 let taken = self.chats.iter().any(|chat| chat.name == body["name"]);
                 taken.then(|| ("chat_name_taken", "name".to_owned()))
             }
-            "/messages/add" => {
-                let Some(chat) = self.chats.iter().find(|chat| chat.id == body["chat"]) else {
-                    return Some(("chat_not_found", "chat".to_owned()));
-                };
-                if !self.is_user(&body["author"]) {
-                    return Some(("user_not_found", "author".to_owned()));
+            other => {
+                let field = if other == "/messages/add" { "author" } else { "user" };
+                let Some(chat) = self.chat(&body["chat"]) else { return refuse("chat_not_found", "chat") };
+                if !self.is_user(&body[field]) {
+                    return refuse("user_not_found", field);
                 }
-                (!chat.users.contains(&body["author"])).then(|| ("not_a_member", "author".to_owned()))
+                let needs_a_member = matches!(other, "/messages/add" | "/chats/read");
+                if needs_a_member && !chat.users.contains(&body[field]) {
+                    return refuse("not_a_member", field);
+                }
+                let beyond = body["seq"].as_u64().is_some_and(|seq| seq > chat.messages.len() as u64);
+                if beyond { refuse("invalid_field", "seq") } else { None }
             }
-            other => unreachable!("no write goes to {other}"),
         }
     }
 
     /// Checks the answer to a request, and does what it did.
-    fn take(&mut self, path: &str, body: &Value, status: StatusCode, reply: &Value) {
-        if let Some((code, field)) = self.refusal(path, body) {
-            assert_eq!((&reply["code"], &reply["field"]), (&json!(code), &json!(field)), "{body}");
+    fn take(&mut self, request: &Request, reply: &Reply) {
+        if let Some((first, answer)) = request.key.as_ref().and_then(|key| self.used(key)) {
+            if (first.path, &first.body) == (request.path, &request.body) {
+                assert_eq!(*reply, Reply { replayed: true, ..answer.clone() });
+            } else {
+                assert_eq!(reply.body["code"], "idempotency_key_reused", "{request:?}");
+            }
             return;
         }
-        assert_eq!(status, StatusCode::CREATED, "{reply}");
-        self.events += 1;
-        let id = reply["id"].clone();
-        match path {
-            "/users/add" => self.users.push(NaiveUser { id, username: body["username"].clone() }),
-            "/chats/add" => {
+        assert!(!reply.replayed);
+        if let Some((code, field)) = self.refusal(request) {
+            let told = (&reply.body["code"], &reply.body["field"]);
+            assert_eq!(told, (&json!(code), &json!(field)), "{request:?}");
+            return;
+        }
+        let changed = self.change(request, reply);
+        self.events += usize::from(changed || request.key.is_some());
+        assert_eq!(reply.position, Some(self.events), "{request:?}");
+        if request.key.is_some() {
+            self.keyed.push((request.clone(), reply.clone()));
+        }
+    }
+
+    fn used(&self, key: &str) -> Option<&(Request, Reply)> {
+        self.keyed.iter().find(|(request, _)| request.key.as_deref() == Some(key))
+    }
+
+    /// Does what an accepted request does; tells whether that changed anything.
+    fn change(&mut self, Request { path, body, .. }: &Request, reply: &Reply) -> bool {
+        let id = reply.body["id"].clone();
+        let event = self.events + 1;
+        let made = matches!(*path, "/users/add" | "/chats/add" | "/messages/add");
+        assert_eq!(
+            reply.status,
+            if made { StatusCode::CREATED } else { StatusCode::NO_CONTENT },
+            "{reply:?}"
+        );
+        let chat = self.chats.iter_mut().find(|chat| chat.id == body["chat"]);
+        match (*path, chat) {
+            ("/users/add", _) => self.users.push(NaiveUser { id, username: body["username"].clone() }),
+            ("/chats/add", _) => {
                 let mut users: Vec<Value> = Vec::new();
                 for user in body["users"].as_array().expect("a list") {
                     if !users.contains(user) {
                         users.push(user.clone());
                     }
                 }
-                let (name, last_event) = (body["name"].clone(), self.events);
+                let (messages, marks) = (Vec::new(), Vec::new());
+                let name = body["name"].clone();
                 self.chats.push(NaiveChat {
                     id,
                     name,
                     users,
                     created_at: None,
-                    messages: Vec::new(),
-                    last_event,
+                    messages,
+                    marks,
+                    last_event: event,
                 });
             }
-            "/messages/add" => {
-                let chat = self.chats.iter_mut().find(|chat| chat.id == body["chat"]).expect("not refused");
-                chat.last_event = self.events;
+            ("/messages/add", Some(chat)) => {
+                chat.last_event = event;
                 let seq = chat.messages.len() + 1;
-                assert_eq!(reply["seq"], seq);
+                assert_eq!(reply.body["seq"], seq);
                 chat.messages.push(json!({
                     "id": id, "chat": chat.id, "author": body["author"], "text": body["text"],
-                    "created_at": reply["created_at"], "seq": seq,
+                    "created_at": reply.body["created_at"], "seq": seq,
                 }));
             }
-            other => unreachable!("no write goes to {other}"),
+            ("/chats/users/add", Some(chat)) => {
+                let is_new = !chat.users.contains(&body["user"]);
+                chat.users.extend(is_new.then(|| body["user"].clone()));
+                return is_new;
+            }
+            ("/chats/users/remove", Some(chat)) => {
+                let before = chat.users.len();
+                chat.users.retain(|user| *user != body["user"]);
+                return chat.users.len() < before;
+            }
+            ("/chats/read", Some(chat)) => {
+                let seq = usize::try_from(body["seq"].as_u64().expect("a number")).expect("small");
+                let moves = seq > chat.mark(&body["user"]);
+                chat.marks.extend(moves.then(|| (body["user"].clone(), seq)));
+                return moves;
+            }
+            other => unreachable!("no write goes to {}", other.0),
         }
+        true
     }
 
     fn chats_of(&self, user: &Value) -> Vec<&NaiveChat> {
@@ -289,19 +453,25 @@ impl Server {
         self.end.wait().await.expect("a clean end");
     }
 
-    async fn post(&self, path: &str, body: &Value) -> (StatusCode, Value) {
-        let request = Request::post(path).header("content-type", "application/json");
+    async fn send(&self, Request { path, body, key }: &Request) -> Reply {
+        let mut request = HttpRequest::post(*path).header("content-type", "application/json");
+        if let Some(key) = key {
+            request = request.header("idempotency-key", key);
+        }
         let request = request.body(Body::from(body.to_string())).expect("a well-formed request");
         let response = self.router.clone().oneshot(request).await.expect("infallible");
-        let status = response.status();
-        let body = response.into_body().collect().await.expect("a whole body").to_bytes();
-        (status, serde_json::from_slice(&body).expect("JSON"))
+        let (status, headers) = (response.status(), response.headers().clone());
+        let bytes = response.into_body().collect().await.expect("a whole body").to_bytes();
+        let body = if bytes.is_empty() { Value::Null } else { serde_json::from_slice(&bytes).expect("JSON") };
+        let position = headers.get("chinwag-position");
+        let position = position.map(|value| value.to_str().expect("text").parse().expect("a number"));
+        Reply { status, body, position, replayed: headers.contains_key("idempotent-replayed") }
     }
 
-    async fn list(&self, path: &str, body: Value) -> Vec<Value> {
-        match self.post(path, &body).await {
-            (StatusCode::OK, Value::Array(items)) => items,
-            other => panic!("{path} {body}: {other:?}"),
+    async fn list(&self, path: &'static str, body: Value) -> Vec<Value> {
+        match self.send(&Request { path, body, key: None }).await {
+            Reply { status: StatusCode::OK, body: Value::Array(items), .. } => items,
+            other => panic!("{path}: {other:?}"),
         }
     }
 }
