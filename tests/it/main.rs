@@ -4,5 +4,6 @@
 
 #![expect(unreachable_pub, reason = "the fixture is public to the tests beside it")]
 
+mod chats;
 mod support;
 mod users;
