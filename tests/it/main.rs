@@ -5,5 +5,6 @@
 #![expect(unreachable_pub, reason = "the fixture is public to the tests beside it")]
 
 mod chats;
+mod messages;
 mod support;
 mod users;
