@@ -7,5 +7,6 @@
 mod chats;
 mod health;
 mod messages;
+mod problems;
 mod support;
 mod users;
