@@ -9,5 +9,6 @@ mod fields;
 mod health;
 mod messages;
 mod problems;
+mod requests;
 mod support;
 mod users;
