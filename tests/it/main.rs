@@ -5,6 +5,7 @@
 #![expect(unreachable_pub, reason = "the fixture is public to the tests beside it")]
 
 mod chats;
+mod connections;
 mod fields;
 mod health;
 mod messages;
