@@ -7,6 +7,7 @@
 mod chats;
 mod connections;
 mod fields;
+mod golden;
 mod health;
 mod messages;
 mod problems;
