@@ -318,6 +318,7 @@ async fn paged(server: &TestServer, user: &str, limit: usize) -> Vec<Value> {
             server.list("/chats/get", &json!({ "user": user, "limit": limit, "cursor": cursor })).await;
         assert!(page.len() <= limit);
         let Some(last) = page.last() else { return all };
+        assert_ne!(last["cursor"], cursor, "it goes on");
         cursor = last["cursor"].clone();
         all.extend(page);
     }

@@ -228,7 +228,8 @@ async fn forward(server: &TestServer, chat: &str, limit: usize) -> Vec<Value> {
         let page =
             server.list("/messages/get", &json!({ "chat": chat, "after": after, "limit": limit })).await;
         assert!(page.len() <= limit);
-        let Some(last) = page.last() else { return all };
+        let (Some(first), Some(last)) = (page.first(), page.last()) else { return all };
+        assert!(first["seq"].as_u64() > after.as_u64(), "{} after {after}", first["seq"]);
         after = last["seq"].clone();
         all.extend(page);
     }
@@ -242,9 +243,8 @@ async fn backward(server: &TestServer, chat: &str, limit: usize) -> Vec<Value> {
         let page =
             server.list("/messages/get", &json!({ "chat": chat, "before": before, "limit": limit })).await;
         assert!(page.len() <= limit);
-        if page.is_empty() {
-            return all;
-        }
+        let Some(last) = page.last() else { return all };
+        assert!(last["seq"].as_u64() < before.as_u64(), "{} before {before}", last["seq"]);
         all = [page, all].concat();
     }
 }
