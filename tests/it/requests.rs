@@ -164,6 +164,7 @@ fn a_body_that_stops_halfway_times_out() {
         head("POST", "/users/add", &[JSON, "Transfer-Encoding: chunked"]) + "a\r\n{\"userna",
         head("POST", "/users/add", &[JSON, "Content-Length: 20", "Expect: 100-continue"]),
     ];
+    let start = Instant::now();
     let connections: Vec<_> = begun
         .iter()
         .map(|begun| {
@@ -172,7 +173,6 @@ fn a_body_that_stops_halfway_times_out() {
             connection
         })
         .collect();
-    let start = Instant::now();
     for mut connection in connections {
         let mut reply = connection.reply();
         if reply.status == 100 {
@@ -181,7 +181,7 @@ fn a_body_that_stops_halfway_times_out() {
         assert_eq!(problem(&reply, 408, "request_timeout"), None);
     }
     let waited = start.elapsed();
-    assert!(waited > Duration::from_millis(800) && waited < Duration::from_secs(10), "{waited:?}");
+    assert!(waited >= Duration::from_secs(1) && waited < Duration::from_secs(10), "{waited:?}");
 }
 
 #[test]
