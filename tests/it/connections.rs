@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
+use crate::golden;
 use crate::support::{RawConnection, TestServer, head, post, post_many, problem};
 
 const JSON: &str = "Content-Type: application/json";
@@ -189,6 +190,7 @@ async fn of_too_many_writes_at_once_some_are_refused_and_only_the_others_are_kep
                 kept.insert(text);
             } else {
                 assert_eq!(problem(reply, 503, "overloaded"), None);
+                golden::check("overloaded", &[], reply);
                 refused += 1;
             }
         }

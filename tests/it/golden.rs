@@ -105,7 +105,7 @@ fn answers_to_what_no_client_library_sends() {
 
 /// Compares the status, the headers that are promised, and the body with the snapshot of this name.
 #[track_caller]
-fn check(snapshot: &str, names: &[(&str, &str)], reply: &Reply) {
+pub fn check(snapshot: &str, names: &[(&str, &str)], reply: &Reply) {
     insta::with_settings!({ omit_expression => true, prepend_module_to_snapshot => false }, {
         insta::assert_snapshot!(snapshot, golden(names, reply));
     });
