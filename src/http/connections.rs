@@ -4,13 +4,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::arrival::{Arrival, WatchedStream};
 use crate::config::Limits;
 
 /// The longest head, with room for one that is pipelined behind it.
@@ -39,8 +43,19 @@ pub async fn serve_connections(
             accepted = accept(&listener, &permits) => accepted,
             () = &mut stop => break,
         };
-        let connection = http.serve_connection(TokioIo::new(stream), service.clone());
-        let connection = graceful.watch(connection);
+        let arrival = Arrival::default();
+        let stream = TokioIo::new(WatchedStream::new(stream, arrival.clone()));
+        let service = service.clone();
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(arrival.began());
+            let (answer, arrival) = (service.call(request), arrival.clone());
+            async move {
+                let answer = answer.await;
+                arrival.answered();
+                answer
+            }
+        });
+        let connection = graceful.watch(http.serve_connection(stream, service));
         tokio::spawn(async move {
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "a connection broke");

@@ -33,13 +33,14 @@ fn check_value(bits: u64) -> u32 {
     crc32c::crc32c_append(crc32c::crc32c(b"chinwag cursor"), &bits.to_be_bytes())
 }
 
-pub(super) fn not_ours() -> Problem {
-    Problem::invalid_field("cursor", "must be one that this server gave with a chat", None)
+/// The refusal of a cursor that we did not make.
+pub(super) fn not_ours(value: &str) -> Problem {
+    Problem::invalid_field("cursor", "must be one that this server gave with a chat", Some(value))
 }
 
 impl FromJson<'_> for Cursor {
     fn from_json(raw: &RawValue, field: &str) -> Result<Self, Problem> {
-        Self::parse(&Cow::<str>::from_json(raw, field)?).ok_or_else(not_ours)
+        Self::parse(&Cow::<str>::from_json(raw, field)?).ok_or_else(|| not_ours(raw.get()))
     }
 }
 

@@ -12,8 +12,14 @@ use serde::Serialize;
 use tokio::time::{Instant, timeout_at};
 
 use super::App;
+use super::arrival::Began;
 use super::fields::{self, Fields};
 use super::problem::{Code, Problem, shown};
+
+/// How much of a refused request is taken and thrown away,
+const DISCARD_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// and for how long.
+const DISCARD_TIME_MAX: Duration = Duration::from_secs(5);
 
 /// A call's fields, from a JSON body.
 pub(super) struct Json<T>(pub(super) T);
@@ -21,21 +27,18 @@ pub(super) struct Json<T>(pub(super) T);
 impl<T: Fields> FromRequest<Arc<App>> for Json<T> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Problem> {
-        let (head, mut body) = request.into_parts();
-        let deadline = Instant::now() + Duration::from_secs(app.limits.request_timeout_s.into());
+    async fn from_request(mut request: Request, app: &Arc<App>) -> Result<Self, Problem> {
+        let began = request.extensions().get().map_or_else(Instant::now, |Began(began)| *began);
+        let deadline = began + Duration::from_secs(app.limits.request_timeout_s.into());
         let bytes_max = app.limits.body_bytes_max as usize;
-        let read = match check_head(&head.headers, bytes_max) {
-            Ok(()) => read_within(&mut body, bytes_max, deadline).await,
+        let read = match check_head(request.headers(), bytes_max) {
+            Ok(()) => read_within(request.body_mut(), bytes_max, deadline).await,
             Err(problem) => Err(problem),
         };
         match read {
             Ok(bytes) => fields::parse(&bytes).map(Self),
             Err(problem) => {
-                // Who waits for `100 Continue` has not sent the body, and need not.
-                if !head.headers.contains_key(header::EXPECT) {
-                    discard(body);
-                }
+                discard(request);
                 Err(problem)
             }
         }
@@ -62,13 +65,12 @@ fn check_head(headers: &HeaderMap, bytes_max: usize) -> Result<(), Problem> {
     let announced =
         headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     match announced {
-        Some(bytes) if bytes > bytes_max as u64 => Err(too_large(bytes_max)),
+        Some(bytes) if bytes > bytes_max as u64 => {
+            let detail = format!("the body has {bytes} bytes; it may have {bytes_max}");
+            Err(Problem::new(Code::BodyTooLarge, detail))
+        }
         Some(_) | None => Ok(()),
     }
-}
-
-fn too_large(bytes_max: usize) -> Problem {
-    Problem::new(Code::BodyTooLarge, format!("the body has more than {bytes_max} bytes"))
 }
 
 async fn read_within(body: &mut Body, bytes_max: usize, deadline: Instant) -> Result<Bytes, Problem> {
@@ -78,27 +80,29 @@ async fn read_within(body: &mut Body, bytes_max: usize, deadline: Instant) -> Re
         let frame =
             frame.map_err(|_| Problem::new(Code::RequestTimeout, "the body did not arrive in time"))?;
         let Some(frame) = frame else { return Ok(read.into()) };
-        let frame = frame.map_err(|_| {
-            Problem::new(Code::InvalidJson, "the body ended early, or its chunks are malformed")
-        })?;
+        let frame = frame.map_err(|_| Problem::new(Code::InvalidJson, "the body ended early"))?;
         // What is no data is a trailer.
         let Ok(data) = frame.into_data() else { continue };
         if read.len() + data.len() > bytes_max {
-            return Err(too_large(bytes_max));
+            let detail = format!("the body has more than {bytes_max} bytes");
+            return Err(Problem::new(Code::BodyTooLarge, detail));
         }
         read.extend_from_slice(&data);
     }
 }
 
-/// Takes what is still coming and throws it away, for a while. A client that is refused while it still sends would
-/// otherwise find its connection reset, often before it has read the answer.
-pub(super) fn discard(mut body: Body) {
-    const BYTES_MAX: usize = 64 * 1024 * 1024;
-    const TIME_MAX: Duration = Duration::from_secs(5);
+/// Takes what is still coming of a refused request and throws it away, for a while. A client that is refused while it
+/// still sends would otherwise find its connection reset, often before it has read the answer. Who waits for
+/// `100 Continue` has sent no body, and may never: then the connection is closed after the answer.
+pub(super) fn discard(request: Request) {
+    if request.headers().contains_key(header::EXPECT) {
+        return;
+    }
+    let mut body = request.into_body();
     tokio::spawn(async move {
-        let deadline = Instant::now() + TIME_MAX;
+        let deadline = Instant::now() + DISCARD_TIME_MAX;
         let mut discarded = 0;
-        while discarded < BYTES_MAX {
+        while discarded < DISCARD_BYTES_MAX {
             match timeout_at(deadline, body.frame()).await {
                 Ok(Some(Ok(frame))) => discarded += frame.data_ref().map_or(0, Bytes::len),
                 Ok(Some(Err(_)) | None) | Err(_) => break,

@@ -1,6 +1,7 @@
 //! The API: requests to commands and look-ups, and their answers back. It never names the log.
 
 mod array;
+mod arrival;
 mod chats;
 mod connections;
 mod cursor;
@@ -82,14 +83,14 @@ fn panicked(_: Box<dyn Any + Send>) -> Response {
 
 async fn route_not_found(request: Request) -> Problem {
     let detail = format!("there is no route {}", problem::shown(request.uri().path()));
-    json::discard(request.into_body());
+    json::discard(request);
     Problem::new(Code::RouteNotFound, detail)
 }
 
 async fn method_not_allowed(request: Request) -> Problem {
     let (method, path) = (problem::shown(request.method().as_str()), problem::shown(request.uri().path()));
     let detail = format!("{path} does not answer {method}; the header Allow says what it answers");
-    json::discard(request.into_body());
+    json::discard(request);
     Problem::new(Code::MethodNotAllowed, detail)
 }
 

@@ -117,7 +117,7 @@ impl Problem {
     /// A field is missing, of the wrong type, out of its limits, unknown or given twice; `what` goes on after the
     /// field's name.
     pub(super) fn invalid_field(field: &str, what: &str, value: Option<&str>) -> Self {
-        let value = value.map_or_else(String::new, |value| format!(", not {}", shown(value)));
+        let value = value.map_or_else(String::new, |value| format!("; it is {}", shown(value)));
         Self::new(Code::InvalidField, format!("{} {what}{value}", shown(field))).blaming(field)
     }
 

@@ -6,10 +6,18 @@
 #![expect(clippy::unwrap_used, reason = "in a test, to panic is to fail")]
 
 mod architecture;
+mod chats;
+mod connections;
 mod crash;
 mod faults;
+mod fields;
+mod golden;
+mod health;
+mod messages;
+mod problems;
 mod process;
 mod property;
+mod requests;
 mod support;
 mod tour;
 mod users;

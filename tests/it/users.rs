@@ -1,8 +1,21 @@
 //! `/users/add`
 
+use futures_util::future::join_all;
 use serde_json::json;
 
-use crate::support::{TestServer, problem};
+use crate::support::{TestServer, assert_id, problem};
+
+#[tokio::test]
+async fn a_user_is_answered_with_its_id() {
+    let server = TestServer::start();
+    let reply = server.post("/users/add", &json!({ "username": "ann" })).await;
+    assert_eq!(reply.status, 201);
+    assert_eq!(reply.header("content-type"), "application/json");
+    assert_eq!(reply.position(), 1);
+    let id = &reply.json()["id"];
+    assert_id(id);
+    assert_eq!(reply.json(), json!({ "id": id }));
+}
 
 #[tokio::test]
 async fn a_username_is_taken_once() {
@@ -11,4 +24,88 @@ async fn a_username_is_taken_once() {
     assert_eq!((reply.status.as_u16(), reply.position()), (201, 1));
     let again = server.post("/users/add", &json!({ "username": "ann" })).await;
     assert_eq!(problem(&again, 409, "username_taken").as_deref(), Some("username"));
+}
+
+#[tokio::test]
+async fn of_many_at_once_one_gets_the_username() {
+    let server = TestServer::start();
+    let body = json!({ "username": "ann" });
+    let replies = join_all((0..64).map(|_| server.post("/users/add", &body))).await;
+    let (added, refused): (Vec<_>, Vec<_>) = replies.iter().partition(|reply| reply.status == 201);
+    assert_eq!((added.len(), refused.len()), (1, 63));
+    for reply in refused {
+        problem(reply, 409, "username_taken");
+    }
+    assert_eq!(server.position().await, 1);
+}
+
+#[tokio::test]
+async fn usernames_have_1_to_64_characters_and_no_blanks_around_them() {
+    let server = TestServer::start();
+    for username in good_names(64) {
+        let reply = server.post("/users/add", &json!({ "username": username })).await;
+        assert_eq!(reply.status, 201, "{username:?}: {}", reply.text);
+    }
+    for username in bad_names(64) {
+        let reply = server.post("/users/add", &json!({ "username": username })).await;
+        assert_eq!(problem(&reply, 400, "invalid_field").as_deref(), Some("username"), "{username:?}");
+    }
+}
+
+/// Names that differ in their bytes, and are within the limits.
+pub fn good_names(chars_max: usize) -> Vec<String> {
+    let long = |character: char| character.to_string().repeat(chars_max);
+    let mut names = vec![long('x'), long('é'), long('🦀'), format!("x{}x", " ".repeat(chars_max - 2))];
+    names.extend(
+        [
+            // Case, and composed against decomposed: other bytes, another name.
+            "a",
+            "A",
+            "é",
+            "É",
+            "e\u{301}",
+            "ß",
+            "ss",
+            "ﬁ",
+            "fi",
+            // White space inside, and what looks like white space but has not the property.
+            "a b",
+            "a  b",
+            "a\u{a0}b",
+            "a\u{3000}b",
+            "a\u{2028}b",
+            "\u{200b}a",
+            "a\u{200b}",
+            "\u{feff}a",
+            "\u{200e}",
+            // Format characters (Cf), unassigned ones and those for private use are no control characters (Cc).
+            "a\u{ad}b",
+            "a\u{202e}b",
+            "\u{e000}",
+            "\u{10ffff}",
+            "\u{fffd}",
+            "null",
+            "\"",
+            "\\",
+            "/",
+            "<b>",
+            "0",
+        ]
+        .map(str::to_owned),
+    );
+    names
+}
+
+/// Names that are not within the limits.
+pub fn bad_names(chars_max: usize) -> Vec<String> {
+    let too_long = |character: char| character.to_string().repeat(chars_max + 1);
+    let mut names = vec![String::new(), too_long('x'), too_long('é'), too_long('🦀'), too_long(' ')];
+    let control = ('\0'..='\u{1f}').chain('\u{7f}'..='\u{9f}');
+    names.extend(control.flat_map(|character| [format!("a{character}b"), character.to_string()]));
+    let white_space = "\t\n\u{b}\u{c}\r \u{85}\u{a0}\u{1680}\u{2000}\u{2001}\u{2002}\u{2003}\u{2004}\u{2005}\u{2006}\
+        \u{2007}\u{2008}\u{2009}\u{200a}\u{2028}\u{2029}\u{202f}\u{205f}\u{3000}";
+    for blank in white_space.chars() {
+        names.extend([format!("{blank}a"), format!("a{blank}"), blank.to_string()]);
+    }
+    names
 }

@@ -1,8 +1,12 @@
 //! A client of the API that says what it means.
 
+use std::time::Duration;
+
+use jiff::Timestamp;
 use reqwest::StatusCode;
 use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
+use uuid::{Uuid, Variant};
 
 /// Speaks to one server.
 #[derive(Clone)]
@@ -61,7 +65,33 @@ pub fn problem(reply: &Reply, status: u16, code: &str) -> Option<String> {
     if status == 503 {
         assert!(reply.header("retry-after").parse::<u32>().is_ok_and(|seconds| seconds > 0));
     }
+    let others =
+        body.as_object().expect("an object").keys().filter(|&name| !PROBLEM_MEMBERS.contains(&name.as_str()));
+    let others: Vec<_> = others.filter(|_| code != "starting").collect();
+    assert!(others.is_empty(), "{others:?} in {body}");
     body.get("field").map(|field| field.as_str().expect("a name").to_owned())
+}
+
+/// What a problem may hold; the one that is `starting` also tells how far the replay is.
+const PROBLEM_MEMBERS: [&str; 6] = ["type", "title", "status", "detail", "code", "field"];
+
+/// Checks that it is an id as the server makes them: version 7, hyphenated, in lower case.
+#[track_caller]
+pub fn assert_id(id: &Value) {
+    let text = id.as_str().unwrap_or_else(|| panic!("not a string: {id}"));
+    let uuid = Uuid::try_parse(text).unwrap_or_else(|error| panic!("{error}: {text}"));
+    assert_eq!(uuid.hyphenated().to_string(), text);
+    assert_eq!((uuid.get_version_num(), uuid.get_variant()), (7, Variant::RFC4122), "{text}");
+}
+
+/// Checks that it is a time as the server gives them, RFC 3339 in UTC with six digits, and of this minute.
+#[track_caller]
+pub fn assert_time(time: &Value) {
+    let text = time.as_str().unwrap_or_else(|| panic!("not a string: {time}"));
+    let digits_as_0 = text.replace(|character: char| character.is_ascii_digit(), "0");
+    assert_eq!(digits_as_0, "0000-00-00T00:00:00.000000Z", "{text}");
+    let time: Timestamp = text.parse().unwrap_or_else(|error| panic!("{error}: {text}"));
+    assert!(Timestamp::now().duration_since(time).unsigned_abs() < Duration::from_mins(1), "{text}");
 }
 
 impl Client {
@@ -104,6 +134,11 @@ impl Client {
         Ok(Reply { status, headers, text: response.text().await? })
     }
 
+    /// The position of the last event.
+    pub async fn position(&self) -> u64 {
+        self.get("/health").await.json()["position"].as_u64().expect("a number")
+    }
+
     /// Makes a user; gives its id.
     pub async fn add_user(&self, username: &str) -> String {
         self.post("/users/add", &json!({ "username": username })).await.id()
@@ -137,9 +172,7 @@ impl Client {
         let reply = self.post(path, body).await;
         assert_eq!(reply.status, 200, "{}", reply.text);
         assert_eq!(reply.header("content-type"), "application/json");
-        match reply.json() {
-            Value::Array(items) => items,
-            other => panic!("not an array: {other}"),
-        }
+        let Value::Array(items) = reply.json() else { panic!("not an array: {}", reply.text) };
+        items
     }
 }

@@ -1,0 +1,149 @@
+//! The answers, byte for byte, save the ids, times and cursors in them. A change of one is a decision, to be seen in
+//! the diff of `snapshots`.
+
+use serde_json::{Value, json};
+
+use crate::support::{RawConnection, Reply, TestServer, head, post, problem};
+
+const V4: &str = "9b2f6e0a-54a3-4c36-8a55-0f6d3c1b7a10";
+
+#[tokio::test]
+async fn answers_of_each_call() {
+    let server = TestServer::start();
+    let add_ann = server.post("/users/add", &json!({ "username": "ann" })).await;
+    check("users_add", &[], &add_ann);
+    let (ann, bob) = (add_ann.id(), server.add_user("bob").await);
+    let add_den = server.post("/chats/add", &json!({ "name": "den", "users": [bob, ann] })).await;
+    check("chats_add", &[], &add_den);
+    let (den, empty) = (add_den.id(), server.add_chat("empty", &[&ann]).await);
+    let names = [("ann", ann.as_str()), ("bob", &bob), ("den", &den), ("empty", &empty)];
+
+    let message = json!({ "chat": den, "author": ann, "text": "hello" });
+    check("messages_add", &[], &server.post("/messages/add", &message).await);
+    server.add_message(&den, &bob, "\0\u{1f}\u{7f}\"\\/ é🦀\u{2028}\r\n").await;
+    check("messages_get", &names, &server.post("/messages/get", &json!({ "chat": den })).await);
+    check("messages_get_empty", &names, &server.post("/messages/get", &json!({ "chat": empty })).await);
+    check("chats_get", &names, &server.post("/chats/get", &json!({ "user": ann })).await);
+    let cy = server.add_user("cy").await;
+    check("chats_get_empty", &[], &server.post("/chats/get", &json!({ "user": cy })).await);
+    check("health", &[], &server.get("/health").await);
+}
+
+#[tokio::test]
+async fn answers_with_each_code() {
+    let server = TestServer::start();
+    let (ann, bob) = (server.add_user("ann").await, server.add_user("bob").await);
+    let den = server.add_chat("den", &[&ann]).await;
+    let names = [("ann", ann.as_str()), ("bob", &bob), ("den", &den)];
+    let cases: [(&str, u16, &str, Value); 9] = [
+        ("not_a_member", 403, "/messages/add", json!({ "chat": den, "author": bob, "text": "hello" })),
+        ("user_not_found", 404, "/chats/add", json!({ "name": "pub", "users": [ann, V4] })),
+        ("chat_not_found", 404, "/messages/get", json!({ "chat": V4 })),
+        ("username_taken", 409, "/users/add", json!({ "username": "ann" })),
+        ("chat_name_taken", 409, "/chats/add", json!({ "name": "den", "users": [bob] })),
+        ("invalid_json", 400, "/users/add", json!([])),
+        ("invalid_field", 400, "/users/add", json!({ "username": "x".repeat(65) })),
+        ("route_not_found", 404, "/nothing", json!({})),
+        ("method_not_allowed", 405, "/health", json!({})),
+    ];
+    for (code, status, path, body) in cases {
+        let reply = server.post(path, &body).await;
+        problem(&reply, status, code);
+        check(code, &names, &reply);
+    }
+    check("invalid_json_syntax", &[], &server.post_raw("/users/add", "{\"username\": ann}").await);
+}
+
+#[tokio::test]
+async fn answers_that_blame_a_field() {
+    let server = TestServer::start();
+    let ann = server.add_user("ann").await;
+    let names = [("ann", ann.as_str())];
+    let cases = [
+        ("field_missing", "/users/add", json!({})),
+        ("field_unknown", "/users/add", json!({ "username": "bob", "more": 1 })),
+        ("field_empty", "/users/add", json!({ "username": "" })),
+        ("field_of_wrong_type", "/users/add", json!({ "username": 5 })),
+        ("field_with_control_character", "/users/add", json!({ "username": "a\tb" })),
+        ("field_with_white_space_at_an_end", "/users/add", json!({ "username": "bob " })),
+        ("users_empty", "/chats/add", json!({ "name": "den", "users": [] })),
+        ("users_no_array", "/chats/add", json!({ "name": "den", "users": ann })),
+        ("users_no_id", "/chats/add", json!({ "name": "den", "users": [ann, "bob"] })),
+        ("text_too_long", "/messages/add", json!({ "chat": V4, "author": V4, "text": "é".repeat(8_193) })),
+        ("limit_out_of_range", "/messages/get", json!({ "chat": V4, "limit": 0 })),
+        ("after_and_before", "/messages/get", json!({ "chat": V4, "after": 1, "before": 2 })),
+    ];
+    for (name, path, body) in cases {
+        let reply = server.post(path, &body).await;
+        problem(&reply, 400, "invalid_field");
+        check(name, &names, &reply);
+    }
+    let twice = server.post_raw("/users/add", r#"{"username":"bob","username":"bob"}"#).await;
+    check("field_twice", &[], &twice);
+}
+
+#[test]
+fn answers_to_what_no_client_library_sends() {
+    let server = TestServer::start_with(&["--request-timeout-s", "1"]);
+    let reply = |request: &[u8]| {
+        let mut connection = RawConnection::open(&server.address);
+        connection.send(request);
+        connection.reply()
+    };
+    let json = "Content-Type: application/json";
+    let silent = head("POST", "/users/add", &[json, "Content-Length: 9"]);
+    check("request_timeout", &[], &reply(silent.as_bytes()));
+    let too_large = head("POST", "/users/add", &[json, "Content-Length: 1048577", "Expect: 100-continue"]);
+    check("body_too_large", &[], &reply(too_large.as_bytes()));
+    check("unsupported_media_type", &[], &reply(head("POST", "/users/add", &[]).as_bytes()));
+    let text = head("POST", "/users/add", &["Content-Type: text/plain", "Content-Length: 0"]);
+    check("unsupported_media_type_text", &[], &reply(text.as_bytes()));
+    let get = head("GET", "/messages/add", &[]);
+    check("method_not_allowed_get", &[], &reply(get.as_bytes()));
+    assert_eq!(reply(&post("/users/add", &json!({ "username": "ann" }))).status, 201);
+}
+
+/// Compares the status, the headers that are promised, and the body with the snapshot of this name.
+#[track_caller]
+pub fn check(snapshot: &str, names: &[(&str, &str)], reply: &Reply) {
+    insta::with_settings!({ omit_expression => true, prepend_module_to_snapshot => false }, {
+        insta::assert_snapshot!(snapshot, golden(names, reply));
+    });
+}
+
+/// The answer as text. Ids with a name are shown by it; lists are broken into lines.
+fn golden(names: &[(&str, &str)], reply: &Reply) -> String {
+    let mut body = reply.text.clone();
+    for (name, id) in names {
+        body = body.replace(id, &format!("<{name}>"));
+    }
+    for (shape, name) in [
+        ("00000000-0000-7000-0000-000000000000", "<id>"),
+        ("0000-00-00T00:00:00.000000Z", "<time>"),
+        ("\"cursor\":\"000000000000000000000000\"", "\"cursor\":\"<cursor>\""),
+    ] {
+        body = redacted(&body, shape, name);
+    }
+    let headers = ["content-type", "allow", "retry-after", "chinwag-position"].into_iter();
+    let headers = headers.filter(|name| reply.headers.contains_key(*name));
+    let headers: String = headers.flat_map(|name| [name, ": ", reply.header(name), "\n"]).collect();
+    format!("{}\n{headers}\n{}", reply.status, body.replace("},{", "},\n{"))
+}
+
+/// The text with the name in place of all that has this shape, in which a 0 stands for any hexadecimal digit.
+fn redacted(text: &str, shape: &str, name: &str) -> String {
+    let fits = |(byte, shape): (u8, u8)| if shape == b'0' { byte.is_ascii_hexdigit() } else { byte == shape };
+    let mut redacted = String::new();
+    let mut rest = text;
+    while let Some(next) = rest.chars().next() {
+        let candidate = rest.get(..shape.len());
+        if candidate.is_some_and(|candidate| candidate.bytes().zip(shape.bytes()).all(fits)) {
+            redacted.push_str(name);
+            rest = &rest[shape.len()..];
+        } else {
+            redacted.push(next);
+            rest = &rest[next.len_utf8()..];
+        }
+    }
+    redacted
+}

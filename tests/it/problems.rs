@@ -1,0 +1,304 @@
+//! Refusals: which code each mistake gets, which field is blamed, what is shown of it, and which of several mistakes
+//! comes first.
+
+use serde_json::{Value, json};
+
+use crate::support::{RawConnection, Reply, TestServer, head, problem};
+
+const V4: &str = "9b2f6e0a-54a3-4c36-8a55-0f6d3c1b7a10";
+const NIL: &str = "00000000-0000-0000-0000-000000000000";
+
+/// The calls that take a body.
+pub const CALLS: [&str; 5] = ["/users/add", "/chats/add", "/chats/get", "/messages/add", "/messages/get"];
+
+/// A server on which `ann` is in the chat `den`, and `bob` in none.
+pub struct Scene {
+    pub server: TestServer,
+    pub ann: String,
+    pub bob: String,
+    pub den: String,
+}
+
+impl Scene {
+    pub async fn start() -> Self {
+        let server = TestServer::start();
+        let (ann, bob) = (server.add_user("ann").await, server.add_user("bob").await);
+        let den = server.add_chat("den", &[&ann]).await;
+        Self { server, ann, bob, den }
+    }
+
+    /// A body for the call that is right, save that these members are put over it. `name` is the name of what it
+    /// makes, if it makes something.
+    pub fn body(&self, path: &str, name: &str, over: &Value) -> Value {
+        let Self { ann, den, .. } = self;
+        let mut body = match path {
+            "/users/add" => json!({ "username": name }),
+            "/chats/add" => json!({ "name": name, "users": [ann] }),
+            "/chats/get" => json!({ "user": ann }),
+            "/messages/add" => json!({ "chat": den, "author": ann, "text": "hello" }),
+            "/messages/get" => json!({ "chat": den }),
+            other => panic!("no call: {other}"),
+        };
+        for (name, value) in over.as_object().expect("members") {
+            body[name] = value.clone();
+        }
+        body
+    }
+
+    /// Posts the call with these members over a right body.
+    pub async fn post_over(&self, path: &str, over: Value) -> Reply {
+        self.server.post(path, &self.body(path, "fresh", &over)).await
+    }
+}
+
+#[tokio::test]
+async fn every_code_comes_with_its_status_and_its_field() {
+    let scene = Scene::start().await;
+    let cases = [
+        ("/chats/get", json!({ "limit": 0 }), 400, "invalid_field", "limit"),
+        ("/messages/add", json!({ "author": scene.bob }), 403, "not_a_member", "author"),
+        ("/messages/add", json!({ "author": V4 }), 404, "user_not_found", "author"),
+        ("/messages/add", json!({ "chat": V4 }), 404, "chat_not_found", "chat"),
+        ("/messages/get", json!({ "chat": V4 }), 404, "chat_not_found", "chat"),
+        ("/chats/get", json!({ "user": V4 }), 404, "user_not_found", "user"),
+        ("/chats/add", json!({ "users": [V4] }), 404, "user_not_found", "users[0]"),
+        ("/chats/add", json!({ "users": [scene.ann, scene.bob, V4] }), 404, "user_not_found", "users[2]"),
+        ("/users/add", json!({ "username": "ann" }), 409, "username_taken", "username"),
+        ("/chats/add", json!({ "name": "den" }), 409, "chat_name_taken", "name"),
+    ];
+    for (path, over, status, code, field) in cases {
+        let reply = scene.post_over(path, over).await;
+        assert_eq!(problem(&reply, status, code).as_deref(), Some(field), "{path}");
+    }
+    assert_eq!(scene.server.position().await, 3);
+}
+
+#[tokio::test]
+async fn every_route_but_the_known_ones_is_not_found() {
+    let server = TestServer::start();
+    let paths = [
+        "/nothing",
+        "/users",
+        "/users/",
+        "/users/add/",
+        "//users/add",
+        "/users//add",
+        "/Users/add",
+        "/users%2Fadd",
+        "/health/",
+        "/healthz",
+        "/%00",
+        "/%ff",
+        "/..",
+        "/users/add/../add",
+        "/favicon.ico",
+        "/users/add;x",
+    ];
+    for path in paths {
+        for method in ["GET", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "NONSENSE"] {
+            let reply = server_reply(&server, method, path);
+            assert_eq!(problem(&reply, 404, "route_not_found"), None, "{method} {path}");
+        }
+    }
+    for (method, target) in
+        [("OPTIONS", "*"), ("CONNECT", "example.test:443"), ("GET", "http://example.test/x")]
+    {
+        let reply = server_reply(&server, method, target);
+        assert_eq!(problem(&reply, 404, "route_not_found"), None, "{method} {target}");
+    }
+}
+
+#[tokio::test]
+async fn the_query_of_a_path_does_not_count() {
+    let server = TestServer::start();
+    assert_eq!(server.get("/health?verbose=1").await.status, 200);
+    assert_eq!(server.post("/users/add?x", &json!({ "username": "ann" })).await.status, 201);
+}
+
+#[tokio::test]
+async fn a_wrong_method_is_told_the_right_ones() {
+    let server = TestServer::start();
+    for path in CALLS {
+        for method in ["GET", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "NONSENSE"] {
+            check_method_refused(&server, method, path, &["POST"]);
+        }
+    }
+    for method in ["POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "NONSENSE"] {
+        check_method_refused(&server, method, "/health", &["GET", "HEAD"]);
+    }
+}
+
+fn check_method_refused(server: &TestServer, method: &str, path: &str, allowed: &[&str]) {
+    let reply = server_reply(server, method, path);
+    assert_eq!(problem(&reply, 405, "method_not_allowed"), None, "{method} {path}");
+    let mut allow: Vec<_> = reply.header("allow").split(',').map(str::trim).collect();
+    allow.sort_unstable();
+    assert_eq!(allow, allowed, "{method} {path}");
+}
+
+#[test]
+fn a_refused_head_has_the_headers_and_no_body() {
+    let server = TestServer::start();
+    let mut connection = RawConnection::open(&server.address);
+    for (path, status) in [("/users/add", 405), ("/chats/get", 405), ("/nothing", 404)] {
+        connection.send(head("HEAD", path, &[]) + &head("GET", path, &[]));
+        let (answered, headers) = connection.head().expect("answered");
+        assert_eq!(answered, status);
+        assert_eq!(headers["content-type"], "application/problem+json");
+        assert_eq!(headers.get("allow").is_some(), status == 405);
+        // What comes next is the next answer: there was no body between.
+        assert_eq!(connection.reply().status, status);
+    }
+}
+
+#[tokio::test]
+async fn a_well_formed_id_that_names_nothing_is_not_found() {
+    let scene = Scene::start().await;
+    let Scene { ann, den, .. } = &scene;
+    for id in [NIL, V4, "ffffffff-ffff-ffff-ffff-ffffffffffff", "019aaaaa-aaaa-7aaa-8aaa-aaaaaaaaaaaa"] {
+        for (path, name) in [("/chats/get", "user"), ("/messages/add", "author")] {
+            let reply = scene.post_over(path, json!({ name: id })).await;
+            assert_eq!(problem(&reply, 404, "user_not_found").as_deref(), Some(name));
+        }
+        for path in ["/messages/add", "/messages/get"] {
+            let reply = scene.post_over(path, json!({ "chat": id })).await;
+            assert_eq!(problem(&reply, 404, "chat_not_found").as_deref(), Some("chat"));
+        }
+    }
+    // A chat is no user, and a user no chat.
+    problem(&scene.post_over("/chats/get", json!({ "user": den })).await, 404, "user_not_found");
+    problem(&scene.post_over("/messages/get", json!({ "chat": ann })).await, 404, "chat_not_found");
+}
+
+#[tokio::test]
+async fn of_several_mistakes_form_comes_first_then_names_then_membership_then_uniqueness() {
+    let scene = Scene::start().await;
+    let Scene { ann, bob, .. } = &scene;
+    let long = "x".repeat(16_385);
+    let cases = [
+        // 400 before 404, 403 and 409.
+        ("/messages/add", json!({ "chat": V4, "text": "" }), 400, "text"),
+        ("/messages/add", json!({ "chat": V4, "author": V4, "text": long }), 400, "text"),
+        ("/messages/add", json!({ "chat": V4, "author": "x" }), 400, "author"),
+        ("/messages/add", json!({ "author": bob, "text": null }), 400, "text"),
+        ("/messages/add", json!({ "author": bob, "more": 1 }), 400, "more"),
+        ("/chats/add", json!({ "name": "den", "users": [] }), 400, "users"),
+        ("/chats/add", json!({ "name": "den", "users": [V4, "x"] }), 400, "users[1]"),
+        ("/chats/add", json!({ "name": "", "users": [V4] }), 400, "name"),
+        ("/users/add", json!({ "username": "ann", "more": 1 }), 400, "more"),
+        ("/chats/get", json!({ "user": V4, "limit": 0 }), 400, "limit"),
+        ("/chats/get", json!({ "user": V4, "cursor": "x" }), 400, "cursor"),
+        ("/messages/get", json!({ "chat": V4, "limit": 10_001 }), 400, "limit"),
+        ("/messages/get", json!({ "chat": V4, "before": -1 }), 400, "before"),
+        // 404 before 403 and 409.
+        ("/messages/add", json!({ "author": V4 }), 404, "author"),
+        ("/messages/add", json!({ "chat": V4, "author": bob }), 404, "chat"),
+        ("/chats/add", json!({ "name": "den", "users": [ann, V4] }), 404, "users[1]"),
+    ];
+    for (path, over, status, field) in cases {
+        let reply = scene.post_over(path, over.clone()).await;
+        assert_eq!(reply.status, status, "{path} {over}: {}", reply.text);
+        assert_eq!(reply.json()["field"], field, "{path} {over}: {}", reply.text);
+    }
+}
+
+#[tokio::test]
+async fn a_detail_shows_the_offending_value() {
+    let scene = Scene::start().await;
+    let Scene { bob, den, .. } = &scene;
+    let cases = [
+        ("/users/add", json!({ "username": " x" }), " x"),
+        ("/users/add", json!({ "username": 4711 }), "4711"),
+        ("/users/add", json!({ "username": "ann" }), "ann"),
+        ("/users/add", json!({ "stranger": 1 }), "stranger"),
+        ("/chats/add", json!({ "name": "den" }), "den"),
+        ("/chats/add", json!({ "users": "nobody" }), "nobody"),
+        ("/chats/add", json!({ "users": ["nobody"] }), "nobody"),
+        ("/chats/add", json!({ "users": [V4] }), V4),
+        ("/chats/get", json!({ "user": "nobody" }), "nobody"),
+        ("/chats/get", json!({ "user": V4 }), V4),
+        ("/chats/get", json!({ "limit": 10_001 }), "10001"),
+        ("/chats/get", json!({ "cursor": 4711 }), "4711"),
+        ("/messages/add", json!({ "author": bob }), bob),
+        ("/messages/add", json!({ "author": bob }), den),
+        ("/messages/get", json!({ "after": -4711 }), "-4711"),
+        ("/messages/get", json!({ "chat": V4 }), V4),
+    ];
+    for (path, over, shown) in cases {
+        let reply = scene.post_over(path, over.clone()).await;
+        let detail = reply.json()["detail"].as_str().expect("text").to_owned();
+        assert!(detail.contains(shown), "{path} {over}: {detail}");
+    }
+    for (path, method) in [("/nowhere", "GET"), ("/users/add", "DELETE")] {
+        let reply = server_reply(&scene.server, method, path);
+        let detail = reply.json()["detail"].as_str().expect("text").to_owned();
+        assert!(detail.contains(path) && (path == "/nowhere" || detail.contains(method)), "{detail}");
+    }
+}
+
+#[tokio::test]
+async fn a_detail_cuts_a_long_value_to_64_characters() {
+    let scene = Scene::start().await;
+    for letter in ["x", "é", "🦀"] {
+        let long = letter.repeat(10_000);
+        let cases = [
+            ("/users/add", json!({ "username": long })),
+            ("/users/add", json!({ long.as_str(): 1 })),
+            ("/chats/add", json!({ "name": long })),
+            ("/chats/add", json!({ "users": long })),
+            ("/chats/add", json!({ "users": [long] })),
+            ("/chats/get", json!({ "user": long })),
+            ("/chats/get", json!({ "limit": long })),
+            ("/messages/add", json!({ "text": long.repeat(2) })),
+            ("/messages/get", json!({ "chat": [long] })),
+        ];
+        for (path, over) in cases {
+            let reply = scene.post_over(path, over).await;
+            problem(&reply, 400, "invalid_field");
+            let shown = reply.json()["detail"].as_str().expect("text").matches(letter).count();
+            // The quotes and brackets of JSON may be among the 64; the sentence's own words hold an x or two.
+            assert!((60..=70).contains(&shown), "{path}: {shown} of {letter} in {}", reply.text);
+            assert!(reply.text.len() < 1_000, "{}", reply.text);
+        }
+    }
+    let path = format!("/{}", "x".repeat(10_000));
+    let shown = server_reply(&scene.server, "GET", &path).json()["detail"].as_str().expect("text").len();
+    assert!(shown < 120, "{shown}");
+}
+
+#[tokio::test]
+async fn a_detail_shows_a_refused_cursor() {
+    let scene = Scene::start().await;
+    let reply = scene.post_over("/chats/get", json!({ "cursor": "nonsense" })).await;
+    assert_eq!(problem(&reply, 400, "invalid_field").as_deref(), Some("cursor"));
+    assert!(reply.text.contains("nonsense"), "{}", reply.text);
+    let reply = scene.post_over("/chats/get", json!({ "cursor": "x".repeat(10_000) })).await;
+    assert!((60..=70).contains(&reply.text.matches('x').count()), "{}", reply.text);
+}
+
+#[tokio::test]
+async fn a_refused_write_leaves_nothing() {
+    let scene = Scene::start().await;
+    let writes = [
+        ("/users/add", json!({ "more": 1 })),
+        ("/chats/add", json!({ "users": [scene.ann, V4] })),
+        ("/chats/add", json!({ "users": [scene.ann, "x"] })),
+        ("/messages/add", json!({ "author": scene.bob })),
+    ];
+    for (path, over) in writes {
+        assert!(scene.post_over(path, over).await.status.is_client_error());
+    }
+    assert_eq!(scene.server.position().await, 3);
+    assert_eq!(scene.server.chats(&scene.ann).await.len(), 1);
+    assert!(scene.server.messages(&scene.den).await.is_empty());
+    // The names that were refused with it are still free.
+    for path in ["/users/add", "/chats/add"] {
+        assert_eq!(scene.post_over(path, json!({})).await.status, 201);
+    }
+}
+
+fn server_reply(server: &TestServer, method: &str, path: &str) -> Reply {
+    let mut connection = RawConnection::open(&server.address);
+    connection.send(head(method, path, &[]));
+    connection.reply()
+}

@@ -1,0 +1,246 @@
+//! What holds for requests of any call: content types, the length of a body, and the time that one may take.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::support::{Client, RawConnection, TestServer, head, post_bytes, problem};
+
+const JSON: &str = "Content-Type: application/json";
+const MIB: usize = 1024 * 1024;
+
+#[tokio::test]
+async fn json_has_a_content_type_with_or_without_a_charset() {
+    let server = TestServer::start();
+    let types = [
+        "application/json",
+        "application/json; charset=utf-8",
+        "application/json;charset=UTF-8",
+        "application/json ; charset=\"utf-8\"",
+        "Application/Json",
+        "APPLICATION/JSON; CHARSET=UTF-8",
+    ];
+    for (number, content_type) in types.into_iter().enumerate() {
+        let request = server.request("POST", "/users/add").header("content-type", content_type);
+        let request = request.body(json!({ "username": format!("user {number}") }).to_string());
+        let reply = Client::send(request).await.expect("answered");
+        assert_eq!(reply.status, 201, "{content_type}: {}", reply.text);
+    }
+}
+
+#[test]
+fn another_content_type_or_none_is_refused() {
+    let server = TestServer::start();
+    let types: [&[u8]; 14] = [
+        b"",
+        b"Content-Type:\r\n",
+        b"Content-Type: text/plain\r\n",
+        b"Content-Type: text/json\r\n",
+        b"Content-Type: application\r\n",
+        b"Content-Type: application/\r\n",
+        b"Content-Type: application/jsonp\r\n",
+        b"Content-Type: application/x-json\r\n",
+        b"Content-Type: application/problem+json\r\n",
+        b"Content-Type: application/json-seq\r\n",
+        b"Content-Type: application/x-www-form-urlencoded\r\n",
+        b"Content-Type: text/plain; a=application/json\r\n",
+        b"Content-Type: */*\r\n",
+        b"Content-Type: \xff\xfe\r\n",
+    ];
+    for path in ["/users/add", "/chats/add", "/chats/get", "/messages/add", "/messages/get"] {
+        for content_type in types {
+            let mut connection = RawConnection::open(&server.address);
+            let start = format!("POST {path} HTTP/1.1\r\nHost: chinwag.test\r\nContent-Length: 2\r\n");
+            connection.send([start.as_bytes(), content_type, b"\r\n{}"].concat());
+            let shown = String::from_utf8_lossy(content_type);
+            assert_eq!(problem(&connection.reply(), 415, "unsupported_media_type"), None, "{path} {shown}");
+        }
+    }
+}
+
+#[test]
+fn a_body_of_1_mib_is_taken_and_one_byte_more_is_not() {
+    let server = TestServer::start();
+    check_body_bytes_max(&server, MIB);
+}
+
+#[test]
+fn the_longest_body_can_be_set() {
+    for bytes_max in [1_024, 100_000, 3 * MIB] {
+        let server = TestServer::start_with(&["--body-bytes-max", &bytes_max.to_string()]);
+        check_body_bytes_max(&server, bytes_max);
+    }
+}
+
+fn check_body_bytes_max(server: &TestServer, bytes_max: usize) {
+    // With its length, and twice on one connection: it must stay in step.
+    let mut connection = RawConnection::open(&server.address);
+    connection.send(post_bytes("/users/add", &user_in("ann", bytes_max)));
+    assert_eq!(connection.reply().status, 201);
+    connection.send(post_bytes("/users/add", &user_in("bob", bytes_max)));
+    assert_eq!(connection.reply().status, 201);
+    let mut connection = RawConnection::open(&server.address);
+    connection.send(post_bytes("/users/add", &user_in("cy", bytes_max + 1)));
+    assert_eq!(problem(&connection.reply(), 413, "body_too_large"), None);
+
+    // In chunks.
+    for chunk in [bytes_max + 1, 4_000] {
+        let mut connection = RawConnection::open(&server.address);
+        connection.send(in_chunks("/users/add", &user_in(&format!("dan {chunk}"), bytes_max), chunk));
+        assert_eq!(connection.reply().status, 201);
+        let mut connection = RawConnection::open(&server.address);
+        connection.send(in_chunks("/users/add", &user_in("eve", bytes_max + 1), chunk));
+        assert_eq!(problem(&connection.reply(), 413, "body_too_large"), None);
+    }
+
+    // Asking before it sends: what is too long is not asked for.
+    let expecting = |length: usize| {
+        let length = format!("Content-Length: {length}");
+        head("POST", "/users/add", &[JSON, &length, "Expect: 100-continue"])
+    };
+    for too_long in [bytes_max + 1, 1_000_000_000_000_000] {
+        let mut connection = RawConnection::open(&server.address);
+        connection.send(expecting(too_long));
+        assert_eq!(problem(&connection.reply(), 413, "body_too_large"), None);
+    }
+    let mut connection = RawConnection::open(&server.address);
+    connection.send(expecting(bytes_max));
+    assert_eq!(connection.reply().status, 100);
+    connection.send(user_in("fay", bytes_max));
+    assert_eq!(connection.reply().status, 201);
+    // Announced without a length: only the body itself tells.
+    let mut connection = RawConnection::open(&server.address);
+    connection.send(head(
+        "POST",
+        "/users/add",
+        &[JSON, "Transfer-Encoding: chunked", "Expect: 100-continue"],
+    ));
+    assert_eq!(connection.reply().status, 100);
+    connection.send(chunks(&user_in("gus", bytes_max + 1), 4_000));
+    assert_eq!(problem(&connection.reply(), 413, "body_too_large"), None);
+}
+
+#[test]
+fn a_refused_long_body_gets_its_answer_even_while_it_is_sent() {
+    let server = TestServer::start();
+    let mut connection = RawConnection::open(&server.address);
+    let length = format!("Content-Length: {}", 8 * MIB);
+    connection.send(head("POST", "/users/add", &[JSON, &length]));
+    for _ in 0..8 {
+        connection.send(vec![b' '; MIB]);
+    }
+    assert_eq!(problem(&connection.reply(), 413, "body_too_large"), None);
+}
+
+/// A body of this length that makes a user.
+fn user_in(username: &str, bytes: usize) -> Vec<u8> {
+    let mut body = json!({ "username": username }).to_string().into_bytes();
+    body.resize(bytes, b' ');
+    body
+}
+
+fn in_chunks(path: &str, body: &[u8], chunk_bytes: usize) -> Vec<u8> {
+    let head = head("POST", path, &[JSON, "Transfer-Encoding: chunked"]);
+    [head.into_bytes(), chunks(body, chunk_bytes)].concat()
+}
+
+fn chunks(body: &[u8], chunk_bytes: usize) -> Vec<u8> {
+    let mut chunks = Vec::new();
+    for chunk in body.chunks(chunk_bytes) {
+        chunks.extend_from_slice(format!("{:x}\r\n", chunk.len()).as_bytes());
+        chunks.extend_from_slice(chunk);
+        chunks.extend_from_slice(b"\r\n");
+    }
+    chunks.extend_from_slice(b"0\r\n\r\n");
+    chunks
+}
+
+#[test]
+fn a_body_that_stops_halfway_times_out() {
+    let server = TestServer::start_with(&["--request-timeout-s", "1"]);
+    let begun = [
+        head("POST", "/users/add", &[JSON, "Content-Length: 20"]) + "{\"username",
+        head("POST", "/users/add", &[JSON, "Content-Length: 20"]),
+        head("POST", "/users/add", &[JSON, "Transfer-Encoding: chunked"]) + "a\r\n{\"userna",
+        head("POST", "/users/add", &[JSON, "Content-Length: 20", "Expect: 100-continue"]),
+    ];
+    let start = Instant::now();
+    let connections: Vec<_> = begun
+        .iter()
+        .map(|begun| {
+            let mut connection = RawConnection::open(&server.address);
+            connection.send(begun);
+            connection
+        })
+        .collect();
+    for mut connection in connections {
+        let mut reply = connection.reply();
+        if reply.status == 100 {
+            reply = connection.reply();
+        }
+        assert_eq!(problem(&reply, 408, "request_timeout"), None);
+    }
+    let waited = start.elapsed();
+    assert!(waited >= Duration::from_secs(1) && waited < Duration::from_secs(10), "{waited:?}");
+}
+
+#[test]
+fn a_body_that_comes_in_drops_times_out() {
+    let server = TestServer::start_with(&["--request-timeout-s", "1"]);
+    let mut connection = RawConnection::open(&server.address);
+    connection.send(head("POST", "/users/add", &[JSON, "Content-Length: 1000"]));
+    let start = Instant::now();
+    while connection.is_silent(Duration::from_millis(100)) {
+        assert!(start.elapsed() < Duration::from_secs(10), "it is still waited for");
+        connection.send(" ");
+    }
+    assert_eq!(problem(&connection.reply(), 408, "request_timeout"), None);
+}
+
+#[test]
+fn a_request_has_its_time_for_head_and_body_together() {
+    let server = TestServer::start_with(&["--request-timeout-s", "2"]);
+    let mut connection = RawConnection::open(&server.address);
+    let body = json!({ "username": "ann" }).to_string();
+    let request = post_bytes("/users/add", body.as_bytes());
+    let (in_head, in_body) = (20, request.len() - 5);
+    connection.send(&request[..in_head]);
+    assert!(connection.is_silent(Duration::from_millis(1_400)));
+    connection.send(&request[in_head..in_body]);
+    // Each part takes less than the time, both take more.
+    let mut silent = connection.is_silent(Duration::from_millis(1_400));
+    if silent {
+        connection.send(&request[in_body..]);
+        silent = connection.is_silent(Duration::from_secs(1));
+    }
+    assert!(!silent, "neither answered nor hung up");
+    assert_eq!(problem(&connection.reply(), 408, "request_timeout"), None);
+}
+
+#[test]
+fn a_body_that_ends_early_is_invalid_json() {
+    let server = TestServer::start();
+    let begun = [
+        head("POST", "/users/add", &[JSON, "Content-Length: 40"]) + "{}",
+        head("POST", "/users/add", &[JSON, "Transfer-Encoding: chunked"]) + "2\r\n{}\r\n",
+    ];
+    for begun in begun {
+        let mut connection = RawConnection::open(&server.address);
+        connection.send(begun);
+        connection.finish();
+        assert_eq!(problem(&connection.reply(), 400, "invalid_json"), None);
+    }
+}
+
+#[test]
+fn malformed_chunks_end_the_connection_and_nothing_else() {
+    let server = TestServer::start();
+    for chunks in ["zz\r\n", "2\r\n{}zz", "-2\r\n{}\r\n0\r\n\r\n"] {
+        let mut connection = RawConnection::open(&server.address);
+        connection.send(head("POST", "/users/add", &[JSON, "Transfer-Encoding: chunked"]) + chunks);
+        connection.rest();
+        let mut other = RawConnection::open(&server.address);
+        other.send(head("GET", "/health", &[]));
+        assert_eq!(other.reply().status, 200, "{chunks:?}");
+    }
+}

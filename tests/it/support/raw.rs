@@ -1,0 +1,141 @@
+//! Requests written byte by byte, for what no client library would send.
+
+use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::time::Duration;
+
+use reqwest::StatusCode;
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use serde_json::Value;
+
+use super::client::Reply;
+
+/// One connection.
+pub struct RawConnection(BufReader<TcpStream>);
+
+impl RawConnection {
+    pub fn open(address: &str) -> Self {
+        /// No answer takes as long as this.
+        const PATIENCE: Duration = Duration::from_secs(20);
+        let stream = TcpStream::connect(address).expect("connected");
+        stream.set_nodelay(true).expect("set");
+        stream.set_read_timeout(Some(PATIENCE)).expect("set");
+        stream.set_write_timeout(Some(PATIENCE)).expect("set");
+        Self(BufReader::new(stream))
+    }
+
+    /// Writes these very bytes.
+    #[track_caller]
+    pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        self.try_send(bytes).expect("sent");
+    }
+
+    /// Writes these very bytes to a server that may have hung up.
+    pub fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
+        self.0.get_mut().write_all(bytes.as_ref())
+    }
+
+    /// The next answer.
+    #[track_caller]
+    pub fn reply(&mut self) -> Reply {
+        let (status, headers) = self.head().expect("answered");
+        let length = headers.get("content-length").map_or(0, |length| {
+            length.to_str().ok().and_then(|length| length.parse().ok()).expect("a length")
+        });
+        let mut body = vec![0; length];
+        self.0.read_exact(&mut body).expect("a whole body");
+        Reply { status, headers, text: String::from_utf8(body).expect("a body of text") }
+    }
+
+    /// The next answer's status and headers; what is read next is what follows them.
+    pub fn head(&mut self) -> io::Result<(StatusCode, HeaderMap)> {
+        let status_line = self.line()?;
+        let status = status_line.split(' ').nth(1).and_then(|status| status.parse().ok());
+        let status = status.unwrap_or_else(|| panic!("no status line: {status_line:?}"));
+        let mut headers = HeaderMap::new();
+        loop {
+            let line = self.line()?;
+            let Some((name, value)) = line.split_once(": ") else {
+                assert_eq!(line, "", "a header without a colon");
+                return Ok((status, headers));
+            };
+            let name: HeaderName = name.parse().expect("a header's name");
+            headers.append(name, HeaderValue::from_str(value).expect("a header's value"));
+        }
+    }
+
+    fn line(&mut self) -> io::Result<String> {
+        let mut line = String::new();
+        self.0.read_line(&mut line)?;
+        match line.strip_suffix("\r\n") {
+            Some(line) => Ok(line.to_owned()),
+            None => Err(ErrorKind::UnexpectedEof.into()),
+        }
+    }
+
+    /// Whether the server sends nothing for so long, and does not hang up either.
+    pub fn is_silent(&mut self, time: Duration) -> bool {
+        let before = self.0.get_ref().read_timeout().expect("got");
+        self.0.get_ref().set_read_timeout(Some(time)).expect("set");
+        let silent = self
+            .0
+            .fill_buf()
+            .is_err_and(|error| matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut));
+        self.0.get_ref().set_read_timeout(before).expect("set");
+        silent
+    }
+
+    /// Waits until the server hangs up; gives what it sent until then.
+    pub fn rest(&mut self) -> Vec<u8> {
+        let mut rest = Vec::new();
+        match self.0.read_to_end(&mut rest) {
+            Ok(_) => {}
+            Err(error) => assert_eq!(error.kind(), ErrorKind::ConnectionReset, "{error}"),
+        }
+        rest
+    }
+
+    /// Sends no more, but still reads.
+    pub fn finish(&mut self) {
+        self.0.get_ref().shutdown(Shutdown::Write).expect("shut down");
+    }
+
+    /// Sends all the requests at once, then takes the answers.
+    pub fn pipeline(mut self, requests: &[Vec<u8>]) -> Vec<Reply> {
+        let mut stream = self.0.get_ref().try_clone().expect("a second handle");
+        std::thread::scope(|scope| {
+            scope.spawn(move || stream.write_all(&requests.concat()).expect("sent"));
+            requests.iter().map(|_| self.reply()).collect()
+        })
+    }
+}
+
+/// The head of a request with these headers, each `Name: value`.
+pub fn head(method: &str, path: &str, headers: &[&str]) -> String {
+    let headers: String = headers.iter().flat_map(|header| [header, "\r\n"]).collect();
+    format!("{method} {path} HTTP/1.1\r\nHost: chinwag.test\r\n{headers}\r\n")
+}
+
+/// A whole request that posts these bytes as JSON.
+pub fn post_bytes(path: &str, body: &[u8]) -> Vec<u8> {
+    let length = format!("Content-Length: {}", body.len());
+    let head = head("POST", path, &["Content-Type: application/json", &length]);
+    [head.as_bytes(), body].concat()
+}
+
+/// A whole request that posts JSON.
+pub fn post(path: &str, body: &Value) -> Vec<u8> {
+    post_bytes(path, body.to_string().as_bytes())
+}
+
+/// Posts many bodies to one path over some connections at once; gives the answers, in the order of the bodies.
+pub fn post_many(address: &str, path: &str, bodies: &[Value]) -> Vec<Reply> {
+    const CONNECTIONS: usize = 32;
+    let requests: Vec<_> = bodies.iter().map(|body| post(path, body)).collect();
+    let share = requests.len().div_ceil(CONNECTIONS).max(1);
+    std::thread::scope(|scope| {
+        let send = |requests| scope.spawn(move || RawConnection::open(address).pipeline(requests));
+        let threads: Vec<_> = requests.chunks(share).map(send).collect();
+        threads.into_iter().flat_map(|thread| thread.join().expect("answered")).collect()
+    })
+}
