@@ -4,5 +4,6 @@
 
 #![expect(unreachable_pub, reason = "the fixture is public to the tests beside it")]
 
+mod corpus;
 mod support;
 mod users;
