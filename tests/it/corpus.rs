@@ -41,7 +41,7 @@ async fn a_real_conversation_survives_kill_as_it_was_said() {
     }
     // All at once, so that commits hold events of several chats.
     let loaded = join_all(excerpt.iter().zip(ids).map(|(chat, id)| load(&server, chat, id, &users))).await;
-    assert_eq!(loaded.iter().map(|chat| chat.messages.len()).sum::<usize>(), 332);
+    assert_eq!(loaded.iter().map(|chat| chat.messages.len()).sum::<usize>(), 362);
     assert_eq!(loaded.iter().map(|chat| chat.refused).sum::<usize>(), 1, "one text is empty");
     let position = server.get("/health").await.json()["position"].clone();
 
