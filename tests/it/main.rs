@@ -8,6 +8,7 @@
 mod architecture;
 mod chats;
 mod connections;
+mod corpus;
 mod crash;
 mod faults;
 mod fields;
