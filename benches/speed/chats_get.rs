@@ -34,8 +34,10 @@ pub(crate) fn bench(criterion: &mut Criterion, runtime: &Runtime) {
         ("page_of_20_of_a_tenth_quietest", QUIET, 20, 20),
     ] {
         group.bench_function(name, |bencher| {
+            // Made before the clock runs.
+            let engine = &running.engine;
             bencher.iter(|| {
-                let listed = running.engine.read(|model| list(model, black_box(number), limit));
+                let listed = engine.read(|model| list(model, black_box(number), limit));
                 assert_eq!(listed.len(), expected);
                 listed
             });
