@@ -225,7 +225,7 @@ mod tests {
                 Event::ReadMarked { chat, user, seq } if (*chat, *user) == (of, who) => Some(*seq),
                 _ => None,
             });
-            marks.last().unwrap_or_default()
+            marks.max().unwrap_or_default()
         }
     }
 

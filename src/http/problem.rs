@@ -117,7 +117,7 @@ impl Problem {
     /// A field is missing, of the wrong type, out of its limits, unknown or given twice; `what` goes on after the
     /// field's name.
     pub(super) fn invalid_field(field: &str, what: &str, value: Option<&str>) -> Self {
-        let value = value.map_or_else(String::new, |value| format!("; it is {}", shown(value)));
+        let value = value.map_or_else(String::new, |value| format!("; it is {}", shown_json(value)));
         Self::new(Code::InvalidField, format!("{} {what}{value}", shown(field))).blaming(field)
     }
 
@@ -141,6 +141,14 @@ impl Problem {
 
 /// A refused value is shown up to here.
 const SHOWN_CHARS_MAX: usize = 64;
+
+/// A JSON value; of a string, what is between its quotes is cut.
+fn shown_json(value: &str) -> String {
+    match value.strip_prefix('"').and_then(|value| value.strip_suffix('"')) {
+        Some(text) => format!("\"{}\"", shown(text)),
+        None => shown(value),
+    }
+}
 
 /// A client's own words, cut to a length that an answer can bear.
 pub(super) fn shown(value: &str) -> String {
@@ -268,5 +276,7 @@ mod tests {
     fn a_long_value_is_cut_to_64_characters() {
         assert_eq!(shown(&"é".repeat(64)), "é".repeat(64));
         assert_eq!(shown(&"é".repeat(65)), format!("{}…", "é".repeat(64)));
+        assert_eq!(shown_json(&format!("\"{}\"", "é".repeat(64))), format!("\"{}\"", "é".repeat(64)));
+        assert_eq!(shown_json(&"9".repeat(65)), format!("{}…", "9".repeat(64)));
     }
 }

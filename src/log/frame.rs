@@ -266,7 +266,7 @@ pub(super) mod tests {
         assert!(header[64..].iter().all(|&byte| byte == 0));
         let bytes = [&header[..64], first.seal(log), second.seal(log)].concat();
         let lines = bytes.chunks(16).enumerate().map(|(index, line)| {
-            let hex = line.iter().map(|byte| format!("{byte:02x} ")).collect::<String>();
+            let hex = line.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(" ");
             let text = line.iter().map(|&byte| if byte.is_ascii_graphic() { byte as char } else { '.' });
             format!("{:04x}  {hex:48} {}\n", index * 16, text.collect::<String>())
         });

@@ -107,7 +107,7 @@ async fn a_listed_chat_has_just_these_members() {
     assert!(chat["cursor"].as_str().is_some_and(|cursor| !cursor.is_empty()));
     let expected = json!({
         "id": id, "name": "den", "users": [bob, ann], "created_at": chat["created_at"], "last_message": null,
-        "cursor": chat["cursor"],
+        "unread": 0, "cursor": chat["cursor"],
     });
     assert_eq!(chat, expected);
 

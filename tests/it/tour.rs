@@ -44,6 +44,9 @@ fn masked(text: &str) -> String {
         .join("\"")
 }
 
+/// Printed between the answers.
+const MARK: &str = "--- next stop ---";
+
 #[test]
 #[ignore = "needs bash, curl and jq"]
 fn the_readme_tour_is_true() {
@@ -52,7 +55,6 @@ fn the_readme_tour_is_true() {
     assert!(stops.len() >= 5, "all five calls are shown");
 
     // One shell for all, so that what one command keeps in a variable the next one can use.
-    const MARK: &str = "--- next stop ---";
     let script: Vec<_> =
         stops.iter().map(|stop| format!("{}\necho; echo '{MARK}'\n", stop.command)).collect();
     let server = TestServer::start();

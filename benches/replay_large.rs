@@ -1,0 +1,97 @@
+//! Replays one large log, once, and tells how long that took and what its messages take on disk and in memory.
+//!
+//! `CHINWAG_BENCH_MESSAGES=10000000 cargo bench --bench replay_large`
+
+#![expect(clippy::print_stdout, reason = "its answer goes to whoever runs it")]
+
+mod support;
+
+use std::env;
+use std::path::Path;
+use std::process::Command;
+use std::time::Instant;
+
+use chinwag::engine::{Engine, ReplayProgress};
+use chinwag::log::{EventLog, MemoryLog};
+
+use support::{LogWriter, World, messages, open_log, temporary_dir, text};
+
+/// Set in the process that replays: the log's directory.
+const REPLAY: &str = "CHINWAG_BENCH_REPLAY";
+const QUEUE_MAX: usize = 1;
+
+fn main() {
+    let messages = messages();
+    if let Some(dir) = env::var_os(REPLAY) {
+        replay(Path::new(&dir), messages);
+        return;
+    }
+    let dir = temporary_dir();
+    build(dir.path(), messages);
+    // In a process of its own: what the building left in the allocator would pass for the model's.
+    let program = env::current_exe().expect("this program");
+    let replayed = Command::new(program).args(env::args_os().skip(1)).env(REPLAY, dir.path()).status();
+    assert!(replayed.expect("started").success(), "replayed");
+}
+
+fn build(dir: &Path, messages: u64) {
+    let world = World::for_messages(messages);
+    let mut log = open_log(dir);
+    let mut writer = LogWriter::on(&mut log);
+    world.found(&mut writer);
+    let text_bytes = world.talk(messages, &mut writer);
+    writer.finish();
+    println!(
+        "{messages} messages of {} bytes of text; {} chats of 20 members each, {} users",
+        per(text_bytes, messages),
+        world.chats,
+        world.users()
+    );
+}
+
+#[expect(clippy::cast_precision_loss, reason = "for people to read")]
+fn replay(dir: &Path, messages: u64) {
+    let empty = start(Box::new(MemoryLog::default()), &ReplayProgress::default());
+    let resident_empty = resident_bytes();
+    drop(empty);
+
+    let progress = ReplayProgress::default();
+    let started = Instant::now();
+    let engine = start(Box::new(open_log(dir)), &progress);
+    let seconds = started.elapsed().as_secs_f64();
+    let resident = resident_bytes() - resident_empty;
+    assert!(progress.events() >= messages, "all of the log was replayed");
+    let text_bytes: u64 = (0..messages).map(|number| text(number).len() as u64).sum();
+
+    println!("replay   {seconds:.2} s, {:.0} messages/s", messages as f64 / seconds);
+    println!(
+        "log      {} bytes a message, {} MB in all",
+        per(progress.bytes(), messages),
+        progress.bytes() / 1_000_000
+    );
+    println!(
+        "memory   {} bytes a message, {} without its text; {} MB in all",
+        per(resident, messages),
+        per(resident.saturating_sub(text_bytes), messages),
+        resident / 1_000_000
+    );
+    drop(engine);
+}
+
+fn start(log: Box<dyn EventLog>, progress: &ReplayProgress) -> Engine {
+    let (engine, _) = Engine::start(log, QUEUE_MAX, progress).expect("the log can be replayed");
+    engine
+}
+
+#[expect(clippy::cast_precision_loss, reason = "for people to read")]
+fn per(bytes: u64, messages: u64) -> String {
+    format!("{:.1}", bytes as f64 / messages as f64)
+}
+
+/// What the kernel says that this process holds in memory.
+fn resident_bytes() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a process has memory");
+    let kilobytes: u64 = line.trim().trim_end_matches(" kB").parse().expect("a number");
+    kilobytes * 1024
+}

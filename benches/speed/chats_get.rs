@@ -1,0 +1,79 @@
+//! What `/chats/get` asks of the model, for users at both ends: of few chats, and of very many.
+//!
+//! The two ways to find a page, walking all chats from the most active one and sorting the user's own, are each the
+//! wrong one for somebody.
+
+use std::cell::LazyCell;
+use std::hint::black_box;
+
+use chinwag::log::MemoryLog;
+use chinwag::model::{ChatView, Model};
+use criterion::Criterion;
+use tokio::runtime::Runtime;
+
+use crate::Running;
+use crate::support::{LogWriter, chat, once, user};
+
+/// In every tenth chat, busy and quiet ones alike.
+const ACTIVE: u64 = 0;
+/// In as many, the ones that were quiet for the longest time.
+const QUIET: u64 = 1;
+const OF_FIVE: u64 = 2;
+const OF_TWENTY: u64 = 3;
+/// The first of those that make up the numbers.
+const OTHERS: u64 = 4;
+
+pub(crate) fn bench(criterion: &mut Criterion, runtime: &Runtime) {
+    let chats = if once() { 1_000 } else { 1_000_000 };
+    let running = LazyCell::new(|| Running::start(Box::new(log(chats)), runtime));
+    let mut group = criterion.benchmark_group(format!("chats_get/{chats}"));
+    for (name, number, limit, expected) in [
+        ("all_of_5", OF_FIVE, usize::MAX, 5),
+        ("page_of_20_of_20", OF_TWENTY, 20, 20),
+        ("page_of_20_of_a_tenth_active", ACTIVE, 20, 20),
+        ("page_of_20_of_a_tenth_quietest", QUIET, 20, 20),
+    ] {
+        group.bench_function(name, |bencher| {
+            // Made before the clock runs.
+            let engine = &running.engine;
+            bencher.iter(|| {
+                let listed = engine.read(|model| list(model, black_box(number), limit));
+                assert_eq!(listed.len(), expected);
+                listed
+            });
+        });
+    }
+    group.finish();
+}
+
+fn list(model: &Model, number: u64, limit: usize) -> Vec<ChatView> {
+    let user = model.user(user(number)).expect("a user");
+    let listed = model.list_chats(user, None, limit);
+    listed.into_iter().map(|listed| model.view(user, listed)).collect()
+}
+
+/// So many chats, each with one message, the later the greater its number.
+fn log(chats: u64) -> MemoryLog {
+    let others = chats / 100;
+    let mut log = MemoryLog::default();
+    let mut writer = LogWriter::on(&mut log);
+    (0..OTHERS + others).for_each(|number| writer.add_user(number));
+    for number in 0..chats {
+        let mut users = vec![user(OTHERS + number % others), user(OTHERS + (number + 1) % others)];
+        let mut join = |number, joins| {
+            if joins {
+                users.push(user(number));
+            }
+        };
+        join(ACTIVE, number % 10 == 0);
+        join(QUIET, number < chats / 10);
+        join(OF_FIVE, number % (chats / 5) == 0);
+        join(OF_TWENTY, number % (chats / 20) == 0);
+        writer.add_chat(number, users);
+    }
+    for number in 0..chats {
+        writer.add_message(number, chat(number), user(OTHERS + number % others));
+    }
+    writer.finish();
+    log
+}

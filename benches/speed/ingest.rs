@@ -1,0 +1,181 @@
+//! How many messages a second are taken, durable and in memory, from so many writers that each send the next message
+//! as soon as the last one is answered.
+//!
+//! Over HTTP the clients share the processors with the server: a figure to compare with its like, not to promise.
+
+use std::cell::{LazyCell, RefCell};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use chinwag::config::Cli;
+use chinwag::domain::{Command, Text};
+use chinwag::engine::Engine;
+use chinwag::log::{EventLog, MemoryLog};
+use chinwag::server::{ServeError, serve};
+use clap::Parser;
+use criterion::{BenchmarkId, Criterion, SamplingMode, Throughput};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Bytes;
+use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper::{Request, StatusCode};
+use hyper_util::rt::TokioIo;
+use tempfile::TempDir;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Runtime;
+use tokio::sync::oneshot;
+use tokio::task::{JoinHandle, JoinSet};
+
+use crate::Running;
+use crate::support::{LogWriter, World, open_log, temporary_dir, text};
+
+const WRITERS: [usize; 4] = [1, 16, 64, 256];
+const WORLD: World = World { chats: 100 };
+
+pub(crate) fn bench(criterion: &mut Criterion, runtime: &Runtime) {
+    for kept in ["durable", "ephemeral"] {
+        for writers in WRITERS {
+            // Made when the first sample is taken: a filter may leave it out.
+            let dir = LazyCell::new(temporary_dir);
+            let engine = LazyCell::new(|| Running::start(founded(kept, &dir), runtime));
+            measure(criterion, &format!("ingest/engine/{kept}"), writers, |messages| {
+                runtime.block_on(submit_all(&engine.engine, writers, messages))
+            });
+        }
+    }
+    for kept in ["durable", "ephemeral"] {
+        for writers in WRITERS {
+            let dir = LazyCell::new(temporary_dir);
+            let server = LazyCell::new(|| Server::start(founded(kept, &dir), writers, runtime));
+            measure(criterion, &format!("ingest/http/{kept}"), writers, |messages| server.post_all(messages));
+        }
+    }
+}
+
+/// One iteration is one message, whoever sends it.
+fn measure(criterion: &mut Criterion, group: &str, writers: usize, mut take: impl FnMut(u64) -> Duration) {
+    let mut group = criterion.benchmark_group(group);
+    group.throughput(Throughput::Elements(1)).sampling_mode(SamplingMode::Flat);
+    group.warm_up_time(Duration::from_secs(1)).measurement_time(Duration::from_secs(3));
+    group.bench_function(BenchmarkId::from_parameter(writers), |bencher| bencher.iter_custom(&mut take));
+    group.finish();
+}
+
+/// A log with users and chats in it.
+fn founded(kept: &str, dir: &TempDir) -> Box<dyn EventLog> {
+    let found = |log: &mut dyn EventLog| {
+        let mut writer = LogWriter::on(log);
+        WORLD.found(&mut writer);
+        writer.finish();
+    };
+    if kept == "durable" {
+        found(&mut open_log(dir.path()));
+        Box::new(open_log(dir.path()))
+    } else {
+        let mut log = MemoryLog::default();
+        found(&mut log);
+        Box::new(log)
+    }
+}
+
+async fn submit_all(engine: &Arc<Engine>, writers: usize, messages: u64) -> Duration {
+    let taken = Arc::new(AtomicU64::new(0));
+    let start = Instant::now();
+    let mut tasks = JoinSet::new();
+    for _ in 0..writers {
+        let (engine, taken) = (Arc::clone(engine), Arc::clone(&taken));
+        tasks.spawn(async move {
+            while let Some(number) = next(&taken, messages) {
+                let (chat, author) = WORLD.place(number);
+                let text = Text::try_from(text(number).to_owned()).expect("a fine text");
+                engine.submit(Command::AddMessage { chat, author, text }, None).await.expect("written");
+            }
+        });
+    }
+    tasks.join_all().await;
+    start.elapsed()
+}
+
+/// The number of the next message, until so many are taken.
+fn next(taken: &AtomicU64, messages: u64) -> Option<u64> {
+    let number = taken.fetch_add(1, Ordering::Relaxed);
+    (number < messages).then_some(number)
+}
+
+type Connection = SendRequest<Full<Bytes>>;
+
+/// A server in this process, and connections to it.
+struct Server<'r> {
+    connections: RefCell<Vec<Connection>>,
+    stop: Option<oneshot::Sender<()>>,
+    serving: Option<JoinHandle<Result<(), ServeError>>>,
+    runtime: &'r Runtime,
+}
+
+impl<'r> Server<'r> {
+    fn start(log: Box<dyn EventLog>, connections: usize, runtime: &'r Runtime) -> Self {
+        runtime.block_on(async {
+            let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+            let address = listener.local_addr().expect("bound");
+            let limits = Cli::parse_from(["chinwag"]).serve.limits;
+            let (stop, stopped) = oneshot::channel();
+            let (ready, is_ready) = oneshot::channel();
+            let ready = || ready.send(()).expect("awaited");
+            let stopped = async { drop(stopped.await) };
+            let serving = tokio::spawn(serve(listener, log, limits, ready, stopped));
+            is_ready.await.expect("the log can be replayed");
+            let mut connected = Vec::new();
+            for _ in 0..connections {
+                let stream = TcpStream::connect(address).await.expect("accepted");
+                stream.set_nodelay(true).expect("a socket");
+                let (connection, driver) = handshake(TokioIo::new(stream)).await.expect("no bytes yet");
+                tokio::spawn(driver);
+                connected.push(connection);
+            }
+            let connections = RefCell::new(connected);
+            Self { connections, stop: Some(stop), serving: Some(serving), runtime }
+        })
+    }
+
+    fn post_all(&self, messages: u64) -> Duration {
+        let taken = Arc::new(AtomicU64::new(0));
+        self.runtime.block_on(async {
+            let start = Instant::now();
+            let mut tasks = JoinSet::new();
+            for mut connection in self.connections.take() {
+                let taken = Arc::clone(&taken);
+                tasks.spawn(async move {
+                    while let Some(number) = next(&taken, messages) {
+                        post(&mut connection, number).await;
+                    }
+                    connection
+                });
+            }
+            self.connections.replace(tasks.join_all().await);
+            start.elapsed()
+        })
+    }
+}
+
+async fn post(connection: &mut Connection, number: u64) {
+    let (chat, author) = WORLD.place(number);
+    let body = serde_json::json!({ "chat": chat, "author": author, "text": text(number) }).to_string();
+    let request = Request::post("/messages/add")
+        .header("Host", "localhost")
+        .header("Content-Type", "application/json")
+        .body(Full::from(body))
+        .expect("a sound request");
+    connection.ready().await.expect("kept alive");
+    let response = connection.send_request(request).await.expect("answered");
+    assert_eq!(response.status(), StatusCode::CREATED);
+    response.into_body().collect().await.expect("a whole answer");
+}
+
+impl Drop for Server<'_> {
+    fn drop(&mut self) {
+        self.connections.take();
+        drop(self.stop.take());
+        let serving = self.serving.take().expect("dropped once");
+        self.runtime.block_on(serving).expect("no panic").expect("nothing failed");
+    }
+}

@@ -1,0 +1,70 @@
+//! `/messages/get` of one long chat, from the router to the last byte of the body: the newest 50, and everything.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::http::{Request, StatusCode};
+use chinwag::config::Cli;
+use chinwag::engine::ReplayProgress;
+use chinwag::http::{App, router};
+use chinwag::log::MemoryLog;
+use clap::Parser;
+use criterion::{Criterion, SamplingMode, Throughput};
+use http_body_util::BodyExt;
+use serde_json::{Value, json};
+use tokio::runtime::Runtime;
+use tower::ServiceExt;
+
+use crate::Running;
+use crate::support::{LogWriter, World, chat, messages};
+
+pub(crate) fn bench(criterion: &mut Criterion, runtime: &Runtime) {
+    let messages = messages();
+    let running = Running::start(Box::new(log(messages)), runtime);
+    let limits = Cli::parse_from(["chinwag"]).serve.limits;
+    let app = App::starting(Arc::new(ReplayProgress::default()), limits);
+    app.ready(Arc::clone(&running.engine));
+    let router = router(Arc::new(app));
+    let newest = json!({ "chat": chat(0), "limit": 50 });
+    let whole = json!({ "chat": chat(0) });
+
+    let mut group = criterion.benchmark_group(format!("messages_get/{messages}"));
+    group.bench_function("newest_50", |bencher| {
+        bencher.to_async(runtime).iter(|| get(&router, &newest));
+    });
+    let bytes = runtime.block_on(get(&router, &whole));
+    group.throughput(Throughput::Bytes(bytes)).sampling_mode(SamplingMode::Flat);
+    group.measurement_time(Duration::from_secs(10));
+    group.bench_function("whole", |bencher| {
+        bencher.to_async(runtime).iter(|| get(&router, &whole));
+    });
+    group.finish();
+}
+
+/// Takes the answer as a client does that keeps up; returns the length of its body.
+async fn get(router: &Router, wanted: &Value) -> u64 {
+    let request = Request::post("/messages/get")
+        .header("Content-Type", "application/json")
+        .body(Body::from(wanted.to_string()))
+        .expect("a sound request");
+    let response = router.clone().oneshot(request).await.expect("infallible");
+    assert_eq!(response.status(), StatusCode::OK);
+    let mut body = response.into_body();
+    let mut bytes = 0;
+    while let Some(frame) = body.frame().await {
+        bytes += frame.expect("a whole answer").data_ref().map_or(0, Bytes::len) as u64;
+    }
+    bytes
+}
+
+fn log(messages: u64) -> MemoryLog {
+    let world = World { chats: 1 };
+    let mut log = MemoryLog::default();
+    let mut writer = LogWriter::on(&mut log);
+    world.found(&mut writer);
+    world.talk(messages, &mut writer);
+    writer.finish();
+    log
+}

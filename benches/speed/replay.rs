@@ -1,0 +1,42 @@
+//! How many messages a second a start takes in, from a log that the page cache holds.
+
+use std::cell::LazyCell;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use criterion::{BenchmarkId, Criterion, SamplingMode, Throughput};
+use tokio::runtime::Runtime;
+
+use crate::Running;
+use crate::support::{LogWriter, World, messages, open_log, temporary_dir};
+
+pub(crate) fn bench(criterion: &mut Criterion, runtime: &Runtime) {
+    let messages = messages();
+    let dir = LazyCell::new(|| {
+        let dir = temporary_dir();
+        let mut log = open_log(dir.path());
+        let mut writer = LogWriter::on(&mut log);
+        let world = World::for_messages(messages);
+        world.found(&mut writer);
+        world.talk(messages, &mut writer);
+        writer.finish();
+        dir
+    });
+    let mut group = criterion.benchmark_group("replay");
+    group.throughput(Throughput::Elements(messages)).sampling_mode(SamplingMode::Flat);
+    group.warm_up_time(Duration::from_secs(1)).measurement_time(Duration::from_secs(10));
+    group.bench_function(BenchmarkId::from_parameter(messages), |bencher| {
+        bencher.iter_custom(|iterations| (0..iterations).map(|_| replay(dir.path(), runtime)).sum());
+    });
+    group.finish();
+}
+
+/// Neither what is made ready after the replay nor the end of the engine counts.
+fn replay(dir: &Path, runtime: &Runtime) -> Duration {
+    let log = Box::new(open_log(dir));
+    let start = Instant::now();
+    let running = Running::start(log, runtime);
+    let took = start.elapsed();
+    drop(running);
+    took
+}
