@@ -7,12 +7,10 @@ pub(super) fn replay(log: &mut dyn EventLog, progress: &Progress) -> Result<Mode
     let mut model = Model::default();
     log.replay(progress, &mut |frame| {
         frame.records(|record| {
-            if !model.admits(&record) {
-                let event = model.position().next();
-                return Err(DecodeError::OtherString(format!("event {event} contradicts those before it")));
-            }
-            model.apply(&record);
-            Ok(())
+            let position = model.position().next();
+            let contradiction =
+                || DecodeError::OtherString(format!("event {position} contradicts those before it"));
+            model.try_apply(&record).map(|_| ()).ok_or_else(contradiction)
         })
     })?;
     Ok(model)

@@ -1,6 +1,6 @@
 //! What the events add up to: the in-memory indexes that every read is served from.
 //!
-//! **Invariant:** [`Model::apply`] is total and holds no rule: what would make it fail is refused by
+//! **Invariant:** [`Model::apply`] cannot fail and holds no rule: what would make it fail is refused by
 //! [`decide`](crate::domain::decide) before there is an event. Two replays of one log give equal models.
 
 mod activity;
@@ -103,96 +103,88 @@ pub struct ChatView {
 }
 
 impl Model {
-    /// Whether this record can be the next one: the check that [`decide`](crate::domain::decide) made for it, as
-    /// far as [`apply`](Self::apply) rests on it. For records that were not decided here but read from a log.
-    #[must_use]
-    pub fn admits(&self, record: &Record<'_>) -> bool {
-        let first_or_later = self.position == Position(0) || record.time > self.time;
-        first_or_later
-            && match &record.event {
-                Event::UserAdded { id, username } => {
-                    self.user(*id).is_none() && !self.username_taken(username)
-                }
-                Event::ChatAdded { id, name, users } => {
-                    self.chat(*id).is_none()
-                        && !self.chat_name_taken(name)
-                        && users.iter().all(|user| self.user(*user).is_some())
-                }
-                Event::MessageAdded { chat, author, .. } => self.pair(*chat, *author).is_some(),
-                Event::MemberAdded { chat, user } => {
-                    self.pair(*chat, *user).is_some_and(|(chat, user)| !self.is_member(chat, user))
-                }
-                Event::MemberRemoved { chat, user } => {
-                    self.pair(*chat, *user).is_some_and(|(chat, user)| self.is_member(chat, user))
-                }
-                Event::ReadMarked { chat, user, seq } => {
-                    self.pair(*chat, *user).is_some_and(|(chat, user)| {
-                        self.read_mark(chat, user) < *seq && *seq <= self.last_seq(chat)
-                    })
-                }
-                Event::NothingChanged => true,
-            }
-    }
-
-    /// Takes in the next event of the log.
+    /// Takes in the next event, as decided.
     ///
     /// # Panics
     ///
-    /// If the model does not [admit](Self::admits) it.
+    /// If it [contradicts](Self::try_apply) those before it; then it was not decided on this model.
     pub fn apply(&mut self, record: &Record<'_>) -> Receipt {
+        self.try_apply(record).expect("decided on this model")
+    }
+
+    /// Takes in the next event of a log that others may have written: none, and a model to be thrown away, if it
+    /// contradicts those before it. That is what [`decide`](crate::domain::decide) would not have let happen, as far
+    /// as the model rests on it.
+    pub fn try_apply(&mut self, record: &Record<'_>) -> Option<Receipt> {
+        let is_later = self.position == Position(0) || record.time > self.time;
+        if !is_later {
+            return None;
+        }
         self.position = self.position.next();
         self.time = record.time;
-        let (outcome, made) = self.apply_event(&record.event);
+        let (outcome, made) = self.try_apply_event(&record.event)?;
         if let Some(key) = &record.key {
             self.keys.add(key, Recalled { position: self.position, made });
         }
-        Receipt { position: self.position, outcome }
+        Some(Receipt { position: self.position, outcome })
     }
 
     /// What the event came to, and where to find that again.
-    fn apply_event(&mut self, event: &Event<'_>) -> (Outcome, Made) {
+    fn try_apply_event(&mut self, event: &Event<'_>) -> Option<(Outcome, Made)> {
         match event {
             Event::UserAdded { id, username } => {
+                if self.user(*id).is_some() || self.username_taken(username) {
+                    return None;
+                }
                 let user = self.directory.add_user(*id, username, self.time);
-                (Outcome::User(*id), Made::User(user))
+                Some((Outcome::User(*id), Made::User(user)))
             }
             Event::ChatAdded { id, name, users } => {
+                let users_exist = users.iter().all(|user| self.user(*user).is_some());
+                if self.chat(*id).is_some() || self.chat_name_taken(name) || !users_exist {
+                    return None;
+                }
                 let chat = self.directory.add_chat(*id, name, users, self.time);
                 self.activity.add_chat(chat, self.position);
                 self.histories.push(History::default());
-                (Outcome::Chat(*id), Made::Chat(chat))
+                Some((Outcome::Chat(*id), Made::Chat(chat)))
             }
             Event::MessageAdded { id, chat, author, text } => {
-                let (chat, index) = self.decided_pair(*chat, *author);
+                let (chat, index) = self.pair(*chat, *author)?;
                 self.activity.message_added(chat, self.position);
                 let seq = self.histories[chat.as_usize()].push(*id, (*author, index), self.time, text);
-                (Outcome::Message { id: *id, seq, created_at: self.time }, Made::Message(chat, seq))
+                Some((Outcome::Message { id: *id, seq, created_at: self.time }, Made::Message(chat, seq)))
             }
             Event::MemberAdded { chat, user } => {
-                let (chat, user) = self.decided_pair(*chat, *user);
+                let (chat, user) = self.pair(*chat, *user)?;
+                if self.is_member(chat, user) {
+                    return None;
+                }
                 self.directory.add_member(chat, user);
-                (Outcome::Done, Made::Nothing)
+                Some((Outcome::Done, Made::Nothing))
             }
             Event::MemberRemoved { chat, user } => {
-                let (chat, user) = self.decided_pair(*chat, *user);
+                let (chat, user) = self.pair(*chat, *user)?;
+                if !self.is_member(chat, user) {
+                    return None;
+                }
                 self.directory.remove_member(chat, user);
-                (Outcome::Done, Made::Nothing)
+                Some((Outcome::Done, Made::Nothing))
             }
             Event::ReadMarked { chat, user, seq } => {
-                let (chat, index) = self.decided_pair(*chat, *user);
+                let (chat, index) = self.pair(*chat, *user)?;
+                if *seq <= self.read_mark(chat, index) || *seq > self.last_seq(chat) {
+                    return None;
+                }
                 self.histories[chat.as_usize()].mark_read((*user, index), *seq);
-                (Outcome::Done, Made::Nothing)
+                Some((Outcome::Done, Made::Nothing))
             }
-            Event::NothingChanged => (Outcome::Done, Made::Nothing),
+            Event::NothingChanged => Some((Outcome::Done, Made::Nothing)),
         }
     }
 
     fn pair(&self, chat: ChatId, user: UserId) -> Option<(ChatIndex, UserIndex)> {
         Some((self.chat(chat)?, self.user(user)?))
-    }
-
-    fn decided_pair(&self, chat: ChatId, user: UserId) -> (ChatIndex, UserIndex) {
-        self.pair(chat, user).expect("decided: the chat and the user exist")
     }
 
     fn receipt(&self, Recalled { position, made }: Recalled) -> Receipt {
