@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# What durability costs: POST /messages/add with the log on disk and in memory, measured with wrk, in turns, so that
-# whatever else the machine does meets both alike. Prints medians.
+# What durability costs, and what idempotency keys do: POST /messages/add with the log on disk, with the log on disk
+# and a key on every request, and with the log in memory, measured with wrk, in turns, so that whatever else the machine
+# does meets all alike. Prints medians.
 #
 #   benches/http.sh [DIR]     DIR: where the logs go; on the disk that is to be measured, default target/
 #
@@ -47,10 +48,10 @@ clean_up() {
 }
 trap clean_up EXIT
 
-# start_server durable|ephemeral: sets server and url
+# start_server durable|keyed|ephemeral: sets server and url
 start_server() {
   local flags=(--listen 127.0.0.1:0 --data "$work/data")
-  [[ $1 == durable ]] || flags+=(--ephemeral)
+  [[ $1 != ephemeral ]] || flags+=(--ephemeral)
   # What the last server printed must not pass for this one's address.
   rm -rf "$work/data" "$work/stdout"
   "$target/release/chinwag" serve "${flags[@]}" >"$work/stdout" 2>"$work/stderr" &
@@ -93,12 +94,12 @@ position() {
   curl --silent --show-error --fail "$url/health" | sed 's/.*"position":\([0-9]*\).*/\1/'
 }
 
-# load CONNECTIONS SECONDS: prints messages a second, p50 and p99 in microseconds
+# load CONNECTIONS SECONDS [KEYS]: prints messages a second, p50 and p99 in microseconds
 load() {
   local before after requests seconds p50 p99 refused failed
   before=$(position)
   wrk --threads 1 --connections "$1" --duration "$2s" --script "$here/post_message.lua" "$url" -- \
-    "$work/members" "$work/texts" >"$work/wrk" 2>&1 || die "wrk failed: $(cat "$work/wrk")"
+    "$work/members" "$work/texts" "${@:3}" >"$work/wrk" 2>&1 || die "wrk failed: $(cat "$work/wrk")"
   read -r requests seconds p50 p99 refused failed < <(sed -n 's/^result //p' "$work/wrk") ||
     die "wrk gave no result: $(cat "$work/wrk")"
   after=$(position)
@@ -121,11 +122,13 @@ done >"$work/texts"
 
 for count in "${connections[@]}"; do
   for ((round = 1; round <= rounds; round++)); do
-    for kept in durable ephemeral; do
+    for kept in durable keyed ephemeral; do
       start_server "$kept"
       make_members
-      load "$count" "$warm_up_seconds" >/dev/null
-      load "$count" "$seconds_each" >>"$work/$kept.$count"
+      keys=()
+      [[ $kept != keyed ]] || keys=(key-)
+      load "$count" "$warm_up_seconds" "${keys[@]/%/warm-up-}" >/dev/null
+      load "$count" "$seconds_each" "${keys[@]}" >>"$work/$kept.$count"
       stop_server
       echo "c=$count round $round of $rounds, $kept: $(tail -n 1 "$work/$kept.$count")" >&2
     done
@@ -133,19 +136,20 @@ for count in "${connections[@]}"; do
 done
 
 echo "medians of $rounds rounds of $seconds_each s; latencies in microseconds"
-row='%11s  %10s %8s %8s  %10s %8s %8s  %7s\n'
+row='%11s  %10s %7s %7s  %10s %7s %7s  %10s %7s %7s  %9s %9s\n'
+ratio() { awk -v a="$1" -v b="$2" 'BEGIN { printf "%.2f", a / b }'; }
 # shellcheck disable=SC2059  # the row is the format
 {
-  printf "$row" '' durable '' '' ephemeral '' '' 'durable/'
-  printf "$row" connections messages/s p50 p99 messages/s p50 p99 ephemeral
+  printf "$row" '' durable '' '' keyed '' '' ephemeral '' '' durable/ keyed/
+  printf "$row" connections messages/s p50 p99 messages/s p50 p99 messages/s p50 p99 ephemeral durable
   for count in "${connections[@]}"; do
     figures=()
-    for kept in durable ephemeral; do
+    for kept in durable keyed ephemeral; do
       for column in 1 2 3; do
         figures+=("$(median "$work/$kept.$count" "$column" | awk '{ printf "%.0f", $1 }')")
       done
     done
     printf "$row" "$count" "${figures[@]}" \
-      "$(awk -v d="${figures[0]}" -v e="${figures[3]}" 'BEGIN { printf "%.2f", d / e }')"
+      "$(ratio "${figures[0]}" "${figures[6]}")" "$(ratio "${figures[3]}" "${figures[0]}")"
   done
 }

@@ -1,10 +1,12 @@
 -- wrk's requests: each the next of some hundreds of messages, made once, in chats that take turns.
 --
--- wrk ... -s post_message.lua URL -- MEMBERS_FILE TEXTS_FILE
--- The files hold a line `chat author` for each member of a chat, and a text a line.
+-- wrk ... -s post_message.lua URL -- MEMBERS_FILE TEXTS_FILE [KEYS]
+-- The files hold a line `chat author` for each member of a chat, and a text a line. With KEYS, a word that no other
+-- run on the same server has, every request goes under an idempotency key of its own.
 
 local requests = {}
 local at = 0
+local keys, sent = nil, 0
 
 local function lines(path)
   local all = {}
@@ -17,6 +19,7 @@ end
 function init(args)
   local members, texts = lines(args[1]), lines(args[2])
   local headers = { ["Content-Type"] = "application/json" }
+  keys = args[3]
   -- One member more or less a round, so that every member comes to say every text.
   for number = 0, #members * #texts - 1 do
     local round = math.floor(number / #members)
@@ -29,7 +32,12 @@ end
 
 function request()
   at = at % #requests + 1
-  return requests[at]
+  if not keys then
+    return requests[at]
+  end
+  sent = sent + 1
+  -- Behind the request line.
+  return (requests[at]:gsub("\r\n", "\r\nIdempotency-Key: " .. keys .. sent .. "\r\n", 1))
 end
 
 -- requests, seconds, p50 and p99 in microseconds, answers that were errors, connections that failed
