@@ -6,8 +6,9 @@
 use std::cell::LazyCell;
 use std::hint::black_box;
 
+use chinwag::engine::Engine;
 use chinwag::log::MemoryLog;
-use chinwag::model::{ChatView, Model};
+use chinwag::model::ChatView;
 use criterion::Criterion;
 use tokio::runtime::Runtime;
 
@@ -37,7 +38,7 @@ pub(crate) fn bench(criterion: &mut Criterion, runtime: &Runtime) {
             // Made before the clock runs.
             let engine = &running.engine;
             bencher.iter(|| {
-                let listed = engine.read(|model| list(model, black_box(number), limit));
+                let listed = list(engine, black_box(number), limit);
                 assert_eq!(listed.len(), expected);
                 listed
             });
@@ -46,10 +47,10 @@ pub(crate) fn bench(criterion: &mut Criterion, runtime: &Runtime) {
     group.finish();
 }
 
-fn list(model: &Model, number: u64, limit: usize) -> Vec<ChatView> {
-    let user = model.user(user(number)).expect("a user");
-    let listed = model.list_chats(user, None, limit);
-    listed.into_iter().map(|listed| model.view(user, listed)).collect()
+fn list(engine: &Engine, number: u64, limit: usize) -> Vec<ChatView> {
+    let user = engine.read(|model| model.user(user(number))).expect("a user");
+    let listed = engine.list_chats(user, None, limit);
+    engine.read(|model| listed.into_iter().map(|listed| model.view(user, listed)).collect())
 }
 
 /// So many chats, each with one message, the later the greater its number.

@@ -3,6 +3,7 @@
 //!
 //! **Invariant:** a guard of the model's lock never leaves this module, so no reader can hold it across an await.
 
+mod chat_list;
 mod clock;
 mod draft;
 mod projector;

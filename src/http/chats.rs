@@ -104,13 +104,13 @@ impl Fields for GetChats {
 
 pub(super) async fn get(Ready(engine): Ready, Json(request): Json<GetChats>) -> Result<Response, Problem> {
     let limit = request.limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
-    let (user, listed) = engine.read(|model| {
+    let user = engine.read(|model| {
         if let Some(below) = request.below.filter(|below| below.position() > model.position()) {
             return Err(cursor::not_ours(&Cursor(below).to_string()));
         }
-        let user = model.user(request.user).ok_or_else(|| users::not_found(request.user))?;
-        Ok((user, model.list_chats(user, request.below, limit)))
+        model.user(request.user).ok_or_else(|| users::not_found(request.user))
     })?;
+    let listed = engine.list_chats(user, request.below, limit);
     Ok(array::respond(ListedChats { engine, user, listed: listed.into_iter() }))
 }
 

@@ -65,7 +65,12 @@ impl Activity {
         self.by_rank.insert(rank, chat);
     }
 
-    /// The highest-ranking of these chats below `below`, at most `limit`, in order.
+    pub(super) fn rank(&self, chat: ChatIndex) -> Rank {
+        self.ranks[chat.as_usize()]
+    }
+
+    /// The highest-ranking of these chats below `below`, at most `limit`, in order. None if that takes looking at more
+    /// chats than `looks_max`.
     ///
     /// Walking all chats from the top is cheap for whoever is in many of them; sorting one's own is cheap for
     /// whoever is in few. Who is in many but quiet ones is told from the first only by trying: so walk, but no
@@ -75,58 +80,58 @@ impl Activity {
         chats: &HashSet<ChatIndex, S>,
         below: Option<Rank>,
         limit: usize,
-    ) -> Vec<(Rank, ChatIndex)> {
-        let wanted = limit.min(chats.len());
-        let walk_is_hopeless = wanted == chats.len();
-        if walk_is_hopeless {
-            return self.sorted(chats, below, limit);
-        }
-        self.walked(chats, below, wanted).unwrap_or_else(|| self.sorted(chats, below, limit))
+        looks_max: usize,
+    ) -> Option<Vec<(Rank, ChatIndex)>> {
+        let walk_may_end_early = limit < chats.len();
+        let walked = if walk_may_end_early { self.walked(chats, below, limit, looks_max) } else { None };
+        walked.or_else(|| {
+            let few = chats.len() <= looks_max;
+            let ranked = || chats.iter().map(|&chat| (self.rank(chat), chat)).collect();
+            few.then(|| highest(ranked(), |(rank, _)| *rank, below, limit))
+        })
     }
 
-    /// None if the walk takes more steps than there are chats to sort.
+    /// None if the walk takes more steps than there are chats to sort, or than it may.
     fn walked<S: BuildHasher>(
         &self,
         chats: &HashSet<ChatIndex, S>,
         below: Option<Rank>,
-        wanted: usize,
+        limit: usize,
+        looks_max: usize,
     ) -> Option<Vec<(Rank, ChatIndex)>> {
-        let mut found = Vec::with_capacity(wanted);
+        let mut found = Vec::with_capacity(limit);
         let mut ranked = match below {
             Some(below) => self.by_rank.range(..below),
             None => self.by_rank.range(..),
         };
-        for _ in 0..chats.len() {
+        for _ in 0..chats.len().min(looks_max) {
             match ranked.next_back() {
                 Some((&rank, &chat)) if chats.contains(&chat) => found.push((rank, chat)),
                 Some(_) => {}
                 None => return Some(found),
             }
-            if found.len() == wanted {
+            if found.len() == limit {
                 return Some(found);
             }
         }
         None
     }
+}
 
-    fn sorted<S: BuildHasher>(
-        &self,
-        chats: &HashSet<ChatIndex, S>,
-        below: Option<Rank>,
-        limit: usize,
-    ) -> Vec<(Rank, ChatIndex)> {
-        let mut ranked: Vec<_> = chats
-            .iter()
-            .map(|&chat| (self.ranks[chat.as_usize()], chat))
-            .filter(|(rank, _)| below.is_none_or(|below| *rank < below))
-            .collect();
-        if limit < ranked.len() {
-            ranked.select_nth_unstable_by_key(limit, |(rank, _)| Reverse(*rank));
-            ranked.truncate(limit);
-        }
-        ranked.sort_unstable_by_key(|(rank, _)| Reverse(*rank));
-        ranked
+/// The highest-ranking below `below`, at most `limit`, in order.
+pub(super) fn highest<T>(
+    mut items: Vec<T>,
+    rank: impl Fn(&T) -> Rank,
+    below: Option<Rank>,
+    limit: usize,
+) -> Vec<T> {
+    items.retain(|item| below.is_none_or(|below| rank(item) < below));
+    if limit < items.len() {
+        items.select_nth_unstable_by_key(limit, |item| Reverse(rank(item)));
+        items.truncate(limit);
     }
+    items.sort_unstable_by_key(|item| Reverse(rank(item)));
+    items
 }
 
 #[cfg(test)]
@@ -150,10 +155,15 @@ mod tests {
 
     fn check(activity: &Activity, of: &[u32], limit: usize, expected: &[u32]) {
         let (of, expected) = (chats(of), expected.iter().copied().map(chat_index).collect::<Vec<_>>());
-        let top = activity.top(&of, None, limit);
+        let top = activity.top(&of, None, limit, usize::MAX).expect("no bound");
         assert_eq!(top.iter().map(|(_, chat)| *chat).collect::<Vec<_>>(), expected);
-        let sorted = activity.sorted(&of, None, limit);
-        assert_eq!(top, sorted, "walking and sorting agree");
+        let ranked = of.iter().map(|&chat| (activity.rank(chat), chat)).collect();
+        assert_eq!(top, highest(ranked, |(rank, _)| *rank, None, limit), "walking and sorting agree");
+        for looks_max in 0..12 {
+            let bounded = activity.top(&of, None, limit, looks_max);
+            assert!(bounded.is_none_or(|bounded| bounded == top), "what ends within a bound is right");
+        }
+        assert!(activity.top(&of, None, limit, of.len()).is_some(), "sorting is within this bound");
     }
 
     #[test]
@@ -176,12 +186,12 @@ mod tests {
     fn a_page_goes_on_below_the_rank_where_the_one_before_ended() {
         let activity = activity(&[4, 2, 4, 7, 2]);
         let all = chats(&[0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
-        let whole = activity.top(&all, None, 10);
+        let whole = activity.top(&all, None, 10, 10).expect("few");
         for limit in 1..=10 {
             let mut paged = Vec::new();
             loop {
                 let below = paged.last().map(|(rank, _)| *rank);
-                let page = activity.top(&all, below, limit);
+                let page = activity.top(&all, below, limit, 10).expect("few");
                 if page.is_empty() {
                     break;
                 }

@@ -83,7 +83,13 @@ pub struct ListedChat {
     last: Seq,
 }
 
-/// A chat, as a member sees it. It shares what is large with the model, and holds no lock.
+/// The highest-ranking of these below `below`, at most `limit`, in order.
+#[must_use]
+pub fn highest(listed: Vec<ListedChat>, below: Option<Rank>, limit: usize) -> Vec<ListedChat> {
+    activity::highest(listed, |chat| chat.rank, below, limit)
+}
+
+/// A chat, as a member It shares what is large with the model, and holds no lock.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ChatView {
     /// The chat.
@@ -263,14 +269,34 @@ impl Model {
         self.directory.chats_of(user).contains(&chat)
     }
 
-    /// The user's chats, highest rank first: those below `below`, at most `limit` of them.
+    /// The user's chats, highest rank first: those below `below`, at most `limit` of them. None if that takes looking
+    /// at more chats than `looks_max`.
     #[must_use]
-    pub fn list_chats(&self, user: UserIndex, below: Option<Rank>, limit: usize) -> Vec<ListedChat> {
-        self.activity
-            .top(self.directory.chats_of(user), below, limit)
-            .into_iter()
-            .map(|(rank, chat)| ListedChat { chat, rank, last: self.last_seq(chat) })
-            .collect()
+    pub fn top_chats(
+        &self,
+        user: UserIndex,
+        below: Option<Rank>,
+        limit: usize,
+        looks_max: usize,
+    ) -> Option<Vec<ListedChat>> {
+        let top = self.activity.top(self.directory.chats_of(user), below, limit, looks_max)?;
+        Some(top.into_iter().map(|(rank, chat)| self.listed(chat, rank)).collect())
+    }
+
+    /// The user's chats, in no order.
+    #[must_use]
+    pub fn chats_of(&self, user: UserIndex) -> Vec<ChatIndex> {
+        self.directory.chats_of(user).iter().copied().collect()
+    }
+
+    /// These chats, as they are now.
+    #[must_use]
+    pub fn list(&self, chats: &[ChatIndex]) -> Vec<ListedChat> {
+        chats.iter().map(|&chat| self.listed(chat, self.activity.rank(chat))).collect()
+    }
+
+    fn listed(&self, chat: ChatIndex, rank: Rank) -> ListedChat {
+        ListedChat { chat, rank, last: self.last_seq(chat) }
     }
 
     /// A listed chat: its last message, and what is unread up to there, as it was when listed, all else as it is.

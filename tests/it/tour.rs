@@ -23,7 +23,9 @@ fn stops(readme: &str) -> Vec<Stop> {
     for (language, text) in blocks {
         match language {
             "sh" => stops.push(Stop { command: text.to_owned(), answer: String::new() }),
-            "json" | "text" => text.clone_into(&mut stops.last_mut().expect("an answer follows a command").answer),
+            "json" | "text" => {
+                text.clone_into(&mut stops.last_mut().expect("an answer follows a command").answer)
+            }
             other => panic!("the tour holds a block of {other}"),
         }
     }

@@ -1,0 +1,69 @@
+//! A user's chats in order, however many they are.
+
+use super::Engine;
+use crate::model::{ListedChat, Model, Rank, UserIndex, highest};
+
+/// So many chats are looked at under one hold of the lock: some hundred microseconds.
+const LOOKS_MAX: usize = 4096;
+
+impl Engine {
+    /// The user's chats, highest rank first: those below `below`, at most `limit` of them.
+    ///
+    /// **Invariant:** a reader never stalls the writer. Whoever is in more chats than can be looked at under one hold
+    /// of the lock has them looked at part by part, and put in order outside it. Each is then listed as it was when
+    /// its part was looked at.
+    pub fn list_chats(&self, user: UserIndex, below: Option<Rank>, limit: usize) -> Vec<ListedChat> {
+        let at_once = |model: &Model| {
+            model.top_chats(user, below, limit, LOOKS_MAX).ok_or_else(|| model.chats_of(user))
+        };
+        self.read(at_once).unwrap_or_else(|chats| {
+            let listed = chats.chunks(LOOKS_MAX).flat_map(|part| self.read(|model| model.list(part)));
+            highest(listed.collect(), below, limit)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use crate::domain::{ChatId, Event, Position, Record, Timestamp, UserId};
+    use crate::engine::{Engine, ReplayProgress};
+    use crate::log::{EventLog, Frame, MemoryLog};
+
+    /// A log of so many chats of one user, each with a message, then as many of another.
+    fn log(chats: u64) -> MemoryLog {
+        let id = |number: u64| Uuid::from_u128(number.into());
+        let mut frame = Frame::new(Position(1));
+        let mut add = |event| {
+            let time = Timestamp::from_micros(frame.last().0 + 1).unwrap();
+            frame.push(&Record { time, key: None, event });
+        };
+        for user in [1, 2] {
+            add(Event::UserAdded { id: id(user).into(), username: format!("user {user}").into() });
+        }
+        for number in 0..2 * chats {
+            let author: UserId = id(1 + number / chats).into();
+            let chat: ChatId = id(10 + number).into();
+            add(Event::ChatAdded { id: chat, name: format!("chat {number}").into(), users: vec![author] });
+            add(Event::MessageAdded { id: id(number).into(), chat, author, text: "hello".into() });
+        }
+        let mut log = MemoryLog::default();
+        log.append(&mut frame).unwrap();
+        log
+    }
+
+    #[test]
+    fn a_user_of_more_quiet_chats_than_one_look_takes_gets_them_in_order() {
+        const CHATS: u64 = 10_000;
+        let (engine, _end) = Engine::start(Box::new(log(CHATS)), 1, &ReplayProgress::default()).unwrap();
+        for number in [1, 2] {
+            let user = engine.read(|model| model.user(Uuid::from_u128(number).into())).unwrap();
+            let whole = engine.list_chats(user, None, usize::MAX);
+            assert_eq!(whole.len() as u64, CHATS);
+            assert!(whole.is_sorted_by(|one, next| one.rank > next.rank));
+            let page = engine.list_chats(user, Some(whole[99].rank), 20);
+            assert_eq!(page, whole[100..120]);
+        }
+    }
+}
