@@ -15,6 +15,7 @@ mod fields;
 mod golden;
 mod health;
 mod messages;
+mod old_logs;
 mod problems;
 mod process;
 mod property;

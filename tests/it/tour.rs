@@ -24,7 +24,7 @@ fn stops(readme: &str) -> Vec<Stop> {
         match language {
             "sh" => stops.push(Stop { command: text.to_owned(), answer: String::new() }),
             "json" | "text" => {
-                text.clone_into(&mut stops.last_mut().expect("an answer follows a command").answer)
+                text.clone_into(&mut stops.last_mut().expect("an answer follows a command").answer);
             }
             other => panic!("the tour holds a block of {other}"),
         }

@@ -55,6 +55,18 @@ impl TestServer {
         Self::start_on(dir, &data, flags.iter().map(|&flag| flag.to_owned()).collect())
     }
 
+    /// A server on a copy of the files in this directory.
+    pub fn start_on_copy_of(files: &Path) -> Self {
+        let dir = Arc::new(TempDir::new().expect("a temporary directory"));
+        let data = dir.path().join("data");
+        std::fs::create_dir(&data).expect("made");
+        for entry in std::fs::read_dir(files).expect("a directory") {
+            let file = entry.expect("an entry");
+            std::fs::copy(file.path(), data.join(file.file_name())).expect("copied");
+        }
+        Self::start_on(dir, &data, Vec::new())
+    }
+
     fn start_on(dir: Arc<TempDir>, data: &Path, flags: Vec<String>) -> Self {
         let mut process = binary()
             .args(["serve", "--listen", "127.0.0.1:0", "--segment-bytes", SEGMENT_BYTES, "--data"])
