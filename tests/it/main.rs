@@ -7,6 +7,7 @@
 mod architecture;
 mod crash;
 mod faults;
+mod kernel;
 mod process;
 mod property;
 mod support;
