@@ -123,6 +123,7 @@ pub async fn check_chats(
 /// What was there before is there as it was; behind it stands all that was acknowledged, as it was answered, and at
 /// most what was in doubt; nothing twice.
 fn check_round(before: &[Value], recovered: &[Value], diaries: &[&Diary]) {
+    assert!(recovered.len() >= before.len(), "{} were there, and are {}", before.len(), recovered.len());
     assert_eq!(&recovered[..before.len()], before);
     for (index, message) in recovered.iter().enumerate() {
         assert_eq!(message["seq"], index + 1);

@@ -68,7 +68,7 @@ async fn watch(dir: &Path) -> Watched {
         let running = server.take().expect("it runs");
         let writers =
             start_writers(&running, &chats, &author, WRITERS, &format!("round {round}"), note.clone());
-        tokio::time::sleep(Duration::from_millis(2000)).await;
+        tokio::time::sleep(Duration::from_secs(2)).await;
         let stopped = running.kill();
         let diaries = finish_writers(writers).await;
         let restarted = stopped.restart();

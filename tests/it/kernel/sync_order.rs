@@ -100,7 +100,7 @@ impl Trace {
     }
 
     /// For every segment made, its header was synced, then its name given, then the directory synced, before any
-    /// event in it was answered; and the directory's own name was synced where it was made.
+    /// event in it was answered.
     fn check_segments(&self) -> usize {
         let (frames, answers) = (self.frames(), self.answers());
         let renames: Vec<_> = self.calls.iter().filter(|call| call.name.starts_with("rename")).collect();
@@ -128,6 +128,20 @@ impl Trace {
         renames.len()
     }
 
+    /// For every directory made, the one that it stands in was synced before the first answer.
+    fn check_directories(&self) -> usize {
+        let answers = self.answers();
+        let first_answer = answers.iter().min_by_key(|answer| answer.call.began).expect("an answer").call;
+        let made = self.calls.iter().filter(|call| call.name == "mkdir" && call.result == 0);
+        made.map(|mkdir| {
+            let path = String::from_utf8_lossy(&mkdir.strings()[0]).into_owned();
+            let parent = text(Path::new(&path).parent().expect("not the root"));
+            let is_safe = self.is_synced_between(parent, mkdir, first_answer);
+            assert!(is_safe, "answered before the directory around it was synced: {mkdir:?}");
+        })
+        .count()
+    }
+
     /// The directory was synced before anything of the log was read, and the last segment before itself was.
     fn check_boot(&self, last_segment: &Path) {
         let is_read = |call: &&Call| call.is(&["pread64", "read", "readv", "preadv"]);
@@ -150,7 +164,7 @@ async fn trace(
     name: &str,
     chats: Option<(String, Vec<String>)>,
 ) -> (Trace, usize, (String, Vec<String>)) {
-    let (data, trace) = (dir.join("data"), dir.join(format!("{name}.trace")));
+    let (data, trace) = (dir.join("missing/data"), dir.join(format!("{name}.trace")));
     let server = start_traced(&data, &trace);
     let made = if chats.is_none() { 5 } else { 0 };
     let (author, chats) = match chats {
@@ -174,6 +188,7 @@ async fn the_kernel_is_asked_to_sync_before_every_answer_and_every_look() {
     let (first, acknowledged, chats) = trace(dir.path(), "first", None).await;
     let answers = first.check_answers();
     let segments = first.check_segments();
+    assert_eq!(first.check_directories(), 2, "directories were made");
     assert!(answers >= acknowledged && acknowledged > 200, "{answers} answers seen, {acknowledged} got");
     assert!(segments >= 3, "{segments} segments");
 
