@@ -6,22 +6,24 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::block::{Export, Mounted, make_ext4};
-use super::write_log::{WriteLog, entries_so_far};
+use super::write_log::{FailingPower, WriteLog, entries_so_far};
 use super::{Dice, add_chats, number, seed};
 use crate::crash::{check_chats, finish_writers, start_writers};
-use crate::support::{Client, Reply, TestServer};
+use crate::support::{Reply, TestServer};
 
 const WRITERS: usize = 16;
 const CHATS: usize = 4;
 /// The author and the chats.
-const EVENTS_BEFORE_MESSAGES: usize = 1 + CHATS;
+const EVENTS_BEFORE_MESSAGES: u64 = 1 + CHATS as u64;
 const IMAGE_BYTES: u64 = 32 * 1024 * 1024;
 /// Small, so that many are made while the disk is watched.
 const SEGMENT_BYTES: &str = "131072";
+/// How often the power goes again during a recovery.
+const CUTS_IN_RECOVERY: usize = 4;
 
 /// An answer, and how many entries the log of the disk's writes held when it had come. Whatever was lost of the
 /// entries after that number, the event that was answered must be there.
@@ -82,79 +84,109 @@ async fn watch(dir: &Path) -> Watched {
     Watched { base, log: WriteLog::read(&log), answered, started, chats, messages }
 }
 
-/// What a server finds where the power was cut.
-async fn check_cut(watched: &Watched, client: &Client, cut: usize) -> u64 {
-    let position = client.get("/health").await.json()["position"].as_u64().expect("a position");
-    let answered = watched.answered.iter().filter(|answered| answered.entries <= cut as u64);
-    let promised = answered.map(|answered| answered.position).max().unwrap_or(0);
-    assert!(position >= promised, "event {promised} was acknowledged, and the log ends with {position}");
-    let mut found = 0;
-    if position >= EVENTS_BEFORE_MESSAGES as u64 {
-        for chat in &watched.chats {
-            let recovered = client.messages(chat).await;
-            assert!(watched.messages[chat].starts_with(&recovered), "not what was sent, in its order");
-            found += recovered.len() as u64;
-        }
-        assert_eq!(found + EVENTS_BEFORE_MESSAGES as u64, position);
+impl Watched {
+    /// The last event that must be there when the power goes after so many entries.
+    fn promised(&self, cut: usize) -> u64 {
+        let answered = self.answered.iter().filter(|answered| answered.entries <= cut as u64);
+        answered.map(|answered| answered.position).max().unwrap_or(0)
     }
-    client.add_user("bob, who comes later").await;
-    promised
+
+    /// Starts a server on what is left of the disk, and checks what it finds: everything promised, and nothing but
+    /// what was written, in its order. Writes one event more, if it is not there yet, and gives its position.
+    async fn check(&self, mount: &Mounted, promised: u64) -> u64 {
+        let server = TestServer::start_at(&mount.at.join("data"), &["--segment-bytes", SEGMENT_BYTES]);
+        let position = server.get("/health").await.json()["position"].as_u64().expect("a position");
+        assert!(position >= promised, "event {promised} was acknowledged, and the log ends with {position}");
+        let mut found = EVENTS_BEFORE_MESSAGES;
+        if position >= EVENTS_BEFORE_MESSAGES {
+            for chat in &self.chats {
+                let recovered = server.messages(chat).await;
+                assert!(self.messages[chat].starts_with(&recovered), "not what was sent, in its order");
+                found += recovered.len() as u64;
+            }
+        }
+        let reply = server.post("/users/add", &json!({ "username": "who comes after the cut" })).await;
+        let is_there_already = reply.status == 409;
+        found += u64::from(is_there_already);
+        assert!(position < EVENTS_BEFORE_MESSAGES || position == found, "{position} events, {found} found");
+        if is_there_already { position } else { reply.position() }
+    }
+
+    /// The same on a disk that is watched again, and loses its power again, while the server looks at what is left or
+    /// later.
+    async fn check_twice(&self, left: &[u8], promised: u64, dir: &Path, dice: &mut Dice) {
+        let [image, log, file, at] =
+            ["left", "left.writes", "left.disk", "left.cut"].map(|name| dir.join(name));
+        let export = Export::logged(&image, &log, &file);
+        let mount = Mounted::ext4(&file, &at);
+        let shown = self.check(&mount, promised).await;
+        let entries = entries_so_far(&File::open(&log).expect("the log"));
+        drop(mount);
+        drop(export);
+
+        let log = WriteLog::read(&log);
+        let mut power = FailingPower::new(&log, left);
+        for cut in cuts(&log, 0, CUTS_IN_RECOVERY, dice) {
+            std::fs::write(&image, power.cut_after(cut, dice)).expect("an image");
+            let _said = SaidOnPanic(format!("and again after entry {cut} of {}", log.len()));
+            let mount = Mounted::ext4(&image, &at);
+            self.check(&mount, if cut as u64 >= entries { shown } else { promised }).await;
+        }
+    }
 }
 
-/// Points in the log of writes, that many in all, from the start of the server to the very end.
-fn cuts(watched: &Watched, count: usize, dice: &mut Dice) -> Vec<usize> {
-    let all: Vec<usize> = (watched.started + 1..watched.log.len()).collect();
+/// Points in a log of writes, that many in all, up to the very end; every other one where there is most to lose.
+fn cuts(log: &WriteLog, start: usize, count: usize, dice: &mut Dice) -> Vec<usize> {
+    let all: Vec<usize> = (start..log.len()).collect();
     let chunks = all.chunks(all.len().div_ceil(count.saturating_sub(1).max(1)).max(1));
-    chunks.map(|chunk| dice.choose(chunk)).chain([watched.log.len()]).collect()
+    let cut = |chunk: &[usize]| match dice.below(2) {
+        0 => chunk.iter().copied().max_by_key(|&cut| log.sectors_unflushed(cut)).expect("not empty"),
+        _ => dice.choose(chunk),
+    };
+    chunks.map(cut).chain([log.len()]).collect()
+}
+
+/// Said if the test fails while this is there.
+struct SaidOnPanic(String);
+
+impl Drop for SaidOnPanic {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("{}", self.0);
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs root, qemu-storage-daemon, mounts"]
 async fn acked_messages_survive_power_cuts() {
-    let (count, seed) = (number("CHINWAG_POWER_CUTS", 200), seed());
+    let (count, seed) = (number("CHINWAG_POWER_CUTS", 150), seed());
     eprintln!("power: CHINWAG_POWER_CUTS={count} CHINWAG_SEED={seed}");
     let mut dice = Dice(seed);
-    let dir = TempDir::new().unwrap();
+    let dir = TempDir::new().expect("a temporary directory");
     let watched = watch(dir.path()).await;
-    let flush_count =
-        (watched.started..watched.log.len()).filter(|&entry| watched.log.is_flush(entry)).count();
-    eprintln!(
-        "power: {} entries with {flush_count} flushes, {} answers; cut with the server off at {}",
-        watched.log.len(),
-        watched.answered.len(),
-        watched.started
-    );
+    let (log, answers) = (&watched.log, watched.answered.len());
+    let flush_count = (watched.started..log.len()).filter(|&entry| log.is_flush(entry)).count();
+    eprintln!("power: {} entries, {flush_count} of them flushes, {answers} answers", log.len());
 
-    // The disk with all that was flushed, brought forward from cut to cut.
-    let mut disk = watched.base.clone();
-    let mut applied = 0;
-    let (mut kept, mut lost, mut promised, mut tried) = (0, 0, 0, 0);
-    for cut in cuts(&watched, count as usize, &mut dice) {
-        let flushed =
-            (applied..cut).rev().find(|&entry| watched.log.is_flush(entry)).map_or(applied, |at| at + 1);
-        watched.log.apply(applied..flushed, &mut disk);
-        applied = flushed;
-        let chance = dice.choose(&[0, 10, 50, 90, 100]);
-        let mut torn_disk = disk.clone();
-        let some = watched.log.apply_some(flushed..cut, &mut torn_disk, chance, &mut dice);
-        (kept, lost) = (kept + some.0, lost + some.1);
-
-        eprintln!(
-            "power: cut after entry {cut}, flushed up to {flushed}, {} sectors kept and {} lost",
-            some.0, some.1
-        );
-        let image = dir.path().join(format!("cut-{cut}"));
-        std::fs::write(&image, &torn_disk).expect("an image");
-        let mount = Mounted::ext4(&image, &dir.path().join("cut"));
-        let server = TestServer::start_at(&mount.at.join("data"), &["--segment-bytes", SEGMENT_BYTES]);
-        promised = promised.max(check_cut(&watched, &server, cut).await);
-        drop(server);
-        drop(mount);
-        std::fs::remove_file(&image).expect("removed");
-        tried += 1;
+    let mut power = FailingPower::new(log, &watched.base);
+    let [image, at] = ["left", "cut"].map(|name| dir.path().join(name));
+    let (mut once, mut twice) = (0, 0);
+    for (index, cut) in cuts(log, watched.started, count as usize, &mut dice).into_iter().enumerate() {
+        let left = power.cut_after(cut, &mut dice);
+        std::fs::write(&image, &left).expect("an image");
+        let promised = watched.promised(cut);
+        let _said = SaidOnPanic(format!("the power went after entry {cut} of {}", log.len()));
+        if index % 10 == 9 && promised >= EVENTS_BEFORE_MESSAGES {
+            watched.check_twice(&left, promised, dir.path(), &mut dice).await;
+            twice += CUTS_IN_RECOVERY;
+        } else {
+            watched.check(&Mounted::ext4(&image, &at), promised).await;
+            once += 1;
+        }
     }
-    assert!(promised > 100 && lost > 0, "nothing was tried");
-    eprintln!(
-        "power: {tried} cuts, {kept} sectors kept and {lost} lost of those not flushed, nothing acknowledged lost"
-    );
+    let (kept, lost) = (power.kept, power.lost);
+    assert!(answers > 100 && lost > 0, "nothing was tried");
+    eprintln!("power: {once} cuts, and {twice} cuts of a recovery from a cut");
+    eprintln!("power: {kept} sectors kept and {lost} lost that were not flushed, nothing acknowledged lost");
 }

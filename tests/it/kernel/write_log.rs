@@ -65,40 +65,14 @@ impl WriteLog {
         self.entries.len()
     }
 
+    /// How much was told after the last flush before this point.
+    pub fn sectors_unflushed(&self, cut: usize) -> usize {
+        let unflushed = self.entries[..cut].iter().rev().take_while(|entry| entry.flags & FLUSH == 0);
+        unflushed.map(|entry| entry.sectors).sum()
+    }
+
     pub fn is_flush(&self, entry: usize) -> bool {
         self.entries[entry].flags & FLUSH != 0
-    }
-
-    /// Does to the disk what stands in these entries.
-    pub fn apply(&self, entries: std::ops::Range<usize>, disk: &mut [u8]) {
-        for entry in &self.entries[entries] {
-            for sector in 0..entry.sectors {
-                self.apply_sector(entry, sector, disk);
-            }
-        }
-    }
-
-    /// Does of what stands in these entries what a disk may have done that lost its power: all that had to be durable
-    /// at once, and of the rest each sector with this chance, in a hundred. Gives how many were kept and lost.
-    pub fn apply_some(
-        &self,
-        entries: std::ops::Range<usize>,
-        disk: &mut [u8],
-        chance: u64,
-        dice: &mut Dice,
-    ) -> (usize, usize) {
-        let (mut kept, mut lost) = (0, 0);
-        for entry in &self.entries[entries] {
-            for sector in 0..entry.sectors {
-                if entry.flags & FUA != 0 || dice.below(100) < chance {
-                    self.apply_sector(entry, sector, disk);
-                    kept += 1;
-                } else {
-                    lost += 1;
-                }
-            }
-        }
-        (kept, lost)
     }
 
     fn apply_sector(&self, entry: &Entry, sector: usize, disk: &mut [u8]) {
@@ -110,5 +84,49 @@ impl WriteLog {
         } else {
             target.fill(0);
         }
+    }
+}
+
+/// A disk that loses its power at one point of a log after the other.
+pub struct FailingPower<'a> {
+    log: &'a WriteLog,
+    /// The disk with everything in the log before `flushed`, which is what was flushed before the last cut.
+    disk: Vec<u8>,
+    flushed: usize,
+    /// How many sectors that were not flushed have survived,
+    pub kept: usize,
+    /// and how many have not.
+    pub lost: usize,
+}
+
+impl<'a> FailingPower<'a> {
+    /// Begins with the disk as it was before the log.
+    pub fn new(log: &'a WriteLog, base: &[u8]) -> Self {
+        Self { log, disk: base.to_owned(), flushed: 0, kept: 0, lost: 0 }
+    }
+
+    /// What is left when the power goes after so many entries, no fewer than the time before: all up to the last
+    /// flush, and of what came then any sectors, few or many.
+    pub fn cut_after(&mut self, cut: usize, dice: &mut Dice) -> Vec<u8> {
+        let flushed = (self.flushed..cut).rev().find(|&entry| self.log.is_flush(entry));
+        if let Some(flush) = flushed {
+            for entry in &self.log.entries[self.flushed..flush] {
+                (0..entry.sectors).for_each(|sector| self.log.apply_sector(entry, sector, &mut self.disk));
+            }
+            self.flushed = flush;
+        }
+        let mut left = self.disk.clone();
+        let chance = dice.choose(&[0, 10, 50, 90, 100]);
+        for entry in &self.log.entries[self.flushed..cut] {
+            for sector in 0..entry.sectors {
+                if entry.flags & FUA != 0 || dice.below(100) < chance {
+                    self.log.apply_sector(entry, sector, &mut left);
+                    self.kept += 1;
+                } else {
+                    self.lost += 1;
+                }
+            }
+        }
+        left
     }
 }
