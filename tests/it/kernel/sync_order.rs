@@ -142,7 +142,8 @@ impl Trace {
         .count()
     }
 
-    /// The directory was synced before anything of the log was read, and the last segment before itself was.
+    /// The directory was synced before anything of the log was read, and the last segment before itself was; what was
+    /// written in it to make it fit to go on was synced before the server was ready.
     fn check_boot(&self, last_segment: &Path) {
         let is_read = |call: &&Call| call.is(&["pread64", "read", "readv", "preadv"]);
         let reads = || self.calls.iter().filter(is_read);
@@ -155,6 +156,12 @@ impl Trace {
         let first = reads().find(|call| call.file() == last_segment).expect("the last segment is read");
         let sync = self.syncs(last_segment).next().expect("the last segment is synced");
         assert!(sync.is_before(first), "read before it was synced: {first:?}");
+
+        let says_ready = |call: &&Call| call.strings().concat().starts_with(b"chinwag listening on ");
+        let ready = self.writes().find(says_ready).expect("it says that it is ready");
+        for repair in self.writes().filter(|call| call.is_before(ready) && call.file() == last_segment) {
+            assert!(self.is_synced_between(last_segment, repair, ready), "ready before the sync: {repair:?}");
+        }
     }
 }
 
