@@ -84,7 +84,7 @@ async fn writes_stop_and_go_with_the_room(mount: &Mounted) {
     eprintln!("full: {counts:?} messages between one full disk and the next, none lost");
 }
 
-/// The room comes back while a server runs that was refused room a moment ago.
+/// On an empty directory of a full file system a server starts, and refuses writes until there is room.
 async fn a_server_starts_on_a_full_disk(mount: &Mounted) {
     let data = mount.at.join("empty");
     std::fs::create_dir(&data).expect("a directory");

@@ -158,9 +158,9 @@ impl Trace {
         assert!(sync.is_before(first), "read before it was synced: {first:?}");
 
         let says_ready = |call: &&Call| call.strings().concat().starts_with(b"chinwag listening on ");
-        let ready = self.writes().find(says_ready).expect("it says that it is ready");
-        for repair in self.writes().filter(|call| call.is_before(ready) && call.file() == last_segment) {
-            assert!(self.is_synced_between(last_segment, repair, ready), "ready before the sync: {repair:?}");
+        let greeting = self.writes().find(says_ready).expect("it says that it is ready");
+        for repair in self.writes().filter(|call| call.is_before(greeting) && call.file() == last_segment) {
+            assert!(self.is_synced_between(last_segment, repair, greeting), "ready before the sync: {repair:?}");
         }
     }
 }
