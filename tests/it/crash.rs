@@ -71,10 +71,10 @@ pub async fn kill_under_load(rounds: u32, writers: usize, load: impl Fn(u32) -> 
         let diaries = finish_writers(writers).await;
         assert!(diaries.iter().all(|diary| diary.last_words.is_none()), "all is well until the end");
         check_chats(&server, &chats, &mut expected, &diaries).await;
-        let in_this_round = diaries.iter().map(|diary| diary.acknowledged.len()).sum::<usize>();
-        assert!(in_this_round > 0, "nothing was tried");
-        acknowledged += in_this_round;
+        acknowledged += diaries.iter().map(|diary| diary.acknowledged.len()).sum::<usize>();
     }
+    // Not in every round, on a machine that is busy.
+    assert!(acknowledged > rounds as usize, "nothing was tried");
     acknowledged
 }
 

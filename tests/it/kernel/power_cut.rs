@@ -160,7 +160,7 @@ impl Drop for SaidOnPanic {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs root, qemu-storage-daemon, mounts"]
 async fn acked_messages_survive_power_cuts() {
-    let (count, seed) = (number("CHINWAG_POWER_CUTS", 150), seed());
+    let (count, seed) = (number("CHINWAG_POWER_CUTS", 120), seed());
     eprintln!("power: CHINWAG_POWER_CUTS={count} CHINWAG_SEED={seed}");
     let mut dice = Dice(seed);
     let dir = TempDir::new().expect("a temporary directory");

@@ -160,7 +160,10 @@ impl Trace {
         let says_ready = |call: &&Call| call.strings().concat().starts_with(b"chinwag listening on ");
         let greeting = self.writes().find(says_ready).expect("it says that it is ready");
         for repair in self.writes().filter(|call| call.is_before(greeting) && call.file() == last_segment) {
-            assert!(self.is_synced_between(last_segment, repair, greeting), "ready before the sync: {repair:?}");
+            assert!(
+                self.is_synced_between(last_segment, repair, greeting),
+                "ready before the sync: {repair:?}"
+            );
         }
     }
 }
@@ -196,15 +199,15 @@ async fn the_kernel_is_asked_to_sync_before_every_answer_and_every_look() {
     let answers = first.check_answers();
     let segments = first.check_segments();
     assert_eq!(first.check_directories(), 2, "directories were made");
-    assert!(answers >= acknowledged && acknowledged > 200, "{answers} answers seen, {acknowledged} got");
-    assert!(segments >= 3, "{segments} segments");
+    assert!(answers >= acknowledged && acknowledged > 50, "{answers} answers seen, {acknowledged} got");
+    assert!(segments >= 2, "{segments} segments");
 
     let last_segment = crate::support::segments(&first.data).pop().expect("a segment");
     let (second, acknowledged_again, _) = trace(dir.path(), "second", Some(chats)).await;
     second.check_boot(&last_segment);
     let answers_again = second.check_answers();
     let segments_again = second.check_segments();
-    assert!(answers_again >= acknowledged_again && acknowledged_again > 200);
+    assert!(answers_again >= acknowledged_again && acknowledged_again > 50);
     eprintln!(
         "strace: {} answers, each after its sync; {} segments, each after its directory's; a boot that syncs first",
         answers + answers_again,
