@@ -71,7 +71,7 @@ impl RealDisk {
     /// cannot be made, read or written.
     pub fn lock(dir: &Path) -> Result<Self, LogError> {
         let unusable = |source| LogError::Directory { dir: dir.to_owned(), source };
-        std::fs::create_dir_all(dir).map_err(unusable)?;
+        make_durable(dir).map_err(unusable)?;
         let lock = OpenOptions::new()
             .write(true)
             .create(true)
@@ -84,6 +84,33 @@ impl RealDisk {
             Err(std::fs::TryLockError::Error(source)) => return Err(unusable(source)),
         }
         Ok(Self { dir: dir.to_owned(), _lock: Arc::new(lock) })
+    }
+}
+
+/// Makes a directory if it is missing, and those around it, so that their names survive a power cut.
+///
+/// **Invariant:** a directory's name is synced before anything is made in it. So if a crash cuts this short, only the
+/// innermost directory that is there may have a name that is not durable, and its name is synced at every start.
+fn make_durable(dir: &Path) -> io::Result<()> {
+    let parent = match dir.parent() {
+        Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
+        Some(parent) => parent,
+        None => return Ok(()),
+    };
+    if parent == dir {
+        return Ok(());
+    }
+    if !dir.is_dir() {
+        make_durable(parent)?;
+        match std::fs::create_dir(dir) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && dir.is_dir() => {}
+            other => other?,
+        }
+    }
+    match File::open(parent) {
+        // What may not be read cannot be synced; whoever made it so made the directory too.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+        other => other?.sync_all(),
     }
 }
 

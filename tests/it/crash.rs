@@ -6,31 +6,41 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio::task::JoinHandle;
 
-use crate::support::{Client, TestServer};
+use crate::support::{Client, Reply, TestServer};
 
 const WRITERS: usize = 16;
 
 /// What one writer knows of its messages, which it sent one after the other.
-struct Diary {
-    chat: String,
+pub struct Diary {
+    pub chat: String,
     /// Texts that were answered 201, with the answer.
-    acknowledged: Vec<(String, Value)>,
+    pub acknowledged: Vec<(String, Value)>,
     /// The text in flight when the server went away.
-    in_doubt: String,
+    pub in_doubt: String,
+    /// What that was answered, if it was answered at all.
+    pub last_words: Option<Reply>,
 }
 
-async fn write_until_it_dies(client: Client, chat: String, author: String, name: String) -> Diary {
+/// Sends one message after the other, each answer shown to `note`, until one is not answered 201.
+pub async fn write_until_it_dies(
+    client: Client,
+    chat: String,
+    author: String,
+    name: String,
+    note: impl Fn(&Reply),
+) -> Diary {
     let mut acknowledged = Vec::new();
     for number in 0.. {
         let text = format!("{name}: {number} {}", "x".repeat(number * 37 % 400));
         let body = json!({ "chat": chat, "author": author, "text": text });
         match client.try_post("/messages/add", &body).await {
-            Ok(reply) => {
-                assert_eq!(reply.status, 201, "{}", reply.text);
+            Ok(reply) if reply.status == 201 => {
+                note(&reply);
                 acknowledged.push((text, reply.json()));
             }
-            Err(_) => return Diary { chat, acknowledged, in_doubt: text },
+            other => return Diary { chat, acknowledged, in_doubt: text, last_words: other.ok() },
         }
     }
     unreachable!("the loop ends with the server")
@@ -38,43 +48,82 @@ async fn write_until_it_dies(client: Client, chat: String, author: String, name:
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn acked_messages_survive_kill() {
+    kill_under_load(6, WRITERS, |round| Duration::from_millis(60 + 70 * u64::from(round))).await;
+}
+
+/// Kills a server under load, again and again, and looks each time at what is there; gives the number of messages
+/// that were acknowledged.
+pub async fn kill_under_load(rounds: u32, writers: usize, load: impl Fn(u32) -> Duration) -> usize {
     let mut server = TestServer::start();
     let author = server.add_user("ann").await;
     let mut chats = Vec::new();
     for number in 0..4 {
         chats.push(server.add_chat(&format!("chat {number}"), &[&author]).await);
     }
-    let mut expected: BTreeMap<String, Vec<Value>> =
-        chats.iter().map(|chat| (chat.clone(), Vec::new())).collect();
+    let mut expected = BTreeMap::new();
+    let mut acknowledged = 0;
 
-    for round in 0..6 {
-        let writers: Vec<_> = (0..WRITERS)
-            .map(|number| {
-                let (client, chat) = (server.client(), chats[number % chats.len()].clone());
-                let name = format!("round {round}, writer {number}");
-                tokio::spawn(write_until_it_dies(client, chat, author.clone(), name))
-            })
-            .collect();
-        tokio::time::sleep(Duration::from_millis(60 + 70 * round)).await;
+    for round in 0..rounds {
+        let name = format!("round {round}");
+        let writers = start_writers(&server, &chats, &author, writers, &name, |_| {});
+        tokio::time::sleep(load(round)).await;
         server = server.kill().restart();
-        let mut diaries = Vec::new();
-        for writer in writers {
-            diaries.push(writer.await.expect("no writer panics"));
-        }
-        for chat in &chats {
-            let recovered = server.messages(chat).await;
-            let known = expected.get_mut(chat).expect("a chat");
-            let of_chat: Vec<_> = diaries.iter().filter(|diary| diary.chat == *chat).collect();
-            check_round(known, &recovered, &of_chat);
-            *known = recovered;
-        }
-        assert!(diaries.iter().map(|diary| diary.acknowledged.len()).sum::<usize>() > 0, "nothing was tried");
+        let diaries = finish_writers(writers).await;
+        assert!(diaries.iter().all(|diary| diary.last_words.is_none()), "all is well until the end");
+        check_chats(&server, &chats, &mut expected, &diaries).await;
+        acknowledged += diaries.iter().map(|diary| diary.acknowledged.len()).sum::<usize>();
+    }
+    // Not in every round, on a machine that is busy.
+    assert!(acknowledged > rounds as usize, "nothing was tried");
+    acknowledged
+}
+
+/// So many writers, spread over the chats.
+pub fn start_writers(
+    client: &Client,
+    chats: &[String],
+    author: &str,
+    writers: usize,
+    name: &str,
+    note: impl Fn(&Reply) + Clone + Send + 'static,
+) -> Vec<JoinHandle<Diary>> {
+    let start = |number: usize| {
+        let (client, chat) = (client.clone(), chats[number % chats.len()].clone());
+        let name = format!("{name}, writer {number}");
+        tokio::spawn(write_until_it_dies(client, chat, author.to_owned(), name, note.clone()))
+    };
+    (0..writers).map(start).collect()
+}
+
+/// What they wrote, once the server is gone.
+pub async fn finish_writers(writers: Vec<JoinHandle<Diary>>) -> Vec<Diary> {
+    let mut diaries = Vec::new();
+    for writer in writers {
+        diaries.push(writer.await.expect("no writer panics"));
+    }
+    diaries
+}
+
+/// Checks every chat against what was there before and what was written since; what is there is `known` afterwards.
+pub async fn check_chats(
+    client: &Client,
+    chats: &[String],
+    known: &mut BTreeMap<String, Vec<Value>>,
+    diaries: &[Diary],
+) {
+    for chat in chats {
+        let recovered = client.messages(chat).await;
+        let before = known.entry(chat.clone()).or_default();
+        let of_chat: Vec<_> = diaries.iter().filter(|diary| diary.chat == *chat).collect();
+        check_round(before, &recovered, &of_chat);
+        *before = recovered;
     }
 }
 
 /// What was there before is there as it was; behind it stands all that was acknowledged, as it was answered, and at
 /// most what was in doubt; nothing twice.
 fn check_round(before: &[Value], recovered: &[Value], diaries: &[&Diary]) {
+    assert!(recovered.len() >= before.len(), "{} were there, and are {}", before.len(), recovered.len());
     assert_eq!(&recovered[..before.len()], before);
     for (index, message) in recovered.iter().enumerate() {
         assert_eq!(message["seq"], index + 1);
@@ -103,12 +152,7 @@ async fn readers_see_only_what_survives() {
     let author = server.add_user("ann").await;
     let chat = server.add_chat("tea", &[&author]).await;
     let stop = Arc::new(AtomicBool::new(false));
-    let writers: Vec<_> = (0..WRITERS)
-        .map(|number| {
-            let (client, chat, author) = (server.client(), chat.clone(), author.clone());
-            tokio::spawn(write_until_it_dies(client, chat, author, format!("writer {number}")))
-        })
-        .collect();
+    let writers = start_writers(&server, std::slice::from_ref(&chat), &author, WRITERS, "load", |_| {});
     let reader = tokio::spawn({
         let (client, chat, stop) = (server.client(), chat.clone(), Arc::clone(&stop));
         async move {
@@ -125,9 +169,7 @@ async fn readers_see_only_what_survives() {
     let stopped = server.kill();
     stop.store(true, Ordering::Relaxed);
     let seen = reader.await.expect("the reader does not panic");
-    for writer in writers {
-        writer.await.expect("no writer panics");
-    }
+    finish_writers(writers).await;
     assert!(!seen.is_empty());
     let recovered = stopped.restart().messages(&chat).await;
     for message in &seen {

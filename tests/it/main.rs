@@ -14,6 +14,7 @@ mod faults;
 mod fields;
 mod golden;
 mod health;
+mod kernel;
 mod messages;
 mod old_logs;
 mod problems;

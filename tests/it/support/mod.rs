@@ -28,8 +28,8 @@ pub struct TestServer {
     /// Where its log is.
     pub data: PathBuf,
     flags: Vec<String>,
-    /// Removes the directory at the end.
-    dir: Arc<TempDir>,
+    /// Removes the directory at the end, if it is the fixture's own.
+    dir: Option<Arc<TempDir>>,
     client: Client,
 }
 
@@ -52,7 +52,7 @@ impl TestServer {
     pub fn start_with(flags: &[&str]) -> Self {
         let dir = Arc::new(TempDir::new().expect("a temporary directory"));
         let data = dir.path().join("data");
-        Self::start_on(dir, &data, flags.iter().map(|&flag| flag.to_owned()).collect())
+        Self::start_on(Some(dir), &data, owned(flags), binary())
     }
 
     /// A server on a copy of the files in this directory.
@@ -64,18 +64,26 @@ impl TestServer {
             let file = entry.expect("an entry");
             std::fs::copy(file.path(), data.join(file.file_name())).expect("copied");
         }
-        Self::start_on(dir, &data, Vec::new())
+        Self::start_on(Some(dir), &data, Vec::new(), binary())
     }
 
-    fn start_on(dir: Arc<TempDir>, data: &Path, flags: Vec<String>) -> Self {
-        let mut process = binary()
-            .args(["serve", "--listen", "127.0.0.1:0", "--segment-bytes", SEGMENT_BYTES, "--data"])
-            .arg(data)
-            .args(&flags)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the binary starts");
+    /// A server on this directory, which stays when the server goes.
+    pub fn start_at(data: &Path, flags: &[&str]) -> Self {
+        Self::start_on(None, data, owned(flags), binary())
+    }
+
+    /// The same, with the binary run by another program.
+    pub fn start_under(wrapper: &[&str], data: &Path, flags: &[&str]) -> Self {
+        Self::start_on(None, data, owned(flags), binary_under(wrapper))
+    }
+
+    fn start_on(dir: Option<Arc<TempDir>>, data: &Path, flags: Vec<String>, mut command: Command) -> Self {
+        command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(data).args(&flags);
+        if !flags.iter().any(|flag| flag == "--segment-bytes") {
+            command.args(["--segment-bytes", SEGMENT_BYTES]);
+        }
+        let mut process =
+            command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary starts");
         let stderr = drain(process.stderr.take().expect("piped"));
         let mut line = String::new();
         let stdout = process.stdout.take().expect("piped");
@@ -97,9 +105,14 @@ impl TestServer {
     }
 
     /// Asks it to stop, and waits until it has.
-    pub fn terminate(mut self) -> (StoppedServer, Ended) {
+    pub fn terminate(self) -> (StoppedServer, Ended) {
         self.signal(Signal::TERM);
-        let status = self.wait_at_most(Duration::from_secs(15));
+        self.ended(Duration::from_secs(15))
+    }
+
+    /// Waits until it has ended by itself.
+    pub fn ended(mut self, patience: Duration) -> (StoppedServer, Ended) {
+        let status = self.wait_at_most(patience);
         let stderr = self.stderr.take().expect("taken once").join().expect("read");
         (self.stopped(), Ended { code: status.code(), stderr })
     }
@@ -132,7 +145,7 @@ impl TestServer {
     }
 
     fn stopped(&self) -> StoppedServer {
-        StoppedServer { dir: Arc::clone(&self.dir), data: self.data.clone(), flags: self.flags.clone() }
+        StoppedServer { dir: self.dir.clone(), data: self.data.clone(), flags: self.flags.clone() }
     }
 }
 
@@ -155,7 +168,7 @@ impl Drop for TestServer {
 
 /// What is left of a server: its directory.
 pub struct StoppedServer {
-    dir: Arc<TempDir>,
+    dir: Option<Arc<TempDir>>,
     /// Where its log is.
     pub data: PathBuf,
     flags: Vec<String>,
@@ -164,7 +177,7 @@ pub struct StoppedServer {
 impl StoppedServer {
     /// Starts it again on the same directory, with the same flags, on another port.
     pub fn restart(self) -> TestServer {
-        TestServer::start_on(self.dir, &self.data, self.flags)
+        TestServer::start_on(self.dir, &self.data, self.flags, binary())
     }
 
     /// The segments, oldest first.
@@ -182,9 +195,20 @@ pub fn segments(data: &Path) -> Vec<PathBuf> {
     segments
 }
 
+fn owned(flags: &[&str]) -> Vec<String> {
+    flags.iter().map(|&flag| flag.to_owned()).collect()
+}
+
 /// The binary under test, deaf to the environment's settings.
 pub fn binary() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_chinwag"));
+    binary_under(&[])
+}
+
+/// The same, run by another program.
+fn binary_under(wrapper: &[&str]) -> Command {
+    let words = [wrapper, &[env!("CARGO_BIN_EXE_chinwag")]].concat();
+    let mut command = Command::new(words[0]);
+    command.args(&words[1..]);
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("CHINWAG_")) {
         command.env_remove(name);
     }
