@@ -92,6 +92,7 @@ impl RealDisk {
 /// **Invariant:** a directory's name is synced before anything is made in it. So if a crash cuts this short, only the
 /// innermost directory that is there may have a name that is not durable, and its name is synced at every start.
 fn make_durable(dir: &Path) -> io::Result<()> {
+    use io::ErrorKind::{InvalidInput, PermissionDenied, ReadOnlyFilesystem};
     let parent = match dir.parent() {
         Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
         Some(parent) => parent,
@@ -107,10 +108,10 @@ fn make_durable(dir: &Path) -> io::Result<()> {
             other => other?,
         }
     }
-    match File::open(parent) {
-        // What may not be read cannot be synced; whoever made it so made the directory too.
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
-        other => other?.sync_all(),
+    match File::open(parent).and_then(|parent| parent.sync_all()) {
+        // What may not be read, or cannot be synced, holds no name that we have made.
+        Err(error) if matches!(error.kind(), PermissionDenied | ReadOnlyFilesystem | InvalidInput) => Ok(()),
+        other => other,
     }
 }
 
