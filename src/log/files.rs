@@ -46,7 +46,13 @@ impl<D: Disk> FileLog<D> {
     #[must_use]
     pub fn new(disk: D, segment_bytes: u64) -> Self {
         Self {
-            spare: Spare { disk: disk.clone(), segment_bytes, preparing: None },
+            spare: Spare {
+                disk: disk.clone(),
+                segment_bytes,
+                preparing: None,
+                #[cfg(test)]
+                inline: false,
+            },
             disk,
             segment_bytes,
             id: LogId::random(),
@@ -279,14 +285,41 @@ impl<D: Disk> EventLog for FileLog<D> {
 struct Spare<D: Disk> {
     disk: D,
     segment_bytes: u64,
-    preparing: Option<JoinHandle<Result<D::File, LogError>>>,
+    preparing: Option<Preparing<D::File>>,
+    #[cfg(test)]
+    inline: bool,
+}
+
+/// One being prepared.
+enum Preparing<F> {
+    Thread(JoinHandle<Result<F, LogError>>),
+    #[cfg(test)]
+    Done(Result<F, LogError>),
+}
+
+impl<F> Preparing<F> {
+    fn wait(self) -> Result<F, LogError> {
+        match self {
+            Self::Thread(handle) => handle.join().expect("preparing does not panic"),
+            #[cfg(test)]
+            Self::Done(result) => result,
+        }
+    }
 }
 
 #[cfg(test)]
 impl<D: Disk> FileLog<D> {
+    /// Does what it is asked in one order, the same every time: without a thread, and with an id that is given.
+    pub(super) fn reproducible(disk: D, segment_bytes: u64, id: LogId) -> Self {
+        let mut log = Self::new(disk, segment_bytes);
+        log.id = id;
+        log.spare.inline = true;
+        log
+    }
+
     /// Waits until the next segment is ready, so that what a test sees does not depend on the time.
     pub(super) fn prepared(&mut self) {
-        while self.spare.preparing.as_ref().is_some_and(|handle| !handle.is_finished()) {
+        while matches!(&self.spare.preparing, Some(Preparing::Thread(handle)) if !handle.is_finished()) {
             std::thread::yield_now();
         }
     }
@@ -300,17 +333,21 @@ impl<D: Disk> Spare<D> {
         if self.preparing.is_some() {
             return;
         }
+        #[cfg(test)]
+        if self.inline {
+            self.preparing = Some(Preparing::Done(prepare(&self.disk, SPARE, self.segment_bytes)));
+            return;
+        }
         let (disk, segment_bytes) = (self.disk.clone(), self.segment_bytes);
         let spawned = std::thread::Builder::new()
             .name("spare-segment".to_owned())
             .spawn(move || prepare(&disk, SPARE, segment_bytes));
         // Without a thread, the segment is made when it is needed.
-        self.preparing = spawned.ok();
+        self.preparing = spawned.ok().map(Preparing::Thread);
     }
 
     fn take(&mut self) -> Result<D::File, LogError> {
-        let prepared = self.preparing.take().map(|handle| handle.join().expect("preparing does not panic"));
-        match prepared {
+        match self.preparing.take().map(Preparing::wait) {
             Some(Ok(file)) => Ok(file),
             Some(Err(error)) if !error.is_no_room() => Err(error),
             // There may be room by now.
@@ -322,9 +359,9 @@ impl<D: Disk> Spare<D> {
 impl<D: Disk> Drop for Spare<D> {
     /// The directory's lock is not given back while somebody still writes in it.
     fn drop(&mut self) {
-        if let Some(handle) = self.preparing.take() {
+        if let Some(preparing) = self.preparing.take() {
             // Nobody is left to need the file; a failure to make it has no meaning any more.
-            drop(handle.join());
+            drop(preparing.wait());
         }
     }
 }

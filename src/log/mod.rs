@@ -9,11 +9,15 @@ mod files;
 #[cfg(test)]
 mod files_tests;
 mod frame;
+#[cfg(test)]
+mod histories;
 mod memory;
 mod recovery;
 mod segment;
 #[cfg(test)]
 mod sim;
+#[cfg(test)]
+mod sim_tests;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
