@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Instant;
 
-use super::sim::{Lie, SimDisk};
+use super::sim::Lie;
 use ledger::Ledger;
 use life::Life;
 
@@ -89,7 +89,7 @@ fn number_in_environment(name: &str) -> Option<u64> {
 #[test]
 #[expect(clippy::print_stdout, reason = "the counts are there to be quoted")]
 fn random_histories_keep_what_was_acknowledged_in_order_and_whole() {
-    const DEFAULT: u64 = 1_000;
+    const DEFAULT: u64 = 300;
     if let Some(seed) = number_in_environment("CHINWAG_SEED") {
         print!("{}", run_many(seed..=seed).report());
         return;
@@ -102,10 +102,12 @@ fn random_histories_keep_what_was_acknowledged_in_order_and_whole() {
         let step = usize::try_from(threads).expect("few");
         let running: Vec<_> =
             (0..threads).map(|first| scope.spawn(move || run_many((first..count).step_by(step)))).collect();
-        running.into_iter().for_each(|thread| match thread.join() {
-            Ok(part) => tally.add(part),
-            Err(panic) => std::panic::resume_unwind(panic),
-        });
+        for thread in running {
+            match thread.join() {
+                Ok(part) => tally.add(part),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
     });
     println!("in {:.1} s: {}", begun.elapsed().as_secs_f64(), tally.report());
 }

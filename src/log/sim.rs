@@ -10,6 +10,7 @@ mod chance;
 mod contents;
 mod file;
 mod names;
+mod state;
 
 use std::io;
 use std::path::PathBuf;
@@ -18,37 +19,14 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 pub(super) use chance::Chance;
-use contents::Contents;
 pub(super) use contents::SECTOR_BYTES;
-use names::Names;
+use state::{State, eio, stopped};
 
 use super::disk::Disk;
-use super::segment;
 
 /// A disk whose clones are the same disk.
 #[derive(Clone, Default)]
 pub(super) struct SimDisk(Arc<Mutex<State>>);
-
-#[derive(Default)]
-struct State {
-    names: Names,
-    files: Vec<Contents>,
-    chance: Chance,
-    /// No more than so many bytes in all named files; none is no limit.
-    bytes_max: Option<usize>,
-    /// Cannot take room beforehand, as some file systems cannot.
-    cannot_allocate: bool,
-    /// What fails, once, after so many more of its kind went well.
-    fault: Option<(Fault, usize)>,
-    /// What ends at the call after so many more.
-    stop: Option<(Stop, usize)>,
-    /// The call in which it ended.
-    stopped: Option<(Stop, Call)>,
-    /// Whether EIO was met since the last crash or restart.
-    eio_met: bool,
-    lie: Option<Lie>,
-    calls: Vec<Call>,
-}
 
 /// What was asked of the disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,6 +49,14 @@ pub(super) enum Stop {
     Machine,
     /// The process: the page cache lives on. `SimDisk::restart` starts another.
     Process,
+}
+
+/// Calls that count towards a stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Among {
+    All,
+    /// Those that may change what is on the disk.
+    Changes,
 }
 
 /// Something that the disk says it did, and did not: as if the log had not asked for it.
@@ -134,7 +120,7 @@ impl SimDisk {
     }
 
     /// Ends the process or the machine in the call after so many more: it does a part of what was asked.
-    pub(super) fn stop_after(&self, stop: Option<(Stop, usize)>) {
+    pub(super) fn stop_after(&self, stop: Option<(Stop, usize, Among)>) {
         self.0.lock().stop = stop;
     }
 
@@ -152,7 +138,9 @@ impl SimDisk {
         let mut state = self.0.lock();
         let State { names, files, chance, .. } = &mut *state;
         names.crash(chance);
-        files.iter_mut().for_each(|file| file.crash(chance));
+        for file in files {
+            file.crash(chance);
+        }
         state.begin_again();
     }
 
@@ -182,125 +170,6 @@ impl SimDisk {
         let calls = std::mem::take(&mut self.0.lock().calls);
         calls.into_iter().map(|call| format!("{} {}", call.what, call.name)).collect()
     }
-}
-
-/// How much of a call is done.
-#[derive(PartialEq, Eq)]
-enum Extent {
-    Whole,
-    /// It ends in the middle.
-    Cut(Stop),
-}
-
-fn stopped() -> io::Error {
-    io::Error::other("stopped")
-}
-
-impl State {
-    fn begin_again(&mut self) {
-        self.stop = None;
-        self.stopped = None;
-        self.eio_met = false;
-    }
-
-    fn add_file(&mut self, name: &str) -> usize {
-        self.files.push(Contents::named(name));
-        let index = self.files.len() - 1;
-        self.names.create(name, index);
-        index
-    }
-
-    /// A call begins. Nothing is asked of a machine that has stopped.
-    fn call(&mut self, what: &'static str, name: &str) -> io::Result<Extent> {
-        if self.stopped.is_some() {
-            return Err(stopped());
-        }
-        let call = Call { what, name: name.to_owned() };
-        match &mut self.stop {
-            Some((stop, 0)) => {
-                let stop = *stop;
-                self.stopped = Some((stop, call));
-                return Ok(Extent::Cut(stop));
-            }
-            Some((_, more)) => *more -= 1,
-            None => {}
-        }
-        if !matches!(what, "list" | "open" | "measure") {
-            self.calls.push(call);
-        }
-        Ok(Extent::Whole)
-    }
-
-    /// A call that, cut, does nothing.
-    fn call_whole(&mut self, what: &'static str, name: &str) -> io::Result<()> {
-        match self.call(what, name)? {
-            Extent::Whole => Ok(()),
-            Extent::Cut(_) => Err(stopped()),
-        }
-    }
-
-    /// A call to the directory; where it is cut, a coin decides whether it is done.
-    fn call_for_name(&mut self, what: &'static str, name: &str) -> io::Result<bool> {
-        match self.call(what, name)? {
-            Extent::Whole => Ok(true),
-            // A crash decides anyway.
-            Extent::Cut(Stop::Machine) => Ok(true),
-            Extent::Cut(Stop::Process) => Ok(self.chance.below(2) == 1),
-        }
-    }
-
-    fn answer(&self) -> io::Result<()> {
-        if self.stopped.is_some() { Err(stopped()) } else { Ok(()) }
-    }
-
-    fn fault_now(&mut self, fault: Fault) -> bool {
-        match &mut self.fault {
-            Some((set, 0)) if *set == fault => {
-                self.fault = None;
-                self.eio_met = true;
-                true
-            }
-            Some((set, more)) if *set == fault => {
-                *more -= 1;
-                false
-            }
-            Some(_) | None => false,
-        }
-    }
-
-    fn used(&self) -> usize {
-        self.names.all().map(|(_, index)| self.files[index].cache().len()).sum()
-    }
-
-    /// How far a file can grow towards this length.
-    fn reach(&self, index: usize, len: usize) -> usize {
-        let there = self.files[index].cache().len();
-        let Some(bytes_max) = self.bytes_max.filter(|_| len > there) else { return len };
-        len.min(there + bytes_max.saturating_sub(self.used()))
-    }
-
-    fn lies_about_write(&self, index: usize, bytes: &[u8]) -> bool {
-        let is_segment = segment::first_in_name(&self.files[index].name).is_some();
-        let zeros = || bytes.iter().all(|&byte| byte == 0);
-        match self.lie {
-            Some(Lie::SegmentWrite) => is_segment && !zeros(),
-            Some(Lie::SegmentZeroing) => is_segment && zeros(),
-            Some(Lie::SegmentSync | Lie::HeaderSync | Lie::DirectorySync) | None => false,
-        }
-    }
-
-    fn lies_about_sync(&self, index: usize) -> bool {
-        let file = &self.files[index];
-        match self.lie {
-            Some(Lie::SegmentSync) => segment::first_in_name(&file.name).is_some(),
-            Some(Lie::HeaderSync) => file.name.starts_with("spare") && file.cache().starts_with(b"CHINWAG\n"),
-            Some(Lie::DirectorySync | Lie::SegmentWrite | Lie::SegmentZeroing) | None => false,
-        }
-    }
-}
-
-fn eio() -> io::Error {
-    io::Error::other("EIO")
 }
 
 pub(super) struct SimFile {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::disk::{Disk, DiskFile};
-use super::sim::{Chance, Fault, SECTOR_BYTES, SimDisk, Stop};
+use super::sim::{Among, Chance, Fault, SECTOR_BYTES, SimDisk, Stop};
 
 /// Every state that a disk can be in, after these steps, as `look` sees it.
 fn outcomes<T: Ord>(steps: impl Fn(&SimDisk), look: impl Fn(&SimDisk) -> T) -> BTreeSet<T> {
@@ -131,7 +131,7 @@ fn a_failed_write_and_one_cut_by_the_end_of_the_process_leave_any_part_in_the_ca
     assert_eq!(outcomes(failed, sectors), any_part);
     let cut = |disk: &SimDisk| {
         let file = file_of(disk, 2);
-        disk.stop_after(Some((Stop::Process, 0)));
+        disk.stop_after(Some((Stop::Process, 0, Among::All)));
         file.write_at(&[b'a'; 2 * SECTOR_BYTES], 0).expect_err("stopped");
         file.sync().expect_err("stopped");
         disk.restart();
@@ -143,7 +143,7 @@ fn a_failed_write_and_one_cut_by_the_end_of_the_process_leave_any_part_in_the_ca
 fn the_machine_can_stop_at_any_call_and_does_nothing_more() {
     let steps = |disk: &SimDisk| {
         let file = file_of(disk, 2);
-        disk.stop_after(Some((Stop::Machine, 1)));
+        disk.stop_after(Some((Stop::Machine, 1, Among::All)));
         write_sector(&file, 0, b'a');
         file.sync().expect_err("stopped");
         disk.list().expect_err("stopped");

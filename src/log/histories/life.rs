@@ -4,7 +4,7 @@ use super::ledger::Replay;
 use super::{Ledger, Tally};
 use crate::log::files::FileLog;
 use crate::log::segment::{self, HEADER_BYTES, LogId};
-use crate::log::sim::{Chance, Fault, Lie, SimDisk, Stop};
+use crate::log::sim::{Among, Chance, Fault, Lie, SimDisk, Stop};
 use crate::log::{AppendError, EventLog, LogError};
 
 /// Room for a few frames, so that most lives see a new segment.
@@ -71,12 +71,13 @@ impl Life {
     }
 
     fn set_fate(&mut self) {
+        let among = if self.chance.one_in(5) { Among::All } else { Among::Changes };
         // Half of the stops come early, in recovery; the rest anywhere.
-        let calls = if self.chance.one_in(2) { 14 } else { 90 };
+        let calls = if self.chance.one_in(2) { 9 } else { 50 };
         let at = self.chance.below(calls);
         self.disk.stop_after(match self.chance.below(8) {
-            0..4 => Some((Stop::Machine, at)),
-            4..6 => Some((Stop::Process, at)),
+            0..4 => Some((Stop::Machine, at, among)),
+            4..6 => Some((Stop::Process, at, among)),
             _ => None,
         });
         let after = self.chance.below(12);
@@ -108,9 +109,9 @@ impl Life {
     /// How many events the next frame holds, and how long their texts are.
     fn shape(&mut self) -> (u64, usize) {
         match self.chance.below(10) {
-            0..4 => (1, self.chance.below(40)),
-            4..7 => (2 + self.chance.below(4) as u64, self.chance.below(40)),
-            7 | 8 => (1, 300 + self.chance.below(600)),
+            0..3 => (1, self.chance.below(40)),
+            3..5 => (2 + self.chance.below(4) as u64, self.chance.below(40)),
+            5..9 => (1, 300 + self.chance.below(600)),
             _ => (1 + self.chance.below(3) as u64, 900 + self.chance.below(1200)),
         }
     }

@@ -2,7 +2,8 @@
 
 use std::io;
 
-use super::{Extent, Fault, SimFile, State, Stop, eio, stopped};
+use super::state::{Extent, State, eio, stopped};
+use super::{Fault, SimFile, Stop};
 use crate::log::disk::DiskFile;
 
 impl SimFile {
