@@ -89,7 +89,7 @@ fn number_in_environment(name: &str) -> Option<u64> {
 #[test]
 #[expect(clippy::print_stdout, reason = "the counts are there to be quoted")]
 fn random_histories_keep_what_was_acknowledged_in_order_and_whole() {
-    const DEFAULT: u64 = 300;
+    const DEFAULT: u64 = 500;
     if let Some(seed) = number_in_environment("CHINWAG_SEED") {
         print!("{}", run_many(seed..=seed).report());
         return;
