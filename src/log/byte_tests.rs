@@ -35,10 +35,30 @@ enum Verdict {
 /// Files by their names, in no order.
 type Files = Vec<(String, Vec<u8>)>;
 
-#[track_caller]
-fn check(files: &Files, expected: &Verdict, what: impl FnOnce() -> String) {
-    let verdict = replay(files);
-    assert_eq!(verdict, *expected, "{}", what());
+/// Changes of one kind, counted.
+struct Cases {
+    what: &'static str,
+    count: usize,
+}
+
+impl Cases {
+    fn of(what: &'static str) -> Self {
+        Self { what, count: 0 }
+    }
+
+    #[track_caller]
+    fn check(&mut self, files: &Files, expected: &Verdict, what: impl FnOnce() -> String) {
+        let verdict = replay(files);
+        assert_eq!(verdict, *expected, "{}: {}", self.what, what());
+        self.count += 1;
+    }
+}
+
+impl Drop for Cases {
+    #[expect(clippy::print_stdout, reason = "the counts are there to be quoted")]
+    fn drop(&mut self) {
+        println!("{:>7} {}", self.count, self.what);
+    }
 }
 
 fn replay(files: &Files) -> Verdict {

@@ -106,6 +106,11 @@ impl SimDisk {
         self.0.lock().cannot_allocate = cannot;
     }
 
+    /// Where no room is left, there may be none for another name either.
+    pub(super) fn set_names_need_room(&self, need: bool) {
+        self.0.lock().names_need_room = need;
+    }
+
     pub(super) fn fail_next(&self, fault: Fault) {
         self.fail_after(Some((fault, 0)));
     }
@@ -198,6 +203,7 @@ impl Disk for SimDisk {
         if !state.call_for_name("create", name)? {
             return Err(stopped());
         }
+        state.find_room_for_name()?;
         let index = state.add_file(name);
         state.answer().map(|()| SimFile { disk: self.clone(), index })
     }
@@ -205,6 +211,7 @@ impl Disk for SimDisk {
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         let mut state = self.0.lock();
         if state.call_for_name("rename", to)? {
+            state.find_room_for_name()?;
             let index = state.names.get(from).ok_or(io::ErrorKind::NotFound)?;
             state.names.rename(from, to);
             to.clone_into(&mut state.files[index].name);

@@ -1,7 +1,7 @@
 //! Segments and frames are gone, there twice, in another place, or of another log.
 
 use super::laid::{Laid, sealed};
-use super::{Files, Verdict, check, small_log};
+use super::{Cases, Files, Verdict, small_log};
 use crate::domain::Position;
 use crate::log::segment::{self, HEADER_BYTES, LogId};
 
@@ -24,6 +24,7 @@ fn orders(count: usize) -> Vec<Vec<usize>> {
 
 #[test]
 fn segments_in_any_other_order_are_damage_where_the_first_is_wrong() {
+    let mut cases = Cases::of("orders of segments");
     let log = Laid::new(LogId::from_bytes([5; 16]), 64, &[&[1, 2], &[3], &[1, 1], &[2, 1]]);
     for order in orders(4) {
         let place = |(index, &from): (usize, &usize)| {
@@ -34,12 +35,13 @@ fn segments_in_any_other_order_are_damage_where_the_first_is_wrong() {
             None => Verdict::Sound { next: log.next_after(3) },
             Some((index, _)) => log.header_lost(index),
         };
-        check(&files, &expected, || format!("segments in the order {order:?}"));
+        cases.check(&files, &expected, || format!("segments in the order {order:?}"));
     }
 }
 
 #[test]
 fn any_set_of_segments_but_the_first_ones_is_damage() {
+    let mut cases = Cases::of("sets of segments");
     let log = Laid::new(LogId::from_bytes([5; 16]), 64, &[&[1, 2], &[3], &[1, 1], &[2, 1]]);
     for kept in 1_usize..16 {
         let is_kept = |index: &usize| kept & (1 << index) != 0;
@@ -54,12 +56,13 @@ fn any_set_of_segments_but_the_first_ones_is_damage() {
                 log.damaged(place - 1, before.end(), before.next, Some(until))
             }
         };
-        check(&files, &expected, || format!("only the segments {kept:?}"));
+        cases.check(&files, &expected, || format!("only the segments {kept:?}"));
     }
 }
 
 #[test]
 fn a_segment_that_is_there_twice_is_damage() {
+    let mut cases = Cases::of("segments there twice");
     let log = small_log();
     for (copied, original) in log.segments.iter().enumerate() {
         for first in 2..log.next_after(2) + 3 {
@@ -78,25 +81,30 @@ fn a_segment_that_is_there_twice_is_damage() {
             } else {
                 log.damaged(index, before.end(), before.next, Some(first))
             };
-            check(&files, &expected, || format!("segment {copied} copied to {first}"));
+            cases.check(&files, &expected, || format!("segment {copied} copied to {first}"));
         }
     }
 }
 
 #[test]
 fn a_segment_of_another_log_is_damage_wherever_it_is() {
+    let mut cases = Cases::of("segments of another log");
     let (log, other) = (small_log(), other_log());
     for spliced in 0..log.segments.len() {
         let mut files = log.files();
         files[spliced] = other.files().swap_remove(spliced);
         // The first segment says of which log the others are to be.
         let expected = log.header_lost(spliced.max(1));
-        check(&files, &expected, || format!("segment {spliced} of another log"));
+        cases.check(&files, &expected, || format!("segment {spliced} of another log"));
     }
 }
 
 /// Does this to the files of a small log, for every frame of every segment.
-fn for_every_frame(change: impl Fn(&Laid, &mut Vec<u8>, usize, usize) -> Option<Verdict>) {
+fn for_every_frame(
+    what: &'static str,
+    change: impl Fn(&Laid, &mut Vec<u8>, usize, usize) -> Option<Verdict>,
+) {
+    let mut cases = Cases::of(what);
     let log = small_log();
     for segment in 0..log.segments.len() {
         for frame in 0..log.segments[segment].frames.len() {
@@ -105,14 +113,14 @@ fn for_every_frame(change: impl Fn(&Laid, &mut Vec<u8>, usize, usize) -> Option<
             let Some(expected) = change(&log, &mut files[segment].1, segment, frame) else { continue };
             let len = len.max(files[segment].1.len());
             files[segment].1.resize(len, 0);
-            check(&files, &expected, || format!("frame {frame} of segment {segment}"));
+            cases.check(&files, &expected, || format!("frame {frame} of segment {segment}"));
         }
     }
 }
 
 #[test]
 fn a_frame_that_was_zeroed_is_missed() {
-    for_every_frame(|log, bytes, segment, frame| {
+    for_every_frame("frames zeroed", |log, bytes, segment, frame| {
         bytes[log.segments[segment].frames[frame].at.clone()].fill(0);
         Some(log.frame_lost(segment, frame, bytes))
     });
@@ -120,7 +128,7 @@ fn a_frame_that_was_zeroed_is_missed() {
 
 #[test]
 fn a_frame_that_was_taken_out_is_missed() {
-    for_every_frame(|log, bytes, segment, frame| {
+    for_every_frame("frames taken out", |log, bytes, segment, frame| {
         bytes.drain(log.segments[segment].frames[frame].at.clone());
         Some(log.frame_lost(segment, frame, bytes))
     });
@@ -128,7 +136,7 @@ fn a_frame_that_was_taken_out_is_missed() {
 
 #[test]
 fn a_frame_that_is_there_twice_is_no_frame_that_follows() {
-    for_every_frame(|log, bytes, segment, frame| {
+    for_every_frame("frames there twice", |log, bytes, segment, frame| {
         let laid = &log.segments[segment];
         let place = &laid.frames[frame];
         let twice = bytes[place.at.clone()].to_vec();
@@ -141,6 +149,7 @@ fn a_frame_that_is_there_twice_is_no_frame_that_follows() {
 
 #[test]
 fn frames_that_changed_places_are_damage() {
+    let mut cases = Cases::of("orders of frames");
     let log = small_log();
     for (segment, laid) in log.segments.iter().enumerate() {
         for order in orders(laid.frames.len()) {
@@ -158,7 +167,7 @@ fn frames_that_changed_places_are_damage() {
             let until = if segment < log.last() { log.segments[segment + 1].first } else { found };
             let place = &laid.frames[wrong];
             let expected = log.damaged(segment, place.at.start, place.first, Some(until));
-            check(&files, &expected, || format!("frames of segment {segment} in the order {order:?}"));
+            cases.check(&files, &expected, || format!("frames of segment {segment} in the order {order:?}"));
         }
     }
 }
@@ -166,7 +175,7 @@ fn frames_that_changed_places_are_damage() {
 #[test]
 fn a_frame_of_another_log_is_no_frame() {
     let other = other_log();
-    for_every_frame(|log, bytes, segment, frame| {
+    for_every_frame("frames of another log", |log, bytes, segment, frame| {
         let at = log.segments[segment].frames[frame].at.clone();
         bytes[at.clone()].copy_from_slice(&other.segments[segment].bytes[at]);
         Some(log.frame_lost(segment, frame, bytes))
@@ -175,11 +184,12 @@ fn a_frame_of_another_log_is_no_frame() {
 
 #[test]
 fn a_frame_of_another_log_after_the_end_is_no_later_frame() {
+    let mut cases = Cases::of("frames of another log after the end");
     let log = small_log();
     let mut files = log.files();
     let end = log.segments[2].end();
     let foreign = sealed(OTHER, log.next_after(2), 1);
     files[2].1[end..end + foreign.len()].copy_from_slice(&foreign);
     let expected = log.ends_at(end, log.next_after(2), &files[2].1);
-    check(&files, &expected, || "a foreign frame after the end".to_owned());
+    cases.check(&files, &expected, || "a foreign frame after the end".to_owned());
 }

@@ -88,6 +88,8 @@ impl Life {
         });
         let cannot_allocate = self.chance.one_in(3);
         self.disk.set_cannot_allocate(cannot_allocate);
+        let names_need_room = self.chance.one_in(3);
+        self.disk.set_names_need_room(names_need_room);
         let limited = self.chance.one_in(5);
         self.set_limited(limited);
     }
@@ -195,6 +197,9 @@ impl Life {
         let mut log = self.must_replay(tally)?;
         if self.copies() != copies {
             return Err("a torn write was cut off, and was there again".to_owned());
+        }
+        if self.disk.names().iter().any(|name| name == "spare-large") {
+            return Err("a file that nobody will use is left".to_owned());
         }
         for (count, text_bytes) in [(1, 0), (2, 700), (1, 2000)] {
             self.append(&mut log, count, text_bytes, tally)?;

@@ -15,6 +15,8 @@ pub(super) struct State {
     pub(super) chance: Chance,
     /// No more than so many bytes in all named files; none is no limit.
     pub(super) bytes_max: Option<usize>,
+    /// Where no room is left, there may be none for another name either.
+    pub(super) names_need_room: bool,
     /// Cannot take room beforehand, as some file systems cannot.
     pub(super) cannot_allocate: bool,
     /// What fails, once, after so many more of its kind went well.
@@ -116,6 +118,12 @@ impl State {
 
     pub(super) fn used(&self) -> usize {
         self.names.all().map(|(_, index)| self.files[index].cache().len()).sum()
+    }
+
+    pub(super) fn find_room_for_name(&mut self) -> io::Result<()> {
+        let is_full =
+            self.names_need_room && self.bytes_max.is_some_and(|bytes_max| self.used() >= bytes_max);
+        if is_full && self.chance.one_in(3) { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
     }
 
     /// How far a file can grow towards this length.
