@@ -95,7 +95,8 @@ impl Life {
     }
 
     fn set_limited(&mut self, limited: bool) {
-        let room = self.chance.below(3 * usize::try_from(SEGMENT_BYTES).expect("small")) as u64;
+        let segments = self.chance.below(4);
+        let room = self.chance.below(segments * usize::try_from(SEGMENT_BYTES).expect("small") + 1) as u64;
         self.limited = limited;
         self.disk.set_room(limited.then_some(room));
     }
