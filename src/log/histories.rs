@@ -17,6 +17,9 @@ use super::sim::Lie;
 use ledger::Ledger;
 use life::Life;
 
+/// Where a life ends that is not ended in a call.
+const BETWEEN_CALLS: &str = "(between two calls)";
+
 /// What was met on the way.
 #[derive(Default)]
 struct Tally {
@@ -45,7 +48,8 @@ impl Tally {
 
     fn report(&self) -> String {
         let Self { histories, lives, acked, refused, torn, failing, stops } = self;
-        let cut: u64 = stops.values().sum();
+        let in_call = stops.iter().filter(|(what, _)| !what.ends_with(BETWEEN_CALLS));
+        let cut: u64 = in_call.map(|(_, count)| count).sum();
         let mut text = format!(
             "{histories} histories: {lives} lives of a log, {acked} frames acknowledged, {refused} refused for \
              want of room, {torn} torn writes cut off, {failing} lives ended by EIO, {cut} stopped in a call:\n"

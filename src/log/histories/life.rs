@@ -1,7 +1,7 @@
 //! The lives of a log on one disk.
 
 use super::ledger::Replay;
-use super::{Ledger, Tally};
+use super::{BETWEEN_CALLS, Ledger, Tally};
 use crate::log::files::FileLog;
 use crate::log::segment::{self, HEADER_BYTES, LogId};
 use crate::log::sim::{Among, Chance, Fault, Lie, SimDisk, Stop};
@@ -179,8 +179,8 @@ impl Life {
         let stopped = self.disk.stopped();
         let (stop, at) = match &stopped {
             Some((stop, call)) => (*stop, format!("{} {}", call.what, kind_of_name(&call.name))),
-            None if self.chance.one_in(3) => (Stop::Machine, "(between two calls)".to_owned()),
-            None => (Stop::Process, "(between two calls)".to_owned()),
+            None if self.chance.one_in(3) => (Stop::Machine, BETWEEN_CALLS.to_owned()),
+            None => (Stop::Process, BETWEEN_CALLS.to_owned()),
         };
         match stop {
             Stop::Machine => self.disk.crash(),
