@@ -1,12 +1,11 @@
 //! The log in a directory: segments one after the other, the next one made ready ahead of need.
 
-use std::thread::JoinHandle;
-
 use super::disk::{Disk, DiskFile, remove_if_there};
 use super::error::Context;
 use super::frame::FRAME_BYTES_MAX;
 use super::recovery::{self, Scan, Tail};
 use super::segment::{self, BadHeader, HEADER_BYTES, Header, LogId};
+use super::spare::{self, SPARE, SPARE_LARGE, Spare};
 use super::{AppendError, EventLog, Frame, LogError, Progress, Visitor};
 use crate::domain::Position;
 
@@ -19,9 +18,6 @@ pub const SEGMENT_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 
 const _: () =
     assert!(HEADER_BYTES + FRAME_BYTES_MAX <= 1024 * 1024 * 1024, "a frame fits a segment of its own");
-
-const SPARE: &str = "spare";
-const SPARE_LARGE: &str = "spare-large";
 
 /// A log in a directory.
 pub struct FileLog<D: Disk> {
@@ -46,7 +42,7 @@ impl<D: Disk> FileLog<D> {
     #[must_use]
     pub fn new(disk: D, segment_bytes: u64) -> Self {
         Self {
-            spare: Spare { disk: disk.clone(), segment_bytes, preparing: None },
+            spare: Spare::new(disk.clone(), segment_bytes),
             disk,
             segment_bytes,
             id: LogId::random(),
@@ -194,7 +190,7 @@ impl<D: Disk> FileLog<D> {
         let name = segment::file_name(self.next);
         let needed = HEADER_BYTES as u64 + frame_bytes;
         let (spare_name, bytes, spare) = if needed > self.segment_bytes {
-            (SPARE_LARGE, needed, prepare(&self.disk, SPARE_LARGE, needed))
+            (SPARE_LARGE, needed, spare::prepare(&self.disk, SPARE_LARGE, needed))
         } else {
             (SPARE, self.segment_bytes, self.spare.take())
         };
@@ -274,82 +270,16 @@ impl<D: Disk> EventLog for FileLog<D> {
     }
 }
 
-/// The next segment, filled with zeros in the background: a write to a block that the file already has is made
-/// durable in half the time of one that makes it longer.
-struct Spare<D: Disk> {
-    disk: D,
-    segment_bytes: u64,
-    preparing: Option<JoinHandle<Result<D::File, LogError>>>,
-}
-
 #[cfg(test)]
 impl<D: Disk> FileLog<D> {
+    /// Does what it is asked in one order, the same every time: without a thread, and with an id that is given.
+    pub(super) fn reproducible(disk: D, segment_bytes: u64, id: LogId) -> Self {
+        let spare = Spare::inline(disk.clone(), segment_bytes);
+        Self { id, spare, ..Self::new(disk, segment_bytes) }
+    }
+
     /// Waits until the next segment is ready, so that what a test sees does not depend on the time.
     pub(super) fn prepared(&mut self) {
-        while self.spare.preparing.as_ref().is_some_and(|handle| !handle.is_finished()) {
-            std::thread::yield_now();
-        }
+        self.spare.prepared();
     }
-}
-
-impl<D: Disk> Spare<D> {
-    /// Begins to prepare one, unless that is begun.
-    ///
-    /// **Invariant:** one at a time: a second one would fill the first with zeros after it has been put to use.
-    fn start(&mut self) {
-        if self.preparing.is_some() {
-            return;
-        }
-        let (disk, segment_bytes) = (self.disk.clone(), self.segment_bytes);
-        let spawned = std::thread::Builder::new()
-            .name("spare-segment".to_owned())
-            .spawn(move || prepare(&disk, SPARE, segment_bytes));
-        // Without a thread, the segment is made when it is needed.
-        self.preparing = spawned.ok();
-    }
-
-    fn take(&mut self) -> Result<D::File, LogError> {
-        let prepared = self.preparing.take().map(|handle| handle.join().expect("preparing does not panic"));
-        match prepared {
-            Some(Ok(file)) => Ok(file),
-            Some(Err(error)) if !error.is_no_room() => Err(error),
-            // There may be room by now.
-            Some(Err(_)) | None => prepare(&self.disk, SPARE, self.segment_bytes),
-        }
-    }
-}
-
-impl<D: Disk> Drop for Spare<D> {
-    /// The directory's lock is not given back while somebody still writes in it.
-    fn drop(&mut self) {
-        if let Some(handle) = self.preparing.take() {
-            // Nobody is left to need the file; a failure to make it has no meaning any more.
-            drop(handle.join());
-        }
-    }
-}
-
-/// A file of so many durable zeros; nothing where that fails.
-fn prepare<D: Disk>(disk: &D, name: &str, bytes: u64) -> Result<D::File, LogError> {
-    let path = || disk.path(name);
-    let file = disk.create(name).doing("create", path)?;
-    let filled = file.allocate(bytes).and_then(|()| fill_with_zeros(&file, bytes)).and_then(|()| file.sync());
-    match filled.doing("fill", path) {
-        Ok(()) => Ok(file),
-        Err(error) => {
-            remove_if_there(disk, name)?;
-            Err(error)
-        }
-    }
-}
-
-fn fill_with_zeros(file: &impl DiskFile, bytes: u64) -> std::io::Result<()> {
-    const ZEROS: &[u8] = &[0; 256 * 1024];
-    let mut filled = 0;
-    while filled < bytes {
-        let piece = ZEROS.len().min(usize::try_from(bytes - filled).unwrap_or(usize::MAX));
-        file.write_at(&ZEROS[..piece], filled)?;
-        filled += piece as u64;
-    }
-    Ok(())
 }

@@ -105,6 +105,25 @@ fn a_frame_too_large_for_a_segment_gets_one_of_its_own_length() {
     assert!(own > SEGMENT_BYTES_MIN && own < 8 * SEGMENT_BYTES_MIN, "{own}");
 }
 
+/// A second one would fill the first with zeros, perhaps after it has been put to use.
+#[test]
+fn one_spare_segment_is_prepared_at_a_time() {
+    let disk = SimDisk::default();
+    let mut log = reopened(&disk, 0);
+    append(&mut log, 1, 3_000).expect("room");
+    append(&mut log, 3_001, 3_000).expect("room");
+    append(&mut log, 6_001, 1).expect("room");
+    log.prepared();
+    drop(log);
+    let calls = disk.take_calls();
+    let rename = "rename 00000000000000006001.log";
+    let spares: Vec<_> =
+        calls.iter().filter(|call| ["create spare", rename].contains(&call.as_str())).collect();
+    assert_eq!(spares, ["create spare", rename, "create spare"], "the next one once the first is in use");
+    disk.crash();
+    reopened(&disk, 6_001);
+}
+
 #[test]
 fn a_sync_comes_before_the_answer_and_a_new_segment_is_durable_before_it_is_used() {
     let disk = SimDisk::default();
@@ -215,10 +234,15 @@ fn a_torn_write_is_cut_off_and_a_copy_kept() {
     disk.alter(&name, |bytes| bytes[used - 40..].fill(0));
     let torn: Vec<u8> = disk.contents(&name)[second_frame..used - 40].to_vec();
 
+    let copies = || -> Vec<_> { disk.names().into_iter().filter(|name| name.contains(".torn-")).collect() };
+    drop(reopened(&disk, 1));
+    disk.crash();
+    let [copy] = copies().try_into().expect("one copy, durable");
+    let kept = disk.contents(&copy);
+    assert!(torn.starts_with(&kept) && kept.len() + 8 > torn.len(), "up to the last byte that is not zero");
+    drop(reopened(&disk, 1));
+    assert_eq!(copies(), [copy], "what was cut off is not there again");
     let mut log = reopened(&disk, 1);
-    let copies: Vec<_> = disk.names().into_iter().filter(|name| name.contains(".torn-")).collect();
-    let [copy] = copies.as_slice() else { panic!("{copies:?}") };
-    assert!(torn.starts_with(&disk.contents(copy)), "up to the last byte that is not zero");
     append(&mut log, 2, 1).expect("room");
     disk.crash();
     reopened(&disk, 2);

@@ -2,6 +2,8 @@
 //!
 //! **Invariant:** a frame is a commit: one batch, one write, one sync, one checksum, never two in flight.
 
+#[cfg(test)]
+mod byte_tests;
 mod codec;
 mod disk;
 mod error;
@@ -9,11 +11,16 @@ mod files;
 #[cfg(test)]
 mod files_tests;
 mod frame;
+#[cfg(test)]
+mod histories;
 mod memory;
 mod recovery;
 mod segment;
 #[cfg(test)]
 mod sim;
+#[cfg(test)]
+mod sim_tests;
+mod spare;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -1,103 +1,179 @@
-//! A disk in memory for the log's tests: what was synced, what was not, and faults on demand.
+//! A disk in memory for the log's tests, as bad as a real one may be.
+//!
+//! What was not synced survives a crash in any part and order, sector by sector; so do names, until the directory
+//! was synced. A write can be cut short; after EIO the page cache shows as clean what the platter does not hold;
+//! room runs out at any byte. A crash, or the end of the process only, can be set for any call.
+//!
+//! It rests on two promises of a real disk: a sector is written wholly or not at all, and a rename is one change.
 
-use std::collections::BTreeMap;
+mod chance;
+mod contents;
+mod file;
+mod names;
+mod state;
+
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use super::disk::{Disk, DiskFile};
+pub(super) use chance::Chance;
+pub(super) use contents::SECTOR_BYTES;
+use state::{State, eio, stopped};
+
+use super::disk::Disk;
 
 /// A disk whose clones are the same disk.
 #[derive(Clone, Default)]
 pub(super) struct SimDisk(Arc<Mutex<State>>);
 
-#[derive(Default)]
-struct State {
-    /// Names as they are, and as they would be after a crash.
-    names: BTreeMap<String, usize>,
-    durable_names: BTreeMap<String, usize>,
-    files: Vec<Contents>,
-    /// Room for so many bytes more; none is no limit.
-    room: Option<u64>,
-    fault: Option<Fault>,
-    /// What was asked of it, in order.
-    calls: Vec<String>,
-}
-
-#[derive(Default, Clone)]
-struct Contents {
-    bytes: Vec<u8>,
-    durable: Vec<u8>,
+/// What was asked of the disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Call {
+    pub(super) what: &'static str,
+    pub(super) name: String,
 }
 
 /// A call that will fail once, with EIO.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fault {
     Write,
     Sync,
 }
 
+/// What can end in the middle of a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stop {
+    /// The machine: the page cache is lost. `SimDisk::crash` starts it again.
+    Machine,
+    /// The process: the page cache lives on. `SimDisk::restart` starts another.
+    Process,
+}
+
+/// Calls that count towards a stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Among {
+    All,
+    /// Those that may change what is on the disk.
+    Changes,
+}
+
+/// Something that the disk says it did, and did not: as if the log had not asked for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lie {
+    SegmentSync,
+    HeaderSync,
+    DirectorySync,
+    /// A write to a segment of anything but zeros.
+    SegmentWrite,
+    /// A write to a segment of zeros.
+    SegmentZeroing,
+}
+
 impl SimDisk {
+    pub(super) fn new(chance: Chance) -> Self {
+        Self(Arc::new(Mutex::new(State { chance, ..State::default() })))
+    }
+
+    /// A disk that holds these files, durably.
+    pub(super) fn with_files<'a>(files: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Self {
+        let disk = Self::default();
+        {
+            let mut state = disk.0.lock();
+            for (name, bytes) in files {
+                let index = state.add_file(name);
+                state.files[index].alter(|empty| empty.extend_from_slice(bytes));
+            }
+            state.names.sync();
+        }
+        disk
+    }
+
+    /// Gives the source of its choices back, for another disk.
+    pub(super) fn take_chance(&self) -> Chance {
+        std::mem::take(&mut self.0.lock().chance)
+    }
+
+    /// Leaves room for so many bytes more; none is no limit.
     pub(super) fn set_room(&self, room: Option<u64>) {
-        self.0.lock().room = room;
+        let mut state = self.0.lock();
+        let used = state.used();
+        state.bytes_max = room.map(|room| used + usize::try_from(room).expect("small"));
+    }
+
+    pub(super) fn set_cannot_allocate(&self, cannot: bool) {
+        self.0.lock().cannot_allocate = cannot;
+    }
+
+    /// Where no room is left, there may be none for another name either.
+    pub(super) fn set_names_need_room(&self, need: bool) {
+        self.0.lock().names_need_room = need;
     }
 
     pub(super) fn fail_next(&self, fault: Fault) {
-        self.0.lock().fault = Some(fault);
+        self.fail_after(Some((fault, 0)));
     }
 
-    /// The power goes: what was not synced is gone.
+    pub(super) fn fail_after(&self, fault: Option<(Fault, usize)>) {
+        self.0.lock().fault = fault;
+    }
+
+    /// Whether EIO was met since the last crash or restart.
+    pub(super) fn eio_met(&self) -> bool {
+        self.0.lock().eio_met
+    }
+
+    /// Ends the process or the machine in the call after so many more: it does a part of what was asked.
+    pub(super) fn stop_after(&self, stop: Option<(Stop, usize, Among)>) {
+        self.0.lock().stop = stop;
+    }
+
+    /// What has ended, and in which call.
+    pub(super) fn stopped(&self) -> Option<(Stop, Call)> {
+        self.0.lock().stopped.clone()
+    }
+
+    pub(super) fn set_lie(&self, lie: Option<Lie>) {
+        self.0.lock().lie = lie;
+    }
+
+    /// The power goes and comes back: of what was not synced, any part is gone.
     pub(super) fn crash(&self) {
         let mut state = self.0.lock();
-        state.names = state.durable_names.clone();
-        for file in &mut state.files {
-            file.bytes = file.durable.clone();
+        let State { names, files, chance, .. } = &mut *state;
+        names.crash(chance);
+        for file in files {
+            file.crash(chance);
         }
+        state.begin_again();
+    }
+
+    /// The process ended, the machine did not: what was written is there to be read.
+    pub(super) fn restart(&self) {
+        self.0.lock().begin_again();
     }
 
     pub(super) fn contents(&self, name: &str) -> Vec<u8> {
         let state = self.0.lock();
-        state.files[state.names[name]].bytes.clone()
+        state.files[state.names.get(name).expect("there")].cache().to_vec()
     }
 
     /// Changes a file behind the log's back, durably.
     pub(super) fn alter(&self, name: &str, change: impl FnOnce(&mut Vec<u8>)) {
         let mut state = self.0.lock();
-        let index = state.names[name];
-        let file = &mut state.files[index];
-        change(&mut file.bytes);
-        file.durable = file.bytes.clone();
+        let index = state.names.get(name).expect("there");
+        state.files[index].alter(change);
     }
 
     pub(super) fn names(&self) -> Vec<String> {
-        self.0.lock().names.keys().cloned().collect()
+        self.0.lock().names.all().map(|(name, _)| name.clone()).collect()
     }
 
-    /// What was asked since the last time.
+    /// What was asked since the last time, but for questions.
     pub(super) fn take_calls(&self) -> Vec<String> {
-        std::mem::take(&mut self.0.lock().calls)
-    }
-}
-
-impl State {
-    fn call(&mut self, what: &str, name: &str) {
-        self.calls.push(format!("{what} {name}"));
-    }
-
-    fn take_room(&mut self, bytes: u64) -> io::Result<()> {
-        let Some(room) = self.room else { return Ok(()) };
-        self.room = Some(room.checked_sub(bytes).ok_or(io::ErrorKind::StorageFull)?);
-        Ok(())
-    }
-
-    fn fail_if(&mut self, fault: Fault) -> io::Result<()> {
-        if self.fault == Some(fault) {
-            self.fault = None;
-            return Err(io::Error::other("EIO"));
-        }
-        Ok(())
+        let calls = std::mem::take(&mut self.0.lock().calls);
+        calls.into_iter().map(|call| format!("{} {}", call.what, call.name)).collect()
     }
 }
 
@@ -106,105 +182,67 @@ pub(super) struct SimFile {
     index: usize,
 }
 
-impl SimFile {
-    /// The file's name as it is at the time; files are renamed while open.
-    fn name(&self) -> String {
-        let state = self.disk.0.lock();
-        let name = state.names.iter().find(|(_, index)| **index == self.index).map(|(name, _)| name.clone());
-        name.unwrap_or_default()
-    }
-}
-
 impl Disk for SimDisk {
     type File = SimFile;
 
     fn list(&self) -> io::Result<Vec<String>> {
+        self.0.lock().call_whole("list", "directory")?;
         Ok(self.names())
     }
 
     fn open(&self, name: &str) -> io::Result<SimFile> {
-        let index = *self.0.lock().names.get(name).ok_or(io::ErrorKind::NotFound)?;
+        let mut state = self.0.lock();
+        state.call_whole("open", name)?;
+        let index = state.names.get(name).ok_or(io::ErrorKind::NotFound)?;
         Ok(SimFile { disk: self.clone(), index })
     }
 
+    /// In place of a file of that name, another one: to a crash, that is no other than emptying it.
     fn create(&self, name: &str) -> io::Result<SimFile> {
         let mut state = self.0.lock();
-        state.call("create", name);
-        state.files.push(Contents::default());
-        let index = state.files.len() - 1;
-        state.names.insert(name.to_owned(), index);
-        Ok(SimFile { disk: self.clone(), index })
+        if !state.call_for_name("create", name)? {
+            return Err(stopped());
+        }
+        state.find_room_for_name()?;
+        let index = state.add_file(name);
+        state.answer().map(|()| SimFile { disk: self.clone(), index })
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         let mut state = self.0.lock();
-        state.call("rename", to);
-        let index = state.names.remove(from).ok_or(io::ErrorKind::NotFound)?;
-        state.names.insert(to.to_owned(), index);
-        Ok(())
+        if state.call_for_name("rename", to)? {
+            state.find_room_for_name()?;
+            let index = state.names.get(from).ok_or(io::ErrorKind::NotFound)?;
+            state.names.rename(from, to);
+            to.clone_into(&mut state.files[index].name);
+        }
+        state.answer()
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
         let mut state = self.0.lock();
-        state.names.remove(name).map(|_| ()).ok_or(io::ErrorKind::NotFound.into())
+        if state.call_for_name("remove", name)? {
+            state.names.get(name).ok_or(io::ErrorKind::NotFound)?;
+            state.names.remove(name);
+        }
+        state.answer()
     }
 
+    /// After EIO, the changes are still to be made durable: names go through a journal, which stops the file
+    /// system rather than forget.
     fn sync(&self) -> io::Result<()> {
         let mut state = self.0.lock();
-        state.call("sync", "directory");
-        state.fail_if(Fault::Sync)?;
-        state.durable_names = state.names.clone();
+        state.call_whole("sync", "directory")?;
+        if state.fault_now(Fault::Sync) {
+            return Err(eio());
+        }
+        if state.lie != Some(Lie::DirectorySync) {
+            state.names.sync();
+        }
         Ok(())
     }
 
     fn path(&self, name: &str) -> PathBuf {
         PathBuf::from("sim").join(name)
-    }
-}
-
-impl DiskFile for SimFile {
-    fn bytes(&self) -> io::Result<u64> {
-        Ok(self.disk.0.lock().files[self.index].bytes.len() as u64)
-    }
-
-    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
-        let name = self.name();
-        let mut state = self.disk.0.lock();
-        state.call("read", &name);
-        let start = usize::try_from(offset).expect("small");
-        let bytes = state.files[self.index].bytes.get(start..start + buffer.len());
-        buffer.copy_from_slice(bytes.ok_or(io::ErrorKind::UnexpectedEof)?);
-        Ok(())
-    }
-
-    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        let name = self.name();
-        let mut state = self.disk.0.lock();
-        state.call("write", &name);
-        state.fail_if(Fault::Write)?;
-        let start = usize::try_from(offset).expect("small");
-        let end = start + bytes.len();
-        let growth = end.saturating_sub(state.files[self.index].bytes.len());
-        state.take_room(growth as u64)?;
-        let file = &mut state.files[self.index];
-        file.bytes.resize(file.bytes.len().max(end), 0);
-        file.bytes[start..end].copy_from_slice(bytes);
-        Ok(())
-    }
-
-    fn allocate(&self, bytes: u64) -> io::Result<()> {
-        let mut state = self.disk.0.lock();
-        let fits = state.room.is_none_or(|room| bytes <= room);
-        if fits { Ok(()) } else { state.take_room(bytes) }
-    }
-
-    fn sync(&self) -> io::Result<()> {
-        let name = self.name();
-        let mut state = self.disk.0.lock();
-        state.call("sync", &name);
-        state.fail_if(Fault::Sync)?;
-        let file = &mut state.files[self.index];
-        file.durable = file.bytes.clone();
-        Ok(())
     }
 }

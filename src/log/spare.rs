@@ -1,0 +1,130 @@
+//! The next segment, made ready ahead of need.
+
+use std::thread::JoinHandle;
+
+use super::LogError;
+use super::disk::{Disk, DiskFile, remove_if_there};
+use super::error::Context;
+
+pub(super) const SPARE: &str = "spare";
+pub(super) const SPARE_LARGE: &str = "spare-large";
+
+/// The next segment, filled with zeros in the background: a write to a block that the file already has is made
+/// durable in half the time of one that makes it longer.
+pub(super) struct Spare<D: Disk> {
+    disk: D,
+    segment_bytes: u64,
+    preparing: Option<Preparing<D::File>>,
+    #[cfg(test)]
+    inline: bool,
+}
+
+/// One being prepared.
+enum Preparing<F> {
+    Thread(JoinHandle<Result<F, LogError>>),
+    #[cfg(test)]
+    Done(Result<F, LogError>),
+}
+
+impl<F> Preparing<F> {
+    fn wait(self) -> Result<F, LogError> {
+        match self {
+            Self::Thread(handle) => handle.join().expect("preparing does not panic"),
+            #[cfg(test)]
+            Self::Done(result) => result,
+        }
+    }
+}
+
+impl<D: Disk> Spare<D> {
+    pub(super) fn new(disk: D, segment_bytes: u64) -> Self {
+        Self {
+            disk,
+            segment_bytes,
+            preparing: None,
+            #[cfg(test)]
+            inline: false,
+        }
+    }
+
+    /// Begins to prepare one, unless that is begun.
+    ///
+    /// **Invariant:** one at a time: a second one would fill the first with zeros after it has been put to use.
+    pub(super) fn start(&mut self) {
+        if self.preparing.is_some() {
+            return;
+        }
+        #[cfg(test)]
+        if self.inline {
+            self.preparing = Some(Preparing::Done(prepare(&self.disk, SPARE, self.segment_bytes)));
+            return;
+        }
+        let (disk, segment_bytes) = (self.disk.clone(), self.segment_bytes);
+        let spawned = std::thread::Builder::new()
+            .name("spare-segment".to_owned())
+            .spawn(move || prepare(&disk, SPARE, segment_bytes));
+        // Without a thread, the segment is made when it is needed.
+        self.preparing = spawned.ok().map(Preparing::Thread);
+    }
+
+    pub(super) fn take(&mut self) -> Result<D::File, LogError> {
+        match self.preparing.take().map(Preparing::wait) {
+            Some(Ok(file)) => Ok(file),
+            Some(Err(error)) if !error.is_no_room() => Err(error),
+            // There may be room by now.
+            Some(Err(_)) | None => prepare(&self.disk, SPARE, self.segment_bytes),
+        }
+    }
+}
+
+#[cfg(test)]
+impl<D: Disk> Spare<D> {
+    /// One that does its work at once, in the caller's thread.
+    pub(super) fn inline(disk: D, segment_bytes: u64) -> Self {
+        let mut spare = Self::new(disk, segment_bytes);
+        spare.inline = true;
+        spare
+    }
+
+    /// Waits until the one that is being prepared is ready.
+    pub(super) fn prepared(&self) {
+        while matches!(&self.preparing, Some(Preparing::Thread(handle)) if !handle.is_finished()) {
+            std::thread::yield_now();
+        }
+    }
+}
+
+impl<D: Disk> Drop for Spare<D> {
+    /// The directory's lock is not given back while somebody still writes in it.
+    fn drop(&mut self) {
+        if let Some(preparing) = self.preparing.take() {
+            // Nobody is left to need the file; a failure to make it has no meaning any more.
+            drop(preparing.wait());
+        }
+    }
+}
+
+/// A file of so many durable zeros; nothing where that fails.
+pub(super) fn prepare<D: Disk>(disk: &D, name: &str, bytes: u64) -> Result<D::File, LogError> {
+    let path = || disk.path(name);
+    let file = disk.create(name).doing("create", path)?;
+    let filled = file.allocate(bytes).and_then(|()| fill_with_zeros(&file, bytes)).and_then(|()| file.sync());
+    match filled.doing("fill", path) {
+        Ok(()) => Ok(file),
+        Err(error) => {
+            remove_if_there(disk, name)?;
+            Err(error)
+        }
+    }
+}
+
+fn fill_with_zeros(file: &impl DiskFile, bytes: u64) -> std::io::Result<()> {
+    const ZEROS: &[u8] = &[0; 256 * 1024];
+    let mut filled = 0;
+    while filled < bytes {
+        let piece = ZEROS.len().min(usize::try_from(bytes - filled).unwrap_or(usize::MAX));
+        file.write_at(&ZEROS[..piece], filled)?;
+        filled += piece as u64;
+    }
+    Ok(())
+}
