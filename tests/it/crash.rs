@@ -296,7 +296,7 @@ async fn what_is_retried_after_each_kill_is_there_once() {
     let (done_before, done_now) =
         (sum(|retrier| retrier.tally.done_before), sum(|retrier| retrier.tally.done_now));
     assert!(done_before + done_now > 0, "nothing was tried");
-    println!(
+    eprintln!(
         "{rounds} kills, {writers} writers: {} writes, {} of them messages, each there once; of those cut off, \
          {done_before} had been done and {done_now} had not; {:.1} s",
         sum(|retrier| retrier.number),

@@ -6,16 +6,16 @@ use serde_json::{Value, json};
 use crate::support::{RawConnection, TestServer, post, problem};
 
 /// A server with three users, of whom `ann` and `bob` are in the chat `den`.
-struct Den {
-    server: TestServer,
-    ann: String,
-    bob: String,
-    cy: String,
-    den: String,
+pub struct Company {
+    pub server: TestServer,
+    pub ann: String,
+    pub bob: String,
+    pub cy: String,
+    pub den: String,
 }
 
-impl Den {
-    async fn start() -> Self {
+impl Company {
+    pub async fn start() -> Self {
         let server = TestServer::start();
         let (ann, bob) = (server.add_user("ann").await, server.add_user("bob").await);
         let cy = server.add_user("cy").await;
@@ -24,7 +24,7 @@ impl Den {
     }
 
     /// The same, after a kill and a restart.
-    fn restarted(self) -> Self {
+    pub fn restarted(self) -> Self {
         Self { server: self.server.kill().restart(), ..self }
     }
 
@@ -41,21 +41,21 @@ impl Den {
 
 #[tokio::test]
 async fn who_is_put_into_a_chat_is_the_last_of_its_users_and_writes() {
-    let den = Den::start().await;
-    let Den { server, ann, bob, cy, den: id } = &den;
-    assert!(!den.is_listed_by(cy).await);
+    let company = Company::start().await;
+    let Company { server, ann, bob, cy, den: id } = &company;
+    assert!(!company.is_listed_by(cy).await);
     assert_eq!(server.join(id, cy).await, 5);
     assert_eq!(server.position().await, 5);
     for member in [ann, bob, cy] {
-        assert_eq!(den.users_seen_by(member).await, json!([ann, bob, cy]));
+        assert_eq!(company.users_seen_by(member).await, json!([ann, bob, cy]));
     }
     assert_eq!(server.add_message(id, cy, "hello").await["seq"], 1);
 }
 
 #[tokio::test]
 async fn whoever_is_removed_writes_reads_and_lists_no_more_but_what_they_wrote_stays() {
-    let den = Den::start().await;
-    let Den { server, ann, bob, den: id, .. } = &den;
+    let company = Company::start().await;
+    let Company { server, ann, bob, den: id, .. } = &company;
     server.add_message(id, bob, "one").await;
     server.add_message(id, ann, "two").await;
     let said = server.messages(id).await;
@@ -69,7 +69,7 @@ async fn whoever_is_removed_writes_reads_and_lists_no_more_but_what_they_wrote_s
         assert_eq!(problem(&reply, 403, "not_a_member").as_deref(), Some("user"));
     }
     assert!(server.chats(bob).await.is_empty());
-    assert_eq!(den.users_seen_by(ann).await, json!([ann]));
+    assert_eq!(company.users_seen_by(ann).await, json!([ann]));
     assert_eq!(server.messages(id).await, said);
     assert_eq!(server.add_message(id, ann, "three").await["seq"], 3);
     assert_eq!(server.position().await, 8);
@@ -77,31 +77,31 @@ async fn whoever_is_removed_writes_reads_and_lists_no_more_but_what_they_wrote_s
 
 #[tokio::test]
 async fn whoever_comes_back_is_the_last_of_the_users() {
-    let den = Den::start().await;
-    let Den { server, ann, bob, cy, den: id } = &den;
+    let company = Company::start().await;
+    let Company { server, ann, bob, cy, den: id } = &company;
     server.join(id, cy).await;
     server.add_message(id, ann, "one").await;
     server.leave(id, ann).await;
-    assert_eq!(den.users_seen_by(bob).await, json!([bob, cy]));
+    assert_eq!(company.users_seen_by(bob).await, json!([bob, cy]));
     server.join(id, ann).await;
-    assert_eq!(den.users_seen_by(ann).await, json!([bob, cy, ann]));
+    assert_eq!(company.users_seen_by(ann).await, json!([bob, cy, ann]));
     assert_eq!(server.add_message(id, ann, "two").await["seq"], 2);
     server.leave(id, cy).await;
     server.leave(id, bob).await;
     server.join(id, bob).await;
-    assert_eq!(den.users_seen_by(ann).await, json!([ann, bob]));
+    assert_eq!(company.users_seen_by(ann).await, json!([ann, bob]));
 }
 
 #[tokio::test]
 async fn a_chat_may_become_empty_and_be_joined_again() {
-    let den = Den::start().await;
-    let Den { server, ann, bob, cy, den: id } = &den;
+    let company = Company::start().await;
+    let Company { server, ann, bob, cy, den: id } = &company;
     server.add_message(id, ann, "hello").await;
     let said = server.messages(id).await;
     server.leave(id, ann).await;
     server.leave(id, bob).await;
     for user in [ann, bob, cy] {
-        assert!(!den.is_listed_by(user).await);
+        assert!(!company.is_listed_by(user).await);
         let message = json!({ "chat": id, "author": user, "text": "anybody there?" });
         problem(&server.post("/messages/add", &message).await, 403, "not_a_member");
     }
@@ -110,22 +110,22 @@ async fn a_chat_may_become_empty_and_be_joined_again() {
     let again = server.post("/chats/add", &json!({ "name": "den", "users": [cy] })).await;
     assert_eq!(problem(&again, 409, "chat_name_taken").as_deref(), Some("name"));
     server.join(id, cy).await;
-    assert_eq!(den.users_seen_by(cy).await, json!([cy]));
+    assert_eq!(company.users_seen_by(cy).await, json!([cy]));
     assert_eq!(server.add_message(id, cy, "now").await["seq"], 2);
     server.leave(id, cy).await;
 
-    let den = den.restarted();
-    let Den { server, ann, cy, den: id, .. } = &den;
-    assert!(!den.is_listed_by(cy).await);
+    let company = company.restarted();
+    let Company { server, ann, cy, den: id, .. } = &company;
+    assert!(!company.is_listed_by(cy).await);
     server.join(id, ann).await;
-    assert_eq!(den.users_seen_by(ann).await, json!([ann]));
+    assert_eq!(company.users_seen_by(ann).await, json!([ann]));
     assert_eq!(server.messages(id).await.len(), 2);
 }
 
 #[tokio::test]
 async fn what_is_so_already_is_done_and_makes_no_event() {
-    let den = Den::start().await;
-    let Den { server, ann, cy, den: id, .. } = &den;
+    let company = Company::start().await;
+    let Company { server, ann, cy, den: id, .. } = &company;
     let before = server.chats(ann).await;
     assert_eq!(server.join(id, ann).await, 4);
     assert_eq!(server.leave(id, cy).await, 4);
@@ -136,15 +136,15 @@ async fn what_is_so_already_is_done_and_makes_no_event() {
     assert_eq!(server.position().await, 5);
     assert_eq!(server.chats(ann).await, before);
 
-    let den = den.restarted();
-    let Den { server, ann, cy, den: id, .. } = &den;
+    let company = company.restarted();
+    let Company { server, ann, cy, den: id, .. } = &company;
     assert_eq!((server.join(id, ann).await, server.leave(id, cy).await, server.position().await), (5, 5, 5));
 }
 
 #[tokio::test]
 async fn done_is_said_without_a_body() {
-    let den = Den::start().await;
-    let Den { server, ann, cy, den: id, .. } = &den;
+    let company = Company::start().await;
+    let Company { server, ann, cy, den: id, .. } = &company;
     let (of_ann, of_cy) = (json!({ "chat": id, "user": ann }), json!({ "chat": id, "user": cy }));
     let mark = json!({ "chat": id, "user": ann, "seq": 0 });
     let calls = [
@@ -171,12 +171,12 @@ async fn done_is_said_without_a_body() {
 
 #[tokio::test]
 async fn ids_in_upper_case_are_the_same_users_and_chats() {
-    let den = Den::start().await;
-    let Den { server, ann, bob, cy, den: id } = &den;
+    let company = Company::start().await;
+    let Company { server, ann, bob, cy, den: id } = &company;
     server.join(&id.to_uppercase(), &cy.to_uppercase()).await;
-    assert_eq!(den.users_seen_by(ann).await, json!([ann, bob, cy]));
+    assert_eq!(company.users_seen_by(ann).await, json!([ann, bob, cy]));
     server.leave(&id.to_uppercase(), &bob.to_uppercase()).await;
-    assert_eq!(den.users_seen_by(ann).await, json!([ann, cy]));
+    assert_eq!(company.users_seen_by(ann).await, json!([ann, cy]));
 }
 
 #[tokio::test]
@@ -229,8 +229,8 @@ async fn nothing_but_a_message_changes_the_order_of_chats() {
 
 #[tokio::test]
 async fn a_chat_written_to_while_one_was_away_is_where_its_message_put_it() {
-    let den = Den::start().await;
-    let Den { server, ann, bob, den: id, .. } = &den;
+    let company = Company::start().await;
+    let Company { server, ann, bob, den: id, .. } = &company;
     let pub_ = server.add_chat("pub", &[ann, bob]).await;
     server.leave(id, bob).await;
     server.add_message(&pub_, ann, "one").await;
@@ -243,8 +243,8 @@ async fn a_chat_written_to_while_one_was_away_is_where_its_message_put_it() {
 
 #[tokio::test]
 async fn a_page_goes_on_after_a_chat_that_was_left_meanwhile() {
-    let den = Den::start().await;
-    let Den { server, ann, .. } = &den;
+    let company = Company::start().await;
+    let Company { server, ann, .. } = &company;
     let mut chats = Vec::new();
     for number in 0..6 {
         chats.push(server.add_chat(&format!("chat {number}"), &[ann]).await);
@@ -260,8 +260,8 @@ async fn a_page_goes_on_after_a_chat_that_was_left_meanwhile() {
 
 #[tokio::test]
 async fn membership_survives_a_restart() {
-    let den = Den::start().await;
-    let Den { server, ann, bob, cy, den: id } = &den;
+    let company = Company::start().await;
+    let Company { server, ann, bob, cy, den: id } = &company;
     let pub_ = server.add_chat("pub", &[bob]).await;
     for (chat, user) in [(id, cy), (&pub_, cy), (&pub_, ann)] {
         server.join(chat, user).await;
@@ -274,11 +274,11 @@ async fn membership_survives_a_restart() {
     server.mark_read(&pub_, bob, 1).await;
     let users = [ann, bob, cy];
     let before = join_all(users.iter().map(|user| server.chats(user))).await;
-    assert_eq!(den.users_seen_by(cy).await, json!([cy, bob]));
+    assert_eq!(company.users_seen_by(cy).await, json!([cy, bob]));
     let position = server.position().await;
 
-    let den = den.restarted();
-    let Den { server, ann, bob, cy, den: id } = &den;
+    let company = company.restarted();
+    let Company { server, ann, bob, cy, den: id } = &company;
     let users = [ann, bob, cy];
     assert_eq!(join_all(users.iter().map(|user| server.chats(user))).await, before);
     assert_eq!(server.position().await, position);
@@ -289,8 +289,8 @@ async fn membership_survives_a_restart() {
 
 #[tokio::test]
 async fn many_who_join_at_once_are_in_once_each_in_log_order() {
-    let den = Den::start().await;
-    let Den { server, ann, bob, cy, den: id } = &den;
+    let company = Company::start().await;
+    let Company { server, ann, bob, cy, den: id } = &company;
     let mut users = Vec::new();
     for number in 0..32 {
         users.push(server.add_user(&format!("user {number}")).await);
@@ -300,23 +300,23 @@ async fn many_who_join_at_once_are_in_once_each_in_log_order() {
     joined.sort_unstable();
     let mut expected = vec![ann, bob];
     expected.extend(joined.iter().map(|(_, user)| *user));
-    assert_eq!(den.users_seen_by(ann).await, json!(expected));
+    assert_eq!(company.users_seen_by(ann).await, json!(expected));
 
     let before = server.position().await;
     let positions = join_all((0..32).map(|_| server.join(id, cy))).await;
     assert!(positions.iter().all(|position| *position == before + 1));
     assert_eq!(server.position().await, before + 1);
     expected.push(cy);
-    assert_eq!(den.users_seen_by(ann).await, json!(expected));
+    assert_eq!(company.users_seen_by(ann).await, json!(expected));
     join_all((0..32).map(|_| server.leave(id, ann))).await;
     assert_eq!(server.position().await, before + 2);
-    assert_eq!(den.users_seen_by(cy).await, json!(expected[1..]));
+    assert_eq!(company.users_seen_by(cy).await, json!(expected[1..]));
 }
 
 #[tokio::test]
 async fn no_message_gets_in_after_its_author_was_removed() {
-    let den = Den::start().await;
-    let Den { server, ann, bob, den: id, .. } = &den;
+    let company = Company::start().await;
+    let Company { server, ann, bob, den: id, .. } = &company;
     for round in 0..8 {
         let message = json!({ "chat": id, "author": bob, "text": format!("round {round}") });
         let send = |count| join_all((0..count).map(|_| server.post("/messages/add", &message)));
@@ -328,7 +328,7 @@ async fn no_message_gets_in_after_its_author_was_removed() {
                 problem(reply, 403, "not_a_member");
             }
         }
-        assert_eq!(den.users_seen_by(ann).await, json!([ann]));
+        assert_eq!(company.users_seen_by(ann).await, json!([ann]));
         server.join(id, bob).await;
     }
 }

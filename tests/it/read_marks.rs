@@ -6,31 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
+use crate::membership::Company;
 use crate::support::{Client, TestServer, post_many, problem};
 
-/// A server with three users, of whom `ann` and `bob` are in the chat `den`.
-struct Den {
-    server: TestServer,
-    ann: String,
-    bob: String,
-    cy: String,
-    den: String,
-}
-
-impl Den {
-    async fn start() -> Self {
-        let server = TestServer::start();
-        let (ann, bob) = (server.add_user("ann").await, server.add_user("bob").await);
-        let cy = server.add_user("cy").await;
-        let den = server.add_chat("den", &[&ann, &bob]).await;
-        Self { server, ann, bob, cy, den }
-    }
-
-    /// The same, after a kill and a restart.
-    fn restarted(self) -> Self {
-        Self { server: self.server.kill().restart(), ..self }
-    }
-
+impl Company {
     async fn say(&self, author: &str, count: usize) {
         for _ in 0..count {
             self.server.add_message(&self.den, author, "hello").await;
@@ -51,31 +30,31 @@ async fn unread(client: &Client, user: &str, chat: &str) -> u64 {
 
 #[tokio::test]
 async fn what_others_wrote_after_the_mark_is_unread() {
-    let den = Den::start().await;
-    let Den { server, ann, bob, den: id, .. } = &den;
-    assert_eq!((den.unread(ann).await, den.unread(bob).await), (0, 0));
-    den.say(ann, 3).await;
-    den.say(bob, 2).await;
-    assert_eq!((den.unread(ann).await, den.unread(bob).await), (2, 3));
+    let company = Company::start().await;
+    let Company { server, ann, bob, den: id, .. } = &company;
+    assert_eq!((company.unread(ann).await, company.unread(bob).await), (0, 0));
+    company.say(ann, 3).await;
+    company.say(bob, 2).await;
+    assert_eq!((company.unread(ann).await, company.unread(bob).await), (2, 3));
     assert_eq!(server.mark_read(id, bob, 2).await, 10);
     assert_eq!(server.position().await, 10);
-    assert_eq!((den.unread(ann).await, den.unread(bob).await), (2, 1));
+    assert_eq!((company.unread(ann).await, company.unread(bob).await), (2, 1));
     server.mark_read(id, ann, 4).await;
-    assert_eq!((den.unread(ann).await, den.unread(bob).await), (1, 1));
+    assert_eq!((company.unread(ann).await, company.unread(bob).await), (1, 1));
     for user in [ann, bob] {
         server.mark_read(id, user, 5).await;
     }
-    assert_eq!((den.unread(ann).await, den.unread(bob).await), (0, 0));
-    den.say(ann, 1).await;
-    assert_eq!((den.unread(ann).await, den.unread(bob).await), (0, 1));
+    assert_eq!((company.unread(ann).await, company.unread(bob).await), (0, 0));
+    company.say(ann, 1).await;
+    assert_eq!((company.unread(ann).await, company.unread(bob).await), (0, 1));
 }
 
 #[tokio::test]
 async fn own_messages_never_count() {
-    let den = Den::start().await;
-    let Den { server, ann, bob, den: id, .. } = &den;
+    let company = Company::start().await;
+    let Company { server, ann, bob, den: id, .. } = &company;
     for (author, count) in [(ann, 2), (bob, 1), (ann, 1), (bob, 2), (ann, 2)] {
-        den.say(author, count).await;
+        company.say(author, count).await;
     }
     // Written by: a a b a b b a a
     let expected =
@@ -83,86 +62,90 @@ async fn own_messages_never_count() {
     for (seq, of_ann, of_bob) in expected {
         server.mark_read(id, ann, seq).await;
         server.mark_read(id, bob, seq).await;
-        assert_eq!((den.unread(ann).await, den.unread(bob).await), (of_ann, of_bob), "read up to {seq}");
+        assert_eq!(
+            (company.unread(ann).await, company.unread(bob).await),
+            (of_ann, of_bob),
+            "read up to {seq}"
+        );
     }
 }
 
 #[tokio::test]
 async fn to_write_is_not_to_read() {
-    let den = Den::start().await;
-    den.say(&den.ann, 3).await;
-    den.say(&den.bob, 1).await;
-    assert_eq!(den.unread(&den.bob).await, 3);
+    let company = Company::start().await;
+    company.say(&company.ann, 3).await;
+    company.say(&company.bob, 1).await;
+    assert_eq!(company.unread(&company.bob).await, 3);
 }
 
 #[tokio::test]
 async fn each_chat_is_counted_by_itself() {
-    let den = Den::start().await;
-    let Den { server, ann, bob, den: id, .. } = &den;
+    let company = Company::start().await;
+    let Company { server, ann, bob, den: id, .. } = &company;
     let pub_ = server.add_chat("pub", &[ann, bob]).await;
-    den.say(ann, 3).await;
+    company.say(ann, 3).await;
     server.add_message(&pub_, ann, "hello").await;
     server.mark_read(&pub_, bob, 1).await;
-    assert_eq!((den.unread(bob).await, unread(server, bob, &pub_).await), (3, 0));
+    assert_eq!((company.unread(bob).await, unread(server, bob, &pub_).await), (3, 0));
     server.mark_read(id, bob, 2).await;
-    assert_eq!((den.unread(bob).await, unread(server, bob, &pub_).await), (1, 0));
+    assert_eq!((company.unread(bob).await, unread(server, bob, &pub_).await), (1, 0));
 }
 
 #[tokio::test]
 async fn who_joins_late_has_all_the_earlier_messages_to_read() {
-    let den = Den::start().await;
-    let Den { server, ann, bob, cy, den: id } = &den;
-    den.say(ann, 4).await;
-    den.say(bob, 3).await;
+    let company = Company::start().await;
+    let Company { server, ann, bob, cy, den: id } = &company;
+    company.say(ann, 4).await;
+    company.say(bob, 3).await;
     server.mark_read(id, ann, 7).await;
     server.join(id, cy).await;
-    assert_eq!(den.unread(cy).await, 7);
+    assert_eq!(company.unread(cy).await, 7);
     server.mark_read(id, cy, 5).await;
-    assert_eq!(den.unread(cy).await, 2);
+    assert_eq!(company.unread(cy).await, 2);
 }
 
 #[tokio::test]
 async fn the_mark_outlives_a_removal() {
-    let den = Den::start().await;
-    let Den { server, ann, bob, den: id, .. } = &den;
-    den.say(ann, 3).await;
-    den.say(bob, 2).await;
+    let company = Company::start().await;
+    let Company { server, ann, bob, den: id, .. } = &company;
+    company.say(ann, 3).await;
+    company.say(bob, 2).await;
     server.mark_read(id, bob, 2).await;
     server.leave(id, bob).await;
-    den.say(ann, 2).await;
+    company.say(ann, 2).await;
     server.join(id, bob).await;
-    assert_eq!(den.unread(bob).await, 3);
+    assert_eq!(company.unread(bob).await, 3);
     // It stands where it stood: no further back is it moved.
     server.mark_read(id, bob, 1).await;
-    assert_eq!(den.unread(bob).await, 3);
+    assert_eq!(company.unread(bob).await, 3);
 
     server.leave(id, bob).await;
-    let den = den.restarted();
-    den.server.join(&den.den, &den.bob).await;
-    assert_eq!(den.unread(&den.bob).await, 3);
+    let company = company.restarted();
+    company.server.join(&company.den, &company.bob).await;
+    assert_eq!(company.unread(&company.bob).await, 3);
 }
 
 #[tokio::test]
 async fn a_mark_never_moves_back_and_to_leave_it_makes_no_event() {
-    let den = Den::start().await;
-    let Den { server, ann, bob, den: id, .. } = &den;
-    den.say(ann, 5).await;
+    let company = Company::start().await;
+    let Company { server, ann, bob, den: id, .. } = &company;
+    company.say(ann, 5).await;
     assert_eq!(server.mark_read(id, bob, 0).await, 9);
-    assert_eq!(den.unread(bob).await, 5);
+    assert_eq!(company.unread(bob).await, 5);
     assert_eq!(server.mark_read(id, bob, 3).await, 10);
     for seq in [3, 2, 1, 0] {
         assert_eq!(server.mark_read(id, bob, seq).await, 10, "{seq}");
-        assert_eq!(den.unread(bob).await, 2, "{seq}");
+        assert_eq!(company.unread(bob).await, 2, "{seq}");
     }
     assert_eq!(server.position().await, 10);
     assert_eq!(server.mark_read(id, bob, 4).await, 11);
-    assert_eq!(den.unread(bob).await, 1);
+    assert_eq!(company.unread(bob).await, 1);
 }
 
 #[tokio::test]
 async fn in_a_chat_without_messages_only_0_is_read() {
-    let den = Den::start().await;
-    let Den { server, ann, den: id, .. } = &den;
+    let company = Company::start().await;
+    let Company { server, ann, den: id, .. } = &company;
     assert_eq!(server.mark_read(id, ann, 0).await, 4);
     check_beyond(server, &json!({ "chat": id, "user": ann, "seq": 1 }), 0).await;
     assert_eq!(server.position().await, 4);
@@ -170,20 +153,20 @@ async fn in_a_chat_without_messages_only_0_is_read() {
 
 #[tokio::test]
 async fn a_mark_beyond_the_last_message_is_told_the_last() {
-    let den = Den::start().await;
-    let Den { server, ann, bob, den: id, .. } = &den;
-    den.say(ann, 17).await;
+    let company = Company::start().await;
+    let Company { server, ann, bob, den: id, .. } = &company;
+    company.say(ann, 17).await;
     for seq in ["18", "19", "4294967313", "9223372036854775807", "18446744073709551615"] {
         let seq: Value = seq.parse().expect("JSON");
         check_beyond(server, &json!({ "chat": id, "user": bob, "seq": seq }), 17).await;
     }
-    assert_eq!((den.unread(bob).await, server.position().await), (17, 21));
+    assert_eq!((company.unread(bob).await, server.position().await), (17, 21));
     // Refused under a key, it does not use the key up.
     let body = json!({ "chat": id, "user": bob, "seq": 18 });
     problem(&server.post_under("key", "/chats/read", &body).await, 400, "invalid_field");
-    den.say(ann, 1).await;
+    company.say(ann, 1).await;
     assert_eq!(server.post_under("key", "/chats/read", &body).await.done(), 23);
-    assert_eq!(den.unread(bob).await, 0);
+    assert_eq!(company.unread(bob).await, 0);
 }
 
 async fn check_beyond(server: &TestServer, body: &Value, last: u64) {
@@ -198,22 +181,22 @@ async fn check_beyond(server: &TestServer, body: &Value, last: u64) {
 
 #[tokio::test]
 async fn only_members_have_marks() {
-    let den = Den::start().await;
-    let Den { server, ann, cy, den: id, .. } = &den;
-    den.say(ann, 2).await;
+    let company = Company::start().await;
+    let Company { server, ann, cy, den: id, .. } = &company;
+    company.say(ann, 2).await;
     for seq in [0, 1, 2, 3] {
         let reply = server.post("/chats/read", &json!({ "chat": id, "user": cy, "seq": seq })).await;
         assert_eq!(problem(&reply, 403, "not_a_member").as_deref(), Some("user"), "{seq}");
     }
     server.join(id, cy).await;
-    assert_eq!(den.unread(cy).await, 2);
+    assert_eq!(company.unread(cy).await, 2);
 }
 
 #[tokio::test]
 async fn a_seq_is_a_whole_number() {
-    let den = Den::start().await;
-    let Den { server, ann, den: id, .. } = &den;
-    den.say(ann, 5).await;
+    let company = Company::start().await;
+    let Company { server, ann, den: id, .. } = &company;
+    company.say(ann, 5).await;
     let wrong = [
         "null",
         "\"2\"",
@@ -247,8 +230,8 @@ async fn a_seq_is_a_whole_number() {
 #[tokio::test]
 async fn a_long_chat_is_counted_as_one_would_by_hand() {
     const MESSAGES: usize = 2_600;
-    let den = Den::start().await;
-    let Den { server, ann, bob, cy, den: id } = &den;
+    let company = Company::start().await;
+    let Company { server, ann, bob, cy, den: id } = &company;
     let dan = server.add_user("dan").await;
     server.join(id, cy).await;
     server.join(id, &dan).await;
@@ -272,9 +255,9 @@ async fn a_long_chat_is_counted_as_one_would_by_hand() {
         for mark in marks {
             server.mark_read(id, user, mark).await;
             let expected = by_hand(user, mark) as u64;
-            assert_eq!(den.unread(user).await, expected, "{user} read up to {mark}");
+            assert_eq!(company.unread(user).await, expected, "{user} read up to {mark}");
         }
-        assert_eq!(den.unread(user).await, 0);
+        assert_eq!(company.unread(user).await, 0);
     };
     let readers = [(ann, 61), (bob, 97), (cy, 131), (&dan, 173)];
     join_all(readers.map(|(user, stride)| check_reader(user, stride))).await;
@@ -282,8 +265,8 @@ async fn a_long_chat_is_counted_as_one_would_by_hand() {
 
 #[tokio::test]
 async fn counts_survive_a_restart() {
-    let den = Den::start().await;
-    let Den { server, ann, bob, cy, den: id } = &den;
+    let company = Company::start().await;
+    let Company { server, ann, bob, cy, den: id } = &company;
     server.join(id, cy).await;
     let bodies: Vec<_> = (0..700)
         .map(|number| {
@@ -296,7 +279,7 @@ async fn counts_survive_a_restart() {
     for (user, mark) in users.into_iter().zip([690, 257, 0]) {
         server.mark_read(id, user, mark).await;
     }
-    den.say(bob, 1).await;
+    company.say(bob, 1).await;
     let before = join_all(users.map(|user| server.chats(user))).await;
     let authors: Vec<Value> =
         server.messages(id).await.into_iter().map(|mut message| message["author"].take()).collect();
@@ -304,19 +287,19 @@ async fn counts_survive_a_restart() {
         let by_hand = authors[mark..].iter().filter(|author| **author != *user).count();
         assert_eq!(chats[0]["unread"], by_hand);
     }
-    let den = den.restarted();
-    let Den { server, ann, bob, cy, den: id } = &den;
+    let company = company.restarted();
+    let Company { server, ann, bob, cy, den: id } = &company;
     assert_eq!(join_all([ann, bob, cy].map(|user| server.chats(user))).await, before);
     // Marks, too, go on from where they stood.
     assert_eq!(server.mark_read(id, ann, 690).await, server.position().await);
     assert_eq!(server.mark_read(id, ann, 701).await, server.position().await);
-    assert_eq!(den.unread(ann).await, 0);
+    assert_eq!(company.unread(ann).await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn counts_are_exact_while_others_write() {
-    let den = Den::start().await;
-    let Den { server, ann, bob, den: id, .. } = &den;
+    let company = Company::start().await;
+    let Company { server, ann, bob, den: id, .. } = &company;
     let stop = Arc::new(AtomicBool::new(false));
     let reader = tokio::spawn({
         let (client, bob, stop) = (server.client(), bob.clone(), Arc::clone(&stop));
@@ -339,5 +322,5 @@ async fn counts_are_exact_while_others_write() {
     stop.store(true, Ordering::Relaxed);
     let seen = reader.await.expect("each count was right");
     assert!(seen.is_sorted() && !seen.is_empty());
-    assert_eq!(den.unread(bob).await, 600);
+    assert_eq!(company.unread(bob).await, 600);
 }
