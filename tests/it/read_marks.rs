@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use crate::membership::Company;
-use crate::support::{Client, TestServer, post_many, problem};
+use crate::support::{Client, Reply, TestServer, post_many, problem};
 
 impl Company {
     async fn say(&self, author: &str, count: usize) {
@@ -323,4 +323,45 @@ async fn counts_are_exact_while_others_write() {
     let seen = reader.await.expect("each count was right");
     assert!(seen.is_sorted() && !seen.is_empty());
     assert_eq!(company.unread(bob).await, 600);
+}
+
+/// A list is longer than one piece of an answer: what is counted in the later pieces has moved on since it was begun.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_long_list_stays_right_while_its_reader_writes_and_reads_on() {
+    const CHATS: usize = 400;
+    let company = Company::start().await;
+    let Company { server, ann, bob, .. } = &company;
+    let bodies: Vec<_> =
+        (0..CHATS).map(|number| json!({ "name": format!("{number}"), "users": [ann, bob] })).collect();
+    let chats: Vec<_> = post_many(&server.address, "/chats/add", &bodies).iter().map(Reply::id).collect();
+    let text = "x".repeat(2_000);
+    let bodies: Vec<_> =
+        chats.iter().map(|chat| json!({ "chat": chat, "author": bob, "text": text })).collect();
+    assert!(post_many(&server.address, "/messages/add", &bodies).iter().all(|reply| reply.status == 201));
+    let order = server.chats(ann).await;
+
+    let stop = Arc::new(AtomicBool::new(false));
+    let reader = tokio::spawn({
+        let (client, ann, stop) = (server.client(), ann.clone(), Arc::clone(&stop));
+        async move {
+            while !stop.load(Ordering::Relaxed) {
+                let list =
+                    client.try_post("/chats/get", &json!({ "user": ann })).await.expect("the whole list");
+                let list = list.json();
+                let list = list.as_array().expect("a list");
+                assert_eq!(list.len(), CHATS + 1);
+                // Bob has written once in each; the chat of the company is the last, and empty.
+                for chat in &list[..CHATS] {
+                    assert!(chat["unread"].as_u64().is_some_and(|unread| unread <= 1), "{}", chat["unread"]);
+                }
+            }
+        }
+    });
+    // In the chats that come last, so that it happens before the end of a list is made.
+    for chat in order[..CHATS].iter().rev().take(150).map(|chat| chat["id"].as_str().unwrap()) {
+        server.add_message(chat, ann, "hello").await;
+        server.mark_read(chat, ann, 2).await;
+    }
+    stop.store(true, Ordering::Relaxed);
+    reader.await.expect("each list was right");
 }
