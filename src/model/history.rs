@@ -89,9 +89,10 @@ impl History {
     /// How many of the messages up to `last` others than the user have written after the user's mark.
     pub(super) fn unread(&self, (user, user_index): (UserId, UserIndex), last: Seq) -> u64 {
         let Some(participant) = self.participants.get(&user_index) else { return last.0 };
+        // The mark may have moved beyond `last` since that was the last.
+        let Some(after_mark) = last.0.checked_sub(participant.mark.0) else { return 0 };
         let later = self.written_within(user, last, self.last());
-        let written = participant.written - participant.written_to_mark - later;
-        last.0.saturating_sub(participant.mark.0).saturating_sub(written)
+        after_mark - (participant.written - participant.written_to_mark - later)
     }
 
     /// How many messages after `after`, up to `last`, the user has written.

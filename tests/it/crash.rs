@@ -1,9 +1,12 @@
-//! `kill -9` at any time: acknowledged ⊆ recovered ⊆ submitted, in order, once each.
+//! `kill -9` at any time: acknowledged ⊆ recovered ⊆ submitted, in order, once each; and under keys, with everything
+//! unanswered sent again, recovered = submitted.
+//!
+//! How long the retries are tried is set by `CHINWAG_KILL_ROUNDS` and `CHINWAG_KILL_WRITERS`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
@@ -175,4 +178,223 @@ async fn readers_see_only_what_survives() {
     for message in &seen {
         assert!(recovered.contains(message), "was seen, and is gone: {message}");
     }
+}
+
+/// Writes under keys, one write after the other, and asks again until it is answered.
+struct Retrier {
+    name: String,
+    chat: String,
+    user: String,
+    /// Of its next write.
+    number: usize,
+    /// The write that is not answered yet.
+    unanswered: Option<Keyed>,
+    /// What it has said, with the answers.
+    said: Vec<(String, Value)>,
+    /// The users that it has made, with their ids.
+    made: Vec<(String, String)>,
+    /// The last message that it has read.
+    mark: u64,
+    positions: Vec<u64>,
+    tally: Tally,
+}
+
+#[derive(Clone)]
+struct Keyed {
+    key: String,
+    path: &'static str,
+    body: Value,
+    is_retry: bool,
+}
+
+/// What became of the writes that were sent again.
+#[derive(Debug, Default)]
+struct Tally {
+    /// They had been done: only the answer was lost.
+    done_before: usize,
+    /// They had not.
+    done_now: usize,
+}
+
+impl Retrier {
+    fn new(name: String, chat: String, user: String) -> Self {
+        Self {
+            name,
+            chat,
+            user,
+            number: 0,
+            unanswered: None,
+            said: Vec::new(),
+            made: Vec::new(),
+            mark: 0,
+            positions: Vec::new(),
+            tally: Tally::default(),
+        }
+    }
+
+    /// Mostly messages; in between it comes and goes, reads, and makes users, all of which a second time would show.
+    fn next(&mut self) -> Keyed {
+        let number = self.number;
+        self.number += 1;
+        let Self { name, chat, user, .. } = self;
+        let (path, body) = match number % 16 {
+            3 => ("/users/add", json!({ "username": format!("{name}, guest {number}") })),
+            6 => ("/chats/users/remove", json!({ "chat": chat, "user": user })),
+            7 => ("/chats/users/add", json!({ "chat": chat, "user": user })),
+            10 => {
+                let read =
+                    self.said.last().map_or(0, |(_, answer)| answer["seq"].as_u64().expect("a number"));
+                ("/chats/read", json!({ "chat": chat, "user": user, "seq": read }))
+            }
+            _ => {
+                let text = format!("{name}: {number} {}", "x".repeat(number * 37 % 400));
+                ("/messages/add", json!({ "chat": chat, "author": user, "text": text }))
+            }
+        };
+        Keyed { key: format!("{name}-{number}"), path, body, is_retry: false }
+    }
+
+    /// Writes until the server goes away.
+    async fn write_until_it_dies(mut self, client: Client) -> Self {
+        while self.write(&client).await {}
+        self
+    }
+
+    /// Has the next write, or the one that is unanswered, answered; false if the server went away.
+    async fn write(&mut self, client: &Client) -> bool {
+        let write = self.unanswered.take().unwrap_or_else(|| self.next());
+        match client.try_post_under(&write.key, write.path, &write.body).await {
+            Ok(reply) => self.take(&write, &reply),
+            Err(_) => self.unanswered = Some(Keyed { is_retry: true, ..write }),
+        }
+        self.unanswered.is_none()
+    }
+
+    fn take(&mut self, write: &Keyed, reply: &Reply) {
+        let Keyed { path, body, is_retry, .. } = write;
+        assert!(reply.status.is_success(), "{path} {body}: {}", reply.text);
+        match (is_retry, reply.is_replayed()) {
+            (false, replayed) => assert!(!replayed, "sent for the first time: {path} {body}"),
+            (true, true) => self.tally.done_before += 1,
+            (true, false) => self.tally.done_now += 1,
+        }
+        self.positions.push(reply.position());
+        let text = |name: &str| body[name].as_str().expect("text").to_owned();
+        match *path {
+            "/messages/add" => self.said.push((text("text"), reply.json())),
+            "/users/add" => self.made.push((text("username"), reply.id())),
+            "/chats/read" => self.mark = body["seq"].as_u64().expect("a number"),
+            _ => {}
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_retried_after_each_kill_is_there_once() {
+    let setting = |name: &str, default: usize| {
+        std::env::var(name).map_or(default, |value| value.parse().expect("a number"))
+    };
+    let (rounds, writers) = (setting("CHINWAG_KILL_ROUNDS", 5), setting("CHINWAG_KILL_WRITERS", 16));
+    let started = Instant::now();
+    let mut server = TestServer::start();
+    let mut retriers = Vec::new();
+    let mut users = Vec::new();
+    for number in 0..writers {
+        users.push(server.add_user(&format!("writer-{number}")).await);
+    }
+    let users_of_all: Vec<_> = users.iter().map(String::as_str).collect();
+    let mut chats = Vec::new();
+    for number in 0..4 {
+        chats.push(server.add_chat(&format!("chat {number}"), &users_of_all).await);
+    }
+    for (number, user) in users.iter().enumerate() {
+        let chat = chats[number % chats.len()].clone();
+        retriers.push(Retrier::new(format!("writer-{number}"), chat, user.clone()));
+    }
+    let made_before = server.position().await;
+
+    for round in 0..rounds {
+        let running: Vec<_> = retriers
+            .drain(..)
+            .map(|retrier| tokio::spawn(retrier.write_until_it_dies(server.client())))
+            .collect();
+        // Long enough to be at work, and never at the same place.
+        tokio::time::sleep(Duration::from_millis(120 + 83 * (round as u64) % 240)).await;
+        server = server.kill().restart();
+        for retrier in running {
+            retriers.push(retrier.await.expect("no writer panics"));
+        }
+    }
+    for retrier in &mut retriers {
+        while retrier.unanswered.is_some() {
+            assert!(retrier.write(&server).await, "nobody kills it any more");
+        }
+    }
+    for when in ["as it is", "replayed"] {
+        check_all_there_once(&server, &chats, &retriers, made_before, when).await;
+        server = server.kill().restart();
+    }
+    let sum = |of: fn(&Retrier) -> usize| retriers.iter().map(of).sum::<usize>();
+    let (done_before, done_now) =
+        (sum(|retrier| retrier.tally.done_before), sum(|retrier| retrier.tally.done_now));
+    assert!(done_before + done_now > 0, "nothing was tried");
+    eprintln!(
+        "{rounds} kills, {writers} writers: {} writes, {} of them messages, each there once; of those cut off, \
+         {done_before} had been done and {done_now} had not; {:.1} s",
+        sum(|retrier| retrier.number),
+        sum(|retrier| retrier.said.len()),
+        started.elapsed().as_secs_f64(),
+    );
+}
+
+/// Everything that was submitted is there, as it was answered, in each writer's order, and once.
+async fn check_all_there_once(
+    server: &TestServer,
+    chats: &[String],
+    retriers: &[Retrier],
+    made_before: u64,
+    when: &str,
+) {
+    let submitted: usize = retriers.iter().map(|retrier| retrier.number).sum();
+    let positions: HashSet<_> = retriers.iter().flat_map(|retrier| &retrier.positions).collect();
+    assert_eq!(positions.len(), submitted, "{when}: each write has its own event");
+    assert_eq!(server.position().await, made_before + submitted as u64, "{when}: and there is no other");
+    for chat in chats {
+        let messages = server.messages(chat).await;
+        assert!(messages.iter().zip(1_u64..).all(|(message, seq)| message["seq"] == seq), "{when}");
+        let of_chat = || retriers.iter().filter(|retrier| retrier.chat == *chat);
+        assert_eq!(messages.len(), of_chat().map(|retrier| retrier.said.len()).sum::<usize>(), "{when}");
+        for retrier in of_chat() {
+            let own: Vec<_> = messages.iter().filter(|message| message["author"] == retrier.user).collect();
+            assert_eq!(own.len(), retrier.said.len(), "{when}");
+            for (message, (text, answer)) in own.into_iter().zip(&retrier.said) {
+                assert_eq!(message["text"], *text, "{when}");
+                for member in ["id", "seq", "created_at"] {
+                    assert_eq!(message[member], answer[member], "{when}: {text}");
+                }
+            }
+            check_listed(server, retrier, &messages).await;
+        }
+    }
+    for retrier in retriers {
+        for (username, id) in retrier.made.iter().take(8) {
+            let user = server.post("/users/get", &json!({ "username": username })).await;
+            assert_eq!(user.json()["id"], *id, "{when}");
+        }
+    }
+}
+
+/// Membership and read mark are as the writer left them.
+async fn check_listed(server: &TestServer, retrier: &Retrier, messages: &[Value]) {
+    let listed = server.chats(&retrier.user).await;
+    let chat = listed.iter().find(|listed| listed["id"] == retrier.chat);
+    // Its last write was to leave: it has not come back yet.
+    assert_eq!(chat.is_none(), retrier.number % 16 == 7);
+    let after_mark = messages.iter().filter(|message| message["seq"].as_u64() > Some(retrier.mark));
+    let unread = after_mark.filter(|message| message["author"] != retrier.user).count();
+    assert!(
+        chat.is_none_or(
+            |chat| chat["unread"] == unread && chat["last_message"] == messages[messages.len() - 1]
+        )
+    );
 }

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{RawConnection, Reply, TestServer, head, post, problem};
+use crate::support::{Client, RawConnection, Reply, TestServer, head, post, problem};
 
 const V4: &str = "9b2f6e0a-54a3-4c36-8a55-0f6d3c1b7a10";
 
@@ -12,6 +12,7 @@ async fn answers_of_each_call() {
     let server = TestServer::start();
     let add_ann = server.post("/users/add", &json!({ "username": "ann" })).await;
     check("users_add", &[], &add_ann);
+    check("users_get", &[], &server.post("/users/get", &json!({ "username": "ann" })).await);
     let (ann, bob) = (add_ann.id(), server.add_user("bob").await);
     let add_den = server.post("/chats/add", &json!({ "name": "den", "users": [bob, ann] })).await;
     check("chats_add", &[], &add_den);
@@ -27,6 +28,36 @@ async fn answers_of_each_call() {
     let cy = server.add_user("cy").await;
     check("chats_get_empty", &[], &server.post("/chats/get", &json!({ "user": cy })).await);
     check("health", &[], &server.get("/health").await);
+
+    let membership = json!({ "chat": den, "user": cy });
+    check("chats_users_add", &[], &server.post("/chats/users/add", &membership).await);
+    let mark = json!({ "chat": den, "user": ann, "seq": 2 });
+    check("chats_read", &[], &server.post("/chats/read", &mark).await);
+    check("chats_users_remove", &[], &server.post("/chats/users/remove", &membership).await);
+    check("chats_users_remove_again", &[], &server.post("/chats/users/remove", &membership).await);
+}
+
+#[tokio::test]
+async fn answers_under_a_key() {
+    let server = TestServer::start();
+    let ann = server.add_user("ann").await;
+    let den = server.add_chat("den", &[&ann]).await;
+    let names = [("ann", ann.as_str()), ("den", &den)];
+    let message = json!({ "chat": den, "author": ann, "text": "hello" });
+    let membership = json!({ "chat": den, "user": ann });
+    for (first, again, path, body) in [
+        ("keyed", "keyed_again", "/messages/add", message),
+        ("keyed_without_change", "keyed_without_change_again", "/chats/users/add", membership),
+    ] {
+        check(first, &names, &server.post_under(path, path, &body).await);
+        check(again, &names, &server.post_under(path, path, &body).await);
+    }
+    let user = json!({ "username": "bob" });
+    check("idempotency_key_reused", &[], &server.post_under("/messages/add", "/users/add", &user).await);
+    check("key_invalid", &[], &server.post_under("two words", "/users/add", &user).await);
+    let twice = server.request("POST", "/users/add").header("content-type", "application/json");
+    let twice = twice.header("idempotency-key", "key").header("idempotency-key", "key");
+    check("key_twice", &[], &Client::send(twice.body(user.to_string())).await.expect("answered"));
 }
 
 #[tokio::test]
@@ -51,6 +82,10 @@ async fn answers_with_each_code() {
         problem(&reply, status, code);
         check(code, &names, &reply);
     }
+    let bob_reads = json!({ "chat": den, "user": bob, "seq": 0 });
+    check("not_a_member_reads", &names, &server.post("/chats/read", &bob_reads).await);
+    let cy = json!({ "username": "cy" });
+    check("user_not_found_by_name", &[], &server.post("/users/get", &cy).await);
     check("invalid_json_syntax", &[], &server.post_raw("/users/add", "{\"username\": ann}").await);
 }
 
@@ -58,7 +93,8 @@ async fn answers_with_each_code() {
 async fn answers_that_blame_a_field() {
     let server = TestServer::start();
     let ann = server.add_user("ann").await;
-    let names = [("ann", ann.as_str())];
+    let den = server.add_chat("den", &[&ann]).await;
+    let names = [("ann", ann.as_str()), ("den", &den)];
     let cases = [
         ("field_missing", "/users/add", json!({})),
         ("field_unknown", "/users/add", json!({ "username": "bob", "more": 1 })),
@@ -71,6 +107,10 @@ async fn answers_that_blame_a_field() {
         ("users_no_id", "/chats/add", json!({ "name": "den", "users": [ann, "bob"] })),
         ("text_too_long", "/messages/add", json!({ "chat": V4, "author": V4, "text": "é".repeat(8_193) })),
         ("limit_out_of_range", "/messages/get", json!({ "chat": V4, "limit": 0 })),
+        ("user_and_username", "/users/get", json!({ "user": ann, "username": "ann" })),
+        ("user_or_username", "/users/get", json!({})),
+        ("seq_beyond_the_last", "/chats/read", json!({ "chat": den, "user": ann, "seq": 5 })),
+        ("seq_negative", "/chats/read", json!({ "chat": den, "user": ann, "seq": -5 })),
         ("after_and_before", "/messages/get", json!({ "chat": V4, "after": 1, "before": 2 })),
     ];
     for (name, path, body) in cases {
@@ -124,7 +164,8 @@ fn golden(names: &[(&str, &str)], reply: &Reply) -> String {
     ] {
         body = redacted(&body, shape, name);
     }
-    let headers = ["content-type", "allow", "retry-after", "chinwag-position"].into_iter();
+    let headers =
+        ["content-type", "allow", "retry-after", "chinwag-position", "idempotent-replayed"].into_iter();
     let headers = headers.filter(|name| reply.headers.contains_key(*name));
     let headers: String = headers.flat_map(|name| [name, ": ", reply.header(name), "\n"]).collect();
     format!("{}\n{headers}\n{}", reply.status, body.replace("},{", "},\n{"))

@@ -9,7 +9,17 @@ const V4: &str = "9b2f6e0a-54a3-4c36-8a55-0f6d3c1b7a10";
 const NIL: &str = "00000000-0000-0000-0000-000000000000";
 
 /// The calls that take a body.
-pub const CALLS: [&str; 5] = ["/users/add", "/chats/add", "/chats/get", "/messages/add", "/messages/get"];
+pub const CALLS: [&str; 9] = [
+    "/users/add",
+    "/users/get",
+    "/chats/add",
+    "/chats/get",
+    "/chats/users/add",
+    "/chats/users/remove",
+    "/chats/read",
+    "/messages/add",
+    "/messages/get",
+];
 
 /// A server on which `ann` is in the chat `den`, and `bob` in none.
 pub struct Scene {
@@ -30,11 +40,13 @@ impl Scene {
     /// A body for the call that is right, save that these members are put over it. `name` is the name of what it
     /// makes, if it makes something.
     pub fn body(&self, path: &str, name: &str, over: &Value) -> Value {
-        let Self { ann, den, .. } = self;
+        let Self { ann, bob, den, .. } = self;
         let mut body = match path {
             "/users/add" => json!({ "username": name }),
             "/chats/add" => json!({ "name": name, "users": [ann] }),
-            "/chats/get" => json!({ "user": ann }),
+            "/users/get" | "/chats/get" => json!({ "user": ann }),
+            "/chats/users/add" | "/chats/users/remove" => json!({ "chat": den, "user": bob }),
+            "/chats/read" => json!({ "chat": den, "user": ann, "seq": 0 }),
             "/messages/add" => json!({ "chat": den, "author": ann, "text": "hello" }),
             "/messages/get" => json!({ "chat": den }),
             other => panic!("no call: {other}"),
@@ -61,6 +73,16 @@ async fn every_code_comes_with_its_status_and_its_field() {
         ("/messages/add", json!({ "chat": V4 }), 404, "chat_not_found", "chat"),
         ("/messages/get", json!({ "chat": V4 }), 404, "chat_not_found", "chat"),
         ("/chats/get", json!({ "user": V4 }), 404, "user_not_found", "user"),
+        ("/users/get", json!({ "user": V4 }), 404, "user_not_found", "user"),
+        ("/users/get", json!({ "user": null, "username": "eve" }), 404, "user_not_found", "username"),
+        ("/chats/users/add", json!({ "user": V4 }), 404, "user_not_found", "user"),
+        ("/chats/users/add", json!({ "chat": V4 }), 404, "chat_not_found", "chat"),
+        ("/chats/users/remove", json!({ "user": V4 }), 404, "user_not_found", "user"),
+        ("/chats/users/remove", json!({ "chat": V4 }), 404, "chat_not_found", "chat"),
+        ("/chats/read", json!({ "user": V4 }), 404, "user_not_found", "user"),
+        ("/chats/read", json!({ "chat": V4 }), 404, "chat_not_found", "chat"),
+        ("/chats/read", json!({ "user": scene.bob }), 403, "not_a_member", "user"),
+        ("/chats/read", json!({ "seq": 1 }), 400, "invalid_field", "seq"),
         ("/chats/add", json!({ "users": [V4] }), 404, "user_not_found", "users[0]"),
         ("/chats/add", json!({ "users": [scene.ann, scene.bob, V4] }), 404, "user_not_found", "users[2]"),
         ("/users/add", json!({ "username": "ann" }), 409, "username_taken", "username"),
@@ -156,11 +178,21 @@ async fn a_well_formed_id_that_names_nothing_is_not_found() {
     let scene = Scene::start().await;
     let Scene { ann, den, .. } = &scene;
     for id in [NIL, V4, "ffffffff-ffff-ffff-ffff-ffffffffffff", "019aaaaa-aaaa-7aaa-8aaa-aaaaaaaaaaaa"] {
-        for (path, name) in [("/chats/get", "user"), ("/messages/add", "author")] {
+        let of_users = [
+            ("/users/get", "user"),
+            ("/chats/get", "user"),
+            ("/chats/users/add", "user"),
+            ("/chats/users/remove", "user"),
+            ("/chats/read", "user"),
+            ("/messages/add", "author"),
+        ];
+        for (path, name) in of_users {
             let reply = scene.post_over(path, json!({ name: id })).await;
             assert_eq!(problem(&reply, 404, "user_not_found").as_deref(), Some(name));
         }
-        for path in ["/messages/add", "/messages/get"] {
+        let of_chats =
+            ["/chats/users/add", "/chats/users/remove", "/chats/read", "/messages/add", "/messages/get"];
+        for path in of_chats {
             let reply = scene.post_over(path, json!({ "chat": id })).await;
             assert_eq!(problem(&reply, 404, "chat_not_found").as_deref(), Some("chat"));
         }
@@ -171,7 +203,7 @@ async fn a_well_formed_id_that_names_nothing_is_not_found() {
 }
 
 #[tokio::test]
-async fn of_several_mistakes_form_comes_first_then_names_then_membership_then_uniqueness() {
+async fn of_several_mistakes_form_comes_first_then_names_then_membership_then_state() {
     let scene = Scene::start().await;
     let Scene { ann, bob, .. } = &scene;
     let long = "x".repeat(16_385);
@@ -190,7 +222,17 @@ async fn of_several_mistakes_form_comes_first_then_names_then_membership_then_un
         ("/chats/get", json!({ "user": V4, "cursor": "x" }), 400, "cursor"),
         ("/messages/get", json!({ "chat": V4, "limit": 10_001 }), 400, "limit"),
         ("/messages/get", json!({ "chat": V4, "before": -1 }), 400, "before"),
-        // 404 before 403 and 409.
+        ("/users/get", json!({ "user": V4, "more": 1 }), 400, "more"),
+        ("/chats/users/add", json!({ "chat": V4, "user": "x" }), 400, "user"),
+        ("/chats/users/remove", json!({ "chat": "x", "user": V4 }), 400, "chat"),
+        ("/chats/read", json!({ "chat": V4, "seq": -1 }), 400, "seq"),
+        ("/chats/read", json!({ "user": V4, "seq": "1" }), 400, "seq"),
+        ("/chats/read", json!({ "user": bob, "seq": null }), 400, "seq"),
+        // 403 before a mark beyond the last message.
+        ("/chats/read", json!({ "user": bob, "seq": 1 }), 403, "user"),
+        // 404 before 403 and all that depends on state.
+        ("/chats/read", json!({ "user": V4, "seq": 1 }), 404, "user"),
+        ("/chats/read", json!({ "chat": V4, "user": bob, "seq": 1 }), 404, "chat"),
         ("/messages/add", json!({ "author": V4 }), 404, "author"),
         ("/messages/add", json!({ "chat": V4, "author": bob }), 404, "chat"),
         ("/chats/add", json!({ "name": "den", "users": [ann, V4] }), 404, "users[1]"),
@@ -219,6 +261,14 @@ async fn a_detail_shows_the_offending_value() {
         ("/chats/get", json!({ "user": V4 }), V4),
         ("/chats/get", json!({ "limit": 10_001 }), "10001"),
         ("/chats/get", json!({ "cursor": 4711 }), "4711"),
+        ("/users/get", json!({ "user": V4 }), V4),
+        ("/users/get", json!({ "user": null, "username": "eve" }), "eve"),
+        ("/chats/users/add", json!({ "user": V4 }), V4),
+        ("/chats/users/remove", json!({ "chat": V4 }), V4),
+        ("/chats/read", json!({ "user": bob }), bob),
+        ("/chats/read", json!({ "user": bob }), den),
+        ("/chats/read", json!({ "seq": 4711 }), "4711"),
+        ("/chats/read", json!({ "seq": -4711 }), "-4711"),
         ("/messages/add", json!({ "author": bob }), bob),
         ("/messages/add", json!({ "author": bob }), den),
         ("/messages/get", json!({ "after": -4711 }), "-4711"),
@@ -249,6 +299,10 @@ async fn a_detail_cuts_a_long_value_to_64_characters() {
             ("/chats/add", json!({ "users": [long] })),
             ("/chats/get", json!({ "user": long })),
             ("/chats/get", json!({ "limit": long })),
+            ("/users/get", json!({ "username": long })),
+            ("/chats/users/add", json!({ "user": long })),
+            ("/chats/users/remove", json!({ "chat": long })),
+            ("/chats/read", json!({ "seq": long })),
             ("/messages/add", json!({ "text": long.repeat(2) })),
             ("/messages/get", json!({ "chat": [long] })),
         ];
@@ -284,6 +338,10 @@ async fn a_refused_write_leaves_nothing() {
         ("/chats/add", json!({ "users": [scene.ann, V4] })),
         ("/chats/add", json!({ "users": [scene.ann, "x"] })),
         ("/messages/add", json!({ "author": scene.bob })),
+        ("/chats/users/add", json!({ "more": 1 })),
+        ("/chats/users/remove", json!({ "user": scene.ann, "more": 1 })),
+        ("/chats/read", json!({ "seq": 1 })),
+        ("/chats/read", json!({ "user": scene.bob })),
     ];
     for (path, over) in writes {
         assert!(scene.post_over(path, over).await.status.is_client_error());

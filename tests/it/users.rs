@@ -1,9 +1,9 @@
-//! `/users/add`
+//! `/users/add` and `/users/get`
 
 use futures_util::future::join_all;
 use serde_json::json;
 
-use crate::support::{TestServer, assert_id, problem};
+use crate::support::{TestServer, assert_id, assert_time, problem};
 
 #[tokio::test]
 async fn a_user_is_answered_with_its_id() {
@@ -49,6 +49,85 @@ async fn usernames_have_1_to_64_characters_and_no_blanks_around_them() {
     for username in bad_names(64) {
         let reply = server.post("/users/add", &json!({ "username": username })).await;
         assert_eq!(problem(&reply, 400, "invalid_field").as_deref(), Some("username"), "{username:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_user_is_got_by_id_and_by_name() {
+    let server = TestServer::start();
+    let (ann, bob) = (server.add_user("ann").await, server.add_user("bob").await);
+    let by_id = server.post("/users/get", &json!({ "user": ann })).await;
+    assert_eq!((by_id.status.as_u16(), by_id.header("content-type")), (200, "application/json"));
+    let created_at = &by_id.json()["created_at"];
+    assert_time(created_at);
+    assert_eq!(by_id.json(), json!({ "id": ann, "username": "ann", "created_at": created_at }));
+    for body in [json!({ "username": "ann" }), json!({ "user": ann.to_uppercase() })] {
+        assert_eq!(server.post("/users/get", &body).await.text, by_id.text);
+    }
+    let of_bob = server.post("/users/get", &json!({ "username": "bob" })).await.json();
+    assert_eq!(of_bob["id"], bob);
+    assert!(created_at.as_str() < of_bob["created_at"].as_str());
+
+    let server = server.kill().restart();
+    for body in [json!({ "user": ann }), json!({ "username": "ann" })] {
+        assert_eq!(server.post("/users/get", &body).await.text, by_id.text);
+    }
+}
+
+#[tokio::test]
+async fn a_user_is_got_by_id_or_by_name_not_both_and_not_neither() {
+    let server = TestServer::start();
+    let ann = server.add_user("ann").await;
+    let bodies = [
+        json!({}),
+        json!({ "user": null }),
+        json!({ "username": null }),
+        json!({ "user": null, "username": null }),
+        json!({ "user": ann, "username": "ann" }),
+        json!({ "user": ann, "username": "bob" }),
+    ];
+    for body in bodies {
+        let field = problem(&server.post("/users/get", &body).await, 400, "invalid_field");
+        assert!(matches!(field.as_deref(), Some("user" | "username")), "{body}: {field:?}");
+    }
+    for body in [json!({ "user": ann, "username": null }), json!({ "user": null, "username": "ann" })] {
+        let reply = server.post("/users/get", &body).await;
+        assert_eq!((reply.status.as_u16(), &reply.json()["id"]), (200, &json!(ann)));
+    }
+}
+
+#[tokio::test]
+async fn a_user_that_is_not_there_is_not_found() {
+    let server = TestServer::start();
+    let ann = server.add_user("ann").await;
+    let den = server.add_chat("den", &[&ann]).await;
+    let reply = server.post("/users/get", &json!({ "user": den })).await;
+    assert_eq!(problem(&reply, 404, "user_not_found").as_deref(), Some("user"));
+    // Names are compared byte for byte; that of a chat is none.
+    for username in ["Ann", "ANN", "an", "anna", "a\u{301}nn", "den", &ann] {
+        let reply = server.post("/users/get", &json!({ "username": username })).await;
+        assert_eq!(problem(&reply, 404, "user_not_found").as_deref(), Some("username"), "{username}");
+        assert!(reply.json()["detail"].as_str().is_some_and(|detail| detail.contains(username)));
+    }
+    for (field, value) in
+        [("username", json!("x".repeat(65))), ("username", json!("")), ("username", json!(5))]
+    {
+        let reply = server.post("/users/get", &json!({ field: value })).await;
+        assert_eq!(problem(&reply, 400, "invalid_field").as_deref(), Some(field), "{value}");
+    }
+    assert_eq!(server.position().await, 2);
+}
+
+#[tokio::test]
+async fn each_user_is_got_by_its_own_name() {
+    let server = TestServer::start();
+    let mut ids = Vec::new();
+    for username in good_names(64) {
+        ids.push((server.add_user(&username).await, username));
+    }
+    for (id, username) in ids {
+        let user = server.post("/users/get", &json!({ "username": username })).await.json();
+        assert_eq!((&user["id"], &user["username"]), (&json!(id), &json!(username)));
     }
 }
 

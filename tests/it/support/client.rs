@@ -49,6 +49,21 @@ impl Reply {
         assert_eq!(self.status, 201, "{}", self.text);
         self.json()["id"].as_str().expect("an id").to_owned()
     }
+
+    /// The position of a write that makes nothing to be told of; the reply must be 204, and empty.
+    #[track_caller]
+    pub fn done(&self) -> u64 {
+        assert_eq!((self.status.as_u16(), self.text.as_str()), (204, ""));
+        self.position()
+    }
+
+    /// Whether it is the answer to an earlier request under the same key.
+    #[track_caller]
+    pub fn is_replayed(&self) -> bool {
+        let replayed = self.headers.contains_key("idempotent-replayed");
+        assert!(!replayed || self.header("idempotent-replayed") == "true");
+        replayed
+    }
 }
 
 /// Checks that a reply is the problem of this status and code, in the form that all problems have, and gives its
@@ -111,6 +126,17 @@ impl Client {
         Self::send(request.body(body.to_string())).await
     }
 
+    /// Posts JSON under an idempotency key.
+    pub async fn post_under(&self, key: &str, path: &str, body: &Value) -> Reply {
+        self.try_post_under(key, path, body).await.expect("answered")
+    }
+
+    /// Posts JSON under an idempotency key to a server that may go away meanwhile.
+    pub async fn try_post_under(&self, key: &str, path: &str, body: &Value) -> reqwest::Result<Reply> {
+        let request = self.request("POST", path).header("content-type", "application/json");
+        Self::send(request.header("idempotency-key", key).body(body.to_string())).await
+    }
+
     /// Posts these very bytes as `application/json`.
     pub async fn post_raw(&self, path: &str, body: impl Into<reqwest::Body>) -> Reply {
         let request = self.request("POST", path).header("content-type", "application/json").body(body);
@@ -155,6 +181,21 @@ impl Client {
             self.post("/messages/add", &json!({ "chat": chat, "author": author, "text": text })).await;
         assert_eq!(reply.status, 201, "{}", reply.text);
         reply.json()
+    }
+
+    /// Puts a user into a chat; gives the position.
+    pub async fn join(&self, chat: &str, user: &str) -> u64 {
+        self.post("/chats/users/add", &json!({ "chat": chat, "user": user })).await.done()
+    }
+
+    /// Takes a user out of a chat; gives the position.
+    pub async fn leave(&self, chat: &str, user: &str) -> u64 {
+        self.post("/chats/users/remove", &json!({ "chat": chat, "user": user })).await.done()
+    }
+
+    /// Tells how far a user has read a chat; gives the position.
+    pub async fn mark_read(&self, chat: &str, user: &str, seq: usize) -> u64 {
+        self.post("/chats/read", &json!({ "chat": chat, "user": user, "seq": seq })).await.done()
     }
 
     /// All chats of a user.
