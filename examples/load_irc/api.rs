@@ -1,8 +1,11 @@
 //! The server's calls, as far as loading and reading back needs them.
 
-use std::time::Duration;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::{Duration, Instant};
 
-use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -13,16 +16,25 @@ use super::error::Error;
 pub(super) struct Api {
     http: reqwest::Client,
     base: String,
+    retries: RefCell<Retries>,
 }
+
+/// How often each call was answered 503, and sent again.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Retries(BTreeMap<&'static str, u64>);
 
 /// An answer, and what it answers.
 pub(super) struct Reply {
     path: &'static str,
     request: String,
     pub(super) status: u16,
-    body: String,
-    /// How often the server was too busy before it answered this.
-    pub(super) overloaded: u64,
+    pub(super) body: String,
+    /// Where in the log the write stands.
+    pub(super) position: Option<String>,
+    /// Whether it is the answer to an earlier request with the same key.
+    pub(super) replayed: bool,
+    /// From the first sending to the answer, however often the server was too busy between.
+    pub(super) latency: Duration,
 }
 
 impl Api {
@@ -30,40 +42,48 @@ impl Api {
         /// Far beyond the slowest answer of a server that works.
         const PATIENCE: Duration = Duration::from_mins(1);
         let http = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().map_err(Error::Client)?;
-        Ok(Self { http, base: server.trim_end_matches('/').to_owned() })
+        Ok(Self { http, base: server.trim_end_matches('/').to_owned(), retries: RefCell::default() })
     }
 
-    pub(super) async fn add_user(&self, username: &str) -> Result<Reply, Error> {
-        self.post("/users/add", json!({ "username": username })).await
+    pub(super) fn retries(&self) -> Retries {
+        self.retries.borrow().clone()
     }
 
-    pub(super) async fn add_chat(&self, name: &str, users: &[&str]) -> Result<Reply, Error> {
-        self.post("/chats/add", json!({ "name": name, "users": users })).await
+    /// Writes under a key.
+    pub(super) async fn write(&self, path: &'static str, key: &str, request: &Value) -> Result<Reply, Error> {
+        self.post(path, Some(key), request).await
     }
 
-    pub(super) async fn add_message(&self, chat: &str, author: &str, text: &str) -> Result<Reply, Error> {
-        self.post("/messages/add", json!({ "chat": chat, "author": author, "text": text })).await
+    /// A user's id.
+    pub(super) async fn user_id(&self, username: &str) -> Result<String, Error> {
+        let reply = self.post("/users/get", None, json!({ "username": username })).await?;
+        reply.id().filter(|_| reply.status == 200).ok_or_else(|| reply.unexpected())
     }
 
     /// All chats of a user.
     pub(super) async fn chats<T: DeserializeOwned>(&self, user: &str) -> Result<Vec<T>, Error> {
-        self.post("/chats/get", json!({ "user": user })).await?.list()
+        self.post("/chats/get", None, json!({ "user": user })).await?.list()
     }
 
     /// All messages of a chat.
     pub(super) async fn messages<T: DeserializeOwned>(&self, chat: &str) -> Result<Vec<T>, Error> {
-        self.post("/messages/get", json!({ "chat": chat })).await?.list()
+        self.post("/messages/get", None, json!({ "chat": chat })).await?.list()
     }
 
     /// Asks until the server is not too busy to answer.
-    async fn post(&self, path: &'static str, request: impl Serialize) -> Result<Reply, Error> {
+    async fn post(
+        &self,
+        path: &'static str,
+        key: Option<&str>,
+        request: impl Serialize,
+    ) -> Result<Reply, Error> {
         let request = serde_json::to_string(&request).expect("requests are text");
-        let mut overloaded = 0;
+        let begun = Instant::now();
         loop {
-            match self.post_once(path, &request).await {
-                Ok((reply, None)) => return Ok(Reply { overloaded, ..reply }),
+            match self.post_once(path, key, &request).await {
+                Ok((reply, None)) => return Ok(Reply { latency: begun.elapsed(), ..reply }),
                 Ok((_, Some(pause))) => {
-                    overloaded += 1;
+                    *self.retries.borrow_mut().0.entry(path).or_default() += 1;
                     tokio::time::sleep(pause).await;
                 }
                 Err(source) => return Err(Error::NoAnswer { path, request, source }),
@@ -71,34 +91,39 @@ impl Api {
         }
     }
 
-    /// The answer, and if it is 503 `overloaded` the time after which to ask again.
+    /// The answer, and if it is 503 the time after which to ask again.
     async fn post_once(
         &self,
         path: &'static str,
+        key: Option<&str>,
         request: &str,
     ) -> reqwest::Result<(Reply, Option<Duration>)> {
-        let post = self.http.post(format!("{}{path}", self.base));
-        let response = post.header(CONTENT_TYPE, "application/json").body(request.to_owned()).send().await?;
+        let mut post =
+            self.http.post(format!("{}{path}", self.base)).header(CONTENT_TYPE, "application/json");
+        if let Some(key) = key {
+            post = post.header("Idempotency-Key", key);
+        }
+        let response = post.body(request.to_owned()).send().await?;
         let status = response.status().as_u16();
-        let retry_after =
-            response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
-        let reply =
-            Reply { path, request: request.to_owned(), status, body: response.text().await?, overloaded: 0 };
-        let pause = retry_after.filter(|_| reply.is_problem(503, "overloaded")).map(Duration::from_secs);
-        Ok((reply, pause))
+        let header = |name: &str| text_of(response.headers(), name);
+        let retry_after = header(RETRY_AFTER.as_str()).and_then(|seconds| seconds.parse().ok());
+        let position = header("chinwag-position");
+        let replayed = header("idempotent-replayed").is_some_and(|value| value == "true");
+        let (request, body, latency) = (request.to_owned(), response.text().await?, Duration::ZERO);
+        let reply = Reply { path, request, status, body, position, replayed, latency };
+        Ok((reply, retry_after.filter(|_| status == 503).map(Duration::from_secs)))
     }
 }
 
+fn text_of(headers: &HeaderMap, name: &str) -> Option<String> {
+    headers.get(name).and_then(|value| Some(value.to_str().ok()?.to_owned()))
+}
+
 impl Reply {
-    /// The id of what was made; anything but 201 is unexpected.
-    pub(super) fn created_id(self) -> Result<String, Error> {
-        let id = serde_json::from_str::<Value>(&self.body)
-            .ok()
-            .and_then(|body| Some(body["id"].as_str()?.to_owned()));
-        match id {
-            Some(id) if self.status == 201 => Ok(id),
-            Some(_) | None => Err(self.unexpected()),
-        }
+    /// The id that it tells.
+    pub(super) fn id(&self) -> Option<String> {
+        let body = serde_json::from_str::<Value>(&self.body).ok()?;
+        Some(body["id"].as_str()?.to_owned())
     }
 
     /// Whether it is the problem of this status and code.
@@ -117,5 +142,20 @@ impl Reply {
             Ok(list) if self.status == 200 => Ok(list),
             Ok(_) | Err(_) => Err(self.unexpected()),
         }
+    }
+}
+
+impl fmt::Display for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { status, body, position, replayed, .. } = self;
+        write!(f, "{status} {body:?}, position {position:?}, replayed: {replayed}")
+    }
+}
+
+impl fmt::Display for Retries {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let each: Vec<_> = self.0.iter().map(|(path, times)| format!("{path} {times}")).collect();
+        f.write_str(if each.is_empty() { "none" } else { "" })?;
+        f.write_str(&each.join(", "))
     }
 }

@@ -1,4 +1,4 @@
-//! The conversation in the file: who there is, and who said what where.
+//! The conversation in the file: who there is, and who came, spoke and left where.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
@@ -13,63 +13,77 @@ use super::error::Error;
 /// All that is loaded, in order of first appearance.
 #[derive(Debug, Default)]
 pub(super) struct Corpus {
-    /// The distinct nicknames, trimmed.
-    pub(super) users: Vec<String>,
+    pub(super) users: Vec<User>,
     pub(super) chats: Vec<Chat>,
+}
+
+#[derive(Debug)]
+pub(super) struct User {
+    /// The nickname, trimmed. No two users have the same.
+    pub(super) name: String,
+    /// The line that names it first.
+    pub(super) line: usize,
 }
 
 #[derive(Debug)]
 pub(super) struct Chat {
     pub(super) name: String,
-    /// All who speak or join, in order of first appearance: indices of users.
-    pub(super) members: Vec<usize>,
-    pub(super) messages: Vec<Message>,
+    /// The line that names it first.
+    pub(super) line: usize,
+    /// Who was there before the log began: indices of users, never none.
+    pub(super) founders: Vec<usize>,
+    pub(super) steps: Vec<Step>,
+}
+
+/// What a line of the file has somebody do in a chat. A line may come to several steps.
+#[derive(Debug)]
+pub(super) struct Step {
+    pub(super) line: usize,
+    /// The index of a user.
+    pub(super) user: usize,
+    pub(super) deed: Deed,
 }
 
 #[derive(Debug)]
-pub(super) struct Message {
-    /// The index of a user.
-    pub(super) author: usize,
-    pub(super) text: String,
+pub(super) enum Deed {
+    Join,
+    /// Whoever speaks after having left has come back, though the file does not say so.
+    ImpliedJoin,
+    Leave,
+    /// Has read up to this message.
+    Read(u64),
+    Say(String),
 }
 
 impl Corpus {
     /// Reads a file until its end, or until it has given `limit` messages.
     pub(super) fn read(path: &Path, limit: Option<usize>) -> Result<Self, Error> {
-        let failed = |source| Error::File { action: "read", path: path.to_owned(), source };
+        let failed = |source| Error::File { path: path.to_owned(), source };
         let limit = limit.unwrap_or(usize::MAX);
         let mut reader = Reader::default();
-        for (index, line) in open(path).map_err(failed)?.lines().enumerate() {
+        for text in open(path).map_err(failed)?.lines() {
             if reader.messages >= limit {
                 break;
             }
-            let line = serde_json::from_str(&line.map_err(failed)?);
+            reader.line += 1;
+            let line = serde_json::from_str(&text.map_err(failed)?);
             reader.take(line.map_err(|source| Error::Line {
                 path: path.to_owned(),
-                line: index + 1,
+                line: reader.line,
                 source,
             })?);
         }
-        Ok(reader.corpus)
+        Ok(reader.finish())
     }
 
-    pub(super) fn message_count(&self) -> usize {
-        self.chats.iter().map(|chat| chat.messages.len()).sum()
+    pub(super) fn step_count(&self) -> usize {
+        self.chats.iter().map(|chat| chat.steps.len()).sum()
     }
 }
 
-impl Chat {
-    /// What the server must have stored of this chat.
-    pub(super) fn stored(&self) -> Vec<&Message> {
-        self.messages.iter().filter(|message| message.is_storable()).collect()
-    }
-}
-
-impl Message {
-    /// Whether the server takes such a text.
-    pub(super) fn is_storable(&self) -> bool {
-        (1..=16_384).contains(&self.text.len())
-    }
+/// Whether the server takes such a text.
+pub(super) fn is_storable(text: &str) -> bool {
+    (1..=16_384).contains(&text.len())
 }
 
 /// A line of the file.
@@ -78,62 +92,105 @@ impl Message {
 enum Line {
     Message { chat: String, user: String, text: String },
     Join { chat: String, user: String },
-    // Who leaves stays a member: what was said before must be told.
-    Leave { user: String },
+    Leave { chat: String, user: String },
 }
 
 /// Builds a conversation from lines.
 #[derive(Default)]
 struct Reader {
     corpus: Corpus,
+    line: usize,
     messages: usize,
     users: HashMap<String, usize>,
     chats: HashMap<String, usize>,
-    /// Chats and their members.
-    members: HashSet<(usize, usize)>,
+    /// Beside each chat of the corpus.
+    rooms: Vec<Room>,
+}
+
+/// What one must know of a chat to read on.
+#[derive(Default)]
+struct Room {
+    seen: HashSet<usize>,
+    present: HashSet<usize>,
+    last_seq: u64,
 }
 
 impl Reader {
     fn take(&mut self, line: Line) {
+        /// Of so many messages, the author of one has read up to it.
+        const READ_ONE_IN: u64 = 16;
         match line {
-            Line::Message { chat, user, text } => {
-                let author = self.user(&user);
-                self.member(chat, author).messages.push(Message { author, text });
-                self.messages += 1;
-            }
             Line::Join { chat, user } => {
-                let user = self.user(&user);
-                self.member(chat, user);
+                let (chat, user) = (self.chat(&chat), self.user(&user));
+                self.rooms[chat].seen.insert(user);
+                self.rooms[chat].present.insert(user);
+                self.push(chat, user, Deed::Join);
             }
-            Line::Leave { user } => {
-                self.user(&user);
+            Line::Leave { chat, user } => {
+                let (chat, user) = (self.chat(&chat), self.user(&user));
+                self.meet(chat, user);
+                // Only a member can say what it has read.
+                if self.rooms[chat].present.remove(&user) {
+                    self.push(chat, user, Deed::Read(self.rooms[chat].last_seq));
+                }
+                self.push(chat, user, Deed::Leave);
+            }
+            Line::Message { chat, user, text } => {
+                self.messages += 1;
+                let (chat, user) = (self.chat(&chat), self.user(&user));
+                self.meet(chat, user);
+                if self.rooms[chat].present.insert(user) {
+                    self.push(chat, user, Deed::ImpliedJoin);
+                }
+                let stored = is_storable(&text);
+                self.push(chat, user, Deed::Say(text));
+                let seq = self.rooms[chat].last_seq + u64::from(stored);
+                self.rooms[chat].last_seq = seq;
+                if stored && seq.is_multiple_of(READ_ONE_IN) {
+                    self.push(chat, user, Deed::Read(seq));
+                }
             }
         }
     }
 
     fn user(&mut self, name: &str) -> usize {
-        let name = name.trim();
-        if let Some(&user) = self.users.get(name) {
-            return user;
-        }
-        let user = self.corpus.users.len();
-        self.corpus.users.push(name.to_owned());
-        self.users.insert(name.to_owned(), user);
-        user
+        let (name, line) = (name.trim().to_owned(), self.line);
+        *self.users.entry(name).or_insert_with_key(|name| {
+            self.corpus.users.push(User { name: name.clone(), line });
+            self.corpus.users.len() - 1
+        })
     }
 
-    /// The chat, with this user in it.
-    fn member(&mut self, name: String, user: usize) -> &mut Chat {
-        let chats = &mut self.corpus.chats;
-        let index = *self.chats.entry(name).or_insert_with_key(|name| {
-            chats.push(Chat { name: name.trim().to_owned(), members: Vec::new(), messages: Vec::new() });
-            chats.len() - 1
-        });
-        let chat = &mut chats[index];
-        if self.members.insert((index, user)) {
-            chat.members.push(user);
+    fn chat(&mut self, name: &str) -> usize {
+        let (name, line) = (name.trim().to_owned(), self.line);
+        *self.chats.entry(name).or_insert_with_key(|name| {
+            let chat = Chat { name: name.clone(), line, founders: Vec::new(), steps: Vec::new() };
+            self.corpus.chats.push(chat);
+            self.rooms.push(Room::default());
+            self.rooms.len() - 1
+        })
+    }
+
+    /// Whoever turns up without having joined was there before.
+    fn meet(&mut self, chat: usize, user: usize) {
+        if self.rooms[chat].seen.insert(user) {
+            self.rooms[chat].present.insert(user);
+            self.corpus.chats[chat].founders.push(user);
         }
-        chat
+    }
+
+    fn push(&mut self, chat: usize, user: usize, deed: Deed) {
+        self.corpus.chats[chat].steps.push(Step { line: self.line, user, deed });
+    }
+
+    fn finish(mut self) -> Corpus {
+        for chat in &mut self.corpus.chats {
+            // A chat is made with somebody in it: if nobody was there before, with the first to join.
+            if chat.founders.is_empty() {
+                chat.founders.extend(chat.steps.first().map(|step| step.user));
+            }
+        }
+        self.corpus
     }
 }
 

@@ -7,20 +7,18 @@ use thiserror::Error;
 
 #[derive(Debug, Error)]
 pub(super) enum Error {
-    #[error("failed to {action} {path}: {source}")]
-    File { action: &'static str, path: PathBuf, source: io::Error },
+    #[error("failed to read {path}: {source}")]
+    File { path: PathBuf, source: io::Error },
     #[error("{path}, line {line}: {source}")]
     Line { path: PathBuf, line: usize, source: serde_json::Error },
-    #[error("{path} holds no ids of an earlier load: {source}")]
-    Ids { path: PathBuf, source: serde_json::Error },
-    #[error("{path} has no id for the {kind} {name:?}: was it made by a load of this conversation?")]
-    UnknownId { path: PathBuf, kind: &'static str, name: String },
     #[error("failed to set up the HTTP client: {0}")]
     Client(reqwest::Error),
     #[error("no answer to POST {path} {request}: {}", chain(.source))]
     NoAnswer { path: &'static str, request: String, source: reqwest::Error },
     #[error("unexpected answer to POST {path} {request}: {status} {answer}")]
     Answer { path: &'static str, request: String, status: u16, answer: String },
+    #[error("two requests with the key {key} were answered as if they were two writes:\n{first}\n{second}")]
+    Twice { key: String, first: String, second: String },
     #[error("the server differs from the conversation: {0}")]
     Difference(String),
 }

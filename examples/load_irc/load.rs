@@ -1,63 +1,52 @@
-//! Loading: users, then chats, then all messages, with the time that each took.
+//! Loading: users, then chats with who was there from the start, then all that happened in them.
 
 use std::fmt;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
-use hdrhistogram::Histogram;
 use indicatif::ProgressBar;
+use serde_json::json;
 
-use super::api::Api;
-use super::corpus::{Chat, Corpus};
+use super::api::{Api, Retries};
+use super::corpus::{Chat, Corpus, Deed, Step, User, is_storable};
 use super::error::Error;
-use super::ids::Ids;
 use super::progress;
+use super::tally::{Kind, Tally};
+use super::write::Writer;
 
 /// What came of it.
 pub(super) struct Summary {
-    users: usize,
-    chats: usize,
-    messages: Tally,
-    /// For the messages alone.
+    tally: Tally,
+    retries: Retries,
+    /// For what happened in the chats alone.
     elapsed: Duration,
 }
 
-/// What came of messages.
-struct Tally {
-    stored: u64,
-    refused: u64,
-    overloaded: u64,
-    /// From a message's first sending to the answer that it is stored.
-    latency_us: Histogram<u64>,
-}
-
-/// Loads all of it. The ids are written before the first message is, so that a load that was cut short can be looked at.
+/// Loads all of it, or what an earlier load has not.
 pub(super) async fn load(
     api: &Api,
     corpus: &Corpus,
     connections: usize,
-    ids_file: &Path,
-    limit: Option<usize>,
+    twice_percent: u32,
 ) -> Result<Summary, Error> {
-    let users = add_users(api, corpus, connections).await?;
-    let chats = add_chats(api, corpus, connections, &users).await?;
-    Ids::new(corpus, limit, &users, &chats).write(ids_file)?;
-    let bar = progress("messages", corpus.message_count());
+    let writer = Writer::new(api, twice_percent);
+    let users = add_users(&writer, corpus, connections).await?;
+    let chats = add_chats(&writer, corpus, connections, &users).await?;
+    let bar = progress("steps", corpus.step_count());
     let begun = Instant::now();
-    let messages = stream::iter(corpus.chats.iter().zip(&chats))
-        .map(|(chat, id)| add_messages(api, chat, id, &users, &bar))
+    stream::iter(corpus.chats.iter().zip(&chats))
+        .map(|(chat, id)| take_steps(&writer, chat, id, &users, &bar))
         .buffer_unordered(connections)
-        .try_fold(Tally::new(), async |all, one| Ok(all.plus(&one)))
+        .try_collect::<()>()
         .await?;
     let elapsed = begun.elapsed();
-    Ok(Summary { users: users.len(), chats: chats.len(), messages, elapsed })
+    Ok(Summary { tally: writer.tally.into_inner(), retries: api.retries(), elapsed })
 }
 
-async fn add_users(api: &Api, corpus: &Corpus, connections: usize) -> Result<Vec<String>, Error> {
+async fn add_users(writer: &Writer<'_>, corpus: &Corpus, connections: usize) -> Result<Vec<String>, Error> {
     let bar = progress("users", corpus.users.len());
-    let add = async |name: &String| {
-        let id = api.add_user(name).await?.created_id()?;
+    let add = async |User { name, line }: &User| {
+        let id = writer.make(Kind::User, *line, &json!({ "username": name })).await?;
         bar.inc(1);
         Ok(id)
     };
@@ -65,82 +54,51 @@ async fn add_users(api: &Api, corpus: &Corpus, connections: usize) -> Result<Vec
 }
 
 async fn add_chats(
-    api: &Api,
+    writer: &Writer<'_>,
     corpus: &Corpus,
     connections: usize,
     users: &[String],
 ) -> Result<Vec<String>, Error> {
     let add = async |chat: &Chat| {
-        let members: Vec<&str> = chat.members.iter().map(|&user| users[user].as_str()).collect();
-        api.add_chat(&chat.name, &members).await?.created_id()
+        let founders: Vec<_> = chat.founders.iter().map(|&user| users[user].as_str()).collect();
+        writer.make(Kind::Chat, chat.line, &json!({ "name": chat.name, "users": founders })).await
     };
     stream::iter(&corpus.chats).map(add).buffered(connections).try_collect().await
 }
 
-/// Sends a chat's messages, each when the one before is answered.
-async fn add_messages(
-    api: &Api,
+/// What happened in a chat, each step when the one before is answered.
+async fn take_steps(
+    writer: &Writer<'_>,
     chat: &Chat,
     id: &str,
     users: &[String],
     bar: &ProgressBar,
-) -> Result<Tally, Error> {
-    let mut tally = Tally::new();
-    for message in &chat.messages {
-        let sent = Instant::now();
-        let reply = api.add_message(id, &users[message.author], &message.text).await?;
-        tally.overloaded += reply.overloaded;
-        if message.is_storable() {
-            reply.created_id()?;
-            tally.stored += 1;
-            tally.record(sent.elapsed());
-        } else if reply.is_problem(400, "invalid_field") {
-            tally.refused += 1;
-        } else {
-            return Err(reply.unexpected());
+) -> Result<(), Error> {
+    for Step { line, user, deed } in &chat.steps {
+        let user = users[*user].as_str();
+        let member = json!({ "chat": id, "user": user });
+        let (kind, request) = match deed {
+            Deed::Join => (Kind::Join, member),
+            Deed::ImpliedJoin => (Kind::ImpliedJoin, member),
+            Deed::Leave => (Kind::Leave, member),
+            Deed::Read(seq) => (Kind::Read, json!({ "chat": id, "user": user, "seq": seq })),
+            Deed::Say(text) => (Kind::Message, json!({ "chat": id, "author": user, "text": text })),
+        };
+        match deed {
+            Deed::Say(text) if !is_storable(text) => writer.send_refused(*line, &request).await?,
+            Deed::Join | Deed::ImpliedJoin | Deed::Leave | Deed::Read(_) | Deed::Say(_) => {
+                writer.send(kind, *line, &request).await?;
+            }
         }
         bar.inc(1);
     }
-    Ok(tally)
-}
-
-impl Tally {
-    fn new() -> Self {
-        let latency_us = Histogram::new(3).expect("three digits is a precision that histograms have");
-        Self { stored: 0, refused: 0, overloaded: 0, latency_us }
-    }
-
-    fn record(&mut self, latency: Duration) {
-        let latency_us = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
-        self.latency_us.record(latency_us).expect("the histogram grows as needed");
-    }
-
-    fn plus(mut self, other: &Self) -> Self {
-        self.stored += other.stored;
-        self.refused += other.refused;
-        self.overloaded += other.overloaded;
-        self.latency_us.add(&other.latency_us).expect("the histogram grows as needed");
-        self
-    }
+    Ok(())
 }
 
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Tally { stored, refused, overloaded, latency_us } = &self.messages;
-        #[expect(clippy::cast_precision_loss, reason = "a count of messages, divided for people to read")]
-        let per_second = *stored as f64 / self.elapsed.as_secs_f64();
-        let ms = |us: u64| Duration::from_micros(us).as_secs_f64() * 1_000.0;
-        let quantile_ms = |quantile| ms(latency_us.value_at_quantile(quantile));
-        writeln!(f, "users            {:>10}", self.users)?;
-        writeln!(f, "chats            {:>10}", self.chats)?;
-        writeln!(f, "messages stored  {stored:>10}")?;
-        writeln!(f, "texts refused    {refused:>10}")?;
-        writeln!(f, "503 overloaded   {overloaded:>10}  (sent again)")?;
-        writeln!(f, "seconds          {:>10.3}  (messages alone)", self.elapsed.as_secs_f64())?;
-        writeln!(f, "messages/s       {per_second:>10.0}")?;
-        writeln!(f, "latency p50 ms   {:>10.3}", quantile_ms(0.5))?;
-        writeln!(f, "latency p99 ms   {:>10.3}", quantile_ms(0.99))?;
-        writeln!(f, "latency p99.9 ms {:>10.3}", quantile_ms(0.999))?;
-        write!(f, "latency max ms   {:>10.3}", ms(latency_us.max()))
+        writeln!(f, "{}", self.tally)?;
+        writeln!(f, "sent again after 503: {}", self.retries)?;
+        self.tally.write_speed(f, self.elapsed)
     }
 }

@@ -6,10 +6,10 @@ use std::fmt;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::Deserialize;
 
-use super::api::Api;
-use super::corpus::{self, Corpus};
+use super::api::{Api, Retries};
+use super::corpus::{Corpus, User};
 use super::error::Error;
-use super::ids::Ids;
+use super::expected::ExpectedChat;
 use super::progress;
 
 /// How much was found to be right.
@@ -18,6 +18,8 @@ pub(super) struct Verified {
     messages: usize,
     users: usize,
     listed_chats: usize,
+    unread: u64,
+    retries: Retries,
 }
 
 /// A message, as the server tells it.
@@ -39,133 +41,142 @@ struct ListedChat {
     users: Vec<String>,
     created_at: String,
     last_message: Option<Message>,
+    unread: u64,
 }
 
-/// What a chat must be in every list that it is in.
-struct ExpectedChat<'a> {
-    name: &'a str,
-    users: Vec<&'a str>,
+/// A chat whose messages were found to be right.
+struct ReadChat<'a> {
+    expected: ExpectedChat<'a>,
     last_message: Option<Message>,
 }
 
+/// Reads all of it.
+struct Reader<'a> {
+    api: &'a Api,
+    connections: usize,
+    /// The ids of the corpus's users.
+    users: Vec<String>,
+}
+
 /// Compares all of it; the first difference is the error.
-pub(super) async fn verify(
-    api: &Api,
-    corpus: &Corpus,
-    ids: &Ids,
-    connections: usize,
-) -> Result<Verified, Error> {
-    let (users, chats) = (ids.users(corpus)?, ids.chats(corpus)?);
-    let expected = verify_messages(api, corpus, &users, &chats, connections).await?;
-    let listed_chats = verify_lists(api, corpus, &users, &chats, &expected, connections).await?;
-    let messages = corpus.chats.iter().map(|chat| chat.stored().len()).sum();
-    Ok(Verified { chats: chats.len(), messages, users: users.len(), listed_chats })
+pub(super) async fn verify(api: &Api, corpus: &Corpus, connections: usize) -> Result<Verified, Error> {
+    let find = async |user: &User| api.user_id(&user.name).await;
+    let users = stream::iter(&corpus.users).map(find).buffered(connections).try_collect().await?;
+    let reader = Reader { api, connections, users };
+    let chats = reader.verify_chats(corpus).await?;
+    let (listed_chats, unread) = reader.verify_lists(corpus, &chats).await?;
+    let messages = chats.values().map(|chat| chat.expected.messages.len()).sum();
+    let retries = api.retries();
+    Ok(Verified { chats: chats.len(), messages, users: reader.users.len(), listed_chats, unread, retries })
 }
 
-/// Every chat's messages; gives what is to be expected of the chats, by id.
-async fn verify_messages<'a>(
-    api: &Api,
-    corpus: &'a Corpus,
-    users: &'a [String],
-    chats: &'a [String],
-    connections: usize,
-) -> Result<HashMap<&'a str, ExpectedChat<'a>>, Error> {
-    let bar = progress("chats", chats.len());
-    let verify_one = async |(chat, id): (&'a corpus::Chat, &'a String)| {
-        let last_message = compare_messages(chat, id, users, api.messages(id).await?)?;
-        bar.inc(1);
-        let members = chat.members.iter().map(|&user| users[user].as_str()).collect();
-        Ok((id.as_str(), ExpectedChat { name: &chat.name, users: members, last_message }))
-    };
-    stream::iter(corpus.chats.iter().zip(chats))
-        .map(verify_one)
-        .buffer_unordered(connections)
-        .try_collect()
-        .await
-}
+impl Reader<'_> {
+    /// Every chat's messages; gives the chats, by id.
+    async fn verify_chats<'c>(&self, corpus: &'c Corpus) -> Result<HashMap<String, ReadChat<'c>>, Error> {
+        let bar = progress("chats", corpus.chats.len());
+        let verify_one = async |chat| {
+            let expected = ExpectedChat::of(chat);
+            let id = self.find(&expected).await?;
+            let last_message = self.compare_messages(&expected, &id, self.api.messages(&id).await?)?;
+            bar.inc(1);
+            Ok((id, ReadChat { expected, last_message }))
+        };
+        let chats = stream::iter(&corpus.chats).map(verify_one);
+        chats.buffer_unordered(self.connections).try_collect().await
+    }
 
-/// Gives the last message.
-fn compare_messages(
-    chat: &corpus::Chat,
-    id: &str,
-    users: &[String],
-    messages: Vec<Message>,
-) -> Result<Option<Message>, Error> {
-    let chat_name = &chat.name;
-    let expected = chat.stored();
-    same(&messages.len(), &expected.len(), || format!("the number of messages of {chat_name}"))?;
-    let mut last: Option<Message> = None;
-    for ((message, expected), seq) in messages.into_iter().zip(expected).zip(1..) {
-        let of_message = |what| format!("the {what} of message {seq} of {chat_name}");
-        same(&message.text, &expected.text, || of_message("text"))?;
-        same(&message.author, &users[expected.author], || of_message("author"))?;
-        same(message.chat.as_str(), id, || of_message("chat"))?;
-        same(&message.seq, &seq, || of_message("seq"))?;
-        // Times of this one form sort as text does.
-        if last.as_ref().is_some_and(|last| last.created_at >= message.created_at) {
-            let what = format!("message {seq} of {chat_name} is not later than the one before: {message:?}");
-            return Err(Error::Difference(what));
+    /// A chat's id. Only its members can tell.
+    async fn find(&self, chat: &ExpectedChat<'_>) -> Result<String, Error> {
+        let name = chat.name;
+        let unseen = |why: &str| Error::Difference(format!("the chat {name} cannot be found: {why}"));
+        let member = *chat.members.first().ok_or_else(|| unseen("all have left it, so no list has it"))?;
+        let listed: Vec<ListedChat> = self.api.chats(&self.users[member]).await?;
+        let found = listed.into_iter().find(|listed| listed.name == name);
+        Ok(found.ok_or_else(|| unseen("its first member's list does not have it"))?.id)
+    }
+
+    /// Gives the last message.
+    fn compare_messages(
+        &self,
+        chat: &ExpectedChat<'_>,
+        id: &str,
+        messages: Vec<Message>,
+    ) -> Result<Option<Message>, Error> {
+        let (name, expected) = (chat.name, &chat.messages);
+        same(&messages.len(), &expected.len(), || format!("the number of messages of {name}"))?;
+        let mut last: Option<Message> = None;
+        for ((message, (author, text)), seq) in messages.into_iter().zip(expected).zip(1..) {
+            let of_message = |what| format!("the {what} of message {seq} of {name}");
+            same(message.text.as_str(), text, || of_message("text"))?;
+            same(&message.author, &self.users[*author], || of_message("author"))?;
+            same(message.chat.as_str(), id, || of_message("chat"))?;
+            same(&message.seq, &seq, || of_message("seq"))?;
+            // Times of this one form sort as text does.
+            if last.as_ref().is_some_and(|last| last.created_at >= message.created_at) {
+                let what = format!("message {seq} of {name} is not later than the one before: {message:?}");
+                return Err(Error::Difference(what));
+            }
+            last = Some(message);
         }
-        last = Some(message);
+        Ok(last)
     }
-    Ok(last)
+
+    /// Every user's list of chats; gives how many chats and unread messages are in all of them together.
+    async fn verify_lists(
+        &self,
+        corpus: &Corpus,
+        chats: &HashMap<String, ReadChat<'_>>,
+    ) -> Result<(usize, u64), Error> {
+        let mut chats_of = vec![Vec::new(); self.users.len()];
+        for (id, chat) in chats {
+            for &member in &chat.expected.members {
+                chats_of[member].push(id.as_str());
+            }
+        }
+        let bar = progress("users", self.users.len());
+        let verify_one = async |user: usize| {
+            let listed: Vec<ListedChat> = self.api.chats(&self.users[user]).await?;
+            let name = &corpus.users[user].name;
+            compare_order(name, &listed)?;
+            same(&listed.len(), &chats_of[user].len(), || format!("the number of chats of the user {name}"))?;
+            for id in &chats_of[user] {
+                let found = listed.iter().find(|chat| chat.id == *id);
+                self.compare_listed((user, name), found, &chats[*id])?;
+            }
+            bar.inc(1);
+            Ok((listed.len(), listed.iter().map(|chat| chat.unread).sum::<u64>()))
+        };
+        let lists = stream::iter(0..self.users.len()).map(verify_one).buffer_unordered(self.connections);
+        lists.try_fold((0, 0), async |all, one| Ok((all.0 + one.0, all.1 + one.1))).await
+    }
+
+    fn compare_listed(
+        &self,
+        (user, username): (usize, &str),
+        listed: Option<&ListedChat>,
+        chat: &ReadChat<'_>,
+    ) -> Result<(), Error> {
+        let ReadChat { expected, last_message } = chat;
+        let name = expected.name;
+        let missing = || Error::Difference(format!("{name} is not in the list of the user {username}"));
+        let listed = listed.ok_or_else(missing)?;
+        let of_chat = |what| format!("the {what} of {name} as {username} sees it");
+        let members: Vec<_> = expected.members.iter().map(|&member| &self.users[member]).collect();
+        same(listed.name.as_str(), name, || of_chat("name"))?;
+        same(&listed.users.iter().collect(), &members, || of_chat("members"))?;
+        same(&listed.last_message, last_message, || of_chat("last message"))?;
+        same(&listed.unread, &(expected.unread(user) as u64), || of_chat("unread"))
+    }
 }
 
-/// Every user's list of chats; gives how many chats are in all of them together.
-async fn verify_lists(
-    api: &Api,
-    corpus: &Corpus,
-    users: &[String],
-    chats: &[String],
-    expected: &HashMap<&str, ExpectedChat<'_>>,
-    connections: usize,
-) -> Result<usize, Error> {
-    let mut chats_of = vec![Vec::new(); users.len()];
-    for (chat, id) in corpus.chats.iter().zip(chats) {
-        for &user in &chat.members {
-            chats_of[user].push(id.as_str());
-        }
-    }
-    let bar = progress("users", users.len());
-    let verify_one = async |((name, id), chats): ((&String, &String), &Vec<&str>)| {
-        let listed: Vec<ListedChat> = api.chats(id).await?;
-        compare_lists(name, &listed, chats, expected)?;
-        bar.inc(1);
-        Ok(listed.len())
-    };
-    let lists = stream::iter(corpus.users.iter().zip(users).zip(&chats_of));
-    lists.map(verify_one).buffer_unordered(connections).try_fold(0, async |all, one| Ok(all + one)).await
-}
-
-fn compare_lists(
-    user: &str,
-    listed: &[ListedChat],
-    chats: &[&str],
-    expected: &HashMap<&str, ExpectedChat<'_>>,
-) -> Result<(), Error> {
-    for id in chats {
-        if !listed.iter().any(|chat| chat.id == *id) {
-            let what = format!("the chat {} is not in the list of the user {user:?}", expected[id].name);
-            return Err(Error::Difference(what));
-        }
-    }
-    same(&listed.len(), &chats.len(), || format!("the number of chats of the user {user:?}"))?;
-    // Exactly the user's chats are listed: each is expected.
-    for chat in listed {
-        let expected = &expected[chat.id.as_str()];
-        let of_chat = |what| format!("the {what} of the chat {} as {user:?} sees it", expected.name);
-        same(chat.name.as_str(), expected.name, || of_chat("name"))?;
-        same(&chat.users.iter().map(String::as_str).collect(), &expected.users, || of_chat("members"))?;
-        same(&chat.last_message, &expected.last_message, || of_chat("last message"))?;
-    }
-    // The latest message first; without messages after all others, the newest of them first.
+/// The latest message first; without messages after all others, the newest of them first.
+fn compare_order(user: &str, listed: &[ListedChat]) -> Result<(), Error> {
     let rank = |chat: &ListedChat| {
         (chat.last_message.as_ref().map(|message| message.created_at.clone()), chat.created_at.clone())
     };
     for (before, after) in listed.iter().zip(listed.iter().skip(1)) {
         if rank(before) <= rank(after) {
-            let what =
-                format!("{} comes before {} in the list of the user {user:?}", before.name, after.name);
+            let what = format!("{} comes before {} in the list of the user {user}", before.name, after.name);
             return Err(Error::Difference(what));
         }
     }
@@ -195,10 +206,11 @@ fn shown<T: fmt::Debug + ?Sized>(value: &T) -> String {
 
 impl fmt::Display for Verified {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { chats, messages, users, listed_chats } = self;
+        let Self { chats, messages, users, listed_chats, unread, retries } = self;
         write!(
             f,
-            "all is there: {messages} messages of {chats} chats; {users} users with {listed_chats} chats listed"
+            "all is there: {messages} messages of {chats} chats; {users} users with {listed_chats} chats listed, \
+             {unread} messages unread in them\nsent again after 503: {retries}"
         )
     }
 }
