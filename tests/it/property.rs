@@ -17,7 +17,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
-/// What a client does. Users and chats are given by number, of those that there are; a number beyond names none.
+/// What a client does. Users and chats are given by a number from 0 to 99: see [`named`].
 #[derive(Debug, Clone)]
 enum Step {
     Write {
@@ -75,8 +75,8 @@ fn step() -> impl Strategy<Value = Step> {
 
 fn write() -> impl Strategy<Value = Write> {
     let text = prop_oneof![4 => "\\PC{1,40}", 1 => "[\\x00-\\x1f]{1,5}", 1 => "x{2000,4000}"];
-    let (chat, user) = (0..6_u8, 0..8_u8);
-    let users = prop::collection::vec(0..7_u8, 1..6);
+    let (chat, user) = (0..100_u8, 0..100_u8);
+    let users = prop::collection::vec(0..100_u8, 1..6);
     prop_oneof![
         3 => (0..12_u8).prop_map(|name| Write::AddUser { name }),
         2 => (0..8_u8, users).prop_map(|(name, users)| Write::AddChat { name, users }),
@@ -247,6 +247,12 @@ struct Reply {
 
 const NOBODY: &str = "00000000-0000-7000-8000-000000000000";
 
+/// The item that a step means by a number from 0 to 99; a high one means none.
+fn named<T>(items: &[T], number: u8) -> Option<&T> {
+    let number = usize::from(number);
+    if number < 97 { items.get(number % items.len().max(1)) } else { None }
+}
+
 impl Naive {
     /// The request of a step, on what there is now.
     fn request(&self, step: &Step) -> Option<Request> {
@@ -263,10 +269,8 @@ impl Naive {
     }
 
     fn write(&self, write: &Write) -> (&'static str, Value) {
-        let user =
-            |number: &u8| self.users.get(usize::from(*number)).map_or(json!(NOBODY), |user| user.id.clone());
-        let chat =
-            |number: &u8| self.chats.get(usize::from(*number)).map_or(json!(NOBODY), |chat| chat.id.clone());
+        let user = |number: &u8| named(&self.users, *number).map_or(json!(NOBODY), |user| user.id.clone());
+        let chat = |number: &u8| named(&self.chats, *number).map_or(json!(NOBODY), |chat| chat.id.clone());
         match write {
             Write::AddUser { name } => ("/users/add", json!({ "username": format!("user {name}") })),
             Write::AddChat { name, users } => {
@@ -283,7 +287,7 @@ impl Naive {
                 ("/chats/users/remove", json!({ "chat": chat(number), "user": user(who) }))
             }
             Write::Read { chat: number, user: who, percent } => {
-                let last = self.chats.get(usize::from(*number)).map_or(0, |chat| chat.messages.len());
+                let last = named(&self.chats, *number).map_or(0, |chat| chat.messages.len());
                 let seq = if *percent > 100 { last + 1_000 } else { last * usize::from(*percent) / 100 };
                 ("/chats/read", json!({ "chat": chat(number), "user": user(who), "seq": seq }))
             }
