@@ -32,10 +32,11 @@ impl World {
         user(((chat * MEMBERS / 2) + place) % self.users())
     }
 
-    /// Where the message of this number is said, and by whom: chats take turns in no order.
+    /// Where the message of this number is said, and by whom. As on a real channel, a chat has its day: a hundred are
+    /// awake at a time and talk in no order, then others do.
     pub(crate) fn place(self, message: u64) -> (ChatId, UserId) {
         let mixed = mix(message);
-        let at = mixed % self.chats;
+        let at = (message / 1_000 + mixed % 100) % self.chats;
         (chat(at), self.member(at, (mixed >> 32) % MEMBERS))
     }
 

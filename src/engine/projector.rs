@@ -13,5 +13,6 @@ pub(super) fn replay(log: &mut dyn EventLog, progress: &Progress) -> Result<Mode
             model.try_apply(&record).map(|_| ()).ok_or_else(contradiction)
         })
     })?;
+    model.put_in_order();
     Ok(model)
 }

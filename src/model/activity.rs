@@ -46,8 +46,9 @@ impl Rank {
 
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Activity {
-    by_rank: BTreeMap<Rank, ChatIndex>,
     ranks: Vec<Rank>,
+    /// None while a log is replayed: made once, at its end, it costs less than kept for every message.
+    by_rank: Option<BTreeMap<Rank, ChatIndex>>,
 }
 
 impl Activity {
@@ -55,14 +56,24 @@ impl Activity {
         debug_assert_eq!(chat.as_usize(), self.ranks.len(), "chats come in the order of their indexes");
         let rank = Rank::of_new_chat(created);
         self.ranks.push(rank);
-        self.by_rank.insert(rank, chat);
+        if let Some(by_rank) = &mut self.by_rank {
+            by_rank.insert(rank, chat);
+        }
     }
 
     pub(super) fn message_added(&mut self, chat: ChatIndex, message: Position) {
         let rank = Rank::of_last_message(message);
         let before = std::mem::replace(&mut self.ranks[chat.as_usize()], rank);
-        self.by_rank.remove(&before);
-        self.by_rank.insert(rank, chat);
+        if let Some(by_rank) = &mut self.by_rank {
+            by_rank.remove(&before);
+            by_rank.insert(rank, chat);
+        }
+    }
+
+    /// Puts all chats in order, and keeps them so from now on.
+    pub(super) fn put_in_order(&mut self) {
+        let indexes = (0..self.ranks.len()).map(ChatIndex::from_len);
+        self.by_rank = Some(self.ranks.iter().copied().zip(indexes).collect());
     }
 
     pub(super) fn rank(&self, chat: ChatIndex) -> Rank {
@@ -99,10 +110,11 @@ impl Activity {
         limit: usize,
         looks_max: usize,
     ) -> Option<Vec<(Rank, ChatIndex)>> {
+        let by_rank = self.by_rank.as_ref().expect("put in order after the replay");
         let mut found = Vec::with_capacity(limit);
         let mut ranked = match below {
-            Some(below) => self.by_rank.range(..below),
-            None => self.by_rank.range(..),
+            Some(below) => by_rank.range(..below),
+            None => by_rank.range(..),
         };
         for _ in 0..chats.len().min(looks_max) {
             match ranked.next_back() {
@@ -142,7 +154,9 @@ mod tests {
     /// Chats 0 to 9, made in that order at the positions 1 to 10; then messages in these chats.
     fn activity(messages: &[u32]) -> Activity {
         let mut activity = Activity::default();
-        (0..10).for_each(|chat| activity.add_chat(chat_index(chat), Position(u64::from(chat) + 1)));
+        (0..5).for_each(|chat| activity.add_chat(chat_index(chat), Position(u64::from(chat) + 1)));
+        activity.put_in_order();
+        (5..10).for_each(|chat| activity.add_chat(chat_index(chat), Position(u64::from(chat) + 1)));
         for (index, &chat) in messages.iter().enumerate() {
             activity.message_added(chat_index(chat), Position(index as u64 + 11));
         }

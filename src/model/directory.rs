@@ -19,7 +19,7 @@ macro_rules! index {
             /// # Panics
             ///
             /// At the 2³²th: memory ends long before.
-            fn from_len(len: usize) -> Self {
+            pub(super) fn from_len(len: usize) -> Self {
                 Self(u32::try_from(len).expect("memory ends before 2^32 entries"))
             }
 

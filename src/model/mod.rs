@@ -214,6 +214,12 @@ impl Model {
         Some(recalled.map(|recalled| self.receipt(recalled)).map_err(|keys::KeyMismatch| KeyReused))
     }
 
+    /// Makes a model that has taken in a whole log ready for reads that need an order of all chats. From then on it is
+    /// kept.
+    pub fn put_in_order(&mut self) {
+        self.activity.put_in_order();
+    }
+
     /// The position of the last event; 0 before the first.
     #[must_use]
     pub fn position(&self) -> Position {
@@ -271,6 +277,10 @@ impl Model {
 
     /// The user's chats, highest rank first: those below `below`, at most `limit` of them. None if that takes looking
     /// at more chats than `looks_max`.
+    ///
+    /// # Panics
+    ///
+    /// Before the model has been [put in order](Self::put_in_order).
     #[must_use]
     pub fn top_chats(
         &self,
