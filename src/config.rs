@@ -62,7 +62,7 @@ pub struct Limits {
     #[arg(long, env = "CHINWAG_QUEUE_MAX", value_name = "WRITES", default_value_t = 1024,
         value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub queue_max: u32,
-    /// Length of a request's body, in bytes; longer ones are refused with 413
+    /// Length of a request's body, in bytes; longer ones are refused with 413; of /messages/batch, 32 times that
     #[arg(long, env = "CHINWAG_BODY_BYTES_MAX", value_name = "BYTES", default_value_t = 1024 * 1024,
         value_parser = clap::value_parser!(u32).range(1024..=64 * 1024 * 1024))]
     pub body_bytes_max: u32,

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use chinwag::config::Cli;
-use chinwag::domain::{Command, Text};
+use chinwag::domain::{Command, NewMessage, Text};
 use chinwag::engine::Engine;
 use chinwag::log::{EventLog, MemoryLog};
 use chinwag::server::{ServeError, serve};
@@ -88,7 +88,10 @@ async fn submit_all(engine: &Arc<Engine>, writers: usize, messages: u64) -> Dura
             while let Some(number) = next(&taken, messages) {
                 let (chat, author) = WORLD.place(number);
                 let text = Text::try_from(text(number).to_owned()).expect("a fine text");
-                engine.submit(Command::AddMessage { chat, author, text }, None).await.expect("written");
+                engine
+                    .submit(Command::AddMessage(NewMessage { chat, author, text }), None)
+                    .await
+                    .expect("written");
             }
         });
     }

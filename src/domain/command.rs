@@ -20,14 +20,9 @@ pub enum Command {
         users: Vec<UserId>,
     },
     /// Say something in a chat.
-    AddMessage {
-        /// Where.
-        chat: ChatId,
-        /// Who; must be a member.
-        author: UserId,
-        /// What.
-        text: Text,
-    },
+    AddMessage(NewMessage),
+    /// Say all of this, in this order, or nothing.
+    AddMessages(Vec<NewMessage>),
     /// Put a user into a chat.
     AddMember {
         /// The chat.
@@ -53,24 +48,53 @@ pub enum Command {
     },
 }
 
-/// What the server adds to a command before it is decided.
+/// Something to be said in a chat.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewMessage {
+    /// Where.
+    pub chat: ChatId,
+    /// Who; must be a member.
+    pub author: UserId,
+    /// What.
+    pub text: Text,
+}
+
+/// What the server adds to each event that a command may become, before it is decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stamp {
     /// The event's time, later than that of every event before it.
     pub time: Timestamp,
-    /// The id of what the command makes.
+    /// The id of what the event makes.
     pub id: Uuid,
 }
 
 impl Command {
-    /// About how many bytes its event takes, for bounding what is gathered.
+    /// How many events it becomes, at most.
+    #[must_use]
+    pub fn events_max(&self) -> usize {
+        match self {
+            Self::AddMessages(messages) => messages.len(),
+            Self::AddUser { .. }
+            | Self::AddChat { .. }
+            | Self::AddMessage(_)
+            | Self::AddMember { .. }
+            | Self::RemoveMember { .. }
+            | Self::MarkRead { .. } => 1,
+        }
+    }
+
+    /// About how many bytes its events take, for bounding what is gathered.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        match self {
+        /// What an event takes besides names and texts.
+        const EVENT_BYTES: usize = 72;
+        let texts = match self {
             Self::AddUser { username } => username.len(),
             Self::AddChat { name, users } => name.len() + size_of_val(users.as_slice()),
-            Self::AddMessage { text, .. } => text.len(),
+            Self::AddMessage(message) => message.text.len(),
+            Self::AddMessages(messages) => messages.iter().map(|message| message.text.len()).sum(),
             Self::AddMember { .. } | Self::RemoveMember { .. } | Self::MarkRead { .. } => 0,
-        }
+        };
+        texts + self.events_max() * EVENT_BYTES
     }
 }

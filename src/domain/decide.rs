@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
-use super::{ChatId, Command, Event, Seq, Stamp, UserId};
+use super::{ChatId, Command, Event, NewMessage, Seq, Stamp, UserId};
 
 /// What a decision may ask about the state that it rests on.
 pub trait Facts {
@@ -28,6 +28,8 @@ pub trait Facts {
 pub enum Decision<'c> {
     /// This happens.
     Event(Event<'c>),
+    /// All of this happens, in this order.
+    Events(Vec<Event<'c>>),
     /// What it asks for is so already.
     Unchanged,
 }
@@ -85,6 +87,14 @@ pub enum Refusal {
         /// The key.
         key: String,
     },
+    /// One of several messages breaks a rule.
+    #[error("message {index}: {refusal}")]
+    OfMessage {
+        /// Its index among them.
+        index: usize,
+        /// The rule.
+        refusal: Box<Refusal>,
+    },
 }
 
 /// Where a command names a user.
@@ -98,14 +108,21 @@ pub enum UserField {
     Users(usize),
 }
 
-/// Decides one command on the facts.
+/// Decides one command on the facts, with a stamp for each event that it may become.
 ///
-/// What ids name comes first, then membership, then what depends on state.
+/// What ids name comes first, then membership, then what depends on state. Several messages are judged one after the
+/// other.
 ///
 /// # Errors
 ///
 /// The first rule that the command breaks.
-pub fn decide<'c>(facts: &impl Facts, command: &'c Command, stamp: Stamp) -> Result<Decision<'c>, Refusal> {
+pub fn decide<'c>(
+    facts: &impl Facts,
+    command: &'c Command,
+    stamps: &[Stamp],
+) -> Result<Decision<'c>, Refusal> {
+    debug_assert_eq!(stamps.len(), command.events_max(), "a stamp for each event");
+    let stamp = stamps[0];
     let event = match command {
         Command::AddUser { username } => {
             if facts.username_taken(username) {
@@ -122,9 +139,14 @@ pub fn decide<'c>(facts: &impl Facts, command: &'c Command, stamp: Stamp) -> Res
             }
             Event::ChatAdded { id: stamp.id.into(), name: Cow::Borrowed(name), users: each_once(users) }
         }
-        &Command::AddMessage { chat, author, ref text } => {
-            check_member(facts, chat, author, UserField::Author)?;
-            Event::MessageAdded { id: stamp.id.into(), chat, author, text: Cow::Borrowed(text) }
+        Command::AddMessage(message) => decide_message(facts, message, stamp)?,
+        Command::AddMessages(messages) => {
+            let decide_at = |(index, (message, stamp)): (usize, (&'c NewMessage, &Stamp))| {
+                decide_message(facts, message, *stamp)
+                    .map_err(|refusal| Refusal::OfMessage { index, refusal: Box::new(refusal) })
+            };
+            let events: Result<_, _> = messages.iter().zip(stamps).enumerate().map(decide_at).collect();
+            return Ok(Decision::Events(events?));
         }
         &Command::AddMember { chat, user } => {
             check_chat(facts, chat)?;
@@ -155,6 +177,15 @@ pub fn decide<'c>(facts: &impl Facts, command: &'c Command, stamp: Stamp) -> Res
         }
     };
     Ok(Decision::Event(event))
+}
+
+fn decide_message<'c>(
+    facts: &impl Facts,
+    &NewMessage { chat, author, ref text }: &'c NewMessage,
+    stamp: Stamp,
+) -> Result<Event<'c>, Refusal> {
+    check_member(facts, chat, author, UserField::Author)?;
+    Ok(Event::MessageAdded { id: stamp.id.into(), chat, author, text: Cow::Borrowed(text) })
 }
 
 fn check_chat(facts: &impl Facts, chat: ChatId) -> Result<(), Refusal> {
@@ -232,12 +263,12 @@ mod tests {
     impl Given {
         #[track_caller]
         fn when_then(&self, command: &Command, expected: Result<Event<'_>, Refusal>) {
-            assert_eq!(decide(self, command, STAMP), expected.map(Decision::Event));
+            assert_eq!(decide(self, command, &[STAMP]), expected.map(Decision::Event));
         }
 
         #[track_caller]
         fn when_then_unchanged(&self, command: &Command) {
-            assert_eq!(decide(self, command, STAMP), Ok(Decision::Unchanged));
+            assert_eq!(decide(self, command, &[STAMP]), Ok(Decision::Unchanged));
         }
     }
 
@@ -274,9 +305,13 @@ mod tests {
         Command::AddChat { name, users: users.iter().map(|&number| user(number)).collect() }
     }
 
-    fn add_message(chat_number: u128, author: u128, text: &str) -> Command {
+    fn message(chat_number: u128, author: u128, text: &str) -> NewMessage {
         let text = Text::try_from(text.to_owned()).unwrap();
-        Command::AddMessage { chat: chat(chat_number), author: user(author), text }
+        NewMessage { chat: chat(chat_number), author: user(author), text }
+    }
+
+    fn add_message(chat_number: u128, author: u128, text: &str) -> Command {
+        Command::AddMessage(message(chat_number, author, text))
     }
 
     #[test]
@@ -290,7 +325,7 @@ mod tests {
         let given = given([user_added(1, "ann"), chat_added(2, "bob", &[1])]);
         given.when_then(&add_user("ann"), Err(Refusal::UsernameTaken { username: "ann".to_owned() }));
         for free in ["Ann", "bob", "änn"] {
-            assert!(decide(&given, &add_user(free), STAMP).is_ok(), "{free}");
+            assert!(decide(&given, &add_user(free), &[STAMP]).is_ok(), "{free}");
         }
     }
 
@@ -330,6 +365,36 @@ mod tests {
         let given = given([user_added(1, "ann"), user_added(2, "bob"), chat_added(3, "tea", &[1])]);
         let refusal = Refusal::NotAMember { chat: chat(3), user: user(2), field: UserField::Author };
         given.when_then(&add_message(3, 2, "hello"), Err(refusal));
+    }
+
+    #[test]
+    fn several_messages_are_sent_in_order_each_with_its_own_stamp() {
+        let given = given([user_added(1, "ann"), chat_added(2, "tea", &[1]), chat_added(3, "cake", &[1])]);
+        let stamp = |number: u128| Stamp { id: Uuid::from_u128(100 + number), ..STAMP };
+        let sent = |number, to, text: &'static str| Event::MessageAdded {
+            id: stamp(number).id.into(),
+            chat: chat(to),
+            author: user(1),
+            text: text.into(),
+        };
+        let batch = Command::AddMessages(vec![message(3, 1, "a"), message(2, 1, "b"), message(3, 1, "c")]);
+        let decided = decide(&given, &batch, &[stamp(0), stamp(1), stamp(2)]);
+        assert_eq!(decided, Ok(Decision::Events(vec![sent(0, 3, "a"), sent(1, 2, "b"), sent(2, 3, "c")])));
+    }
+
+    #[test]
+    fn of_several_messages_the_first_bad_one_is_named_whatever_is_wrong_with_the_others() {
+        let given = given([user_added(1, "ann"), user_added(2, "bob"), chat_added(3, "tea", &[1])]);
+        let (fine, stranger, nowhere) = (message(3, 1, "a"), message(3, 2, "a"), message(9, 1, "a"));
+        let check = |messages: Vec<NewMessage>, index, refusal| {
+            let stamps = vec![STAMP; messages.len()];
+            let batch = Command::AddMessages(messages);
+            let refused = decide(&given, &batch, &stamps);
+            assert_eq!(refused, Err(Refusal::OfMessage { index, refusal: Box::new(refusal) }));
+        };
+        let not_a_member = Refusal::NotAMember { chat: chat(3), user: user(2), field: UserField::Author };
+        check(vec![fine.clone(), stranger.clone(), nowhere.clone()], 1, not_a_member);
+        check(vec![nowhere, stranger, fine], 0, Refusal::ChatNotFound { chat: chat(9) });
     }
 
     #[test]

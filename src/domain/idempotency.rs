@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use bincode::{BorrowDecode, Encode};
 use sha2::{Digest, Sha256};
 
-use super::Command;
+use super::{Command, NewMessage};
 
 /// The text is not 1 to 255 visible ASCII characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -71,8 +71,9 @@ impl Fingerprint {
                 let hash = hash.call("/chats/add").text(name);
                 users.iter().fold(hash, |hash, &user| hash.id(user))
             }
-            Command::AddMessage { chat, author, text } => {
-                hash.call("/messages/add").id(*chat).id(*author).text(text)
+            Command::AddMessage(message) => hash.call("/messages/add").message(message),
+            Command::AddMessages(messages) => {
+                messages.iter().fold(hash.call("/messages/batch"), Hash::message)
             }
             Command::AddMember { chat, user } => hash.call("/chats/users/add").id(*chat).id(*user),
             Command::RemoveMember { chat, user } => hash.call("/chats/users/remove").id(*chat).id(*user),
@@ -104,6 +105,10 @@ impl Hash {
         self
     }
 
+    fn message(&mut self, NewMessage { chat, author, text }: &NewMessage) -> &mut Self {
+        self.id(*chat).id(*author).text(text)
+    }
+
     fn number(&mut self, number: u64) -> &mut Self {
         self.0.update(number.to_le_bytes());
         self
@@ -120,17 +125,23 @@ mod tests {
         let id = |number: u128| Uuid::from_u128(number);
         let (chat, user) = (id(1).into(), id(2).into());
         let (name, text) = (|name: &str| ChatName::try_from(name.to_owned()).unwrap(), "tea".to_owned());
+        let message = |chat| {
+            let text = Text::try_from(text.clone()).unwrap();
+            NewMessage { chat: id(chat).into(), author: user, text }
+        };
         vec![
             Command::AddUser { username: Username::try_from(text.clone()).unwrap() },
             Command::AddUser { username: Username::try_from("te".to_owned()).unwrap() },
             Command::AddChat { name: name("tea"), users: vec![user] },
             Command::AddChat { name: name("tea"), users: vec![user, id(3).into()] },
             Command::AddChat { name: name("tea"), users: vec![id(3).into(), user] },
-            Command::AddMessage { chat, author: user, text: Text::try_from(text).unwrap() },
+            Command::AddMessage(message(1)),
             Command::AddMember { chat, user },
             Command::RemoveMember { chat, user },
             Command::MarkRead { chat, user, seq: Seq(1) },
             Command::MarkRead { chat, user, seq: Seq(2) },
+            Command::AddMessages(vec![message(1)]),
+            Command::AddMessages(vec![message(1), message(3)]),
         ]
     }
 

@@ -10,7 +10,7 @@ mod idempotency;
 mod ids;
 mod values;
 
-pub use command::{Command, Stamp};
+pub use command::{Command, NewMessage, Stamp};
 pub use decide::{Decision, Facts, Refusal, UserField, decide};
 pub use event::{Event, Record};
 pub use idempotency::{Fingerprint, IdempotencyKey, InvalidKey, KeyDigest};

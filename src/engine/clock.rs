@@ -26,6 +26,12 @@ impl Clock {
         Stamp { time: self.last, id: self.uuid(micros) }
     }
 
+    /// So many stamps, in the place of those before.
+    pub(super) fn stamp_each(&mut self, stamps: &mut Vec<Stamp>, count: usize) {
+        stamps.clear();
+        stamps.extend((0..count).map(|_| self.stamp()));
+    }
+
     fn uuid(&self, micros: u64) -> Uuid {
         let nanos = u32::try_from(micros % 1_000_000 * 1_000).expect("less than a second");
         Uuid::new_v7(uuid::Timestamp::from_unix(&self.uuids, micros / 1_000_000, nanos))

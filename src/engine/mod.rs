@@ -31,7 +31,7 @@ pub struct Engine {
 }
 
 /// A write that is durable.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Accepted {
     /// What it came to.
     pub receipt: Receipt,

@@ -8,7 +8,7 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::*;
-use crate::domain::{ChatName, Text, Username};
+use crate::domain::{ChatId, ChatName, NewMessage, Text, UserId, Username};
 use crate::log::{Frame, MemoryLog, Visitor};
 use crate::model::Outcome;
 
@@ -81,17 +81,21 @@ async fn submit(engine: &Engine, command: Command) -> Result<Receipt, SubmitErro
     engine.submit(command, None).await.map(|accepted| accepted.receipt)
 }
 
-fn id(receipt: Receipt) -> Uuid {
-    match receipt.outcome {
-        Outcome::User(id) => id.into(),
-        Outcome::Chat(id) => id.into(),
-        Outcome::Message { id, .. } => id.into(),
-        Outcome::Done => panic!("nothing was made"),
+fn id(receipt: &Receipt) -> Uuid {
+    match &receipt.outcome {
+        Outcome::User(id) => (*id).into(),
+        Outcome::Chat(id) => (*id).into(),
+        Outcome::Message(message) => message.id.into(),
+        Outcome::Messages(_) | Outcome::Done => panic!("no one thing was made"),
     }
 }
 
 fn add_user(username: &str) -> Command {
     Command::AddUser { username: Username::try_from(username.to_owned()).unwrap() }
+}
+
+fn message(chat: ChatId, author: UserId, text: &str) -> Command {
+    Command::AddMessage(NewMessage { chat, author, text: Text::try_from(text.to_owned()).unwrap() })
 }
 
 async fn submit_as_one_batch(
@@ -143,7 +147,7 @@ async fn within_a_batch_a_name_is_taken_once() {
     let (engine, _end, master) = start(100);
     let ann = {
         master.give([Verdict::Append]);
-        id(submit(&engine, add_user("ann")).await.unwrap()).into()
+        id(&submit(&engine, add_user("ann")).await.unwrap()).into()
     };
     let name = ChatName::try_from("tea".to_owned()).unwrap();
     let add_chat = Command::AddChat { name, users: vec![ann] };
@@ -231,9 +235,9 @@ async fn a_refusal_uses_no_key_up_and_neither_does_a_full_disk() {
 async fn a_write_that_changes_nothing_is_an_event_under_a_key_only() {
     let (engine, _end, master) = start(10);
     master.give((0..10).map(|_| Verdict::Append));
-    let ann = id(submit(&engine, add_user("ann")).await.unwrap()).into();
+    let ann = id(&submit(&engine, add_user("ann")).await.unwrap()).into();
     let name = ChatName::try_from("tea".to_owned()).unwrap();
-    let chat = id(submit(&engine, Command::AddChat { name, users: vec![ann] }).await.unwrap()).into();
+    let chat = id(&submit(&engine, Command::AddChat { name, users: vec![ann] }).await.unwrap()).into();
     let (join, leave) = (Command::AddMember { chat, user: ann }, Command::RemoveMember { chat, user: ann });
     let is_member =
         || engine.read(|model| model.is_member(model.chat(chat).unwrap(), model.user(ann).unwrap()));
@@ -251,11 +255,11 @@ async fn a_write_that_changes_nothing_is_an_event_under_a_key_only() {
 async fn in_one_batch_a_member_joins_once_and_a_mark_moves_once() {
     let (engine, _end, master) = start(100);
     master.give((0..3).map(|_| Verdict::Append));
-    let ann = id(submit(&engine, add_user("ann")).await.unwrap()).into();
-    let bob = id(submit(&engine, add_user("bob")).await.unwrap()).into();
+    let ann = id(&submit(&engine, add_user("ann")).await.unwrap()).into();
+    let bob = id(&submit(&engine, add_user("bob")).await.unwrap()).into();
     let name = ChatName::try_from("tea".to_owned()).unwrap();
-    let chat = id(submit(&engine, Command::AddChat { name, users: vec![ann] }).await.unwrap()).into();
-    let said = Command::AddMessage { chat, author: ann, text: Text::try_from("hi".to_owned()).unwrap() };
+    let chat = id(&submit(&engine, Command::AddChat { name, users: vec![ann] }).await.unwrap()).into();
+    let said = message(chat, ann, "hi");
     master.give([Verdict::Append]);
     submit(&engine, said).await.unwrap();
     (0..4).for_each(|_| master.asked.recv().unwrap());
@@ -344,13 +348,12 @@ async fn a_replayed_log_gives_a_model_equal_to_the_one_that_wrote_it() {
         Engine::start(Box::new(log), 10, &ReplayProgress::default()).unwrap()
     };
     let (engine, mut end) = open();
-    let ann = id(submit(&engine, add_user("ann")).await.unwrap()).into();
+    let ann = id(&submit(&engine, add_user("ann")).await.unwrap()).into();
     for chat in 0..5 {
         let name = ChatName::try_from(format!("chat {chat}")).unwrap();
-        let chat = id(submit(&engine, Command::AddChat { name, users: vec![ann] }).await.unwrap()).into();
-        for message in 0..300 {
-            let text = Text::try_from(format!("message {message}")).unwrap();
-            submit(&engine, Command::AddMessage { chat, author: ann, text }).await.unwrap();
+        let chat = id(&submit(&engine, Command::AddChat { name, users: vec![ann] }).await.unwrap()).into();
+        for number in 0..300 {
+            submit(&engine, message(chat, ann, &format!("message {number}"))).await.unwrap();
         }
     }
     engine.close();

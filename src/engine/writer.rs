@@ -15,8 +15,8 @@ use crate::model::{KeyReused, Model, Outcome, Receipt};
 
 /// A batch takes no more commands than this,
 const BATCH_COMMANDS_MAX: usize = 1024;
-/// and none after it holds this many bytes.
-const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// and none after it holds this many bytes: readers wait while it is applied.
+const BATCH_BYTES_MAX: usize = 1024 * 1024;
 
 /// A command, and who waits for its answer.
 pub(super) struct Job {
@@ -31,6 +31,8 @@ type Answer = Result<Accepted, SubmitError>;
 enum Verdict<'b> {
     /// This is written.
     Write(Record<'b>),
+    /// All of this is written.
+    WriteAll(Vec<Record<'b>>),
     /// Nothing need be written; that was so at this position.
     Unchanged(Position),
     /// It was done before, under its key.
@@ -40,12 +42,23 @@ enum Verdict<'b> {
     Refused(Refusal),
 }
 
+impl<'b> Verdict<'b> {
+    fn records(&self) -> &[Record<'b>] {
+        match self {
+            Self::Write(record) => std::slice::from_ref(record),
+            Self::WriteAll(records) => records,
+            Self::Unchanged(_) | Self::Recalled(_) | Self::SameAs(_) | Self::Refused(_) => &[],
+        }
+    }
+}
+
 pub(super) struct Writer {
     jobs: Receiver<Job>,
     log: Box<dyn EventLog>,
     model: Arc<RwLock<Model>>,
     clock: Clock,
     frame: Frame,
+    stamps: Vec<Stamp>,
 }
 
 impl Writer {
@@ -54,12 +67,13 @@ impl Writer {
             let model = model.read();
             (model.position(), model.time())
         };
-        Self { jobs, log, model, clock: Clock::after(time), frame: Frame::new(position.next()) }
+        let (clock, frame) = (Clock::after(time), Frame::new(position.next()));
+        Self { jobs, log, model, clock, frame, stamps: Vec::new() }
     }
 
     /// Works until the queue is closed and empty, or the log fails.
     pub(super) fn run(mut self) -> Result<(), AppendError> {
-        while let Ok(first) = self.jobs.recv() {
+        while let Some(first) = self.next() {
             let batch = self.gather(first);
             let answers = self.commit(&batch)?;
             for (job, answer) in batch.into_iter().zip(answers) {
@@ -68,6 +82,20 @@ impl Writer {
             }
         }
         Ok(())
+    }
+
+    /// Waits for a command; none when the queue is closed and empty. Whoever was just answered may be about to send
+    /// the next one: letting them run first costs less than falling asleep and being woken.
+    fn next(&self) -> Option<Job> {
+        /// So often, before it sleeps.
+        const YIELDS: usize = 2;
+        for _ in 0..YIELDS {
+            if let Ok(job) = self.jobs.try_recv() {
+                return Some(job);
+            }
+            std::thread::yield_now();
+        }
+        self.jobs.recv().ok()
     }
 
     /// What waits, without waiting: while one batch is being synced, the next one gathers by itself.
@@ -101,13 +129,14 @@ impl Writer {
         for verdict in verdicts {
             answers.push(match verdict {
                 Verdict::Write(record) => Ok(Accepted::first(model.apply(&record))),
+                Verdict::WriteAll(records) => Ok(Accepted::first(apply_all(&mut model, &records))),
                 Verdict::Unchanged(position) => {
                     Ok(Accepted::first(Receipt { position, outcome: Outcome::Done }))
                 }
                 Verdict::Recalled(receipt) => Ok(Accepted::replayed(receipt)),
                 Verdict::SameAs(index) => {
                     let same = answers[index].as_ref().expect("only what is accepted uses its key up");
-                    Ok(Accepted::replayed(same.receipt))
+                    Ok(Accepted::replayed(same.receipt.clone()))
                 }
                 Verdict::Refused(refusal) => Err(refusal.into()),
             });
@@ -122,8 +151,9 @@ impl Writer {
         let mut draft = Draft::on(&model);
         let mut verdicts = Vec::with_capacity(batch.len());
         for (index, job) in batch.iter().enumerate() {
-            let verdict = judge(&model, &draft, job, self.clock.stamp(), self.frame.last());
-            if let Verdict::Write(record) = &verdict {
+            self.clock.stamp_each(&mut self.stamps, job.command.events_max());
+            let verdict = judge(&model, &draft, job, &self.stamps, self.frame.last());
+            for record in verdict.records() {
                 draft.add(&record.event);
                 if let Some(key) = &record.key {
                     draft.add_key(key, index);
@@ -139,10 +169,12 @@ impl Writer {
     /// may have been refused wrongly: each command is judged again, by itself.
     fn refuse(&mut self, batch: &[Job]) -> Vec<Answer> {
         let model = self.model.read();
-        let stamp = self.clock.stamp();
-        let judged = batch.iter().map(|job| judge(&model, &Draft::on(&model), job, stamp, model.position()));
+        let judged = batch.iter().map(|job| {
+            self.clock.stamp_each(&mut self.stamps, job.command.events_max());
+            judge(&model, &Draft::on(&model), job, &self.stamps, model.position())
+        });
         let answers = judged.map(|verdict| match verdict {
-            Verdict::Write(_) | Verdict::SameAs(_) => Err(SubmitError::StorageFull),
+            Verdict::Write(_) | Verdict::WriteAll(_) | Verdict::SameAs(_) => Err(SubmitError::StorageFull),
             Verdict::Unchanged(position) => Ok(Accepted::first(Receipt { position, outcome: Outcome::Done })),
             Verdict::Recalled(receipt) => Ok(Accepted::replayed(receipt)),
             Verdict::Refused(refusal) => Err(refusal.into()),
@@ -153,9 +185,15 @@ impl Writer {
 
 /// What is to become of a command, given what there is and, in the draft, will be; `last` is the position of the last
 /// event of it all. A key comes first: a retry is answered as the first time, whatever has happened since.
-fn judge<'b>(model: &Model, draft: &Draft<'_>, job: &'b Job, stamp: Stamp, last: Position) -> Verdict<'b> {
+fn judge<'b>(
+    model: &Model,
+    draft: &Draft<'_>,
+    job: &'b Job,
+    stamps: &[Stamp],
+    last: Position,
+) -> Verdict<'b> {
     if let Some(key) = &job.key {
-        match (model.recall(key), draft.key_used(key)) {
+        match (model.recall(key, &job.command), draft.key_used(key)) {
             (Some(Ok(receipt)), _) => return Verdict::Recalled(receipt),
             (None, Some((fingerprint, index))) if fingerprint == key.fingerprint => {
                 return Verdict::SameAs(index);
@@ -167,11 +205,37 @@ fn judge<'b>(model: &Model, draft: &Draft<'_>, job: &'b Job, stamp: Stamp, last:
         }
     }
     let key = job.key.as_ref().map(IdempotencyKey::borrowed);
-    let record = |event| Verdict::Write(Record { time: stamp.time, key: key.clone(), event });
-    match decide(draft, &job.command, stamp) {
-        Ok(Decision::Event(event)) => record(event),
-        Ok(Decision::Unchanged) if job.key.is_some() => record(Event::NothingChanged),
+    let record = |event, key| Record { time: stamps[0].time, key, event };
+    match decide(draft, &job.command, stamps) {
+        Ok(Decision::Event(event)) => Verdict::Write(record(event, key)),
+        Ok(Decision::Events(events)) => Verdict::WriteAll(under_key(events, stamps, key)),
+        Ok(Decision::Unchanged) if key.is_some() => Verdict::Write(record(Event::NothingChanged, key)),
         Ok(Decision::Unchanged) => Verdict::Unchanged(last),
         Err(refusal) => Verdict::Refused(refusal),
     }
+}
+
+/// Records of events that happen together. Their key stands with the last of them, and so for all.
+fn under_key<'b>(
+    events: Vec<Event<'b>>,
+    stamps: &[Stamp],
+    key: Option<IdempotencyKey<'b>>,
+) -> Vec<Record<'b>> {
+    let record = |(event, stamp): (_, &Stamp)| Record { time: stamp.time, key: None, event };
+    let mut records: Vec<_> = events.into_iter().zip(stamps).map(record).collect();
+    if let Some(last) = records.last_mut() {
+        last.key = key;
+    }
+    records
+}
+
+/// Messages that were sent together.
+fn apply_all(model: &mut Model, records: &[Record<'_>]) -> Receipt {
+    let mut sent = Vec::with_capacity(records.len());
+    for record in records {
+        if let Outcome::Message(message) = model.apply(record).outcome {
+            sent.push(message);
+        }
+    }
+    Receipt { position: model.position(), outcome: Outcome::Messages(sent) }
 }

@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde_json::value::RawValue;
 
-use super::fields::FromJson;
+use super::fields::{Field, FromJson};
 use super::problem::Problem;
 use crate::model::Rank;
 
@@ -39,7 +39,7 @@ pub(super) fn not_ours(value: &str) -> Problem {
 }
 
 impl FromJson<'_> for Cursor {
-    fn from_json(raw: &RawValue, field: &str) -> Result<Self, Problem> {
+    fn from_json(raw: &RawValue, field: Field<'_>) -> Result<Self, Problem> {
         Self::parse(&Cow::<str>::from_json(raw, field)?).ok_or_else(|| not_ours(raw.get()))
     }
 }

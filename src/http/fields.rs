@@ -16,19 +16,48 @@ use crate::domain::{ChatId, ChatName, Text, UserId, Username};
 pub(super) trait Fields: Sized {
     /// The names of all its fields.
     const NAMES: &'static [&'static str];
+    /// Its body may be so many times as long as others.
+    const BODY_FACTOR: usize = 1;
 
     /// Takes its values out of the object.
     fn take(object: &Object<'_>) -> Result<Self, Problem>;
 }
 
+/// Where a value stands in a body: `text`, `users[1]`, `messages[37].text`.
+#[derive(Clone, Copy)]
+pub(super) struct Field<'f> {
+    item: Option<(&'f str, usize)>,
+    name: &'f str,
+}
+
+impl<'f> Field<'f> {
+    fn named(name: &'f str) -> Self {
+        Self { item: None, name }
+    }
+
+    fn item(list: &'f str, index: usize) -> Self {
+        Self { item: Some((list, index)), name: "" }
+    }
+}
+
+impl fmt::Display for Field<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.item {
+            None => f.write_str(self.name),
+            Some((list, index)) if self.name.is_empty() => write!(f, "{list}[{index}]"),
+            Some((list, index)) => write!(f, "{list}[{index}].{}", self.name),
+        }
+    }
+}
+
 /// Reads a call's fields from a body.
 pub(super) fn parse<T: Fields>(body: &[u8]) -> Result<T, Problem> {
     let body = std::str::from_utf8(body).map_err(|error| invalid_json(&error))?;
-    let object = Object::parse(body, T::NAMES)?;
-    let taken = match &object.stranger {
-        Some((field, what)) => Err(Problem::invalid_field(field, what, None)),
-        None => T::take(&object),
-    };
+    let object = Object::parse(body, T::NAMES, None).map_err(|error| match error.classify() {
+        Category::Data => Problem::new(Code::InvalidJson, "the body must be a JSON object"),
+        Category::Syntax | Category::Eof | Category::Io => invalid_json(&error),
+    })?;
+    let taken = object.take();
     // Only who refuses a field looks at the others: half a surrogate pair in one of them comes first.
     taken.map_err(|problem| match serde_json::from_str::<Checked>(body) {
         Ok(Checked) => problem,
@@ -43,40 +72,63 @@ fn invalid_json(error: &dyn fmt::Display) -> Problem {
 /// The members of a JSON object, found but not yet parsed.
 pub(super) struct Object<'b> {
     names: &'static [&'static str],
+    /// The list that it is an item of, and its index there.
+    item: Option<(&'b str, usize)>,
     values: Vec<Option<&'b RawValue>>,
     /// The first member that should not be there, and what is wrong with it.
     stranger: Option<(String, &'static str)>,
 }
 
 impl<'b> Object<'b> {
-    fn parse(body: &'b str, names: &'static [&'static str]) -> Result<Self, Problem> {
-        let mut deserializer = serde_json::Deserializer::from_str(body);
-        let object = Members(names).deserialize(&mut deserializer);
-        object.and_then(|object| deserializer.end().map(|()| object)).map_err(|error| {
-            match error.classify() {
-                Category::Data => Problem::new(Code::InvalidJson, "the body must be a JSON object"),
-                Category::Syntax | Category::Eof | Category::Io => invalid_json(&error),
-            }
-        })
+    fn parse(
+        json: &'b str,
+        names: &'static [&'static str],
+        item: Option<(&'b str, usize)>,
+    ) -> serde_json::Result<Self> {
+        let mut deserializer = serde_json::Deserializer::from_str(json);
+        let object = Members { names, item }.deserialize(&mut deserializer)?;
+        deserializer.end()?;
+        Ok(object)
+    }
+
+    fn take<T: Fields>(&self) -> Result<T, Problem> {
+        match &self.stranger {
+            Some((field, what)) => Err(Problem::invalid_field(self.field(field), what, None)),
+            None => T::take(self),
+        }
+    }
+
+    fn field<'f>(&'f self, name: &'f str) -> Field<'f> {
+        Field { item: self.item, name }
     }
 
     /// A field that must be there; `null` is not.
     pub(super) fn required<T: FromJson<'b>>(&self, name: &str) -> Result<T, Problem> {
-        self.optional(name)?.ok_or_else(|| Problem::invalid_field(name, "is missing", None))
+        self.optional(name)?.ok_or_else(|| Problem::invalid_field(self.field(name), "is missing", None))
     }
 
     /// A field that may be missing or `null`.
     pub(super) fn optional<T: FromJson<'b>>(&self, name: &str) -> Result<Option<T>, Problem> {
         let index = self.names.iter().position(|known| *known == name).expect("a field of NAMES");
         match self.values[index] {
-            Some(raw) if raw.get() != "null" => T::from_json(raw, name).map(Some),
+            Some(raw) if raw.get() != "null" => T::from_json(raw, self.field(name)).map(Some),
             Some(_) | None => Ok(None),
         }
     }
 
+    /// A list of so many objects that must be there.
+    pub(super) fn required_objects<T: Fields>(
+        &self,
+        name: &'static str,
+        count: RangeInclusive<usize>,
+    ) -> Result<Vec<T>, Problem> {
+        objects(self.required(name)?, name, count)
+    }
+
     /// A whole number that must be there.
     pub(super) fn required_number(&self, name: &str, range: RangeInclusive<u64>) -> Result<u64, Problem> {
-        self.optional_number(name, range)?.ok_or_else(|| Problem::invalid_field(name, "is missing", None))
+        let number = self.optional_number(name, range)?;
+        number.ok_or_else(|| Problem::invalid_field(self.field(name), "is missing", None))
     }
 
     /// A whole number that may be missing or `null`.
@@ -89,15 +141,18 @@ impl<'b> Object<'b> {
         let number = raw.get().parse().ok().filter(|number| range.contains(number));
         number.map(Some).ok_or_else(|| {
             let what = format!("must be a whole number from {} to {}", range.start(), range.end());
-            Problem::invalid_field(name, &what, Some(raw.get()))
+            Problem::invalid_field(self.field(name), &what, Some(raw.get()))
         })
     }
 }
 
 /// Finds the members with these names.
-struct Members(&'static [&'static str]);
+struct Members<'de> {
+    names: &'static [&'static str],
+    item: Option<(&'de str, usize)>,
+}
 
-impl<'de> DeserializeSeed<'de> for Members {
+impl<'de> DeserializeSeed<'de> for Members<'de> {
     type Value = Object<'de>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Object<'de>, D::Error> {
@@ -105,7 +160,7 @@ impl<'de> DeserializeSeed<'de> for Members {
     }
 }
 
-impl<'de> Visitor<'de> for Members {
+impl<'de> Visitor<'de> for Members<'de> {
     type Value = Object<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -113,9 +168,10 @@ impl<'de> Visitor<'de> for Members {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Object<'de>, A::Error> {
-        let mut object = Object { names: self.0, values: vec![None; self.0.len()], stranger: None };
+        let Self { names, item } = self;
+        let mut object = Object { names, item, values: vec![None; names.len()], stranger: None };
         while let Some(BorrowedText(name)) = members.next_key()? {
-            let known = self.0.iter().position(|known| *known == name);
+            let known = names.iter().position(|known| *known == name);
             let misfit = match known {
                 Some(index) if object.values[index].is_none() => {
                     object.values[index] = Some(members.next_value()?);
@@ -138,17 +194,17 @@ struct BorrowedText<'b>(#[serde(borrow)] Cow<'b, str>);
 /// A value of a field.
 pub(super) trait FromJson<'b>: Sized {
     /// Parses the value of the field of this name.
-    fn from_json(raw: &'b RawValue, field: &str) -> Result<Self, Problem>;
+    fn from_json(raw: &'b RawValue, field: Field<'_>) -> Result<Self, Problem>;
 }
 
 impl<'b> FromJson<'b> for &'b RawValue {
-    fn from_json(raw: &'b RawValue, _: &str) -> Result<Self, Problem> {
+    fn from_json(raw: &'b RawValue, _: Field<'_>) -> Result<Self, Problem> {
         Ok(raw)
     }
 }
 
 impl<'b> FromJson<'b> for Cow<'b, str> {
-    fn from_json(raw: &'b RawValue, field: &str) -> Result<Self, Problem> {
+    fn from_json(raw: &'b RawValue, field: Field<'_>) -> Result<Self, Problem> {
         if !raw.get().starts_with('"') {
             return Err(Problem::invalid_field(field, "must be a string", Some(raw.get())));
         }
@@ -159,7 +215,7 @@ impl<'b> FromJson<'b> for Cow<'b, str> {
 macro_rules! from_json_string {
     ($($value:ident),*) => { $(
         impl FromJson<'_> for $value {
-            fn from_json(raw: &RawValue, field: &str) -> Result<Self, Problem> {
+            fn from_json(raw: &RawValue, field: Field<'_>) -> Result<Self, Problem> {
                 let text = Cow::<str>::from_json(raw, field)?;
                 $value::try_from(text.into_owned())
                     .map_err(|invalid| Problem::invalid_field(field, &invalid.to_string(), Some(raw.get())))
@@ -172,7 +228,7 @@ from_json_string!(Username, ChatName, Text);
 macro_rules! from_json_id {
     ($($id:ident),*) => { $(
         impl FromJson<'_> for $id {
-            fn from_json(raw: &RawValue, field: &str) -> Result<Self, Problem> {
+            fn from_json(raw: &RawValue, field: Field<'_>) -> Result<Self, Problem> {
                 let text = Cow::<str>::from_json(raw, field)?;
                 text.parse().map_err(|_| {
                     Problem::invalid_field(field, "must be a UUID in the hyphenated form", Some(raw.get()))
@@ -184,17 +240,41 @@ macro_rules! from_json_id {
 from_json_id!(UserId, ChatId);
 
 impl FromJson<'_> for Vec<UserId> {
-    fn from_json(raw: &RawValue, field: &str) -> Result<Self, Problem> {
-        if !raw.get().starts_with('[') {
-            return Err(Problem::invalid_field(field, "must be an array", Some(raw.get())));
-        }
-        let items: Vec<&RawValue> = serde_json::from_str(raw.get()).map_err(|error| invalid_json(&error))?;
-        if items.is_empty() {
+    fn from_json(raw: &RawValue, field: Field<'_>) -> Result<Self, Problem> {
+        let ids = array(raw, field)?;
+        if ids.is_empty() {
             return Err(Problem::invalid_field(field, "must hold at least one id", Some(raw.get())));
         }
-        let item = |(index, raw)| UserId::from_json(raw, &format!("{field}[{index}]"));
-        items.into_iter().enumerate().map(item).collect()
+        let id = |(index, raw)| UserId::from_json(raw, Field::item(field.name, index));
+        ids.into_iter().enumerate().map(id).collect()
     }
+}
+
+/// A list of objects, so many of them.
+fn objects<T: Fields>(raw: &RawValue, list: &str, count: RangeInclusive<usize>) -> Result<Vec<T>, Problem> {
+    let items = array(raw, Field::named(list))?;
+    if !count.contains(&items.len()) {
+        let what = format!("must hold {} to {} items; it holds {}", count.start(), count.end(), items.len());
+        return Err(Problem::invalid_field(Field::named(list), &what, None));
+    }
+    let object = |(index, raw): (usize, &RawValue)| {
+        let object = Object::parse(raw.get(), T::NAMES, Some((list, index)));
+        let object = object.map_err(|error| match error.classify() {
+            Category::Data => {
+                Problem::invalid_field(Field::item(list, index), "must be an object", Some(raw.get()))
+            }
+            Category::Syntax | Category::Eof | Category::Io => invalid_json(&error),
+        });
+        object?.take()
+    };
+    items.into_iter().enumerate().map(object).collect()
+}
+
+fn array<'b>(raw: &'b RawValue, field: Field<'_>) -> Result<Vec<&'b RawValue>, Problem> {
+    if !raw.get().starts_with('[') {
+        return Err(Problem::invalid_field(field, "must be an array", Some(raw.get())));
+    }
+    serde_json::from_str(raw.get()).map_err(|error| invalid_json(&error))
 }
 
 /// Any JSON value, looked at to its last character and thrown away.

@@ -30,7 +30,7 @@ impl<T: Fields> FromRequest<Arc<App>> for Json<T> {
     async fn from_request(mut request: Request, app: &Arc<App>) -> Result<Self, Problem> {
         let began = request.extensions().get().map_or_else(Instant::now, |Began(began)| *began);
         let deadline = began + Duration::from_secs(app.limits.request_timeout_s.into());
-        let bytes_max = app.limits.body_bytes_max as usize;
+        let bytes_max = app.limits.body_bytes_max as usize * T::BODY_FACTOR;
         let read = match check_head(request.headers(), bytes_max) {
             Ok(()) => read_within(request.body_mut(), bytes_max, deadline).await,
             Err(problem) => Err(problem),

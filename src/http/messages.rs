@@ -12,20 +12,14 @@ use super::fields::{Fields, Object};
 use super::json::Json;
 use super::problem::{Code, Problem};
 use super::write::{Write, submit};
-use crate::domain::{ChatId, Command, MessageId, Seq, Text, Timestamp, UserId};
+use crate::domain::{ChatId, Command, MessageId, NewMessage, Seq, Timestamp, UserId};
 use crate::engine::Engine;
 use crate::model::{ChatIndex, Message};
 
 /// What a `limit` may be.
 pub(super) const LIMIT: RangeInclusive<u64> = 1..=10_000;
 
-pub(super) struct AddMessage {
-    chat: ChatId,
-    author: UserId,
-    text: Text,
-}
-
-impl Fields for AddMessage {
+impl Fields for NewMessage {
     const NAMES: &'static [&'static str] = &["chat", "author", "text"];
 
     fn take(object: &Object<'_>) -> Result<Self, Problem> {
@@ -37,9 +31,27 @@ impl Fields for AddMessage {
     }
 }
 
-pub(super) async fn add(ready: Ready, Write { fields, key }: Write<AddMessage>) -> Result<Response, Problem> {
-    let AddMessage { chat, author, text } = fields;
-    submit(ready, Command::AddMessage { chat, author, text }, key).await
+pub(super) async fn add(ready: Ready, Write { fields, key }: Write<NewMessage>) -> Result<Response, Problem> {
+    submit(ready, Command::AddMessage(fields), key).await
+}
+
+/// Messages that are sent together or not at all.
+pub(super) struct AddMessages(Vec<NewMessage>);
+
+impl Fields for AddMessages {
+    const NAMES: &'static [&'static str] = &["messages"];
+    const BODY_FACTOR: usize = 32;
+
+    fn take(object: &Object<'_>) -> Result<Self, Problem> {
+        object.required_objects("messages", 1..=1_000).map(Self)
+    }
+}
+
+pub(super) async fn batch(
+    ready: Ready,
+    Write { fields: AddMessages(messages), key }: Write<AddMessages>,
+) -> Result<Response, Problem> {
+    submit(ready, Command::AddMessages(messages), key).await
 }
 
 pub(super) struct GetMessages {

@@ -68,6 +68,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/chats/users/remove", post(chats::remove_user))
         .route("/chats/read", post(chats::read))
         .route("/messages/add", post(messages::add))
+        .route("/messages/batch", post(messages::batch))
         .route("/messages/get", post(messages::get))
         .route("/health", get(health::get))
         .fallback(route_not_found)

@@ -2,6 +2,8 @@
 //!
 //! **Invariant:** this is the only place that knows which status code a refusal has.
 
+use std::fmt::Display;
+
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -116,9 +118,10 @@ impl Problem {
 
     /// A field is missing, of the wrong type, out of its limits, unknown or given twice; `what` goes on after the
     /// field's name.
-    pub(super) fn invalid_field(field: &str, what: &str, value: Option<&str>) -> Self {
+    pub(super) fn invalid_field(field: impl Display, what: &str, value: Option<&str>) -> Self {
+        let field = field.to_string();
         let value = value.map_or_else(String::new, |value| format!("; it is {}", shown_json(value)));
-        Self::new(Code::InvalidField, format!("{} {what}{value}", shown(field))).blaming(field)
+        Self::new(Code::InvalidField, format!("{} {what}{value}", shown(&field))).blaming(field)
     }
 
     pub(super) fn internal() -> Self {
@@ -203,6 +206,12 @@ impl From<Refusal> for Problem {
                 let detail =
                     format!("the key {} was used for another call, or for other values", shown(&key));
                 Self::new(Code::IdempotencyKeyReused, detail).blaming("Idempotency-Key")
+            }
+            Refusal::OfMessage { index, refusal } => {
+                let problem = Self::from(*refusal);
+                let field = problem.field.as_deref().unwrap_or_default();
+                let field = format!("messages[{index}].{field}");
+                problem.blaming(field)
             }
         }
     }

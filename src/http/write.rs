@@ -14,7 +14,7 @@ use super::problem::Problem;
 use super::{App, Ready};
 use crate::domain::{Command, IdempotencyKey, MessageId, Seq, Timestamp};
 use crate::engine::Accepted;
-use crate::model::Outcome;
+use crate::model::{Outcome, SentMessage};
 
 /// draft-ietf-httpapi-idempotency-key-header
 const KEY: &str = "Idempotency-Key";
@@ -74,14 +74,18 @@ struct SentBody {
     created_at: Timestamp,
 }
 
+impl From<&SentMessage> for SentBody {
+    fn from(&SentMessage { id, seq, created_at }: &SentMessage) -> Self {
+        Self { id, seq, created_at }
+    }
+}
+
 fn answer(Accepted { receipt, replayed }: &Accepted) -> Response {
-    let added = |id: Uuid| (StatusCode::CREATED, json::answer(&AddedBody { id })).into_response();
-    let mut response = match receipt.outcome {
-        Outcome::User(id) => added(id.into()),
-        Outcome::Chat(id) => added(id.into()),
-        Outcome::Message { id, seq, created_at } => {
-            (StatusCode::CREATED, json::answer(&SentBody { id, seq, created_at })).into_response()
-        }
+    let mut response = match &receipt.outcome {
+        Outcome::User(id) => created(&AddedBody { id: (*id).into() }),
+        Outcome::Chat(id) => created(&AddedBody { id: (*id).into() }),
+        Outcome::Message(sent) => created(&SentBody::from(sent)),
+        Outcome::Messages(sent) => created(&sent.iter().map(SentBody::from).collect::<Vec<_>>()),
         Outcome::Done => StatusCode::NO_CONTENT.into_response(),
     };
     let headers = response.headers_mut();
@@ -90,4 +94,8 @@ fn answer(Accepted { receipt, replayed }: &Accepted) -> Response {
         headers.insert(REPLAYED, HeaderValue::from_static("true"));
     }
     response
+}
+
+fn created(body: &impl Serialize) -> Response {
+    (StatusCode::CREATED, json::answer(body)).into_response()
 }

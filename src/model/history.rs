@@ -72,6 +72,14 @@ impl History {
         self.chunks.last().map_or(Seq(0), |chunk| chunk.last())
     }
 
+    /// The last message sent up to this time; 0 if there is none.
+    pub(super) fn last_until(&self, time: Timestamp) -> Seq {
+        let begun = self.chunks.partition_point(|chunk| chunk.entries[0].created_at <= time);
+        let Some(chunk) = begun.checked_sub(1).map(|last| &self.chunks[last]) else { return Seq(0) };
+        let sent = chunk.entries.partition_point(|entry| entry.created_at <= time);
+        Seq(chunk.first.0 + sent as u64 - 1)
+    }
+
     /// Moves the user's mark forward to this message.
     pub(super) fn mark_read(&mut self, (user, user_index): (UserId, UserIndex), seq: Seq) {
         let mark = self.read_mark(user_index);

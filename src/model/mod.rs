@@ -8,9 +8,12 @@ mod directory;
 mod history;
 mod keys;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::domain::{ChatId, Event, IdempotencyKey, MessageId, Position, Record, Seq, Timestamp, UserId};
+use crate::domain::{
+    ChatId, Command, Event, IdempotencyKey, MessageId, NewMessage, Position, Record, Seq, Timestamp, UserId,
+};
 use activity::Activity;
 pub use activity::Rank;
 use directory::{ChatEntry, Directory, UserEntry};
@@ -31,32 +34,38 @@ pub struct Model {
 }
 
 /// What a write came to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Receipt {
-    /// The event's place in the log; of a write that changed nothing, the place at which that was so.
+    /// The place in the log of its (last) event; of a write that changed nothing, the place at which that was so.
     pub position: Position,
     /// What there is now that was not before.
     pub outcome: Outcome,
 }
 
 /// What a write has made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
     /// A user.
     User(UserId),
     /// A chat.
     Chat(ChatId),
     /// A message.
-    Message {
-        /// The message.
-        id: MessageId,
-        /// Its place in its chat.
-        seq: Seq,
-        /// When it was sent.
-        created_at: Timestamp,
-    },
+    Message(SentMessage),
+    /// Messages, in the order asked for.
+    Messages(Vec<SentMessage>),
     /// Nothing that has an id.
     Done,
+}
+
+/// What a message got when it was sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SentMessage {
+    /// The message.
+    pub id: MessageId,
+    /// Its place in its chat.
+    pub seq: Seq,
+    /// When it was sent.
+    pub created_at: Timestamp,
 }
 
 /// A key was used for another request.
@@ -159,7 +168,8 @@ impl Model {
                 let (chat, index) = self.pair(*chat, *author)?;
                 self.activity.message_added(chat, self.position);
                 let seq = self.histories[chat.as_usize()].push(*id, (*author, index), self.time, text);
-                Some((Outcome::Message { id: *id, seq, created_at: self.time }, Made::Message(chat, seq)))
+                let sent = SentMessage { id: *id, seq, created_at: self.time };
+                Some((Outcome::Message(sent), Made::Message(chat, seq)))
             }
             Event::MemberAdded { chat, user } => {
                 let (chat, user) = self.pair(*chat, *user)?;
@@ -193,25 +203,55 @@ impl Model {
         Some((self.chat(chat)?, self.user(user)?))
     }
 
-    fn receipt(&self, Recalled { position, made }: Recalled) -> Receipt {
+    fn receipt(&self, Recalled { position, made }: Recalled, command: &Command) -> Receipt {
         let outcome = match made {
             Made::Nothing => Outcome::Done,
             Made::User(user) => Outcome::User(self.directory.user_entry(user).id),
             Made::Chat(chat) => Outcome::Chat(self.directory.chat_entry(chat).id),
-            Made::Message(chat, seq) => {
-                let run = self.run_at(chat, seq);
-                let message = run.messages().next().expect("a run is never empty");
-                Outcome::Message { id: message.id, seq, created_at: message.created_at }
-            }
+            Made::Message(chat, seq) => match command {
+                Command::AddMessages(messages) => {
+                    Outcome::Messages(self.sent_together(messages, (chat, seq)))
+                }
+                Command::AddUser { .. }
+                | Command::AddChat { .. }
+                | Command::AddMessage(_)
+                | Command::AddMember { .. }
+                | Command::RemoveMember { .. }
+                | Command::MarkRead { .. } => Outcome::Message(self.sent(chat, seq)),
+            },
         };
         Receipt { position, outcome }
     }
 
-    /// What the request with this key came to, the first time; none if the key is free.
+    fn sent(&self, chat: ChatIndex, seq: Seq) -> SentMessage {
+        let run = self.run_at(chat, seq);
+        let message = run.messages().next().expect("a run is never empty");
+        SentMessage { id: message.id, seq, created_at: message.created_at }
+    }
+
+    /// What these messages got, which were sent together, the last of them as this one: each is the latest of its chat
+    /// up to then that none of those behind it is.
+    fn sent_together(&self, messages: &[NewMessage], (chat, seq): (ChatIndex, Seq)) -> Vec<SentMessage> {
+        let last_sent = self.sent(chat, seq).created_at;
+        let mut latest = HashMap::new();
+        let sent_before = |message: &NewMessage| {
+            let chat = self.chat(message.chat).expect("a chat is for ever");
+            let history = &self.histories[chat.as_usize()];
+            let seq = latest.entry(chat).or_insert_with(|| history.last_until(last_sent));
+            let sent = self.sent(chat, *seq);
+            seq.0 -= 1;
+            sent
+        };
+        let mut sent: Vec<_> = messages.iter().rev().map(sent_before).collect();
+        sent.reverse();
+        sent
+    }
+
+    /// What the request with this key, for this command, came to, the first time; none if the key is free.
     #[must_use]
-    pub fn recall(&self, key: &IdempotencyKey<'_>) -> Option<Result<Receipt, KeyReused>> {
+    pub fn recall(&self, key: &IdempotencyKey<'_>, command: &Command) -> Option<Result<Receipt, KeyReused>> {
         let recalled = self.keys.recall(key)?;
-        Some(recalled.map(|recalled| self.receipt(recalled)).map_err(|keys::KeyMismatch| KeyReused))
+        Some(recalled.map(|recalled| self.receipt(recalled, command)).map_err(|keys::KeyMismatch| KeyReused))
     }
 
     /// Makes a model that has taken in a whole log ready for reads that need an order of all chats. From then on it is
