@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# What durability costs, and what idempotency keys do: POST /messages/add with the log on disk, with the log on disk
-# and a key on every request, and with the log in memory, measured with wrk, in turns, so that whatever else the machine
-# does meets all alike. Prints medians.
+# What durability costs, and what idempotency keys do: POST /messages/add with the log on disk and with the log in
+# memory; with a key on every request, and with the same header under a name that means nothing. Measured with wrk, in
+# turns, so that whatever else the machine does meets all alike. Prints medians.
 #
 #   benches/http.sh [DIR]     DIR: where the logs go; on the disk that is to be measured, default target/
 #
@@ -13,6 +13,7 @@ seconds_each=${SECONDS_EACH:-5}
 warm_up_seconds=${WARM_UP_SECONDS:-2}
 read -ra connections <<<"${CONNECTIONS:-1 64 256}"
 chats=100
+all_kept=(durable labelled keyed ephemeral)
 # Lengths of texts: every fourth percentile of a busy public IRC channel.
 text_bytes=(3 6 9 12 16 20 23 26 30 33 36 40 44 48 52 57 62 68 75 84 95 108 128 161 248)
 
@@ -48,7 +49,7 @@ clean_up() {
 }
 trap clean_up EXIT
 
-# start_server durable|keyed|ephemeral: sets server and url
+# start_server durable|labelled|keyed|ephemeral: sets server and url
 start_server() {
   local flags=(--listen 127.0.0.1:0 --data "$work/data")
   [[ $1 != ephemeral ]] || flags+=(--ephemeral)
@@ -94,7 +95,7 @@ position() {
   curl --silent --show-error --fail "$url/health" | sed 's/.*"position":\([0-9]*\).*/\1/'
 }
 
-# load CONNECTIONS SECONDS [KEYS]: prints messages a second, p50 and p99 in microseconds
+# load CONNECTIONS SECONDS [HEADER WORD]: prints messages a second, p50 and p99 in microseconds
 load() {
   local before after requests seconds p50 p99 refused failed
   before=$(position)
@@ -122,13 +123,14 @@ done >"$work/texts"
 
 for count in "${connections[@]}"; do
   for ((round = 1; round <= rounds; round++)); do
-    for kept in durable keyed ephemeral; do
+    for kept in "${all_kept[@]}"; do
       start_server "$kept"
       make_members
-      keys=()
-      [[ $kept != keyed ]] || keys=(key-)
-      load "$count" "$warm_up_seconds" "${keys[@]/%/warm-up-}" >/dev/null
-      load "$count" "$seconds_each" "${keys[@]}" >>"$work/$kept.$count"
+      header=()
+      [[ $kept != labelled ]] || header=(X-Meaning-Nothing)
+      [[ $kept != keyed ]] || header=(Idempotency-Key)
+      load "$count" "$warm_up_seconds" "${header[@]}" "${header[@]:+warm-up-}" >/dev/null
+      load "$count" "$seconds_each" "${header[@]}" "${header[@]:+key-}" >>"$work/$kept.$count"
       stop_server
       echo "c=$count round $round of $rounds, $kept: $(tail -n 1 "$work/$kept.$count")" >&2
     done
@@ -136,20 +138,13 @@ for count in "${connections[@]}"; do
 done
 
 echo "medians of $rounds rounds of $seconds_each s; latencies in microseconds"
-row='%11s  %10s %7s %7s  %10s %7s %7s  %10s %7s %7s  %9s %9s\n'
 ratio() { awk -v a="$1" -v b="$2" 'BEGIN { printf "%.2f", a / b }'; }
-# shellcheck disable=SC2059  # the row is the format
-{
-  printf "$row" '' durable '' '' keyed '' '' ephemeral '' '' durable/ keyed/
-  printf "$row" connections messages/s p50 p99 messages/s p50 p99 messages/s p50 p99 ephemeral durable
-  for count in "${connections[@]}"; do
-    figures=()
-    for kept in durable keyed ephemeral; do
-      for column in 1 2 3; do
-        figures+=("$(median "$work/$kept.$count" "$column" | awk '{ printf "%.0f", $1 }')")
-      done
-    done
-    printf "$row" "$count" "${figures[@]}" \
-      "$(ratio "${figures[0]}" "${figures[6]}")" "$(ratio "${figures[3]}" "${figures[0]}")"
+for count in "${connections[@]}"; do
+  for kept in "${all_kept[@]}"; do
+    for column in 1 2 3; do
+      median "$work/$kept.$count" "$column" | awk '{ printf "%.0f ", $1 }'
+    done | awk -v c="$count" -v k="$kept" '{ printf "c=%-4s %-9s %7s messages/s  p50 %6s  p99 %6s\n", c, k, $1, $2, $3 }'
   done
-}
+  echo "c=$count durable/ephemeral $(ratio "$(median "$work/durable.$count" 1)" "$(median "$work/ephemeral.$count" 1)")" \
+    " keyed/labelled $(ratio "$(median "$work/keyed.$count" 1)" "$(median "$work/labelled.$count" 1)")"
+done

@@ -2,6 +2,9 @@
 
 use std::borrow::Cow;
 
+use bincode::de::BorrowDecoder;
+use bincode::enc::Encoder;
+use bincode::error::{DecodeError, EncodeError};
 use bincode::{BorrowDecode, Encode};
 use sha2::{Digest, Sha256};
 
@@ -13,12 +16,11 @@ use super::{Command, NewMessage};
 pub struct InvalidKey;
 
 /// Ties a record to the request that made it.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, BorrowDecode)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IdempotencyKey<'a> {
-    /// As the client sent it.
-    pub key: Cow<'a, str>,
-    /// What the client asked for under it.
-    pub fingerprint: Fingerprint,
+    text: Cow<'a, str>,
+    fingerprint: Fingerprint,
+    digest: KeyDigest,
 }
 
 /// A digest of a call and its values, as parsed: the first 16 bytes of a SHA-256.
@@ -36,28 +38,68 @@ impl IdempotencyKey<'static> {
     /// # Errors
     ///
     /// The text is no key.
-    pub fn new(key: String, command: &Command) -> Result<Self, InvalidKey> {
-        let visible = key.bytes().all(|byte| byte.is_ascii_graphic());
-        if !visible || !(1..=255).contains(&key.len()) {
+    pub fn new(text: String, command: &Command) -> Result<Self, InvalidKey> {
+        let visible = text.bytes().all(|byte| byte.is_ascii_graphic());
+        if !visible || !(1..=255).contains(&text.len()) {
             return Err(InvalidKey);
         }
-        Ok(Self { key: Cow::Owned(key), fingerprint: Fingerprint::of(command) })
+        Ok(Self::recorded(Cow::Owned(text), Fingerprint::of(command)))
     }
 }
 
-impl IdempotencyKey<'_> {
+impl<'a> IdempotencyKey<'a> {
+    /// The key of a request that was accepted.
+    #[must_use]
+    pub fn recorded(text: Cow<'a, str>, fingerprint: Fingerprint) -> Self {
+        let digest = KeyDigest::of(&text);
+        Self { text, fingerprint, digest }
+    }
+
     /// The same, without a copy of the text.
     #[must_use]
     pub fn borrowed(&self) -> IdempotencyKey<'_> {
-        IdempotencyKey { key: Cow::Borrowed(&self.key), fingerprint: self.fingerprint }
+        IdempotencyKey { text: Cow::Borrowed(&self.text), ..*self }
+    }
+
+    /// As the client sent it.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// What the client asked for under it.
+    #[must_use]
+    pub fn fingerprint(&self) -> Fingerprint {
+        self.fingerprint
     }
 
     /// What to find it by.
     #[must_use]
     pub fn digest(&self) -> KeyDigest {
-        let hash = Sha256::digest(self.key.as_bytes());
+        self.digest
+    }
+}
+
+/// On disk: the text, then the fingerprint.
+impl Encode for IdempotencyKey<'_> {
+    fn encode<E: Encoder>(&self, encoder: &mut E) -> Result<(), EncodeError> {
+        self.text.encode(encoder)?;
+        self.fingerprint.encode(encoder)
+    }
+}
+
+impl<'de, Context> BorrowDecode<'de, Context> for IdempotencyKey<'de> {
+    fn borrow_decode<D: BorrowDecoder<'de, Context = Context>>(decoder: &mut D) -> Result<Self, DecodeError> {
+        let text = Cow::borrow_decode(decoder)?;
+        Ok(Self::recorded(text, Fingerprint::borrow_decode(decoder)?))
+    }
+}
+
+impl KeyDigest {
+    fn of(text: &str) -> Self {
+        let hash = Sha256::digest(text.as_bytes());
         let word = |at: usize| u32::from_le_bytes([hash[at], hash[at + 1], hash[at + 2], hash[at + 3]]);
-        KeyDigest([word(0), word(4), word(8)])
+        Self([word(0), word(4), word(8)])
     }
 }
 

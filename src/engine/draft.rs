@@ -54,7 +54,7 @@ impl<'m> Draft<'m> {
     }
 
     pub(super) fn add_key(&mut self, key: &IdempotencyKey<'_>, index: usize) {
-        self.keys.insert(key.digest(), (key.fingerprint, index));
+        self.keys.insert(key.digest(), (key.fingerprint(), index));
     }
 
     /// The command of this batch that had the key, and what it asked for.

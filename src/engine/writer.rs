@@ -195,11 +195,11 @@ fn judge<'b>(
     if let Some(key) = &job.key {
         match (model.recall(key, &job.command), draft.key_used(key)) {
             (Some(Ok(receipt)), _) => return Verdict::Recalled(receipt),
-            (None, Some((fingerprint, index))) if fingerprint == key.fingerprint => {
+            (None, Some((fingerprint, index))) if fingerprint == key.fingerprint() => {
                 return Verdict::SameAs(index);
             }
             (Some(Err(KeyReused)), _) | (None, Some(_)) => {
-                return Verdict::Refused(Refusal::KeyReused { key: key.key.to_string() });
+                return Verdict::Refused(Refusal::KeyReused { key: key.text().to_owned() });
             }
             (None, None) => {}
         }

@@ -50,7 +50,7 @@ impl Keys {
         if self.entries.last().is_none_or(|piece| piece.len() == ENTRIES_PER_PIECE) {
             self.entries.push(Vec::with_capacity(ENTRIES_PER_PIECE));
         }
-        let entry = Entry::new(key.digest(), key.fingerprint, recalled);
+        let entry = Entry::new(key.digest(), key.fingerprint(), recalled);
         let full_pieces = self.entries.len() - 1;
         let piece = self.entries.last_mut().expect("pushed if there was none");
         let number = full_pieces * ENTRIES_PER_PIECE + piece.len();
@@ -66,7 +66,7 @@ impl Keys {
         let number =
             self.by_digest.find(hash(digest), |&number| at(&self.entries, number).digest == digest)?;
         let entry = at(&self.entries, *number);
-        Some(if entry.fingerprint == shortened(key.fingerprint) {
+        Some(if entry.fingerprint == shortened(key.fingerprint()) {
             Ok(entry.recalled())
         } else {
             Err(KeyMismatch)
@@ -139,7 +139,7 @@ mod tests {
     use super::*;
 
     fn key(number: u32, fingerprint: u8) -> IdempotencyKey<'static> {
-        IdempotencyKey { key: format!("key {number}").into(), fingerprint: Fingerprint([fingerprint; 16]) }
+        IdempotencyKey::recorded(format!("key {number}").into(), Fingerprint([fingerprint; 16]))
     }
 
     fn recalled(number: u32) -> Recalled {
