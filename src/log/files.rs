@@ -3,6 +3,7 @@
 use super::disk::{Disk, DiskFile, remove_if_there};
 use super::error::Context;
 use super::frame::FRAME_BYTES_MAX;
+use super::read_ahead::{ReadAhead, ReadSegment};
 use super::recovery::{self, Scan, Tail};
 use super::segment::{self, BadHeader, HEADER_BYTES, Header, LogId};
 use super::spare::{self, SPARE, SPARE_LARGE, Spare};
@@ -74,18 +75,6 @@ impl<D: Disk> FileLog<D> {
             let file = self.disk.open(&name).doing("open", || self.disk.path(&name))?;
             Ok(total + file.bytes().doing("measure", || self.disk.path(&name))?)
         })
-    }
-
-    fn read(&self, name: &str, bytes: &mut Vec<u8>) -> Result<D::File, LogError> {
-        let path = || self.disk.path(name);
-        let file = self.disk.open(name).doing("open", path)?;
-        let len = file.bytes().doing("measure", path)?;
-        if len > SEGMENT_BYTES_MAX {
-            return Err(self.damaged(name, SEGMENT_BYTES_MAX, "longer than any segment", None));
-        }
-        bytes.resize(usize::try_from(len).expect("at most SEGMENT_BYTES_MAX"), 0);
-        file.read_at(bytes, 0).doing("read", path)?;
-        Ok(file)
     }
 
     fn check_header(&mut self, first: Position, bytes: &[u8]) -> Result<(), LogError> {
@@ -218,10 +207,13 @@ impl<D: Disk> EventLog for FileLog<D> {
         self.sync_what_is_there(&segments)?;
         progress.set_bytes_total(self.bytes_total(&segments)?);
 
-        let mut bytes = Vec::new();
+        let read_ahead = ReadAhead::start(self.disk.clone(), segments.clone(), self.spare.is_inline());
         for (index, &first) in segments.iter().enumerate() {
             let name = segment::file_name(first);
-            let file = self.read(&name, &mut bytes)?;
+            let ReadSegment { file, bytes } = read_ahead.next()?;
+            if bytes.len() as u64 > SEGMENT_BYTES_MAX {
+                return Err(self.damaged(&name, SEGMENT_BYTES_MAX, "longer than any segment", None));
+            }
             self.check_header(first, &bytes)?;
             let until = segments.get(index + 1).copied();
             let scanned = recovery::scan(&bytes, HEADER_BYTES, self.id, self.next, until, |frame| {
@@ -243,6 +235,7 @@ impl<D: Disk> EventLog for FileLog<D> {
                 }
                 None => self.active = Some(self.reopen(name, file, &bytes, &scan)?),
             }
+            read_ahead.give_back(bytes);
         }
         remove_if_there(&self.disk, SPARE)?;
         remove_if_there(&self.disk, SPARE_LARGE)?;

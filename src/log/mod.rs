@@ -14,6 +14,7 @@ mod frame;
 #[cfg(test)]
 mod histories;
 mod memory;
+mod read_ahead;
 mod recovery;
 mod segment;
 #[cfg(test)]

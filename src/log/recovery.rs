@@ -66,9 +66,7 @@ pub(super) enum Tail {
 }
 
 pub(super) fn judge_tail(bytes: &[u8], end: usize, log: LogId, next: Position) -> Tail {
-    let Some(last_used) = bytes[end..].iter().rposition(|&byte| byte != 0) else {
-        return Tail::Clean;
-    };
+    let Some(last_used) = last_not_zero(&bytes[end..]) else { return Tail::Clean };
     let later = (end..bytes.len())
         .step_by(ALIGNMENT_BYTES)
         .filter_map(|offset| SealedFrame::read(&bytes[offset..], log))
@@ -77,6 +75,16 @@ pub(super) fn judge_tail(bytes: &[u8], end: usize, log: LogId, next: Position) -
         Some(frame) => Tail::Damaged(frame.first),
         None => Tail::Torn(end..end + last_used + 1),
     }
+}
+
+fn last_not_zero(bytes: &[u8]) -> Option<usize> {
+    /// Whether so many are all zero is seen at once, of most of a segment's end.
+    const BLOCK_BYTES: usize = 4096;
+    let not_zero = |block: &&[u8]| block.iter().fold(0, |any, byte| any | byte) != 0;
+    let blocks = bytes.chunks(BLOCK_BYTES);
+    let (index, block) = blocks.enumerate().rfind(|(_, block)| not_zero(block))?;
+    let within = block.iter().rposition(|&byte| byte != 0)?;
+    Some(index * BLOCK_BYTES + within)
 }
 
 #[cfg(test)]

@@ -15,14 +15,12 @@ pub(super) struct Spare<D: Disk> {
     disk: D,
     segment_bytes: u64,
     preparing: Option<Preparing<D::File>>,
-    #[cfg(test)]
     inline: bool,
 }
 
 /// One being prepared.
 enum Preparing<F> {
     Thread(JoinHandle<Result<F, LogError>>),
-    #[cfg(test)]
     Done(Result<F, LogError>),
 }
 
@@ -30,7 +28,6 @@ impl<F> Preparing<F> {
     fn wait(self) -> Result<F, LogError> {
         match self {
             Self::Thread(handle) => handle.join().expect("preparing does not panic"),
-            #[cfg(test)]
             Self::Done(result) => result,
         }
     }
@@ -38,13 +35,12 @@ impl<F> Preparing<F> {
 
 impl<D: Disk> Spare<D> {
     pub(super) fn new(disk: D, segment_bytes: u64) -> Self {
-        Self {
-            disk,
-            segment_bytes,
-            preparing: None,
-            #[cfg(test)]
-            inline: false,
-        }
+        Self { disk, segment_bytes, preparing: None, inline: false }
+    }
+
+    /// Whether it does its work at once, in the caller's thread.
+    pub(super) fn is_inline(&self) -> bool {
+        self.inline
     }
 
     /// Begins to prepare one, unless that is begun.
@@ -54,7 +50,6 @@ impl<D: Disk> Spare<D> {
         if self.preparing.is_some() {
             return;
         }
-        #[cfg(test)]
         if self.inline {
             self.preparing = Some(Preparing::Done(prepare(&self.disk, SPARE, self.segment_bytes)));
             return;

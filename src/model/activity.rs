@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::hash::BuildHasher;
 
 use super::directory::ChatIndex;
-use crate::domain::Position;
+use crate::domain::{Position, Seq};
 
 /// A chat's place among all chats; the greater comes first in a list.
 ///
@@ -47,6 +47,7 @@ impl Rank {
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Activity {
     ranks: Vec<Rank>,
+    lasts: Vec<Seq>,
     /// None while a log is replayed: made once, at its end, it costs less than kept for every message.
     by_rank: Option<BTreeMap<Rank, ChatIndex>>,
 }
@@ -56,18 +57,28 @@ impl Activity {
         debug_assert_eq!(chat.as_usize(), self.ranks.len(), "chats come in the order of their indexes");
         let rank = Rank::of_new_chat(created);
         self.ranks.push(rank);
+        self.lasts.push(Seq(0));
         if let Some(by_rank) = &mut self.by_rank {
             by_rank.insert(rank, chat);
         }
     }
 
-    pub(super) fn message_added(&mut self, chat: ChatIndex, message: Position) {
+    /// The message's place in its chat.
+    pub(super) fn message_added(&mut self, chat: ChatIndex, message: Position) -> Seq {
         let rank = Rank::of_last_message(message);
         let before = std::mem::replace(&mut self.ranks[chat.as_usize()], rank);
         if let Some(by_rank) = &mut self.by_rank {
             by_rank.remove(&before);
             by_rank.insert(rank, chat);
         }
+        let last = &mut self.lasts[chat.as_usize()];
+        last.0 += 1;
+        *last
+    }
+
+    /// The chat's last message; 0 if it has none.
+    pub(super) fn last_seq(&self, chat: ChatIndex) -> Seq {
+        self.lasts[chat.as_usize()]
     }
 
     /// Puts all chats in order, and keeps them so from now on.

@@ -1,9 +1,9 @@
-//! What was said in one chat: messages in chunks, so that a reader takes many by copying one pointer, and no push
+//! What was said in each chat: messages in chunks, so that a reader takes many by copying one pointer, and no push
 //! moves more than one chunk.
 
 use std::sync::Arc;
 
-use super::directory::{OwnKeyMap, UserIndex};
+use super::directory::{ChatIndex, OwnKeyMap, UserIndex};
 use crate::domain::{MessageId, Seq, Timestamp, UserId};
 
 /// A chunk is full at so many messages: an author's place in it fits a byte.
@@ -11,22 +11,93 @@ const CHUNK_MESSAGES_MAX: usize = 256;
 /// A chunk is full, too, at so many bytes of text. While a reader holds the last chunk, a push copies it.
 const CHUNK_TEXT_BYTES_MAX: usize = 64 * 1024;
 
+/// The histories of all chats.
+#[derive(Debug, Default, PartialEq)]
+pub struct Histories {
+    chats: Vec<History>,
+}
+
+/// What an event adds to the histories; of a message, with its text, or with whatever stands for it.
+#[derive(Debug, Clone, Copy)]
+pub enum Addition<T> {
+    /// Nothing.
+    Nothing,
+    /// A chat, with the next index.
+    Chat,
+    /// A message.
+    Message {
+        /// Where.
+        chat: ChatIndex,
+        /// The message.
+        id: MessageId,
+        /// Who said it.
+        author: (UserId, UserIndex),
+        /// When.
+        created_at: Timestamp,
+        /// What was said.
+        text: T,
+    },
+    /// A user's read mark has moved.
+    Mark {
+        /// Where.
+        chat: ChatIndex,
+        /// Whose it is.
+        reader: (UserId, UserIndex),
+        /// The last message that was read before,
+        after: Seq,
+        /// and the last that is now.
+        to: Seq,
+    },
+}
+
+impl<T> Addition<T> {
+    /// The same, with something else in the place of the text.
+    pub fn map_text<U>(self, map: impl FnOnce(T) -> U) -> Addition<U> {
+        match self {
+            Self::Nothing => Addition::Nothing,
+            Self::Chat => Addition::Chat,
+            Self::Message { chat, id, author, created_at, text } => {
+                Addition::Message { chat, id, author, created_at, text: map(text) }
+            }
+            Self::Mark { chat, reader, after, to } => Addition::Mark { chat, reader, after, to },
+        }
+    }
+}
+
+impl Histories {
+    /// Takes in what an event adds. Any rule was kept before.
+    pub fn add(&mut self, addition: Addition<&str>) {
+        match addition {
+            Addition::Nothing => {}
+            Addition::Chat => self.chats.push(History::default()),
+            Addition::Message { chat, id, author, created_at, text } => {
+                self.chats[chat.as_usize()].push(id, author, created_at, text);
+            }
+            Addition::Mark { chat, reader, after, to } => {
+                self.chats[chat.as_usize()].mark_moved(reader, after, to);
+            }
+        }
+    }
+
+    pub(super) fn of(&self, chat: ChatIndex) -> &History {
+        &self.chats[chat.as_usize()]
+    }
+}
+
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct History {
     chunks: Vec<Arc<Chunk>>,
-    /// Of everyone who has written or read; being taken out of the chat changes nothing here.
-    participants: OwnKeyMap<UserIndex, Participant>,
+    /// Of everyone who has written; being taken out of the chat changes nothing here.
+    authors: OwnKeyMap<UserIndex, Written>,
 }
 
 /// What it takes to count a user's unread messages without looking at them.
 #[derive(Debug, Default, PartialEq)]
-struct Participant {
-    /// The last message read.
-    mark: Seq,
+struct Written {
     /// Messages written.
-    written: u64,
-    /// Messages written, of those up to the mark.
-    written_to_mark: u64,
+    all: u64,
+    /// Messages written, of those up to the user's read mark.
+    to_mark: u64,
 }
 
 /// Some messages of a chat that follow one another.
@@ -53,18 +124,16 @@ impl History {
         (author, author_index): (UserId, UserIndex),
         created_at: Timestamp,
         text: &str,
-    ) -> Seq {
-        let seq = Seq(self.last().0 + 1);
-        self.participants.entry(author_index).or_default().written += 1;
+    ) {
+        self.authors.entry(author_index).or_default().all += 1;
         if self.chunks.last().is_none_or(|chunk| chunk.is_full()) {
             if let Some(full) = self.chunks.last_mut() {
                 Arc::make_mut(full).shrink();
             }
-            self.chunks.push(Arc::new(Chunk::starting_at(seq)));
+            self.chunks.push(Arc::new(Chunk::starting_at(Seq(self.last().0 + 1))));
         }
         let chunk = self.chunks.last_mut().expect("pushed if there was none");
         Arc::make_mut(chunk).push(id, author, created_at, text);
-        seq
     }
 
     /// The last message; 0 if there is none.
@@ -80,27 +149,21 @@ impl History {
         Seq(chunk.first.0 + sent as u64 - 1)
     }
 
-    /// Moves the user's mark forward to this message.
-    pub(super) fn mark_read(&mut self, (user, user_index): (UserId, UserIndex), seq: Seq) {
-        let mark = self.read_mark(user_index);
-        let written = self.written_within(user, mark, seq);
-        let participant = self.participants.entry(user_index).or_default();
-        participant.mark = seq;
-        participant.written_to_mark += written;
-    }
-
-    /// The last message that the user has read; 0 if none.
-    pub(super) fn read_mark(&self, user: UserIndex) -> Seq {
-        self.participants.get(&user).map_or(Seq(0), |participant| participant.mark)
+    /// The user, who had read the messages up to `after`, has now read those up to `to`.
+    fn mark_moved(&mut self, (user, user_index): (UserId, UserIndex), after: Seq, to: Seq) {
+        if self.authors.contains_key(&user_index) {
+            let written = self.written_within(user, after, to);
+            self.authors.entry(user_index).or_default().to_mark += written;
+        }
     }
 
     /// How many of the messages up to `last` others than the user have written after the user's mark.
-    pub(super) fn unread(&self, (user, user_index): (UserId, UserIndex), last: Seq) -> u64 {
-        let Some(participant) = self.participants.get(&user_index) else { return last.0 };
+    pub(super) fn unread(&self, (user, user_index): (UserId, UserIndex), mark: Seq, last: Seq) -> u64 {
         // The mark may have moved beyond `last` since that was the last.
-        let Some(after_mark) = last.0.checked_sub(participant.mark.0) else { return 0 };
+        let Some(after_mark) = last.0.checked_sub(mark.0) else { return 0 };
+        let Some(written) = self.authors.get(&user_index) else { return after_mark };
         let later = self.written_within(user, last, self.last());
-        after_mark - (participant.written - participant.written_to_mark - later)
+        after_mark - (written.all - written.to_mark - later)
     }
 
     /// How many messages after `after`, up to `last`, the user has written.
@@ -151,10 +214,11 @@ impl Chunk {
         });
     }
 
+    /// Into memory of just the right size: an allocator may leave what it shrinks where it is.
     fn shrink(&mut self) {
-        self.entries.shrink_to_fit();
-        self.authors.shrink_to_fit();
-        self.text.shrink_to_fit();
+        self.entries = self.entries.as_slice().into();
+        self.authors = self.authors.as_slice().into();
+        self.text = self.text.as_str().into();
     }
 
     fn message(&self, index: usize) -> Message<'_> {
@@ -238,8 +302,8 @@ mod tests {
         let mut history = History::default();
         for (index, text) in texts.into_iter().enumerate() {
             let time = Timestamp::from_micros(index as u64).expect("small");
-            let seq = history.push(id(index).into(), user(index % 300), time, &text);
-            assert_eq!(seq, Seq(index as u64 + 1));
+            history.push(id(index).into(), user(index % 300), time, &text);
+            assert_eq!(history.last(), Seq(index as u64 + 1));
         }
         history
     }
@@ -300,14 +364,15 @@ mod tests {
             [(0, vec![0]), (7, vec![1, 8, 300, 307, 308, 900]), (299, vec![299, 899]), (stranger, vec![5])]
         {
             for last in [0, 8, 300, 900] {
-                assert_eq!(history.unread(user(number), Seq(last)), naive(number, 0, last));
+                assert_eq!(history.unread(user(number), Seq(0), Seq(last)), naive(number, 0, last));
             }
+            let mut before = Seq(0);
             for mark in marks.into_iter().filter(|mark| *mark > 0) {
-                history.mark_read(user(number), Seq(mark));
-                assert_eq!(history.read_mark(user(number).1), Seq(mark));
+                history.mark_moved(user(number), before, Seq(mark));
+                before = Seq(mark);
                 for last in [mark, mark.max(450), 900] {
                     assert_eq!(
-                        history.unread(user(number), Seq(last)),
+                        history.unread(user(number), Seq(mark), Seq(last)),
                         naive(number, mark, last),
                         "{number} {mark} {last}"
                     );

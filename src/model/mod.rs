@@ -16,10 +16,9 @@ use crate::domain::{
 };
 use activity::Activity;
 pub use activity::Rank;
-use directory::{ChatEntry, Directory, UserEntry};
+use directory::{ChatEntry, Directory, OwnKeyMap, UserEntry};
 pub use directory::{ChatIndex, UserIndex};
-use history::History;
-pub use history::{Message, MessageRun};
+pub use history::{Addition, Histories, Message, MessageRun};
 use keys::{Keys, Made, Recalled};
 
 /// Everything that was ever said, and by whom, and where.
@@ -29,8 +28,10 @@ pub struct Model {
     time: Timestamp,
     directory: Directory,
     activity: Activity,
-    histories: Vec<History>,
+    /// Up to where each user has read each chat.
+    read_marks: OwnKeyMap<(ChatIndex, UserIndex), Seq>,
     keys: Keys,
+    histories: Histories,
 }
 
 /// What a write came to.
@@ -131,28 +132,37 @@ impl Model {
     /// contradicts those before it. That is what [`decide`](crate::domain::decide) would not have let happen, as far
     /// as the model rests on it.
     pub fn try_apply(&mut self, record: &Record<'_>) -> Option<Receipt> {
+        let (receipt, addition) = self.try_index(record)?;
+        self.histories.add(addition);
+        Some(receipt)
+    }
+
+    /// Takes in the next event but for what it adds to the [histories](Self::detach_histories), which is returned.
+    /// None is as of [`try_apply`](Self::try_apply).
+    pub fn try_index<'r>(&mut self, record: &'r Record<'_>) -> Option<(Receipt, Addition<&'r str>)> {
         let is_later = self.position == Position(0) || record.time > self.time;
         if !is_later {
             return None;
         }
         self.position = self.position.next();
         self.time = record.time;
-        let (outcome, made) = self.try_apply_event(&record.event)?;
+        let (outcome, made, addition) = self.try_index_event(&record.event)?;
         if let Some(key) = &record.key {
             self.keys.add(key, Recalled { position: self.position, made });
         }
-        Some(Receipt { position: self.position, outcome })
+        Some((Receipt { position: self.position, outcome }, addition))
     }
 
-    /// What the event came to, and where to find that again.
-    fn try_apply_event(&mut self, event: &Event<'_>) -> Option<(Outcome, Made)> {
+    /// What the event came to, where to find that again, and what it adds to the histories.
+    fn try_index_event<'e>(&mut self, event: &'e Event<'_>) -> Option<(Outcome, Made, Addition<&'e str>)> {
+        let done = |addition| Some((Outcome::Done, Made::Nothing, addition));
         match event {
             Event::UserAdded { id, username } => {
                 if self.user(*id).is_some() || self.username_taken(username) {
                     return None;
                 }
                 let user = self.directory.add_user(*id, username, self.time);
-                Some((Outcome::User(*id), Made::User(user)))
+                Some((Outcome::User(*id), Made::User(user), Addition::Nothing))
             }
             Event::ChatAdded { id, name, users } => {
                 let users_exist = users.iter().all(|user| self.user(*user).is_some());
@@ -161,15 +171,16 @@ impl Model {
                 }
                 let chat = self.directory.add_chat(*id, name, users, self.time);
                 self.activity.add_chat(chat, self.position);
-                self.histories.push(History::default());
-                Some((Outcome::Chat(*id), Made::Chat(chat)))
+                Some((Outcome::Chat(*id), Made::Chat(chat), Addition::Chat))
             }
             Event::MessageAdded { id, chat, author, text } => {
                 let (chat, index) = self.pair(*chat, *author)?;
-                self.activity.message_added(chat, self.position);
-                let seq = self.histories[chat.as_usize()].push(*id, (*author, index), self.time, text);
-                let sent = SentMessage { id: *id, seq, created_at: self.time };
-                Some((Outcome::Message(sent), Made::Message(chat, seq)))
+                let seq = self.activity.message_added(chat, self.position);
+                let (id, created_at) = (*id, self.time);
+                let addition =
+                    Addition::Message { chat, id, author: (*author, index), created_at, text: &**text };
+                let sent = SentMessage { id, seq, created_at };
+                Some((Outcome::Message(sent), Made::Message(chat, seq), addition))
             }
             Event::MemberAdded { chat, user } => {
                 let (chat, user) = self.pair(*chat, *user)?;
@@ -177,7 +188,7 @@ impl Model {
                     return None;
                 }
                 self.directory.add_member(chat, user);
-                Some((Outcome::Done, Made::Nothing))
+                done(Addition::Nothing)
             }
             Event::MemberRemoved { chat, user } => {
                 let (chat, user) = self.pair(*chat, *user)?;
@@ -185,18 +196,31 @@ impl Model {
                     return None;
                 }
                 self.directory.remove_member(chat, user);
-                Some((Outcome::Done, Made::Nothing))
+                done(Addition::Nothing)
             }
             Event::ReadMarked { chat, user, seq } => {
                 let (chat, index) = self.pair(*chat, *user)?;
-                if *seq <= self.read_mark(chat, index) || *seq > self.last_seq(chat) {
+                let after = self.read_mark(chat, index);
+                if *seq <= after || *seq > self.last_seq(chat) {
                     return None;
                 }
-                self.histories[chat.as_usize()].mark_read((*user, index), *seq);
-                Some((Outcome::Done, Made::Nothing))
+                self.read_marks.insert((chat, index), *seq);
+                done(Addition::Mark { chat, reader: (*user, index), after, to: *seq })
             }
-            Event::NothingChanged => Some((Outcome::Done, Made::Nothing)),
+            Event::NothingChanged => done(Addition::Nothing),
         }
+    }
+
+    /// The histories, to be filled elsewhere while this model takes in the events otherwise. Until they are
+    /// [attached](Self::attach_histories) again, it has none to show.
+    #[must_use]
+    pub fn detach_histories(&mut self) -> Histories {
+        std::mem::take(&mut self.histories)
+    }
+
+    /// Puts the histories back, with all that was added.
+    pub fn attach_histories(&mut self, histories: Histories) {
+        self.histories = histories;
     }
 
     fn pair(&self, chat: ChatId, user: UserId) -> Option<(ChatIndex, UserIndex)> {
@@ -236,7 +260,7 @@ impl Model {
         let mut latest = HashMap::new();
         let sent_before = |message: &NewMessage| {
             let chat = self.chat(message.chat).expect("a chat is for ever");
-            let history = &self.histories[chat.as_usize()];
+            let history = self.histories.of(chat);
             let seq = latest.entry(chat).or_insert_with(|| history.last_until(last_sent));
             let sent = self.sent(chat, *seq);
             seq.0 -= 1;
@@ -356,20 +380,20 @@ impl Model {
         let ChatEntry { id, name, users, created_at } = self.directory.chat_entry(chat).clone();
         let last_message = (last > Seq(0)).then(|| self.run_at(chat, last).starting_at(last, 1));
         let reader = (self.directory.user_entry(user).id, user);
-        let unread = self.histories[chat.as_usize()].unread(reader, last);
+        let unread = self.histories.of(chat).unread(reader, self.read_mark(chat, user), last);
         ChatView { id, name, users, created_at, rank, last_message, unread }
     }
 
     /// The chat's last message; 0 if it has none.
     #[must_use]
     pub fn last_seq(&self, chat: ChatIndex) -> Seq {
-        self.histories[chat.as_usize()].last()
+        self.activity.last_seq(chat)
     }
 
     /// Up to where the user has read the chat; 0 if nothing.
     #[must_use]
     pub fn read_mark(&self, chat: ChatIndex, user: UserIndex) -> Seq {
-        self.histories[chat.as_usize()].read_mark(user)
+        self.read_marks.get(&(chat, user)).copied().unwrap_or_default()
     }
 
     /// Messages of the chat from this one on, as many as lie together in memory. At least that one.
@@ -379,7 +403,7 @@ impl Model {
     /// If the chat has no such message.
     #[must_use]
     pub fn run_at(&self, chat: ChatIndex, seq: Seq) -> MessageRun {
-        self.histories[chat.as_usize()].run_at(seq)
+        self.histories.of(chat).run_at(seq)
     }
 
     /// The id of a chat.
