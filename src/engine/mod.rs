@@ -12,6 +12,7 @@ mod tests;
 mod writer;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 
 use parking_lot::RwLock;
@@ -28,6 +29,28 @@ pub struct Engine {
     model: Arc<RwLock<Model>>,
     /// Bounded: what does not fit is refused at once. None after [`close`](Engine::close).
     queue: RwLock<Option<SyncSender<Job>>>,
+    queued_bytes: Arc<QueuedBytes>,
+}
+
+/// When so many bytes wait for the disk, no more are taken.
+const QUEUE_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// How many bytes wait for the disk.
+#[derive(Debug, Default)]
+struct QueuedBytes(AtomicUsize);
+
+impl QueuedBytes {
+    fn add(&self, bytes: usize) {
+        self.0.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    fn remove(&self, bytes: usize) {
+        self.0.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    fn are_too_many(&self) -> bool {
+        self.0.load(Ordering::Relaxed) >= QUEUE_BYTES_MAX
+    }
 }
 
 /// A write that is durable.
@@ -111,7 +134,8 @@ impl Engine {
     ) -> Result<(Self, WriterEnd), LogError> {
         let model = Arc::new(RwLock::new(projector::replay(log.as_mut(), progress)?));
         let (queue, jobs) = sync_channel(queue_max);
-        let writer = Writer::new(jobs, log, Arc::clone(&model));
+        let queued_bytes = Arc::new(QueuedBytes::default());
+        let writer = Writer::new(jobs, Arc::clone(&queued_bytes), log, Arc::clone(&model));
         let (ended, end) = oneshot::channel();
         std::thread::Builder::new()
             .name("writer".to_owned())
@@ -124,7 +148,7 @@ impl Engine {
                 path: "the log".into(),
                 source,
             })?;
-        Ok((Self { model, queue: RwLock::new(Some(queue)) }, WriterEnd(end)))
+        Ok((Self { model, queue: RwLock::new(Some(queue)), queued_bytes }, WriterEnd(end)))
     }
 
     /// Has the command decided and made durable; under a key, once and for all. A command that was taken runs to its
@@ -146,9 +170,17 @@ impl Engine {
     fn enqueue(&self, job: Job) -> Result<(), SubmitError> {
         let queue = self.queue.read();
         let queue = queue.as_ref().ok_or(SubmitError::ShuttingDown)?;
-        queue.try_send(job).map_err(|error| match error {
-            TrySendError::Full(_) => SubmitError::Overloaded,
-            TrySendError::Disconnected(_) => SubmitError::Failed,
+        if self.queued_bytes.are_too_many() {
+            return Err(SubmitError::Overloaded);
+        }
+        let bytes = job.command.bytes();
+        self.queued_bytes.add(bytes);
+        queue.try_send(job).map_err(|error| {
+            self.queued_bytes.remove(bytes);
+            match error {
+                TrySendError::Full(_) => SubmitError::Overloaded,
+                TrySendError::Disconnected(_) => SubmitError::Failed,
+            }
         })
     }
 

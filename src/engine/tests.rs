@@ -313,6 +313,24 @@ async fn a_full_queue_refuses_at_once_and_what_is_queued_is_done() {
 }
 
 #[tokio::test]
+async fn of_long_writes_fewer_may_wait_than_of_short_ones() {
+    let (engine, _end, master) = start(1_000);
+    let plug = master.plug(&engine).await;
+    // 16 MB each; four of them are still short of the bound. None of them names a chat that there is.
+    let text = "x".repeat(16_384);
+    let message = |_| {
+        let (chat, author) = (Uuid::from_u128(1).into(), Uuid::from_u128(2).into());
+        NewMessage { chat, author, text: Text::try_from(text.clone()).unwrap() }
+    };
+    let long = || submit(&engine, Command::AddMessages((0..1_000).map(message).collect()));
+    let answers = join_all((0..6).map(|_| long()));
+    let (answers, (), ()) = tokio::join!(answers, plug, async { master.give([Verdict::Append]) });
+    let overloaded = |answer: &Result<Receipt, SubmitError>| matches!(answer, Err(SubmitError::Overloaded));
+    assert_eq!(answers.iter().map(overloaded).collect::<Vec<_>>(), [false, false, false, false, false, true]);
+    assert!(!overloaded(&long().await), "there is room again");
+}
+
+#[tokio::test]
 async fn a_client_that_goes_away_changes_nothing() {
     let (engine, _end, master) = start(10);
     {

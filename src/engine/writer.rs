@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 
 use super::clock::Clock;
 use super::draft::Draft;
-use super::{Accepted, SubmitError};
+use super::{Accepted, QueuedBytes, SubmitError};
 use crate::domain::{Command, Decision, Event, IdempotencyKey, Position, Record, Refusal, Stamp, decide};
 use crate::log::{AppendError, EventLog, Frame};
 use crate::model::{KeyReused, Model, Outcome, Receipt};
@@ -54,6 +54,7 @@ impl<'b> Verdict<'b> {
 
 pub(super) struct Writer {
     jobs: Receiver<Job>,
+    queued_bytes: Arc<QueuedBytes>,
     log: Box<dyn EventLog>,
     model: Arc<RwLock<Model>>,
     clock: Clock,
@@ -62,13 +63,18 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn new(jobs: Receiver<Job>, log: Box<dyn EventLog>, model: Arc<RwLock<Model>>) -> Self {
+    pub(super) fn new(
+        jobs: Receiver<Job>,
+        queued_bytes: Arc<QueuedBytes>,
+        log: Box<dyn EventLog>,
+        model: Arc<RwLock<Model>>,
+    ) -> Self {
         let (position, time) = {
             let model = model.read();
             (model.position(), model.time())
         };
         let (clock, frame) = (Clock::after(time), Frame::new(position.next()));
-        Self { jobs, log, model, clock, frame, stamps: Vec::new() }
+        Self { jobs, queued_bytes, log, model, clock, frame, stamps: Vec::new() }
     }
 
     /// Works until the queue is closed and empty, or the log fails.
@@ -107,6 +113,7 @@ impl Writer {
             bytes += job.command.bytes();
             batch.push(job);
         }
+        self.queued_bytes.remove(bytes);
         batch
     }
 

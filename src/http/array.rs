@@ -3,7 +3,7 @@
 use axum::body::{Body, Bytes};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use futures_util::stream;
+use futures_util::{StreamExt, stream};
 use serde::Serialize;
 
 /// A list that is written a piece at a time.
@@ -64,9 +64,12 @@ fn streamed(mut begun: Vec<u8>, mut list: impl Pieces) -> Body {
         }
         Some(piece)
     });
-    let pieces =
-        std::iter::once(begun).chain(rest).map(|piece| Ok::<_, std::convert::Infallible>(Bytes::from(piece)));
-    Body::from_stream(stream::iter(pieces))
+    let pieces = stream::iter(std::iter::once(begun).chain(rest)).then(|piece| async {
+        // A client that takes fast is not to keep others waiting until its buffers are full.
+        tokio::task::yield_now().await;
+        Ok::<_, std::convert::Infallible>(Bytes::from(piece))
+    });
+    Body::from_stream(pieces)
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Connections: accepted up to a bound, given so much time for a head, and let finish when the server stops.
+//! Connections: accepted up to a bound, given so much time to send and to take, and let finish when the server stops.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::arrival::{Arrival, WatchedStream};
+use super::watched::{Arrival, WatchedStream};
 use crate::config::Limits;
 
 /// The longest head, with room for one that is pipelined behind it.
@@ -28,11 +28,9 @@ pub async fn serve_connections(
     stop: impl Future<Output = ()>,
     grace: Duration,
 ) {
+    let timeout = Duration::from_secs(limits.request_timeout_s.into());
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new())
-        .header_read_timeout(Duration::from_secs(limits.request_timeout_s.into()))
-        .max_buf_size(HEAD_BYTES_MAX)
-        .pipeline_flush(true);
+    http.timer(TokioTimer::new()).header_read_timeout(timeout).max_buf_size(HEAD_BYTES_MAX);
     let service = TowerToHyperService::new(router);
     let permits = Arc::new(Semaphore::new(limits.connections_max as usize));
     let graceful = GracefulShutdown::new();
@@ -44,7 +42,7 @@ pub async fn serve_connections(
             () = &mut stop => break,
         };
         let arrival = Arrival::default();
-        let stream = TokioIo::new(WatchedStream::new(stream, arrival.clone()));
+        let stream = TokioIo::new(WatchedStream::new(stream, arrival.clone(), timeout));
         let service = service.clone();
         let service = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(arrival.began());

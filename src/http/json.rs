@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::{Body, Bytes};
+use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
@@ -12,9 +12,10 @@ use serde::Serialize;
 use tokio::time::{Instant, timeout_at};
 
 use super::App;
-use super::arrival::Began;
+use super::arriving::{Arriving, NoRoom};
 use super::fields::{self, Fields};
 use super::problem::{Code, Problem, shown};
+use super::watched::Began;
 
 /// How much of a refused request is taken and thrown away,
 const DISCARD_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -32,7 +33,7 @@ impl<T: Fields> FromRequest<Arc<App>> for Json<T> {
         let deadline = began + Duration::from_secs(app.limits.request_timeout_s.into());
         let bytes_max = app.limits.body_bytes_max as usize * T::BODY_FACTOR;
         let read = match check_head(request.headers(), bytes_max) {
-            Ok(()) => read_within(request.body_mut(), bytes_max, deadline).await,
+            Ok(()) => read_within(request.body_mut(), bytes_max, deadline, &app.arriving).await,
             Err(problem) => Err(problem),
         };
         match read {
@@ -73,21 +74,45 @@ fn check_head(headers: &HeaderMap, bytes_max: usize) -> Result<(), Problem> {
     }
 }
 
-async fn read_within(body: &mut Body, bytes_max: usize, deadline: Instant) -> Result<Bytes, Problem> {
+async fn read_within(
+    body: &mut Body,
+    bytes_max: usize,
+    deadline: Instant,
+    arriving: &Arriving,
+) -> Result<Bytes, Problem> {
+    let first = next_part(body, deadline).await?.unwrap_or_default();
+    if first.len() <= bytes_max && body.is_end_stream() {
+        return Ok(first);
+    }
+    let mut share = arriving.body();
     let mut read = Vec::new();
-    loop {
-        let frame = timeout_at(deadline, body.frame()).await;
-        let frame =
-            frame.map_err(|_| Problem::new(Code::RequestTimeout, "the body did not arrive in time"))?;
-        let Some(frame) = frame else { return Ok(read.into()) };
-        let frame = frame.map_err(|_| Problem::new(Code::InvalidJson, "the body ended early"))?;
-        // What is no data is a trailer.
-        let Ok(data) = frame.into_data() else { continue };
+    let mut part = Some(first);
+    while let Some(data) = part {
         if read.len() + data.len() > bytes_max {
             let detail = format!("the body has more than {bytes_max} bytes");
             return Err(Problem::new(Code::BodyTooLarge, detail));
         }
+        share.grow(data.len()).map_err(|NoRoom| {
+            Problem::new(Code::Overloaded, "too many long bodies are arriving; nothing was stored")
+        })?;
         read.extend_from_slice(&data);
+        part = next_part(body, deadline).await?;
+    }
+    Ok(read.into())
+}
+
+/// The next of the body's data; none at its end.
+async fn next_part(body: &mut Body, deadline: Instant) -> Result<Option<Bytes>, Problem> {
+    loop {
+        let frame = timeout_at(deadline, body.frame()).await;
+        let frame =
+            frame.map_err(|_| Problem::new(Code::RequestTimeout, "the body did not arrive in time"))?;
+        let Some(frame) = frame else { return Ok(None) };
+        let frame = frame.map_err(|_| Problem::new(Code::InvalidJson, "the body ended early"))?;
+        // What is no data is a trailer.
+        if let Ok(data) = frame.into_data() {
+            return Ok(Some(data));
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! The API: requests to commands and look-ups, and their answers back. It never names the log.
 
 mod array;
-mod arrival;
+mod arriving;
 mod chats;
 mod connections;
 mod cursor;
@@ -11,6 +11,7 @@ mod json;
 mod messages;
 mod problem;
 mod users;
+mod watched;
 mod write;
 
 use std::any::Any;
@@ -25,6 +26,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::config::Limits;
 use crate::engine::{Engine, ReplayProgress};
+use arriving::Arriving;
 pub use connections::serve_connections;
 use problem::{Code, Problem};
 
@@ -34,13 +36,14 @@ pub struct App {
     engine: OnceLock<Arc<Engine>>,
     progress: Arc<ReplayProgress>,
     limits: Limits,
+    arriving: Arriving,
 }
 
 impl App {
     /// An app that answers 503 `starting` until it is [ready](Self::ready).
     #[must_use]
     pub fn starting(progress: Arc<ReplayProgress>, limits: Limits) -> Self {
-        Self { engine: OnceLock::new(), progress, limits }
+        Self { engine: OnceLock::new(), progress, limits, arriving: Arriving::at_most(limits.body_bytes_max) }
     }
 
     /// From now on the engine answers.

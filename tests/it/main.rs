@@ -24,6 +24,7 @@ mod process;
 mod property;
 mod read_marks;
 mod requests;
+mod rough;
 mod support;
 mod tour;
 mod users;

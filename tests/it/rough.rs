@@ -1,0 +1,252 @@
+//! Rough clients by the thousand: they are cut off in time, an honest one beside them is served at once, and nothing
+//! of them stays.
+//!
+//! `CHINWAG_ROUGH_CLIENTS=1000` has so many of each kind.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::support::{RawConnection, TestServer, head, post, post_bytes, problem};
+
+const JSON: &str = "Content-Type: application/json";
+/// Rough clients have so long.
+const TIMEOUT: Duration = Duration::from_secs(2);
+const TIMEOUT_FLAGS: [&str; 2] = ["--request-timeout-s", "2"];
+
+#[derive(Debug, Clone, Copy)]
+enum Rough {
+    Idle,
+    IdleAfterARequest,
+    HalfAHead,
+    HalfABody,
+    HalfAChunk,
+    EndlessHead,
+    TooLongABody,
+    Garbage,
+    TakesNoAnswer,
+    TakesNoneOfManyAnswers,
+    Vanishes,
+}
+
+use Rough::{
+    EndlessHead, Garbage, HalfABody, HalfAChunk, HalfAHead, Idle, IdleAfterARequest, TakesNoAnswer,
+    TakesNoneOfManyAnswers, TooLongABody, Vanishes,
+};
+
+const KINDS: [Rough; 11] = [
+    Idle,
+    IdleAfterARequest,
+    HalfAHead,
+    HalfABody,
+    HalfAChunk,
+    EndlessHead,
+    TooLongABody,
+    Garbage,
+    TakesNoAnswer,
+    TakesNoneOfManyAnswers,
+    Vanishes,
+];
+
+impl Rough {
+    /// What it sends; some of that again and again.
+    fn request(self, chat: &str) -> Vec<u8> {
+        let get_all = || post("/messages/get", &json!({ "chat": chat }));
+        match self {
+            Idle => Vec::new(),
+            IdleAfterARequest => head("GET", "/health", &[]).into(),
+            HalfAHead => b"POST /users/add HTTP/1.1\r\nHost: chinw".to_vec(),
+            HalfABody | Vanishes => {
+                (head("POST", "/users/add", &[JSON, "Content-Length: 900000"]) + "{").into()
+            }
+            HalfAChunk => {
+                let head = head("POST", "/messages/batch", &[JSON, "Transfer-Encoding: chunked"]);
+                (head + "ffff\r\n{\"messages\":[").into()
+            }
+            EndlessHead => head("GET", "/health", &[&format!("Cookie: {}", "x".repeat(100_000))]).into(),
+            TooLongABody => post_bytes("/users/add", &vec![b' '; 2 << 20]),
+            Garbage => {
+                (0..4_000_u32).map(|number| (number.wrapping_mul(2_654_435_761) >> 24) as u8).collect()
+            }
+            TakesNoAnswer => get_all(),
+            TakesNoneOfManyAnswers => get_all().repeat(50),
+        }
+    }
+
+    fn call(self, address: &str, chat: &str) -> Option<RawConnection> {
+        let mut connection = RawConnection::open(address);
+        // It may hang up before all is sent.
+        drop(connection.try_send(self.request(chat)));
+        if matches!(self, Vanishes) { None } else { Some(connection) }
+    }
+}
+
+fn clients_of_a_kind() -> usize {
+    std::env::var("CHINWAG_ROUGH_CLIENTS").map_or(4, |count| count.parse().expect("a number"))
+}
+
+/// A server with a chat whose messages fill any socket's buffers.
+async fn server_with_a_long_chat() -> (TestServer, String, String) {
+    rlimit::increase_nofile_limit(u64::MAX).expect("room for many connections");
+    let server = TestServer::start_with(&TIMEOUT_FLAGS);
+    let ann = server.add_user("ann").await;
+    let chat = server.add_chat("tea", &[&ann]).await;
+    let message = json!({ "chat": chat, "author": ann, "text": "x".repeat(16_000) });
+    let batch = json!({ "messages": vec![message; 1_000] });
+    assert_eq!(server.post("/messages/batch", &batch).await.status, 201);
+    (server, ann, chat)
+}
+
+/// One who comes, writes and reads as one should.
+fn be_honest(server: &TestServer, ann: &str, chat: &str) {
+    /// The promise is a second. What is not optimised shares this machine with all other tests.
+    const AT_ONCE: Duration = Duration::from_secs(if cfg!(debug_assertions) { 5 } else { 1 });
+    let mut connection = RawConnection::open(&server.address);
+    let mut call = |path: &str, body: &Value| {
+        let started = Instant::now();
+        connection.send(post(path, body));
+        let reply = connection.reply();
+        assert!(started.elapsed() < AT_ONCE, "{path} took {:?}", started.elapsed());
+        reply
+    };
+    let sent = call("/messages/add", &json!({ "chat": chat, "author": ann, "text": "hello" }));
+    assert_eq!(sent.status, 201);
+    let last = call("/messages/get", &json!({ "chat": chat, "limit": 1 }));
+    assert_eq!(last.json()[0]["text"], "hello");
+}
+
+#[expect(clippy::cast_sign_loss, reason = "a process id is positive")]
+fn of_process(server: &TestServer, name: &str) -> String {
+    format!("/proc/{}/{name}", server.pid().as_raw_nonzero().get() as u32)
+}
+
+fn open_files(server: &TestServer) -> usize {
+    std::fs::read_dir(of_process(server, "fd")).expect("Linux").count()
+}
+
+fn resident_kilobytes(server: &TestServer) -> u64 {
+    let status = std::fs::read_to_string(of_process(server, "status")).expect("Linux");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a process has memory");
+    line.trim().trim_end_matches(" kB").parse().expect("a number")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rough_clients_are_cut_off_harm_nobody_and_leave_nothing() {
+    let (server, ann, chat) = server_with_a_long_chat().await;
+    be_honest(&server, &ann, &chat);
+    let files_before = open_files(&server);
+    let mut residents = Vec::new();
+    for _ in 0..2 {
+        let mut rough = Vec::new();
+        for kind in KINDS {
+            rough.extend((0..clients_of_a_kind()).filter_map(|_| kind.call(&server.address, &chat)));
+            be_honest(&server, &ann, &chat);
+        }
+        let all_here = Instant::now();
+        while all_here.elapsed() < TIMEOUT / 2 {
+            be_honest(&server, &ann, &chat);
+        }
+        residents.push(resident_kilobytes(&server));
+        // They hold on to their ends: it is the server that hangs up.
+        let patience = TIMEOUT * 2 + Duration::from_secs(6);
+        while open_files(&server) > files_before {
+            assert!(all_here.elapsed() < patience, "{} of {files_before} files", open_files(&server));
+            be_honest(&server, &ann, &chat);
+        }
+        drop(rough);
+    }
+    assert!(residents[1] < residents[0] * 5 / 4, "memory grows: {residents:?} kB");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_sends_slowly_but_never_ends_is_cut_off() {
+    let (server, ann, chat) = server_with_a_long_chat().await;
+    let slow = |request: &[u8]| {
+        let mut connection = RawConnection::open(&server.address);
+        connection.send(request);
+        connection
+    };
+    let mut heads: Vec<_> = (0..clients_of_a_kind()).map(|_| slow(&HalfAHead.request(&chat))).collect();
+    let mut bodies: Vec<_> = (0..clients_of_a_kind()).map(|_| slow(&HalfABody.request(&chat))).collect();
+    let started = Instant::now();
+    while started.elapsed() < TIMEOUT * 2 {
+        for connection in heads.iter_mut().chain(&mut bodies) {
+            // It may have hung up.
+            drop(connection.try_send("a"));
+        }
+        be_honest(&server, &ann, &chat);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    for connection in &mut heads {
+        assert!(!connection.is_silent(Duration::from_secs(1)), "it is still listened to");
+    }
+    for connection in &mut bodies {
+        assert_eq!(connection.head().expect("answered").0, 408);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_takes_no_answer_for_too_long_is_cut_off_in_the_middle() {
+    let (server, _, chat) = server_with_a_long_chat().await;
+    let whole = 16_000 * 1_000;
+    let mut connection = TakesNoAnswer.call(&server.address, &chat).expect("it stays");
+    tokio::time::sleep(TIMEOUT * 2).await;
+    assert!(connection.rest().len() < whole, "the server went on sending");
+    // Whoever takes it, however late within the time, gets all of it.
+    let mut connection = TakesNoAnswer.call(&server.address, &chat).expect("it stays");
+    tokio::time::sleep(TIMEOUT / 2).await;
+    assert!(connection.rest().len() > whole);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_connections_than_there_may_be_wait_until_others_are_cut_off() {
+    let server = TestServer::start_with(&[&TIMEOUT_FLAGS[..], &["--connections-max", "20"]].concat());
+    let idle: Vec<_> = (0..20).map(|_| RawConnection::open(&server.address)).collect();
+    // The last ones may not be accepted yet.
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let mut waiting = RawConnection::open(&server.address);
+    waiting.send(head("GET", "/health", &[]));
+    assert!(waiting.is_silent(TIMEOUT / 4), "twenty are enough");
+    assert_eq!(waiting.reply().status, 200);
+    drop(idle);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bodies_that_arrive_share_a_room() {
+    // Of a batch 32 times 1,024 bytes, of all that arrive 256 times.
+    let server = TestServer::start_with(&["--body-bytes-max", "1024"]);
+    let part = head("POST", "/messages/batch", &[JSON, "Content-Length: 32000"]) + &" ".repeat(30_000);
+    let mut arriving: Vec<_> = (0..8).map(|_| RawConnection::open(&server.address)).collect();
+    for connection in &mut arriving {
+        connection.send(&part);
+        assert!(connection.is_silent(Duration::from_millis(100)), "these fit");
+    }
+    let mut refused = RawConnection::open(&server.address);
+    refused.send(&part);
+    // The rest, so that the answer is whole before the connection closes.
+    refused.send(" ".repeat(2_000));
+    assert_eq!(problem(&refused.reply(), 503, "overloaded"), None);
+    server.add_user("who sends little is not meant").await;
+    arriving.pop();
+    let deadline = Instant::now() + Duration::from_secs(5);
+    loop {
+        let mut next = RawConnection::open(&server.address);
+        next.send(part.clone() + &" ".repeat(2_000));
+        if next.reply().status == 400 {
+            break;
+        }
+        assert!(Instant::now() < deadline, "what has gone makes no room");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_stops_in_time_whoever_hangs_on() {
+    let (server, _, chat) = server_with_a_long_chat().await;
+    let calls = KINDS.into_iter().flat_map(|kind| (0..10).map(move |_| kind));
+    let rough: Vec<_> = calls.filter_map(|kind| kind.call(&server.address, &chat)).collect();
+    let started = Instant::now();
+    let (_, ended) = server.terminate();
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
+    drop(rough);
+}
