@@ -1,0 +1,58 @@
+//! Logs from bytes: written here from the description of the format alone.
+
+use chinwag::domain::Position;
+use chinwag::engine::{Engine, ReplayProgress};
+use chinwag::log::{FileLog, SEGMENT_BYTES_MIN};
+use chinwag::model::Model;
+
+use crate::disk::MemoryDisk;
+
+const LOG_ID: [u8; 16] = *b"a log for fuzzes";
+const FIRST_SEGMENT: &str = "00000000000000000001.log";
+
+/// A header block of a first segment.
+pub fn header() -> Vec<u8> {
+    let mut header = vec![0; 4096];
+    header[..8].copy_from_slice(b"CHINWAG\n");
+    header[12..16].copy_from_slice(&1_u32.to_le_bytes());
+    header[16..32].copy_from_slice(&LOG_ID);
+    header[32..40].copy_from_slice(&1_u64.to_le_bytes());
+    header[40..56].copy_from_slice(b"bincode-2-legacy");
+    let checksum = crc32c::crc32c(&header[12..]);
+    header[8..12].copy_from_slice(&checksum.to_le_bytes());
+    header
+}
+
+/// A frame with a right checksum, whatever is in it.
+pub fn frame(first: u64, count: u32, payload: &[u8]) -> Vec<u8> {
+    let mut frame = vec![0xFF, b'c', b'w', 0xFE, 0, 0, 0, 0];
+    frame.extend(u32::try_from(payload.len()).unwrap().to_le_bytes());
+    frame.extend(count.to_le_bytes());
+    frame.extend(first.to_le_bytes());
+    frame.extend(payload);
+    frame.resize(frame.len().next_multiple_of(8), 0);
+    let checksum = crc32c::crc32c_append(crc32c::crc32c(&LOG_ID), &frame[8..]);
+    frame[4..8].copy_from_slice(&checksum.to_le_bytes());
+    frame
+}
+
+/// Starts on a first segment of these bytes.
+///
+/// A log that is refused is left as it was. One that is taken is taken again, and comes to the same. Returns how many
+/// events there are; none if the log was refused.
+pub fn start(segment: Vec<u8>) -> Option<Position> {
+    let disk = MemoryDisk::of([(FIRST_SEGMENT.to_owned(), segment)]);
+    let before = disk.files();
+    let Some(position) = replayed(&disk) else {
+        assert_eq!(disk.files(), before, "a refused log is not touched");
+        return None;
+    };
+    assert_eq!(replayed(&disk), Some(position), "what was taken once is taken again");
+    Some(position)
+}
+
+fn replayed(disk: &MemoryDisk) -> Option<Position> {
+    let log = FileLog::new(disk.clone(), SEGMENT_BYTES_MIN);
+    let (engine, _end) = Engine::start(Box::new(log), 1, &ReplayProgress::default()).ok()?;
+    Some(engine.read(Model::position))
+}

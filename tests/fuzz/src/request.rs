@@ -1,0 +1,146 @@
+//! Requests from bytes, sent to the real router over a log in memory.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use chinwag::config::Limits;
+use chinwag::engine::{Engine, ReplayProgress, WriterEnd};
+use chinwag::http::{App, router};
+use chinwag::log::MemoryLog;
+use http_body_util::BodyExt;
+use serde_json::{Value, json};
+use tokio::runtime::{Builder, Runtime};
+use tower::ServiceExt;
+
+/// Sends a request made of these bytes: a line `METHOD PATH`, lines `Name: value`, an empty line, a body. In the
+/// body, `$USER` and `$CHAT` stand for ids that there are.
+///
+/// The answer is one that the API describes; a message that was taken is read back as it was sent.
+pub fn send(bytes: &[u8]) {
+    thread_local!(static SERVER: RefCell<Server> = RefCell::new(Server::start()));
+    SERVER.with_borrow_mut(|server| {
+        // What was written is not to fill the memory.
+        if server.requests == 10_000 {
+            *server = Server::start();
+        }
+        server.requests += 1;
+        server.check(bytes);
+    });
+}
+
+struct Server {
+    runtime: Runtime,
+    router: Router,
+    _end: WriterEnd,
+    user: String,
+    chat: String,
+    requests: u32,
+}
+
+impl Server {
+    fn start() -> Self {
+        let progress = Arc::new(ReplayProgress::default());
+        let limits = Limits { queue_max: 8, body_bytes_max: 4096, request_timeout_s: 30, connections_max: 8 };
+        let (engine, end) = Engine::start(Box::new(MemoryLog::default()), 8, &progress).unwrap();
+        let app = Arc::new(App::starting(progress, limits));
+        app.ready(Arc::new(engine));
+        let runtime = Builder::new_current_thread().enable_time().build().unwrap();
+        let mut server = Self {
+            runtime,
+            router: router(app),
+            _end: end,
+            user: String::new(),
+            chat: String::new(),
+            requests: 0,
+        };
+        server.user = server.add("/users/add", &json!({ "username": "ann" }));
+        server.chat = server.add("/chats/add", &json!({ "name": "tea", "users": [server.user] }));
+        server
+    }
+
+    fn add(&self, path: &str, body: &Value) -> String {
+        let (status, body) = self.post(path, body);
+        assert_eq!(status, StatusCode::CREATED);
+        body["id"].as_str().unwrap().to_owned()
+    }
+
+    fn post(&self, path: &str, body: &Value) -> (StatusCode, Value) {
+        let request = Request::post(path).header(CONTENT_TYPE, "application/json");
+        let (head, body) = self.answer(request.body(body.to_string().into()).unwrap());
+        (head.status(), serde_json::from_slice(&body).unwrap())
+    }
+
+    fn answer(&self, request: Request<Body>) -> (Response<()>, Bytes) {
+        self.runtime.block_on(async {
+            let (head, body) = self.router.clone().oneshot(request).await.unwrap().into_parts();
+            (Response::from_parts(head, ()), body.collect().await.unwrap().to_bytes())
+        })
+    }
+
+    fn check(&self, bytes: &[u8]) {
+        let Some((request, body)) = self.request(bytes) else { return };
+        let path = request.uri().path().to_owned();
+        let (head, answer) = self.answer(request);
+        let status = head.status();
+        if !status.is_success() {
+            assert_eq!(head.headers()[CONTENT_TYPE], "application/problem+json");
+            let problem: Value = serde_json::from_slice(&answer).unwrap();
+            assert_eq!(problem["status"], status.as_u16());
+            assert!(matches!(status.as_u16(), 400 | 403 | 404 | 405 | 409 | 413 | 415 | 422), "{problem}");
+            assert!(problem["detail"].as_str().is_some_and(|detail| detail.len() < 1_000), "{problem}");
+            return;
+        }
+        if !answer.is_empty() {
+            let answer: Value = serde_json::from_slice(&answer).unwrap();
+            if path == "/messages/add" && !head.headers().contains_key("idempotent-replayed") {
+                self.check_message(&serde_json::from_slice(&body).unwrap(), &answer);
+            }
+        }
+    }
+
+    fn check_message(&self, sent: &Value, answer: &Value) {
+        let before =
+            json!({ "chat": sent["chat"], "after": answer["seq"].as_u64().unwrap() - 1, "limit": 1 });
+        let (_, read) = self.post("/messages/get", &before);
+        assert_eq!(read[0]["text"], sent["text"]);
+        assert_eq!(read[0]["id"], answer["id"]);
+    }
+
+    /// None where the bytes are not even a head.
+    fn request(&self, bytes: &[u8]) -> Option<(Request<Body>, Vec<u8>)> {
+        let mut lines = bytes.splitn(2, |&byte| byte == b'\n');
+        let (method, path) = std::str::from_utf8(lines.next()?).ok()?.split_once(' ')?;
+        let mut rest = lines.next()?;
+        let mut request = Request::builder().method(Method::from_bytes(method.as_bytes()).ok()?).uri(path);
+        loop {
+            let end = rest.iter().position(|&byte| byte == b'\n')?;
+            let (line, after) = (&rest[..end], &rest[end + 1..]);
+            rest = after;
+            if line.is_empty() {
+                break;
+            }
+            let colon = line.iter().position(|&byte| byte == b':')?;
+            let name = HeaderName::from_bytes(&line[..colon]).ok()?;
+            let value = line[colon + 1..].trim_ascii();
+            request = request.header(name, HeaderValue::from_bytes(value).ok()?);
+        }
+        let body = replaced(&replaced(rest, b"$USER", &self.user), b"$CHAT", &self.chat);
+        Some((request.body(body.clone().into()).ok()?, body))
+    }
+}
+
+fn replaced(bytes: &[u8], word: &[u8; 5], by: &str) -> Vec<u8> {
+    let mut replaced = Vec::new();
+    let mut rest = bytes;
+    while let Some(at) = rest.windows(word.len()).position(|window| window == word) {
+        replaced.extend_from_slice(&rest[..at]);
+        replaced.extend_from_slice(by.as_bytes());
+        rest = &rest[at + word.len()..];
+    }
+    replaced.extend_from_slice(rest);
+    replaced
+}
