@@ -35,6 +35,8 @@ async fn answers_of_each_call() {
     check("chats_read", &[], &server.post("/chats/read", &mark).await);
     check("chats_users_remove", &[], &server.post("/chats/users/remove", &membership).await);
     check("chats_users_remove_again", &[], &server.post("/chats/users/remove", &membership).await);
+    let batch = json!({ "messages": [message, { "chat": empty, "author": ann, "text": "hello" }, message] });
+    check("messages_batch", &[], &server.post("/messages/batch", &batch).await);
 }
 
 #[tokio::test]
@@ -82,6 +84,10 @@ async fn answers_with_each_code() {
         problem(&reply, status, code);
         check(code, &names, &reply);
     }
+    let of_bob = json!({ "messages": [
+        { "chat": den, "author": ann, "text": "hello" }, { "chat": den, "author": bob, "text": "hello" },
+    ] });
+    check("not_a_member_in_a_batch", &names, &server.post("/messages/batch", &of_bob).await);
     let bob_reads = json!({ "chat": den, "user": bob, "seq": 0 });
     check("not_a_member_reads", &names, &server.post("/chats/read", &bob_reads).await);
     let cy = json!({ "username": "cy" });
@@ -111,6 +117,12 @@ async fn answers_that_blame_a_field() {
         ("user_or_username", "/users/get", json!({})),
         ("seq_beyond_the_last", "/chats/read", json!({ "chat": den, "user": ann, "seq": 5 })),
         ("seq_negative", "/chats/read", json!({ "chat": den, "user": ann, "seq": -5 })),
+        ("messages_empty", "/messages/batch", json!({ "messages": [] })),
+        (
+            "messages_with_a_bad_text",
+            "/messages/batch",
+            json!({ "messages": [{ "chat": V4, "author": V4, "text": 5 }] }),
+        ),
         ("after_and_before", "/messages/get", json!({ "chat": V4, "after": 1, "before": 2 })),
     ];
     for (name, path, body) in cases {

@@ -35,6 +35,7 @@ fn writes(Scene { ann, bob, den, .. }: &Scene) -> Vec<Call> {
         message(ann, "hello"),
         message(bob, "hello"),
         message(ann, "hello "),
+        call("/messages/batch", json!({ "messages": [{ "chat": den, "author": ann, "text": "hello" }] })),
         call("/chats/read", read(0)),
         call("/chats/read", read(2)),
         call("/chats/read", read(1)),

@@ -9,7 +9,7 @@ const V4: &str = "9b2f6e0a-54a3-4c36-8a55-0f6d3c1b7a10";
 const NIL: &str = "00000000-0000-0000-0000-000000000000";
 
 /// The calls that take a body.
-pub const CALLS: [&str; 9] = [
+pub const CALLS: [&str; 10] = [
     "/users/add",
     "/users/get",
     "/chats/add",
@@ -18,6 +18,7 @@ pub const CALLS: [&str; 9] = [
     "/chats/users/remove",
     "/chats/read",
     "/messages/add",
+    "/messages/batch",
     "/messages/get",
 ];
 
@@ -48,6 +49,7 @@ impl Scene {
             "/chats/users/add" | "/chats/users/remove" => json!({ "chat": den, "user": bob }),
             "/chats/read" => json!({ "chat": den, "user": ann, "seq": 0 }),
             "/messages/add" => json!({ "chat": den, "author": ann, "text": "hello" }),
+            "/messages/batch" => json!({ "messages": [{ "chat": den, "author": ann, "text": "hello" }] }),
             "/messages/get" => json!({ "chat": den }),
             other => panic!("no call: {other}"),
         };

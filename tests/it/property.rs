@@ -45,6 +45,10 @@ enum Write {
         author: u8,
         text: String,
     },
+    AddMessages {
+        /// Of each its chat, its author and its text.
+        messages: Vec<(u8, u8, String)>,
+    },
     Join {
         chat: u8,
         user: u8,
@@ -76,12 +80,18 @@ fn step() -> impl Strategy<Value = Step> {
 fn write() -> impl Strategy<Value = Write> {
     let text = prop_oneof![4 => "\\PC{1,40}", 1 => "[\\x00-\\x1f]{1,5}", 1 => "x{2000,4000}"];
     let (chat, user) = (0..100_u8, 0..100_u8);
+    // Mostly of one chat and user, as refusals would else leave few.
+    let one = (0..90_u8, 0..90_u8, prop::collection::vec("\\PC{1,9}", 1..8))
+        .prop_map(|(chat, author, texts)| texts.into_iter().map(|text| (chat, author, text)).collect());
+    let any = prop::collection::vec((chat.clone(), user.clone(), "\\PC{1,9}"), 1..4);
+    let batch = prop_oneof![2 => one, 1 => any];
     let users = prop::collection::vec(0..100_u8, 1..6);
     prop_oneof![
         3 => (0..12_u8).prop_map(|name| Write::AddUser { name }),
         2 => (0..8_u8, users).prop_map(|(name, users)| Write::AddChat { name, users }),
         8 => (chat.clone(), user.clone(), text)
             .prop_map(|(chat, author, text)| Write::AddMessage { chat, author, text }),
+        3 => batch.prop_map(|messages| Write::AddMessages { messages }),
         2 => (chat.clone(), user.clone()).prop_map(|(chat, user)| Write::Join { chat, user }),
         2 => (chat.clone(), user.clone()).prop_map(|(chat, user)| Write::Leave { chat, user }),
         3 => (chat, user, 0..110_u8).prop_map(|(chat, user, percent)| Write::Read { chat, user, percent }),
@@ -280,6 +290,10 @@ impl Naive {
             Write::AddMessage { chat: number, author, text } => {
                 ("/messages/add", json!({ "chat": chat(number), "author": user(author), "text": text }))
             }
+            Write::AddMessages { messages } => {
+                let of = |(number, author, text): &(u8, u8, String)| json!({ "chat": chat(number), "author": user(author), "text": text });
+                ("/messages/batch", json!({ "messages": messages.iter().map(of).collect::<Vec<_>>() }))
+            }
             Write::Join { chat: number, user: who } => {
                 ("/chats/users/add", json!({ "chat": chat(number), "user": user(who) }))
             }
@@ -318,6 +332,14 @@ impl Naive {
                 let taken = self.chats.iter().any(|chat| chat.name == body["name"]);
                 taken.then(|| ("chat_name_taken", "name".to_owned()))
             }
+            "/messages/batch" => {
+                let messages = body["messages"].as_array().expect("a list").iter().enumerate();
+                messages.into_iter().find_map(|(index, message)| {
+                    let request = Request { path: "/messages/add", body: message.clone(), key: None };
+                    let (code, field) = self.refusal(&request)?;
+                    Some((code, format!("messages[{index}].{field}")))
+                })
+            }
             other => {
                 let field = if other == "/messages/add" { "author" } else { "user" };
                 let Some(chat) = self.chat(&body["chat"]) else { return refuse("chat_not_found", "chat") };
@@ -350,8 +372,12 @@ impl Naive {
             assert_eq!(told, (&json!(code), &json!(field)), "{request:?}");
             return;
         }
-        let changed = self.change(request, reply);
-        self.events += usize::from(changed || request.key.is_some());
+        if request.path == "/messages/batch" {
+            self.add_messages(request, reply);
+        } else {
+            let changed = self.change(request, reply);
+            self.events += usize::from(changed || request.key.is_some());
+        }
         assert_eq!(reply.position, Some(self.events), "{request:?}");
         if request.key.is_some() {
             self.keyed.push((request.clone(), reply.clone()));
@@ -360,6 +386,18 @@ impl Naive {
 
     fn used(&self, key: &str) -> Option<&(Request, Reply)> {
         self.keyed.iter().find(|(request, _)| request.key.as_deref() == Some(key))
+    }
+
+    /// A batch does what its messages do one by one.
+    fn add_messages(&mut self, Request { body, .. }: &Request, reply: &Reply) {
+        let messages = body["messages"].as_array().expect("a list");
+        let answers = reply.body.as_array().expect("a list");
+        assert_eq!(answers.len(), messages.len());
+        for (message, answer) in messages.iter().zip(answers) {
+            let request = Request { path: "/messages/add", body: message.clone(), key: None };
+            self.change(&request, &Reply { body: answer.clone(), ..reply.clone() });
+            self.events += 1;
+        }
     }
 
     /// Does what an accepted request does; tells whether that changed anything.
