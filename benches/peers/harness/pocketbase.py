@@ -1,0 +1,46 @@
+"""PocketBase: SQLite behind JSON over HTTP, told to sync every commit, which it does not do by itself."""
+
+import shutil
+import uuid
+from contextlib import ExitStack
+
+from load import body_file, load
+from process import Server, answers, output
+from settings import HERE, TEXT, VENV
+
+PROGRAM = VENV / "bin" / "pocketbase"
+CHATS = 100
+
+
+class PocketBase(Server):
+    """A record a message. It keeps members in no list, and looks nothing up."""
+
+    name = "pocketbase"
+    user = "nobody"
+
+    def __init__(self):
+        super().__init__()
+        self.files = ExitStack()
+
+    def start(self):
+        shutil.copytree(HERE / "pocketbase", self.dir, dirs_exist_ok=True)
+        self.own()
+        scripts = [f"--{kind}Dir={self.dir / kind}" for kind in ("hooks", "migrations")]
+        self.spawn(
+            [PROGRAM, "serve", f"--http=127.0.0.1:{self.port}", f"--dir={self.dir / 'data'}", *scripts],
+            lambda: answers(self.port, b"GET /api/health HTTP/1.0\r\n\r\n", b"HTTP/1.0 200"),
+        )
+        members = [(uuid.uuid4(), uuid.uuid4()) for _ in range(2 * CHATS)]
+        bodies = [{"chat": str(chat), "author": str(author), "text": TEXT} for chat, author in members]
+        self.bodies = self.files.enter_context(body_file(bodies))
+
+    def stop(self):
+        super().stop()
+        self.files.close()
+
+    def send(self, connections, seconds):
+        return load(self.port, self.bodies, "/api/collections/messages/records", connections, seconds)
+
+
+def versions():
+    return {"pocketbase": output([PROGRAM, "--version"]).split()[-1]}

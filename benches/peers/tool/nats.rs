@@ -1,0 +1,60 @@
+//! NATS from a publisher's side: every message asks the stream for an acknowledgement.
+
+use std::io::{self, Write as _};
+
+use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
+
+use crate::http::{number, odd, read_line};
+use crate::load::Answer;
+
+/// Subjects that the messages take turns on.
+const SUBJECTS: usize = 100;
+
+pub(crate) struct Requests {
+    subject: String,
+    bodies: Vec<String>,
+}
+
+impl Requests {
+    pub(crate) fn new(subject: &str, bodies: &[&str]) -> Self {
+        Self { subject: subject.to_owned(), bodies: bodies.iter().map(|body| (*body).to_owned()).collect() }
+    }
+
+    pub(crate) fn render(&self, number: usize, connection: usize, out: &mut Vec<u8>) {
+        let body = &self.bodies[number % self.bodies.len()];
+        let (subject, chat) = (&self.subject, number % SUBJECTS);
+        write!(out, "PUB {subject}.{chat} inbox.{connection} {}\r\n{body}\r\n", body.len())
+            .expect("memory takes it");
+    }
+}
+
+/// Asks for the acknowledgements of this connection.
+pub(crate) async fn greet(stream: &mut BufReader<TcpStream>, connection: usize) -> io::Result<()> {
+    // What the server says of itself.
+    read_line(stream, &mut Vec::new()).await?;
+    let greeting = format!("CONNECT {{\"verbose\":false}}\r\nSUB inbox.{connection} 1\r\n");
+    stream.get_mut().write_all(greeting.as_bytes()).await
+}
+
+/// Reads one acknowledgement. One that is an error counts as a 500.
+pub(crate) async fn answer(stream: &mut BufReader<TcpStream>, line: &mut Vec<u8>) -> io::Result<Answer> {
+    loop {
+        read_line(stream, line).await?;
+        if line == b"PING" {
+            stream.get_mut().write_all(b"PONG\r\n").await?;
+            continue;
+        }
+        if !line.starts_with(b"MSG ") {
+            return Err(odd("message", line));
+        }
+        let length = line.rsplit(|byte| *byte == b' ').next().and_then(number);
+        let mut message = vec![0; length.ok_or_else(|| odd("length", line))?];
+        stream.read_exact(&mut message).await?;
+        read_line(stream, line).await?;
+        let message: Value = serde_json::from_slice(&message)?;
+        let status = if message["seq"].is_u64() { 201 } else { 500 };
+        return Ok(Answer { status, retry_after: None });
+    }
+}
