@@ -23,6 +23,12 @@ pub enum LogError {
         /// The directory.
         dir: PathBuf,
     },
+    /// What is for an empty directory was to be done in one that holds a log.
+    #[error("the data directory {} holds a log", dir.display())]
+    HoldsLog {
+        /// The directory.
+        dir: PathBuf,
+    },
     /// Acknowledged events are missing or unreadable.
     #[error("the log is damaged: {} at byte {offset}: {what}; {}", file.display(), missing(*from, *until))]
     Damaged {

@@ -1,6 +1,6 @@
 //! The file log on a simulated disk.
 
-use super::disk::Disk;
+use super::disk::{Disk, Files};
 use super::files::{FileLog, SEGMENT_BYTES_MIN};
 use super::frame::tests::user_added;
 use super::segment::{self, HEADER_BYTES};

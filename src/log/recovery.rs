@@ -79,6 +79,17 @@ pub(super) fn judge_tail(bytes: &[u8], end: usize, log: LogId, next: Position) -
     }
 }
 
+/// The position after the last event of all the sound frames in here, wherever they begin; none if there is none.
+pub(super) fn last_sound_end(bytes: &[u8], log: LogId) -> Option<Position> {
+    let (mut offset, mut last) = (0, None);
+    while offset < bytes.len() {
+        let frame = SealedFrame::read(&bytes[offset..], log);
+        last = last.max(frame.map(|frame| frame.end()));
+        offset += frame.map_or(ALIGNMENT_BYTES, |frame| frame.bytes);
+    }
+    last
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
