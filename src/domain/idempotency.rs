@@ -37,11 +37,20 @@ impl IdempotencyKey<'static> {
     ///
     /// The text is no key.
     pub fn new(key: String, command: &Command) -> Result<Self, InvalidKey> {
+        Self::from_parts(key, Fingerprint::of(command))
+    }
+
+    /// The key of a request that was fingerprinted before.
+    ///
+    /// # Errors
+    ///
+    /// The text is no key.
+    pub fn from_parts(key: String, fingerprint: Fingerprint) -> Result<Self, InvalidKey> {
         let visible = key.bytes().all(|byte| byte.is_ascii_graphic());
         if !visible || !(1..=255).contains(&key.len()) {
             return Err(InvalidKey);
         }
-        Ok(Self { key: Cow::Owned(key), fingerprint: Fingerprint::of(command) })
+        Ok(Self { key: Cow::Owned(key), fingerprint })
     }
 }
 

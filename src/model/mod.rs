@@ -5,6 +5,7 @@
 
 mod activity;
 mod directory;
+mod facts;
 mod history;
 mod keys;
 
