@@ -1,0 +1,98 @@
+//! Makes a log, event by event, by the rules that the server has.
+
+use crate::domain::{Command, Decision, Event, IdempotencyKey, Position, Record, Stamp, Timestamp, decide};
+use crate::log::{EventLog, Frame, Progress};
+use crate::model::Model;
+
+use super::{ToolError, shown};
+
+/// A frame is written when it holds so many bytes.
+const FRAME_BYTES: usize = 1024 * 1024;
+
+/// A log that is being made.
+pub(super) struct Builder<'l> {
+    log: &'l mut dyn EventLog,
+    frame: Frame,
+    /// Without the texts, on which no rule rests.
+    model: Model,
+}
+
+impl<'l> Builder<'l> {
+    /// On an empty log.
+    pub(super) fn on(log: &'l mut dyn EventLog) -> Result<Self, ToolError> {
+        log.replay(&Progress::default(), &mut |_| Ok(()))?;
+        Ok(Self { log, frame: Frame::new(Position(1)), model: Model::default() })
+    }
+
+    /// What has come of it so far.
+    pub(super) fn model(&self) -> &Model {
+        &self.model
+    }
+
+    /// What a command comes to; none if it changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// The rule that it breaks.
+    pub(super) fn decide<'c>(&self, command: &'c Command, stamp: Stamp) -> Result<Option<Event<'c>>, String> {
+        let id_is_taken = match command {
+            Command::AddUser { .. } => self.model.user(stamp.id.into()).is_some(),
+            Command::AddChat { .. } => self.model.chat(stamp.id.into()).is_some(),
+            Command::AddMessage { .. }
+            | Command::AddMember { .. }
+            | Command::RemoveMember { .. }
+            | Command::MarkRead { .. } => false,
+        };
+        if id_is_taken {
+            return Err(format!("the id {} is there already", stamp.id));
+        }
+        match decide(&self.model, command, stamp) {
+            Ok(Decision::Event(event)) => Ok(Some(event)),
+            Ok(Decision::Unchanged) => Ok(None),
+            Err(refusal) => Err(refusal.to_string()),
+        }
+    }
+
+    /// # Errors
+    ///
+    /// It was used before.
+    pub(super) fn check_free(&self, key: &IdempotencyKey<'_>) -> Result<(), String> {
+        match self.model.recall(key) {
+            None => Ok(()),
+            Some(_) => Err(format!("the idempotency key {} was used before", shown(&key.key))),
+        }
+    }
+
+    /// # Errors
+    ///
+    /// It is not later than the last event.
+    pub(super) fn check_later(&self, time: Timestamp) -> Result<(), String> {
+        let last = self.model.time();
+        let is_later = self.model.position() == Position(0) || time > last;
+        if is_later { Ok(()) } else { Err(format!("the time {time} is not later than {last}, the last one")) }
+    }
+
+    /// Adds an event that was found to break no rule.
+    pub(super) fn push(&mut self, mut record: Record<'_>) -> Result<(), ToolError> {
+        self.frame.push(&record);
+        if let Event::MessageAdded { text, .. } = &mut record.event {
+            *text = "".into();
+        }
+        self.model.apply(&record);
+        if self.frame.payload_bytes() >= FRAME_BYTES { self.write() } else { Ok(()) }
+    }
+
+    fn write(&mut self) -> Result<(), ToolError> {
+        self.log.append(&mut self.frame)?;
+        self.frame.restart(self.model.position().next());
+        Ok(())
+    }
+
+    /// Writes what is left to be written. All is durable then.
+    pub(super) fn finish(mut self) -> Result<Position, ToolError> {
+        if !self.frame.is_empty() {
+            self.write()?;
+        }
+        Ok(self.model.position())
+    }
+}
