@@ -96,13 +96,16 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Some(Command::Healthcheck { listen }) => block_on(async move {
             healthcheck(listen).await.map_err(|error| Failure::new(RUNTIME_FAILURE, error))
         }),
-        Some(Command::Log(LogCommand::Verify(log))) => Ok(tools::verify(&log.data)?),
+        Some(Command::Log(LogCommand::Verify(log))) => Ok(tools::verify(&log.data, io::stdout().lock())?),
         Some(Command::Log(LogCommand::Dump { data: log, from })) => {
-            Ok(tools::dump(&log.data, Position(from))?)
+            Ok(tools::dump(&log.data, Position(from), io::stdout().lock())?)
         }
-        Some(Command::Log(LogCommand::Repair(log))) => Ok(tools::repair(&log.data)?),
-        Some(Command::Export(log)) => Ok(tools::dump(&log.data, Position(1))?),
-        Some(Command::Import { data, segment_bytes }) => Ok(tools::import(&Import { data, segment_bytes })?),
+        Some(Command::Log(LogCommand::Repair(log))) => Ok(tools::repair(&log.data, io::stdout().lock())?),
+        Some(Command::Export(log)) => Ok(tools::dump(&log.data, Position(1), io::stdout().lock())?),
+        Some(Command::Import { data, segment_bytes }) => {
+            let into = Import { data, segment_bytes };
+            Ok(tools::import(&into, io::stdin().lock(), io::stdout().lock())?)
+        }
     }
 }
 

@@ -251,3 +251,31 @@ pub(super) fn remove_if_there<D: Disk>(disk: &D, name: &str) -> Result<(), LogEr
         other => other.doing("remove", || disk.path(name)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    /// Whoever gives a directory up removes its lock while others try to take it.
+    #[test]
+    fn a_lock_that_is_removed_by_its_holder_is_held_by_one_at_a_time() {
+        let dir = tempfile::tempdir().expect("made");
+        let (holders, taken) = (AtomicU32::new(0), AtomicU32::new(0));
+        let contend = || {
+            while taken.load(Ordering::SeqCst) < 3_000 {
+                let Ok(lock) = RealDisk::lock(dir.path()) else { continue };
+                assert_eq!(holders.fetch_add(1, Ordering::SeqCst), 0, "held by another one");
+                taken.fetch_add(1, Ordering::SeqCst);
+                holders.fetch_sub(1, Ordering::SeqCst);
+                std::fs::remove_file(dir.path().join("LOCK")).expect("there");
+                drop(lock);
+            }
+        };
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(contend);
+            }
+        });
+    }
+}

@@ -16,6 +16,8 @@ mod frame;
 mod histories;
 mod memory;
 mod reader;
+#[cfg(test)]
+mod reader_tests;
 mod recovery;
 mod repair;
 mod segment;

@@ -51,8 +51,7 @@ pub fn cut<D: Disk>(disk: &D, file: &Path, offset: u64) -> Result<Cut, LogError>
     if !tail.is_empty() {
         kept.push(keep(disk, &segment::file_name(first), offset, &tail)?);
     }
-    // From the newest on: in between, what is left is damaged where it was.
-    for &segment in later.rev() {
+    for &segment in later {
         let name = segment::file_name(segment);
         let aside = free_name(disk, &format!("{name}.damaged"))?;
         disk.rename(&name, &aside).doing("rename", || disk.path(&name))?;
@@ -96,12 +95,12 @@ fn last_event_end<D: Disk>(disk: &D, segment: Position, start: u64) -> Result<Op
     Ok(bytes.get(start..).and_then(|frames| recovery::last_sound_end(frames, header.log)))
 }
 
+/// A durable copy, but for its name.
 fn keep<D: Disk>(disk: &D, name: &str, offset: u64, bytes: &[u8]) -> Result<PathBuf, LogError> {
     let copy = free_name(disk, &format!("{name}.damaged-{offset}"))?;
     let written = disk.create(&copy).and_then(|file| {
         file.write_at(bytes, 0)?;
-        file.sync()?;
-        disk.sync()
+        file.sync()
     });
     match written.doing("write", || disk.path(&copy)) {
         Ok(()) => Ok(disk.path(&copy)),

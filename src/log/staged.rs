@@ -134,3 +134,112 @@ impl Drop for StagedLog {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::frame::tests::user_added;
+    use crate::log::{EventLog, Frame, LogReader, Progress};
+    use std::collections::BTreeSet;
+
+    const SEGMENT_BYTES: u64 = 65_536;
+
+    /// All files below a directory.
+    fn files(dir: &Path) -> BTreeSet<PathBuf> {
+        let entries =
+            std::fs::read_dir(dir).expect("a directory").map(|entry| entry.expect("an entry").path());
+        entries.flat_map(|path| if path.is_dir() { files(&path) } else { [path].into() }).collect()
+    }
+
+    /// A log of three segments in the making.
+    fn staged(dir: &Path) -> StagedLog {
+        let staged = StagedLog::begin(dir).expect("empty");
+        let mut log = staged.log(SEGMENT_BYTES).expect("made");
+        log.replay(&Progress::default(), &mut |_| Ok(())).expect("empty");
+        for first in [1, 701, 1_401] {
+            let mut frame = Frame::new(Position(first));
+            (first..first + 700).for_each(|number| frame.push(&user_added(number)));
+            log.append(&mut frame).expect("room");
+        }
+        staged
+    }
+
+    fn last(dir: &Path) -> Result<u64, LogError> {
+        LogReader::open(dir)?.walk(&Progress::default(), &mut |_| Ok(())).map(|contents| contents.last.0)
+    }
+
+    #[test]
+    fn a_log_is_there_once_it_is_published_and_nothing_else_is() {
+        let dir = tempfile::tempdir().expect("made");
+        let data = dir.path().join("some/where");
+        let staged = staged(&data);
+        assert_eq!(last(&data).expect("read"), 0, "nothing is there before");
+        staged.publish().expect("published");
+        assert_eq!(last(&data).expect("sound"), 2_100);
+        let others: Vec<_> = files(&data).into_iter().filter(|file| !file.ends_with("LOCK")).collect();
+        assert!(others.iter().all(|file| file.extension().is_some_and(|extension| extension == "log")));
+        assert!(matches!(StagedLog::begin(&data), Err(LogError::HoldsLog { .. })));
+        assert_eq!(last(&data).expect("still there"), 2_100);
+    }
+
+    #[test]
+    fn a_log_that_is_not_published_leaves_nothing_behind() {
+        let dir = tempfile::tempdir().expect("made");
+        drop(staged(&dir.path().join("some/where")));
+        assert_eq!(std::fs::read_dir(dir.path()).expect("there").count(), 0, "as it was");
+        std::fs::write(dir.path().join("notes.txt"), "mine").expect("written");
+        drop(staged(dir.path()));
+        assert_eq!(files(dir.path()), [dir.path().join("notes.txt")].into());
+        drop(RealDisk::lock(dir.path()).expect("free"));
+        drop(staged(dir.path()));
+        assert_eq!(files(dir.path()).len(), 2, "a lock that was there stays");
+    }
+
+    /// Ends like a process that is killed: nothing is cleared away.
+    fn kill(mut staged: StagedLog) {
+        staged.published = true;
+    }
+
+    #[test]
+    fn one_that_was_killed_anywhere_is_cleared_away_by_the_next() {
+        let moved_counts = [0, 1, 2];
+        for moved in moved_counts {
+            let dir = tempfile::tempdir().expect("made");
+            kill(staged(dir.path()));
+            let unfinished = dir.path().join(UNFINISHED);
+            let mut segments: Vec<_> =
+                files(&unfinished).into_iter().filter(|file| file.extension().is_some()).collect();
+            assert_eq!(segments.len(), moved_counts.len());
+            for segment in segments.drain(1..).rev().take(moved) {
+                let name = segment.file_name().expect("a file");
+                std::fs::rename(&segment, dir.path().join(name)).expect("moved");
+            }
+            drop(StagedLog::begin(dir.path()).expect("cleared away"));
+            assert_eq!(files(dir.path()), [dir.path().join("LOCK")].into(), "{moved} moved");
+        }
+    }
+
+    #[test]
+    fn a_log_that_a_server_began_beside_one_that_was_killed_is_a_log() {
+        let dir = tempfile::tempdir().expect("made");
+        kill(staged(dir.path()));
+        let mut log = FileLog::new(RealDisk::lock(dir.path()).expect("free"), SEGMENT_BYTES);
+        log.replay(&Progress::default(), &mut |_| Ok(())).expect("empty");
+        let mut frame = Frame::new(Position(1));
+        frame.push(&user_added(1));
+        log.append(&mut frame).expect("room");
+        drop(log);
+        assert!(matches!(StagedLog::begin(dir.path()), Err(LogError::HoldsLog { .. })));
+        assert_eq!(last(dir.path()).expect("sound"), 1);
+    }
+
+    #[test]
+    fn segments_that_no_import_left_are_a_log_even_without_the_first() {
+        let dir = tempfile::tempdir().expect("made");
+        staged(dir.path()).publish().expect("published");
+        std::fs::remove_file(dir.path().join(segment::file_name(Position(1)))).expect("there");
+        let before = files(dir.path());
+        assert!(matches!(StagedLog::begin(dir.path()), Err(LogError::HoldsLog { .. })));
+        assert_eq!(files(dir.path()), before);
+    }
+}

@@ -1,6 +1,6 @@
 //! The history as JSON lines.
 
-use std::io::{self, BufWriter, Write};
+use std::io::{BufWriter, Write};
 use std::path::Path;
 
 use super::line::write_line;
@@ -13,8 +13,8 @@ use crate::log::LogReader;
 /// # Errors
 ///
 /// The log is damaged, in which case all before the damage was printed, or it cannot be read.
-pub fn dump(dir: &Path, from: Position) -> Result<(), ToolError> {
-    let mut out = BufWriter::with_capacity(256 * 1024, io::stdout().lock());
+pub fn dump(dir: &Path, from: Position, out: impl Write) -> Result<(), ToolError> {
+    let mut out = BufWriter::with_capacity(256 * 1024, out);
     let walked = walk(&LogReader::open(dir)?.starting_at(from), |position, record| {
         if position < from {
             return Ok(());

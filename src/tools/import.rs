@@ -1,6 +1,6 @@
 //! A history from JSON lines to a log.
 
-use std::io::{self, BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::PathBuf;
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -23,22 +23,21 @@ pub struct Import {
 }
 
 /// What came of it.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Imported {
-    pub(super) last: Position,
+struct Imported {
+    last: Position,
     /// Of a history by names.
-    pub(super) changes: Option<Changes>,
+    changes: Option<Changes>,
 }
 
-/// Makes a log of the lines on stdin: all of it, or nothing. Its rules are those of the server.
+/// Makes a log of these lines: all of it, or nothing. Its rules are those of the server.
 ///
 /// # Errors
 ///
 /// A line is no event, or none that can follow those before it; the directory holds a log, or is in use.
-pub fn import(into: &Import) -> Result<(), ToolError> {
+pub fn import(into: &Import, input: impl Read, out: impl Write) -> Result<(), ToolError> {
     let staged = StagedLog::begin(&into.data)?;
     let mut log = staged.log(into.segment_bytes)?;
-    let imported = read(&mut log, BufReader::with_capacity(256 * 1024, io::stdin().lock()));
+    let imported = read(&mut log, BufReader::with_capacity(256 * 1024, input));
     // The next segment, which nobody needs, is being prepared until then.
     drop(log);
     let Imported { last, changes } = imported?;
@@ -48,11 +47,11 @@ pub fn import(into: &Import) -> Result<(), ToolError> {
         found.push(("left out", format!("{without_text} messages without text")));
         found.push(("moved", format!("{out_of_order} lines that came below one of a later time")));
     }
-    print(&found)
+    print(&found, out)
 }
 
 /// Takes in all lines, whose form the first one tells.
-pub(super) fn read(log: &mut dyn EventLog, input: impl BufRead) -> Result<Imported, ToolError> {
+fn read(log: &mut dyn EventLog, input: impl BufRead) -> Result<Imported, ToolError> {
     let mut builder = Builder::on(log)?;
     let mut lines = Lines::new(input, LINE_BYTES_MAX);
     let mut changes = None;

@@ -46,15 +46,15 @@ pub enum ToolError {
         /// What is wrong with it.
         what: String,
     },
-    /// Stdin failed.
-    #[error("failed to read the standard input: {0}")]
+    /// What comes in cannot be read.
+    #[error("failed to read the input: {0}")]
     Input(#[source] io::Error),
-    /// Stdout failed.
-    #[error("failed to write the standard output: {0}")]
+    /// What goes out cannot be written.
+    #[error("failed to write the output: {0}")]
     Output(#[source] io::Error),
 }
 
-/// Whoever reads stdout may have seen enough.
+/// Whoever reads the output may have seen enough.
 fn unless_closed(ended: Result<(), ToolError>) -> Result<(), ToolError> {
     match ended {
         Err(ToolError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
@@ -63,10 +63,9 @@ fn unless_closed(ended: Result<(), ToolError>) -> Result<(), ToolError> {
 }
 
 /// Prints what was found out, a name and a value a line.
-fn print(found: &[(&str, String)]) -> Result<(), ToolError> {
-    let mut stdout = io::stdout().lock();
-    let written = found.iter().try_for_each(|(name, value)| writeln!(stdout, "{name:<10}{value}"));
-    unless_closed(written.and_then(|()| stdout.flush()).map_err(ToolError::Output))
+fn print(found: &[(&str, String)], mut out: impl Write) -> Result<(), ToolError> {
+    let written = found.iter().try_for_each(|(name, value)| writeln!(out, "{name:<10}{value}"));
+    unless_closed(written.and_then(|()| out.flush()).map_err(ToolError::Output))
 }
 
 /// Shows every event to the visitor, with a progress bar.

@@ -49,7 +49,6 @@ pub(super) struct NamedHistory {
 }
 
 /// What is not as it was told.
-#[derive(Debug, PartialEq, Eq)]
 pub(super) struct Changes {
     /// Messages that were left out.
     pub(super) without_text: u64,

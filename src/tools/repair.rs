@@ -1,5 +1,6 @@
 //! Making a damaged log usable.
 
+use std::io::Write;
 use std::path::Path;
 
 use super::{Stop, ToolError, print, walk};
@@ -13,7 +14,7 @@ use crate::model::Model;
 /// # Errors
 ///
 /// The log is in use, of an unknown version, or cannot be read or written.
-pub fn repair(dir: &Path) -> Result<(), ToolError> {
+pub fn repair(dir: &Path, out: impl Write) -> Result<(), ToolError> {
     // A lock would make the directory.
     LogReader::open(dir)?;
     let disk = RealDisk::lock(dir)?;
@@ -27,12 +28,12 @@ pub fn repair(dir: &Path) -> Result<(), ToolError> {
         found.push(("sound", "nothing was changed".to_owned()));
     }
     found.push(("position", position.to_string()));
-    print(&found)
+    print(&found, out)
 }
 
 /// Cuts until the log is sound: what was never looked at, behind the frames of a segment that others followed, may be
 /// broken too. Gives the last position.
-pub(super) fn repair_on<D: Disk>(
+fn repair_on<D: Disk>(
     disk: &D,
     mut tell: impl FnMut(&LogError, Position, Cut),
 ) -> Result<Position, ToolError> {

@@ -1,5 +1,6 @@
 //! Is the log sound?
 
+use std::io::Write;
 use std::path::Path;
 
 use super::{Stop, ToolError, print, walk};
@@ -15,7 +16,7 @@ use crate::log::LogReader;
 /// # Errors
 ///
 /// The first damage, or why the directory cannot be read.
-pub fn verify(dir: &Path) -> Result<(), ToolError> {
+pub fn verify(dir: &Path, out: impl Write) -> Result<(), ToolError> {
     let mut last: Option<Timestamp> = None;
     let contents = walk(&LogReader::open(dir)?, |position, record| {
         if last.is_some_and(|last| record.time <= last) {
@@ -35,5 +36,5 @@ pub fn verify(dir: &Path) -> Result<(), ToolError> {
         let bytes = torn.at.end - torn.at.start;
         found.push(("torn", format!("{bytes} bytes in {} at byte {}", torn.file.display(), torn.at.start)));
     }
-    print(&found)
+    print(&found, out)
 }
