@@ -35,19 +35,24 @@ enum Verdict {
 }
 
 impl Verdict {
-    fn of(error: LogError) -> Self {
+    fn of(error: &LogError) -> Self {
         let place = |byte| usize::try_from(byte).expect("small");
         match error {
             LogError::Damaged { file, offset, from, until, .. } => Self::Damaged {
-                file: beside::name_of(&file),
-                offset: place(offset),
+                file: beside::name_of(file),
+                offset: place(*offset),
                 from: from.0,
                 until: until.map(|position| position.0),
             },
             LogError::UnknownVersion { file, offset, .. } => {
-                Self::UnknownVersion { file: beside::name_of(&file), offset: place(offset) }
+                Self::UnknownVersion { file: beside::name_of(file), offset: place(*offset) }
             }
-            error => panic!("{error}"),
+            LogError::Directory { .. }
+            | LogError::InUse { .. }
+            | LogError::HoldsLog { .. }
+            | LogError::Io { .. } => {
+                panic!("{error}")
+            }
         }
     }
 }
@@ -99,7 +104,7 @@ fn replay(files: &Files) -> Verdict {
     });
     let verdict = match replayed {
         Ok(()) => return replayed_verdict(&disk, files, next),
-        Err(error) => Verdict::of(error),
+        Err(error) => Verdict::of(&error),
     };
     assert_eq!(disk.names().len(), files.len(), "the directory is untouched");
     assert!(files.iter().all(|(name, bytes)| disk.contents(name) == *bytes), "the files are untouched");

@@ -68,6 +68,7 @@ pub enum LogError {
 fn missing(from: Position, until: Option<Position>) -> String {
     match until {
         Some(until) if until <= from => format!("no event is missing before {until}"),
+        Some(until) if until == from.next() => format!("event {from} is lost"),
         Some(until) => format!("events {from} to {} are lost", until.0 - 1),
         None => format!("event {from} and all after it are lost"),
     }

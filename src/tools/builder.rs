@@ -6,8 +6,8 @@ use crate::model::Model;
 
 use super::{ToolError, shown};
 
-/// A frame is written when it holds so many bytes.
-const FRAME_BYTES: usize = 1024 * 1024;
+/// A frame is written when it holds so many bytes. The shortest segment holds one.
+const FRAME_BYTES: usize = 32 * 1024;
 
 /// A log that is being made.
 pub(super) struct Builder<'l> {

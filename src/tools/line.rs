@@ -123,7 +123,7 @@ impl Line {
     ///
     /// What is wrong with it.
     pub(super) fn parse(line: &[u8]) -> Result<Self, String> {
-        let mut read: Read = serde_json::from_slice(line).map_err(|error| describe(line, &error))?;
+        let mut read: Read = parse_object(line)?;
         if read.v != VERSION {
             return Err(unknown_version(read.v));
         }
@@ -240,8 +240,16 @@ pub(super) fn parse_time(text: &str) -> Result<Timestamp, String> {
         .ok_or_else(|| format!("time must be RFC 3339, from 1970 to 9998: {}", shown(text)))
 }
 
-/// Why a line is no object of the right form.
-pub(super) fn describe(line: &[u8], error: &serde_json::Error) -> String {
+/// Parses a JSON object with the fields of `T`.
+pub(super) fn parse_object<'l, T: Deserialize<'l>>(line: &'l [u8]) -> Result<T, String> {
+    // Serde would take an array of the fields' values too.
+    if !line.trim_ascii_start().starts_with(b"{") {
+        return Err("it is no JSON object".to_owned());
+    }
+    serde_json::from_slice(line).map_err(|error| describe(line, &error))
+}
+
+fn describe(line: &[u8], error: &serde_json::Error) -> String {
     #[derive(Deserialize)]
     struct Version {
         v: u64,

@@ -45,3 +45,38 @@ impl<R: BufRead> Lines<R> {
         ToolError::BadLine { number: self.number, what }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(input: &str) -> Result<Vec<String>, String> {
+        let mut lines = Lines::new(input.as_bytes(), 5);
+        let mut read = Vec::new();
+        while lines.advance().map_err(|error| error.to_string())? {
+            read.push(String::from_utf8(lines.line().to_vec()).expect("text"));
+        }
+        Ok(read)
+    }
+
+    #[test]
+    fn lines_come_one_by_one_and_the_last_one_need_not_end() {
+        assert_eq!(read("").expect("nothing"), [""; 0]);
+        assert_eq!(read("one\n\ntwo").expect("short"), ["one\n", "\n", "two"]);
+    }
+
+    #[test]
+    fn a_line_that_is_too_long_is_refused_by_its_number() {
+        assert_eq!(read("12345\n").expect_err("six bytes"), "line 1: it is longer than 5 bytes");
+        assert_eq!(read("1234\n1\n123456789").expect_err("nine"), "line 3: it is longer than 5 bytes");
+    }
+
+    /// What is longer is not read, or it would all be in memory.
+    #[test]
+    fn no_more_is_read_of_a_line_than_it_may_have() {
+        let mut input: &[u8] = &[b'x'; 100];
+        let mut lines = Lines::new(&mut input, 5);
+        lines.advance().expect_err("too long");
+        assert_eq!(input.len(), 94);
+    }
+}

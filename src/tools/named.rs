@@ -20,7 +20,7 @@ use serde::Deserialize;
 use uuid::{ContextV7, Uuid};
 
 use super::builder::Builder;
-use super::line::{checked, describe, parse_time};
+use super::line::{checked, parse_object, parse_time};
 use super::lines::Lines;
 use super::{ToolError, shown};
 use crate::domain::{ChatId, ChatName, Command, Position, Record, Stamp, Text, Timestamp, UserId, Username};
@@ -126,7 +126,7 @@ impl NamedHistory {
     }
 
     fn take(&mut self, line: &[u8], number: u64) -> Result<(), String> {
-        let line: Line = serde_json::from_slice(line).map_err(|error| describe(line, &error))?;
+        let line: Line = parse_object(line)?;
         let what = match (line.op.as_str(), line.text) {
             ("join", None) => What::Join,
             ("leave", None) => What::Leave,

@@ -57,6 +57,7 @@ fn repair_on<D: Disk>(
 
 fn lost(from: Position, until: Option<Position>) -> String {
     match until {
+        Some(until) if until == from.next() => format!("event {from}"),
         Some(until) if until > from => format!("events {from} to {}", until.0 - 1),
         _ => format!("event {from} and all after it, if there were any"),
     }

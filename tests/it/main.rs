@@ -25,5 +25,6 @@ mod property;
 mod read_marks;
 mod requests;
 mod support;
+mod tools;
 mod tour;
 mod users;

@@ -40,7 +40,7 @@ pub(super) fn reader_verdict(files: &Files) -> Verdict {
                 }
             }
         }
-        Err(error) => Verdict::of(error),
+        Err(error) => Verdict::of(&error),
     };
     let calls = disk.take_calls();
     assert!(calls.iter().all(|call| call.starts_with("read ")), "nothing but reading: {calls:?}");
