@@ -220,6 +220,18 @@ mod tests {
     }
 
     #[test]
+    fn the_first_segment_is_put_in_place_when_all_others_are() {
+        for obstacle in [701, 1_401] {
+            let dir = tempfile::tempdir().expect("made");
+            let staged = staged(dir.path());
+            let in_the_way = dir.path().join(segment::file_name(Position(obstacle)));
+            std::fs::create_dir(&in_the_way).expect("made");
+            staged.publish().expect_err("in the way");
+            assert!(!dir.path().join(segment::file_name(Position(1))).exists(), "{obstacle}");
+        }
+    }
+
+    #[test]
     fn a_log_that_a_server_began_beside_one_that_was_killed_is_a_log() {
         let dir = tempfile::tempdir().expect("made");
         kill(staged(dir.path()));

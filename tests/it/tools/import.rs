@@ -142,6 +142,7 @@ fn a_bad_line_is_refused_with_its_number_and_leaves_nothing_behind() {
         (with(json!({ "idempotency_key": key("k", 'a') })), &["\"k\" was used before"]),
         (with(json!({ "idempotency_key": key("a b", 'a') })), &["visible ASCII", "\"a b\""]),
         (with(json!({ "idempotency_key": key("x", 'g') })), &["32 digits"]),
+        (with(json!({ "idempotency_key": { "key": "x", "fingerprint": OTHER } })), &["32 digits", OTHER]),
         (with(json!({ "type": "nothing_changed" })), &["no nothing_changed has"]),
         (event(5, &json!({ "type": "nothing_changed" })), &["idempotency_key"]),
         (user(json!({ "username": "ann" })), &["username is taken"]),

@@ -122,6 +122,19 @@ fn lines_are_put_in_the_order_of_their_times_and_those_of_one_time_stay_in_their
 }
 
 #[test]
+fn a_history_may_begin_where_time_does() {
+    let first = r#"{"op":"message","chat":"tea","user":"ann","time":"1970-01-01T00:00:00Z","text":"hi"}"#;
+    assert_eq!(
+        events(first),
+        [
+            "00:00:00.000000 user_added ann",
+            "00:00:00.000001 chat_added  tea",
+            "00:00:00.000002 message_added ann hi"
+        ]
+    );
+}
+
+#[test]
 fn a_bad_line_is_refused_with_its_number() {
     let good = line("message", "ann", "12:00:00Z", "hi");
     let other_chat = r#"{"op":"join","chat":"den","user":"ann"}"#.to_owned();

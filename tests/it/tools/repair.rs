@@ -84,24 +84,35 @@ fn a_log_of_an_unknown_version_is_not_touched() {
     assert_eq!(contents(log.path()), before);
 }
 
-/// Frames that are sound, with events that cannot be: what only the model can tell.
-#[test]
-fn events_that_contradict_each_other_are_damage_to_a_server_and_to_a_repair() {
+/// A log of frames that are sound, with events that nobody has decided: users of these names, made at these times.
+fn undecided(users: [(&'static str, u64); 3]) -> TempDir {
     let dir = TempDir::new().unwrap();
     let mut log = FileLog::new(RealDisk::lock(dir.path()).unwrap(), SEGMENT_BYTES_MIN);
     log.replay(&Progress::default(), &mut |_| Ok(())).unwrap();
-    for number in 1..=3 {
-        let (time, id) = (Timestamp::from_micros(number).unwrap(), Uuid::from_u128(number.into()).into());
-        let username = ["ann", "bob", "ann"][usize::try_from(number - 1).unwrap()].into();
-        let mut frame = Frame::new(Position(number));
-        frame.push(&Record { time, key: None, event: Event::UserAdded { id, username } });
+    for ((username, micros), position) in users.into_iter().zip(1..) {
+        let (time, id) = (Timestamp::from_micros(micros).unwrap(), Uuid::from_u128(position.into()).into());
+        let mut frame = Frame::new(Position(position));
+        frame.push(&Record { time, key: None, event: Event::UserAdded { id, username: username.into() } });
         log.append(&mut frame).unwrap();
     }
-    drop(log);
-    let ended = serve(dir.path());
+    dir
+}
+
+#[test]
+fn events_that_contradict_each_other_are_damage_to_a_server_and_to_a_repair() {
+    let log = undecided([("ann", 1), ("bob", 2), ("ann", 3)]);
+    let ended = serve(log.path());
     assert_eq!(ended.code, Some(3), "{}", ended.stderr);
     assert!(ended.stderr.contains("event 3 contradicts"), "{}", ended.stderr);
-    assert_eq!(tool(&["log", "verify"], dir.path()).position(), 3, "it holds no model");
-    let said = tool(&["log", "repair"], dir.path());
+    assert_eq!(tool(&["log", "verify"], log.path()).position(), 3, "that takes a model");
+    let said = tool(&["log", "repair"], log.path());
     assert_eq!((said.position(), said.found("lost")), (2, "event 3"));
+}
+
+#[test]
+fn times_that_do_not_grow_are_damage_to_all() {
+    let log = undecided([("ann", 0), ("bob", 2), ("cid", 2)]);
+    tool(&["log", "verify"], log.path()).refused(3, &["event 3 is not later", "event 3 is lost"]);
+    assert_eq!(serve(log.path()).code, Some(3));
+    assert_eq!(tool(&["log", "repair"], log.path()).position(), 2);
 }
