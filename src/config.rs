@@ -30,9 +30,55 @@ pub enum Command {
         #[arg(long, env = "CHINWAG_LISTEN", value_name = "ADDR:PORT", default_value = LISTEN_DEFAULT)]
         listen: SocketAddr,
     },
+    /// Look after a log
+    #[command(subcommand)]
+    Log(LogCommand),
+    /// Print the whole history as JSON lines, for `import`; works beside a running server
+    Export(Data),
+    /// Make a log of the JSON lines on stdin, as printed by `export` or by names; all of it, or nothing
+    ///
+    /// Lines by names are {"op":"message","chat","user","time","text"}, {"op":"join","chat","user"} and
+    /// {"op":"leave","chat","user"}, the latter two with or without "time".
+    Import {
+        /// Directory to make the log in; empty or missing
+        #[arg(long, env = "CHINWAG_DATA", value_name = "DIR", default_value = DATA_DEFAULT)]
+        data: PathBuf,
+        /// Length of the log's segments, in bytes
+        #[arg(long, env = "CHINWAG_SEGMENT_BYTES", value_name = "BYTES",
+            default_value_t = SEGMENT_BYTES_DEFAULT,
+            value_parser = clap::value_parser!(u64).range(SEGMENT_BYTES_MIN..=SEGMENT_BYTES_MAX))]
+        segment_bytes: u64,
+    },
+}
+
+/// What can be done with a log.
+#[derive(Debug, Subcommand)]
+pub enum LogCommand {
+    /// Check every frame, and print what there is; exit 3 names the first damage; works beside a running server
+    Verify(Data),
+    /// Print a JSON object a line for each event; works beside a running server
+    Dump {
+        /// Where the log is
+        #[command(flatten)]
+        data: Data,
+        /// Position of the first event to print
+        #[arg(long, value_name = "POSITION", default_value_t = 1)]
+        from: u64,
+    },
+    /// Cut a damaged log at its first damage, and keep what is cut off beside it; a sound log is left as it is
+    Repair(Data),
+}
+
+/// Where the log is.
+#[derive(Debug, Args)]
+pub struct Data {
+    /// Directory of the log
+    #[arg(long, env = "CHINWAG_DATA", value_name = "DIR", default_value = DATA_DEFAULT)]
+    pub data: PathBuf,
 }
 
 const LISTEN_DEFAULT: &str = "127.0.0.1:9000";
+const DATA_DEFAULT: &str = "./data";
 
 /// How to serve.
 #[derive(Debug, Clone, Args)]
@@ -41,7 +87,7 @@ pub struct ServeConfig {
     #[arg(long, env = "CHINWAG_LISTEN", value_name = "ADDR:PORT", default_value = LISTEN_DEFAULT)]
     pub listen: SocketAddr,
     /// Directory that the log is kept in; made if it is missing
-    #[arg(long, env = "CHINWAG_DATA", value_name = "DIR", default_value = "./data")]
+    #[arg(long, env = "CHINWAG_DATA", value_name = "DIR", default_value = DATA_DEFAULT)]
     pub data: PathBuf,
     /// Keep the log in memory: nothing outlives the process
     #[arg(long, env = "CHINWAG_EPHEMERAL")]

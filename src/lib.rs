@@ -18,11 +18,13 @@
 //! | [`log`] | events as bytes, in frames, on disk; what is torn and what is damage |
 //! | [`engine`] | the writer, the lock, the clock; the replay at boot |
 //! | [`http`] | the API, its limits and its refusals; connections |
+//! | [`tools`] | what an operator does with a log: verify, dump, repair, export, import |
 //! | [`server`] | a server's life: starting, ready, stopping |
 //! | [`config`] | flags and environment |
 //! | [`healthcheck`] | asks a running server how it is |
 //!
-//! Dependencies point one way, `domain ← model, log ← engine ← http ← server`; a test holds them to it. The
+//! Dependencies point one way, `domain ← model, log ← engine ← http ← server` and `model, log ← tools`; a test
+//! holds them to it. The
 //! invariants stand, in bold, where they are kept. To follow one write through the house, begin at
 //! [`engine::Engine::submit`].
 
@@ -34,3 +36,4 @@ pub mod http;
 pub mod log;
 pub mod model;
 pub mod server;
+pub mod tools;

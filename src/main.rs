@@ -3,10 +3,12 @@
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
-use chinwag::config::{Cli, Command, ServeConfig};
+use chinwag::config::{Cli, Command, LogCommand, ServeConfig};
+use chinwag::domain::Position;
 use chinwag::healthcheck::healthcheck;
 use chinwag::log::{EventLog, FileLog, LogError, MemoryLog, RealDisk};
 use chinwag::server::{ServeError, serve};
+use chinwag::tools::{self, Import, ToolError};
 use clap::Parser;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -41,7 +43,7 @@ fn is_no_access(error: &io::Error) -> bool {
 impl From<LogError> for Failure {
     fn from(error: LogError) -> Self {
         let exit_code = match &error {
-            LogError::Directory { .. } => BAD_CONFIGURATION,
+            LogError::Directory { .. } | LogError::HoldsLog { .. } => BAD_CONFIGURATION,
             LogError::InUse { .. } => DATA_IN_USE,
             LogError::Damaged { .. } | LogError::UnknownVersion { .. } => DAMAGED_LOG,
             LogError::Io { source, .. } if is_no_access(source) => BAD_CONFIGURATION,
@@ -60,41 +62,63 @@ impl From<ServeError> for Failure {
     }
 }
 
+impl From<ToolError> for Failure {
+    fn from(error: ToolError) -> Self {
+        match error {
+            ToolError::Log(error) => error.into(),
+            ToolError::BadLine { .. } => Self::new(BAD_CONFIGURATION, error),
+            ToolError::Append(_) | ToolError::Input(_) | ToolError::Output(_) => {
+                Self::new(RUNTIME_FAILURE, error)
+            }
+        }
+    }
+}
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let filter = EnvFilter::try_from_env("CHINWAG_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     let colours = io::stderr().is_terminal();
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(colours).init();
 
-    let runtime = match tokio::runtime::Runtime::new() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            return fail(&Failure::new(RUNTIME_FAILURE, format!("failed to start the runtime: {error}")));
-        }
-    };
-    let ended = runtime.block_on(async {
-        match cli.command {
-            None => run(cli.serve).await,
-            Some(Command::Serve(config)) => run(config).await,
-            Some(Command::Healthcheck { listen }) => {
-                healthcheck(listen).await.map_err(|error| Failure::new(RUNTIME_FAILURE, error))
-            }
-        }
-    });
-    // Whoever is still connected has had its time.
-    runtime.shutdown_background();
-    match ended {
+    match run(cli) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => fail(&failure),
+        Err(failure) => {
+            tracing::error!("{}", failure.message);
+            ExitCode::from(failure.exit_code)
+        }
     }
 }
 
-fn fail(failure: &Failure) -> ExitCode {
-    tracing::error!("{}", failure.message);
-    ExitCode::from(failure.exit_code)
+fn run(cli: Cli) -> Result<(), Failure> {
+    match cli.command {
+        None => block_on(run_server(cli.serve)),
+        Some(Command::Serve(config)) => block_on(run_server(config)),
+        Some(Command::Healthcheck { listen }) => block_on(async move {
+            healthcheck(listen).await.map_err(|error| Failure::new(RUNTIME_FAILURE, error))
+        }),
+        Some(Command::Log(LogCommand::Verify(log))) => Ok(tools::verify(&log.data, io::stdout().lock())?),
+        Some(Command::Log(LogCommand::Dump { data: log, from })) => {
+            Ok(tools::dump(&log.data, Position(from), io::stdout().lock())?)
+        }
+        Some(Command::Log(LogCommand::Repair(log))) => Ok(tools::repair(&log.data, io::stdout().lock())?),
+        Some(Command::Export(log)) => Ok(tools::dump(&log.data, Position(1), io::stdout().lock())?),
+        Some(Command::Import { data, segment_bytes }) => {
+            let into = Import { data, segment_bytes };
+            Ok(tools::import(&into, io::stdin().lock(), io::stdout().lock())?)
+        }
+    }
 }
 
-async fn run(config: ServeConfig) -> Result<(), Failure> {
+fn block_on(task: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Runtime::new()
+        .map_err(|error| Failure::new(RUNTIME_FAILURE, format!("failed to start the runtime: {error}")))?;
+    let ended = runtime.block_on(task);
+    // Whoever is still connected has had its time.
+    runtime.shutdown_background();
+    ended
+}
+
+async fn run_server(config: ServeConfig) -> Result<(), Failure> {
     if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
         tracing::warn!(%error, "failed to raise the limit on open files");
     }

@@ -39,11 +39,20 @@ impl IdempotencyKey<'static> {
     ///
     /// The text is no key.
     pub fn new(text: String, command: &Command) -> Result<Self, InvalidKey> {
+        Self::from_parts(text, Fingerprint::of(command))
+    }
+
+    /// The key of a request that was fingerprinted before.
+    ///
+    /// # Errors
+    ///
+    /// The text is no key.
+    pub fn from_parts(text: String, fingerprint: Fingerprint) -> Result<Self, InvalidKey> {
         let visible = text.bytes().all(|byte| byte.is_ascii_graphic());
         if !visible || !(1..=255).contains(&text.len()) {
             return Err(InvalidKey);
         }
-        Ok(Self::recorded(Cow::Owned(text), Fingerprint::of(command)))
+        Ok(Self::recorded(Cow::Owned(text), fingerprint))
     }
 }
 

@@ -6,7 +6,7 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::domain::{ChatId, Event, Facts, Fingerprint, IdempotencyKey, KeyDigest, Seq, UserId};
-use crate::model::{ChatIndex, Model, UserIndex};
+use crate::model::Model;
 
 /// The draft holds names, keys, memberships and marks, but neither ids nor messages: those of this batch were not
 /// answered or shown to anybody yet, so no command can rest on them.
@@ -61,15 +61,11 @@ impl<'m> Draft<'m> {
     pub(super) fn key_used(&self, key: &IdempotencyKey<'_>) -> Option<(Fingerprint, usize)> {
         if self.keys.is_empty() { None } else { self.keys.get(&key.digest()).copied() }
     }
-
-    fn pair(&self, chat: ChatId, user: UserId) -> Option<(ChatIndex, UserIndex)> {
-        Some((self.model.chat(chat)?, self.model.user(user)?))
-    }
 }
 
 impl Facts for Draft<'_> {
     fn user_exists(&self, user: UserId) -> bool {
-        self.model.user(user).is_some()
+        self.model.user_exists(user)
     }
 
     fn username_taken(&self, username: &str) -> bool {
@@ -77,7 +73,7 @@ impl Facts for Draft<'_> {
     }
 
     fn chat_exists(&self, chat: ChatId) -> bool {
-        self.model.chat(chat).is_some()
+        self.model.chat_exists(chat)
     }
 
     fn chat_name_taken(&self, name: &str) -> bool {
@@ -85,18 +81,16 @@ impl Facts for Draft<'_> {
     }
 
     fn is_member(&self, chat: ChatId, user: UserId) -> bool {
-        self.memberships.get(&(chat, user)).copied().unwrap_or_else(|| {
-            self.pair(chat, user).is_some_and(|(chat, user)| self.model.is_member(chat, user))
-        })
+        let drafted = self.memberships.get(&(chat, user)).copied();
+        drafted.unwrap_or_else(|| Facts::is_member(self.model, chat, user))
     }
 
     fn last_seq(&self, chat: ChatId) -> Seq {
-        self.model.chat(chat).map_or(Seq(0), |chat| self.model.last_seq(chat))
+        Facts::last_seq(self.model, chat)
     }
 
     fn read_mark(&self, chat: ChatId, user: UserId) -> Seq {
-        self.read_marks.get(&(chat, user)).copied().unwrap_or_else(|| {
-            self.pair(chat, user).map_or(Seq(0), |(chat, user)| self.model.read_mark(chat, user))
-        })
+        let drafted = self.read_marks.get(&(chat, user)).copied();
+        drafted.unwrap_or_else(|| Facts::read_mark(self.model, chat, user))
     }
 }

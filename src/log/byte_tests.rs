@@ -3,9 +3,11 @@
 //! For each change the exact verdict is worked out from where the change lies. A build with optimisations tries
 //! every cut and every bit; one without tries some of those in the header blocks, to be quick.
 
+mod beside;
 mod flips;
 mod laid;
 mod moves;
+mod repairs;
 mod tails;
 
 use std::ops::Range;
@@ -32,6 +34,29 @@ enum Verdict {
     UnknownVersion { file: String, offset: usize },
 }
 
+impl Verdict {
+    fn of(error: &LogError) -> Self {
+        let place = |byte| usize::try_from(byte).expect("small");
+        match error {
+            LogError::Damaged { file, offset, from, until, .. } => Self::Damaged {
+                file: beside::name_of(file),
+                offset: place(*offset),
+                from: from.0,
+                until: until.map(|position| position.0),
+            },
+            LogError::UnknownVersion { file, offset, .. } => {
+                Self::UnknownVersion { file: beside::name_of(file), offset: place(*offset) }
+            }
+            LogError::Directory { .. }
+            | LogError::InUse { .. }
+            | LogError::HoldsLog { .. }
+            | LogError::Io { .. } => {
+                panic!("{error}")
+            }
+        }
+    }
+}
+
 /// Files by their names, in no order.
 type Files = Vec<(String, Vec<u8>)>;
 
@@ -50,6 +75,10 @@ impl Cases {
     fn check(&mut self, files: &Files, expected: &Verdict, what: impl FnOnce() -> String) {
         let verdict = replay(files);
         assert_eq!(verdict, *expected, "{}: {}", self.what, what());
+        assert_eq!(beside::reader_verdict(files), *expected, "{}: {}", self.what, what());
+        if let Verdict::Damaged { from, .. } = verdict {
+            beside::check_repair(files, from);
+        }
         self.count += 1;
     }
 }
@@ -62,7 +91,7 @@ impl Drop for Cases {
 }
 
 fn replay(files: &Files) -> Verdict {
-    let disk = SimDisk::with_files(files.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice())));
+    let disk = beside::disk_with(files);
     // Its own id is another one: an id that is taken from nowhere would be noticed.
     let mut log = FileLog::reproducible(disk.clone(), SEGMENT_BYTES, LogId::from_bytes([0; 16]));
     let mut next = 1;
@@ -75,17 +104,7 @@ fn replay(files: &Files) -> Verdict {
     });
     let verdict = match replayed {
         Ok(()) => return replayed_verdict(&disk, files, next),
-        Err(LogError::Damaged { file, offset, from, until, .. }) => Verdict::Damaged {
-            file: file.file_name().expect("a file").to_string_lossy().into_owned(),
-            offset: usize::try_from(offset).expect("small"),
-            from: from.0,
-            until: until.map(|position| position.0),
-        },
-        Err(LogError::UnknownVersion { file, offset, .. }) => Verdict::UnknownVersion {
-            file: file.file_name().expect("a file").to_string_lossy().into_owned(),
-            offset: usize::try_from(offset).expect("small"),
-        },
-        Err(error) => panic!("{error}"),
+        Err(error) => Verdict::of(&error),
     };
     assert_eq!(disk.names().len(), files.len(), "the directory is untouched");
     assert!(files.iter().all(|(name, bytes)| disk.contents(name) == *bytes), "the files are untouched");

@@ -1,16 +1,16 @@
 //! The seam under the log: the few things that it asks of a file system, so that tests can stand in for one.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::LogError;
 use super::error::Context;
 
-/// A directory of files.
-pub trait Disk: Clone + Send + 'static {
+/// A directory of files, to be read.
+pub trait Files: Clone + Send + 'static {
     /// An open file.
     type File: DiskFile;
 
@@ -20,6 +20,15 @@ pub trait Disk: Clone + Send + 'static {
     ///
     /// Those of the file system; so for all calls below.
     fn list(&self) -> io::Result<Vec<String>>;
+    /// Opens a file to read only.
+    #[expect(clippy::missing_errors_doc, reason = "see `list`")]
+    fn open_to_read(&self, name: &str) -> io::Result<Self::File>;
+    /// Where a file of that name is, for people.
+    fn path(&self, name: &str) -> PathBuf;
+}
+
+/// A directory of files.
+pub trait Disk: Files {
     /// Opens a file to read and write.
     #[expect(clippy::missing_errors_doc, reason = "see `list`")]
     fn open(&self, name: &str) -> io::Result<Self::File>;
@@ -35,8 +44,6 @@ pub trait Disk: Clone + Send + 'static {
     /// Makes names durable: what was created, renamed and removed stays so.
     #[expect(clippy::missing_errors_doc, reason = "see `list`")]
     fn sync(&self) -> io::Result<()>;
-    /// Where a file of that name is, for people.
-    fn path(&self, name: &str) -> PathBuf;
 }
 
 /// An open file.
@@ -57,7 +64,7 @@ pub trait DiskFile: Send + 'static {
 /// A directory of this machine, held by a lock against every other process.
 #[derive(Debug, Clone)]
 pub struct RealDisk {
-    dir: PathBuf,
+    files: DirToRead,
     /// Gives the lock back when the last clone is dropped.
     _lock: Arc<File>,
 }
@@ -72,18 +79,30 @@ impl RealDisk {
     pub fn lock(dir: &Path) -> Result<Self, LogError> {
         let unusable = |source| LogError::Directory { dir: dir.to_owned(), source };
         make_durable(dir).map_err(unusable)?;
-        let lock = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(dir.join("LOCK"))
-            .map_err(unusable)?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(std::fs::TryLockError::WouldBlock) => return Err(LogError::InUse { dir: dir.to_owned() }),
-            Err(std::fs::TryLockError::Error(source)) => return Err(unusable(source)),
+        let path = dir.join("LOCK");
+        loop {
+            let lock = OpenOptions::new().write(true).create(true).truncate(false).open(&path);
+            let lock = lock.map_err(unusable)?;
+            match lock.try_lock() {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => return Err(LogError::InUse { dir: dir.to_owned() }),
+                Err(TryLockError::Error(source)) => return Err(unusable(source)),
+            }
+            // Whoever held it may have removed it meanwhile; then another process could lock another file.
+            if is_at(&lock, &path).map_err(unusable)? {
+                let files = DirToRead { dir: dir.to_owned() };
+                return Ok(Self { files, _lock: Arc::new(lock) });
+            }
         }
-        Ok(Self { dir: dir.to_owned(), _lock: Arc::new(lock) })
+    }
+}
+
+fn is_at(file: &File, path: &Path) -> io::Result<bool> {
+    let own = file.metadata()?;
+    match std::fs::metadata(path) {
+        Ok(there) => Ok((there.dev(), there.ino()) == (own.dev(), own.ino())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
     }
 }
 
@@ -115,7 +134,24 @@ fn make_durable(dir: &Path) -> io::Result<()> {
     }
 }
 
-impl Disk for RealDisk {
+/// A directory of this machine that another process may be writing in meanwhile. It is left as it is: nothing is
+/// locked, synced or changed.
+#[derive(Debug, Clone)]
+pub struct DirToRead {
+    dir: PathBuf,
+}
+
+impl DirToRead {
+    /// # Errors
+    ///
+    /// [`LogError::Directory`] where it is missing, no directory, or cannot be read.
+    pub fn open(dir: &Path) -> Result<Self, LogError> {
+        std::fs::read_dir(dir).map_err(|source| LogError::Directory { dir: dir.to_owned(), source })?;
+        Ok(Self { dir: dir.to_owned() })
+    }
+}
+
+impl Files for DirToRead {
     type File = File;
 
     fn list(&self) -> io::Result<Vec<String>> {
@@ -127,28 +163,50 @@ impl Disk for RealDisk {
         Ok(names)
     }
 
-    fn open(&self, name: &str) -> io::Result<File> {
-        OpenOptions::new().read(true).write(true).open(self.dir.join(name))
-    }
-
-    fn create(&self, name: &str) -> io::Result<File> {
-        OpenOptions::new().read(true).write(true).create(true).truncate(true).open(self.dir.join(name))
-    }
-
-    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        std::fs::rename(self.dir.join(from), self.dir.join(to))
-    }
-
-    fn remove(&self, name: &str) -> io::Result<()> {
-        std::fs::remove_file(self.dir.join(name))
-    }
-
-    fn sync(&self) -> io::Result<()> {
-        File::open(&self.dir)?.sync_all()
+    fn open_to_read(&self, name: &str) -> io::Result<File> {
+        File::open(self.dir.join(name))
     }
 
     fn path(&self, name: &str) -> PathBuf {
         self.dir.join(name)
+    }
+}
+
+impl Files for RealDisk {
+    type File = File;
+
+    fn list(&self) -> io::Result<Vec<String>> {
+        self.files.list()
+    }
+
+    fn open_to_read(&self, name: &str) -> io::Result<File> {
+        self.files.open_to_read(name)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.files.path(name)
+    }
+}
+
+impl Disk for RealDisk {
+    fn open(&self, name: &str) -> io::Result<File> {
+        OpenOptions::new().read(true).write(true).open(self.path(name))
+    }
+
+    fn create(&self, name: &str) -> io::Result<File> {
+        OpenOptions::new().read(true).write(true).create(true).truncate(true).open(self.path(name))
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        std::fs::rename(self.path(from), self.path(to))
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        std::fs::remove_file(self.path(name))
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        File::open(&self.files.dir)?.sync_all()
     }
 }
 
@@ -179,10 +237,45 @@ impl DiskFile for File {
     }
 }
 
+/// A name that begins so, and that no file has.
+pub(super) fn free_name<D: Disk>(disk: &D, stem: &str) -> Result<String, LogError> {
+    let taken = disk.list().doing("list", || disk.path(""))?;
+    let mut names = (1..=u32::MAX).map(|number| format!("{stem}-{number}"));
+    Ok(names.find(|name| !taken.contains(name)).expect("numbers do not end"))
+}
+
 /// Removes a file that may not be there.
 pub(super) fn remove_if_there<D: Disk>(disk: &D, name: &str) -> Result<(), LogError> {
     match disk.remove(name) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         other => other.doing("remove", || disk.path(name)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    /// Whoever gives a directory up removes its lock while others try to take it.
+    #[test]
+    fn a_lock_that_is_removed_by_its_holder_is_held_by_one_at_a_time() {
+        let dir = tempfile::tempdir().expect("made");
+        let (holders, taken) = (AtomicU32::new(0), AtomicU32::new(0));
+        let contend = || {
+            while taken.load(Ordering::SeqCst) < 3_000 {
+                let Ok(lock) = RealDisk::lock(dir.path()) else { continue };
+                assert_eq!(holders.fetch_add(1, Ordering::SeqCst), 0, "held by another one");
+                taken.fetch_add(1, Ordering::SeqCst);
+                holders.fetch_sub(1, Ordering::SeqCst);
+                std::fs::remove_file(dir.path().join("LOCK")).expect("there");
+                drop(lock);
+            }
+        };
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(contend);
+            }
+        });
     }
 }

@@ -23,6 +23,12 @@ pub enum LogError {
         /// The directory.
         dir: PathBuf,
     },
+    /// What is for an empty directory was to be done in one that holds a log.
+    #[error("the data directory {} holds a log", dir.display())]
+    HoldsLog {
+        /// The directory.
+        dir: PathBuf,
+    },
     /// Acknowledged events are missing or unreadable.
     #[error("the log is damaged: {} at byte {offset}: {what}; {}", file.display(), missing(*from, *until))]
     Damaged {
@@ -62,6 +68,7 @@ pub enum LogError {
 fn missing(from: Position, until: Option<Position>) -> String {
     match until {
         Some(until) if until <= from => format!("no event is missing before {until}"),
+        Some(until) if until == from.next() => format!("event {from} is lost"),
         Some(until) => format!("events {from} to {} are lost", until.0 - 1),
         None => format!("event {from} and all after it are lost"),
     }

@@ -1,11 +1,14 @@
 //! The log in a directory: segments one after the other, the next one made ready ahead of need.
 
-use super::disk::{Disk, DiskFile, remove_if_there};
+use std::ops::Range;
+
+use super::chain::{self, Chain};
+use super::disk::{Disk, DiskFile, free_name, remove_if_there};
 use super::error::Context;
 use super::frame::FRAME_BYTES_MAX;
 use super::read_ahead::{ReadAhead, ReadSegment};
-use super::recovery::{self, Scan, Tail};
-use super::segment::{self, BadHeader, HEADER_BYTES, Header, LogId};
+use super::recovery::Scan;
+use super::segment::{self, HEADER_BYTES, Header, LogId};
 use super::spare::{self, SPARE, SPARE_LARGE, Spare};
 use super::{AppendError, EventLog, Frame, LogError, Progress, Visitor};
 use crate::domain::Position;
@@ -62,59 +65,6 @@ impl<D: Disk> FileLog<D> {
         file.sync().doing("sync", || self.disk.path(&name))
     }
 
-    fn segments(&self) -> Result<Vec<Position>, LogError> {
-        let names = self.disk.list().doing("list", || self.disk.path(""))?;
-        let mut segments: Vec<_> = names.iter().filter_map(|name| segment::first_in_name(name)).collect();
-        segments.sort_unstable();
-        Ok(segments)
-    }
-
-    fn bytes_total(&self, segments: &[Position]) -> Result<u64, LogError> {
-        segments.iter().try_fold(0, |total, &first| {
-            let name = segment::file_name(first);
-            let file = self.disk.open(&name).doing("open", || self.disk.path(&name))?;
-            Ok(total + file.bytes().doing("measure", || self.disk.path(&name))?)
-        })
-    }
-
-    fn check_header(&mut self, first: Position, bytes: &[u8]) -> Result<(), LogError> {
-        let name = segment::file_name(first);
-        let unknown = |offset, what| LogError::UnknownVersion { file: self.disk.path(&name), offset, what };
-        let header = match Header::decode(bytes) {
-            Ok(header) => header,
-            Err(BadHeader::Damaged) => return Err(self.damaged(&name, 0, "no sound segment header", None)),
-            Err(BadHeader::UnknownVersion(version)) => {
-                return Err(unknown(12, format!("version, {version}")));
-            }
-            Err(BadHeader::UnknownCodec) => return Err(unknown(40, "codec".to_owned())),
-        };
-        if header.first != first {
-            let what = format!("the header says that the segment begins at event {}", header.first);
-            return Err(self.damaged(&name, 0, &what, None));
-        }
-        if first != self.next {
-            let what = format!("the segment begins at event {first}");
-            return Err(self.damaged(&name, 0, &what, Some(first)));
-        }
-        let is_first_segment = first == Position(1);
-        if is_first_segment {
-            self.id = header.log;
-        } else if header.log != self.id {
-            return Err(self.damaged(&name, 0, "the segment is of another log", None));
-        }
-        Ok(())
-    }
-
-    fn damaged(&self, name: &str, offset: u64, what: &str, until: Option<Position>) -> LogError {
-        LogError::Damaged {
-            file: self.disk.path(name),
-            offset,
-            what: what.to_owned(),
-            from: self.next,
-            until,
-        }
-    }
-
     /// Makes the last segment ready to be added to: a torn end is cut off, what was read is durable.
     fn reopen(
         &self,
@@ -122,27 +72,17 @@ impl<D: Disk> FileLog<D> {
         file: D::File,
         bytes: &[u8],
         scan: &Scan,
+        torn: Option<Range<usize>>,
     ) -> Result<Active<D::File>, LogError> {
         let path = || self.disk.path(&name);
-        match recovery::judge_tail(bytes, scan.end, self.id, self.next) {
-            Tail::Clean => {}
-            Tail::Torn(range) => {
-                let torn = &bytes[range];
-                tracing::warn!(
-                    file = %path().display(), offset = scan.end, bytes = torn.len(),
-                    "cutting off a torn write; it was never answered"
-                );
-                self.keep_copy(&name, scan.end, torn)?;
-                file.write_at(&vec![0; torn.len()], scan.end as u64).doing("cut", path)?;
-            }
-            Tail::Damaged(until) => {
-                return Err(self.damaged(
-                    &name,
-                    scan.end as u64,
-                    "a broken frame before a sound one",
-                    Some(until),
-                ));
-            }
+        if let Some(range) = torn {
+            let torn = &bytes[range];
+            tracing::warn!(
+                file = %path().display(), offset = scan.end, bytes = torn.len(),
+                "cutting off a torn write; it was never answered"
+            );
+            self.keep_copy(&name, scan.end, torn)?;
+            file.write_at(&vec![0; torn.len()], scan.end as u64).doing("cut", path)?;
         }
         // After a failed sync the page cache may hold, marked clean, what the disk does not. Only the last frame
         // can be such; written again, it is made durable whatever came before.
@@ -155,11 +95,7 @@ impl<D: Disk> FileLog<D> {
 
     /// Nothing in a torn write was acknowledged: the copy is for people to look at, and may be done without.
     fn keep_copy(&self, name: &str, offset: usize, torn: &[u8]) -> Result<(), LogError> {
-        let taken = self.disk.list().doing("list", || self.disk.path(""))?;
-        let copy = (1..=u32::MAX)
-            .map(|number| format!("{name}.torn-{offset}-{number}"))
-            .find(|copy| !taken.contains(copy))
-            .expect("numbers do not end");
+        let copy = free_name(&self.disk, &format!("{name}.torn-{offset}"))?;
         let written = self.disk.create(&copy).and_then(|file| {
             file.write_at(torn, 0)?;
             file.sync()?;
@@ -203,40 +139,26 @@ fn refuse_if_no_room(error: LogError) -> AppendError {
 
 impl<D: Disk> EventLog for FileLog<D> {
     fn replay(&mut self, progress: &Progress, visit: &mut Visitor<'_>) -> Result<(), LogError> {
-        let segments = self.segments()?;
+        let segments = chain::segments(&self.disk)?;
         self.sync_what_is_there(&segments)?;
-        progress.set_bytes_total(self.bytes_total(&segments)?);
+        progress.set_bytes_total(chain::bytes_total(&self.disk, &segments)?);
 
         let read_ahead = ReadAhead::start(self.disk.clone(), segments.clone(), self.spare.is_inline());
+        let mut chain = Chain::beginning_at(self.disk.clone(), self.next);
         for (index, &first) in segments.iter().enumerate() {
             let name = segment::file_name(first);
             let ReadSegment { file, bytes } = read_ahead.next()?;
-            if bytes.len() as u64 > SEGMENT_BYTES_MAX {
-                return Err(self.damaged(&name, SEGMENT_BYTES_MAX, "longer than any segment", None));
-            }
-            self.check_header(first, &bytes)?;
+            chain.begin(first, &bytes)?;
             let until = segments.get(index + 1).copied();
-            let scanned = recovery::scan(&bytes, HEADER_BYTES, self.id, self.next, until, |frame| {
-                visit(frame)?;
-                progress.add(u64::from(frame.count), frame.bytes as u64);
-                Ok(())
-            });
-            let scan = scanned.map_err(|bad| {
-                let lost = (bad.first, bad.end);
-                LogError::undecodable(self.disk.path(&name), bad.offset as u64, &bad.cause, lost)
-            })?;
-            self.next = scan.next;
-            match until {
-                // What stands behind the last frame of a sealed segment is never looked at.
-                Some(until) if until == scan.next => {}
-                Some(until) => {
-                    let what = format!("no sound frame, and the next segment begins at event {until}");
-                    return Err(self.damaged(&name, scan.end as u64, &what, Some(until)));
-                }
-                None => self.active = Some(self.reopen(name, file, &bytes, &scan)?),
+            let scan = chain.scan(first, &bytes, HEADER_BYTES, until, progress, visit)?;
+            if until.is_none() {
+                let torn = chain.torn(first, &bytes, scan.end)?;
+                self.active = Some(self.reopen(name, file, &bytes, &scan, torn)?);
             }
             read_ahead.give_back(bytes);
         }
+        self.id = chain.id.unwrap_or(self.id);
+        self.next = chain.next;
         remove_if_there(&self.disk, SPARE)?;
         remove_if_there(&self.disk, SPARE_LARGE)?;
         self.spare.start();

@@ -1,6 +1,6 @@
 //! The file log on a simulated disk.
 
-use super::disk::Disk;
+use super::disk::{Disk, Files};
 use super::files::{FileLog, SEGMENT_BYTES_MIN};
 use super::frame::tests::user_added;
 use super::segment::{self, HEADER_BYTES};
@@ -161,6 +161,7 @@ fn boot_writes_the_last_frame_again_because_a_failed_sync_may_have_left_it_in_th
     let disk = SimDisk::default();
     let mut log = reopened(&disk, 0);
     append(&mut log, 1, 1).expect("room");
+    log.prepared();
     disk.fail_next(Fault::Sync);
     assert!(matches!(append(&mut log, 2, 1), Err(AppendError::Failed(_))));
     drop(log);
@@ -177,6 +178,7 @@ fn a_failed_write_is_a_failure_and_no_refusal() {
     let disk = SimDisk::default();
     let mut log = reopened(&disk, 0);
     append(&mut log, 1, 1).expect("room");
+    log.prepared();
     disk.fail_next(Fault::Write);
     assert!(matches!(append(&mut log, 2, 1), Err(AppendError::Failed(_))));
 }

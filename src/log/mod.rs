@@ -4,6 +4,7 @@
 
 #[cfg(test)]
 mod byte_tests;
+mod chain;
 mod codec;
 mod disk;
 mod error;
@@ -15,22 +16,30 @@ mod frame;
 mod histories;
 mod memory;
 mod read_ahead;
+mod reader;
+#[cfg(test)]
+mod reader_tests;
 mod recovery;
+mod repair;
 mod segment;
 #[cfg(test)]
 mod sim;
 #[cfg(test)]
 mod sim_tests;
 mod spare;
+mod staged;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 pub use codec::DecodeError;
-pub use disk::{Disk, DiskFile, RealDisk};
+pub use disk::{DirToRead, Disk, DiskFile, Files, RealDisk};
 pub use error::{AppendError, LogError};
 pub use files::{FileLog, SEGMENT_BYTES_DEFAULT, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
 pub use frame::{FRAME_BYTES_MAX, Frame, SealedFrame};
 pub use memory::MemoryLog;
+pub use reader::{Contents, LogReader, Torn};
+pub use repair::{Cut, cut};
+pub use staged::StagedLog;
 
 /// Keeps frames in order, for ever.
 pub trait EventLog: Send {

@@ -4,13 +4,13 @@ use std::sync::mpsc::{Receiver, Sender, channel, sync_channel};
 use std::thread::{self, JoinHandle};
 
 use super::LogError;
-use super::disk::{Disk, DiskFile};
+use super::chain;
+use super::disk::Disk;
 use super::error::Context;
-use super::files::SEGMENT_BYTES_MAX;
 use super::segment;
 use crate::domain::Position;
 
-/// A segment's file, and all that it holds; of one that is longer than any segment, a byte too many.
+/// A segment's file, and what [`chain::read`] read of it.
 pub(super) struct ReadSegment<F> {
     pub(super) file: F,
     pub(super) bytes: Vec<u8>,
@@ -78,8 +78,6 @@ impl<F> Drop for ReadAhead<F> {
 fn read<D: Disk>(disk: &D, name: &str, mut bytes: Vec<u8>) -> Result<ReadSegment<D::File>, LogError> {
     let path = || disk.path(name);
     let file = disk.open(name).doing("open", path)?;
-    let len = file.bytes().doing("measure", path)?.min(SEGMENT_BYTES_MAX + 1);
-    bytes.resize(usize::try_from(len).expect("a segment fits memory"), 0);
-    file.read_at(&mut bytes, 0).doing("read", path)?;
+    chain::read(&file, path, &mut bytes)?;
     Ok(ReadSegment { file, bytes })
 }

@@ -87,6 +87,17 @@ fn last_not_zero(bytes: &[u8]) -> Option<usize> {
     Some(index * BLOCK_BYTES + within)
 }
 
+/// The position after the last event of all the sound frames in here, wherever they begin; none if there is none.
+pub(super) fn last_sound_end(bytes: &[u8], log: LogId) -> Option<Position> {
+    let (mut offset, mut last) = (0, None);
+    while offset < bytes.len() {
+        let frame = SealedFrame::read(&bytes[offset..], log);
+        last = last.max(frame.map(|frame| frame.end()));
+        offset += frame.map_or(ALIGNMENT_BYTES, |frame| frame.bytes);
+    }
+    last
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -22,7 +22,7 @@ pub(super) use chance::Chance;
 pub(super) use contents::SECTOR_BYTES;
 use state::{State, eio, stopped};
 
-use super::disk::Disk;
+use super::disk::{Disk, Files};
 
 /// A disk whose clones are the same disk.
 #[derive(Clone, Default)]
@@ -182,7 +182,7 @@ pub(super) struct SimFile {
     index: usize,
 }
 
-impl Disk for SimDisk {
+impl Files for SimDisk {
     type File = SimFile;
 
     fn list(&self) -> io::Result<Vec<String>> {
@@ -190,6 +190,16 @@ impl Disk for SimDisk {
         Ok(self.names())
     }
 
+    fn open_to_read(&self, name: &str) -> io::Result<SimFile> {
+        self.open(name)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        PathBuf::from("sim").join(name)
+    }
+}
+
+impl Disk for SimDisk {
     fn open(&self, name: &str) -> io::Result<SimFile> {
         let mut state = self.0.lock();
         state.call_whole("open", name)?;
@@ -240,9 +250,5 @@ impl Disk for SimDisk {
             state.names.sync();
         }
         Ok(())
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        PathBuf::from("sim").join(name)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::disk::{Disk, DiskFile};
+use super::disk::{Disk, DiskFile, Files};
 use super::sim::{Among, Chance, Fault, SECTOR_BYTES, SimDisk, Stop};
 
 /// Every state that a disk can be in, after these steps, as `look` sees it.
@@ -21,7 +21,7 @@ fn outcomes<T: Ord>(steps: impl Fn(&SimDisk), look: impl Fn(&SimDisk) -> T) -> B
 }
 
 /// A durable file of so many sectors, all of them `-`.
-fn file_of(disk: &SimDisk, sectors: usize) -> <SimDisk as Disk>::File {
+fn file_of(disk: &SimDisk, sectors: usize) -> <SimDisk as Files>::File {
     let file = disk.create("file").expect("made");
     file.write_at(&vec![b'-'; sectors * SECTOR_BYTES], 0).expect("written");
     file.sync().expect("synced");

@@ -5,6 +5,7 @@
 
 mod activity;
 mod directory;
+mod facts;
 mod history;
 mod keys;
 
@@ -227,14 +228,15 @@ impl Model {
         Some((self.chat(chat)?, self.user(user)?))
     }
 
-    fn receipt(&self, Recalled { position, made }: Recalled, command: &Command) -> Receipt {
+    /// None if the command cannot have made that.
+    fn receipt(&self, Recalled { position, made }: Recalled, command: &Command) -> Option<Receipt> {
         let outcome = match made {
             Made::Nothing => Outcome::Done,
             Made::User(user) => Outcome::User(self.directory.user_entry(user).id),
             Made::Chat(chat) => Outcome::Chat(self.directory.chat_entry(chat).id),
             Made::Message(chat, seq) => match command {
                 Command::AddMessages(messages) => {
-                    Outcome::Messages(self.sent_together(messages, (chat, seq)))
+                    Outcome::Messages(self.sent_together(messages, (chat, seq))?)
                 }
                 Command::AddUser { .. }
                 | Command::AddChat { .. }
@@ -244,7 +246,7 @@ impl Model {
                 | Command::MarkRead { .. } => Outcome::Message(self.sent(chat, seq)),
             },
         };
-        Receipt { position, outcome }
+        Some(Receipt { position, outcome })
     }
 
     fn sent(&self, chat: ChatIndex, seq: Seq) -> SentMessage {
@@ -255,27 +257,38 @@ impl Model {
 
     /// What these messages got, which were sent together, the last of them as this one: each is the latest of its chat
     /// up to then that none of those behind it is.
-    fn sent_together(&self, messages: &[NewMessage], (chat, seq): (ChatIndex, Seq)) -> Vec<SentMessage> {
+    fn sent_together(
+        &self,
+        messages: &[NewMessage],
+        (chat, seq): (ChatIndex, Seq),
+    ) -> Option<Vec<SentMessage>> {
         let last_sent = self.sent(chat, seq).created_at;
         let mut latest = HashMap::new();
         let sent_before = |message: &NewMessage| {
-            let chat = self.chat(message.chat).expect("a chat is for ever");
+            let chat = self.chat(message.chat)?;
             let history = self.histories.of(chat);
             let seq = latest.entry(chat).or_insert_with(|| history.last_until(last_sent));
+            let before = seq.0.checked_sub(1)?;
             let sent = self.sent(chat, *seq);
-            seq.0 -= 1;
-            sent
+            *seq = Seq(before);
+            Some(sent)
         };
-        let mut sent: Vec<_> = messages.iter().rev().map(sent_before).collect();
+        let mut sent: Vec<_> = messages.iter().rev().map(sent_before).collect::<Option<_>>()?;
         sent.reverse();
-        sent
+        Some(sent)
     }
 
     /// What the request with this key, for this command, came to, the first time; none if the key is free.
     #[must_use]
     pub fn recall(&self, key: &IdempotencyKey<'_>, command: &Command) -> Option<Result<Receipt, KeyReused>> {
-        let recalled = self.keys.recall(key)?;
-        Some(recalled.map(|recalled| self.receipt(recalled, command)).map_err(|keys::KeyMismatch| KeyReused))
+        let recalled = self.keys.recall(key)?.ok();
+        Some(recalled.and_then(|recalled| self.receipt(recalled, command)).ok_or(KeyReused))
+    }
+
+    /// Whether a request had this key.
+    #[must_use]
+    pub fn is_used(&self, key: &IdempotencyKey<'_>) -> bool {
+        self.keys.recall(key).is_some()
     }
 
     /// Makes a model that has taken in a whole log ready for reads that need an order of all chats. From then on it is
@@ -410,5 +423,37 @@ impl Model {
     #[must_use]
     pub fn chat_id(&self, chat: ChatIndex) -> ChatId {
         self.directory.chat_entry(chat).id
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::domain::Text;
+
+    #[test]
+    fn a_key_whose_request_cannot_have_made_what_the_log_says_counts_as_reused() {
+        // Given a log, as somebody may import it, in which one message stands for a request for two.
+        let [user, chat, id] = [1, 2, 3].map(Uuid::from_u128);
+        let text = |text: &str| Text::try_from(text.to_owned()).expect("a text");
+        let message = |words| NewMessage { chat: chat.into(), author: user.into(), text: text(words) };
+        let request = Command::AddMessages(vec![message("a"), message("b")]);
+        let key = IdempotencyKey::new("key".to_owned(), &request).expect("a key");
+        let mut model = Model::default();
+        let events = [
+            Event::UserAdded { id: user.into(), username: "ann".into() },
+            Event::ChatAdded { id: chat.into(), name: "tea".into(), users: vec![user.into()] },
+            Event::MessageAdded { id: id.into(), chat: chat.into(), author: user.into(), text: "b".into() },
+        ];
+        let last = events.len() - 1;
+        for (number, event) in events.into_iter().enumerate() {
+            let time = Timestamp::from_micros(number as u64).expect("in range");
+            let key = (number == last).then(|| key.borrowed());
+            model.apply(&Record { time, key, event });
+        }
+        // When the request comes again, it is none that is known.
+        assert_eq!(model.recall(&key, &request), Some(Err(KeyReused)));
     }
 }

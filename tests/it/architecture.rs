@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// A module, and the modules of the crate that it may name.
-const MAY_NAME: [(&str, &[&str]); 10] = [
+const MAY_NAME: [(&str, &[&str]); 11] = [
     ("domain", &[]),
     ("model", &["domain"]),
     ("log", &["domain"]),
@@ -13,8 +13,9 @@ const MAY_NAME: [(&str, &[&str]); 10] = [
     ("http", &["domain", "model", "engine", "config"]),
     ("healthcheck", &[]),
     ("server", &["config", "engine", "http", "log"]),
+    ("tools", &["domain", "model", "log"]),
     ("lib", &[]),
-    ("main", &["config", "healthcheck", "log", "server"]),
+    ("main", &["config", "domain", "healthcheck", "log", "server", "tools"]),
 ];
 
 #[test]

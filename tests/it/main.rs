@@ -27,5 +27,6 @@ mod read_marks;
 mod requests;
 mod rough;
 mod support;
+mod tools;
 mod tour;
 mod users;

@@ -1,5 +1,6 @@
 //! Random histories, driven through the real router, engine and file log, and through a model so naive that it is
-//! right by inspection; every read of both is compared, and again after a restart.
+//! right by inspection; every read of both is compared, again after a restart, and of the history exported and
+//! imported.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -8,9 +9,11 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{Request as HttpRequest, StatusCode};
 use chinwag::config::Limits;
+use chinwag::domain::Position;
 use chinwag::engine::{Engine, ReplayProgress, WriterEnd};
 use chinwag::http::{App, router};
 use chinwag::log::{FileLog, RealDisk, SEGMENT_BYTES_MIN};
+use chinwag::tools::{self, Import};
 use futures_util::future::join_all;
 use http_body_util::BodyExt;
 use proptest::prelude::*;
@@ -129,6 +132,26 @@ async fn run(bursts: Vec<Burst>) {
     }
     server.close().await;
     compare(&Server::open(dir.path()), &mut naive).await;
+
+    let exported = export(dir.path());
+    let copy = tempfile::tempdir().unwrap();
+    let into = Import { data: copy.path().to_owned(), segment_bytes: SEGMENT_BYTES_MIN };
+    tools::import(&into, exported.as_slice(), &mut Vec::new()).unwrap();
+    assert!(export(copy.path()) == exported, "byte for byte");
+    let server = Server::open(copy.path());
+    let keyed: Vec<_> = naive.keyed.iter().map(|(request, _)| request.clone()).collect();
+    for request in keyed {
+        let reply = server.send(&request).await;
+        assert!(reply.replayed, "{request:?}");
+        naive.take(&request, &reply);
+    }
+    compare(&server, &mut naive).await;
+}
+
+fn export(dir: &Path) -> Vec<u8> {
+    let mut lines = Vec::new();
+    tools::dump(dir, Position(1), &mut lines).unwrap();
+    lines
 }
 
 async fn compare(server: &Server, naive: &mut Naive) {

@@ -1,0 +1,114 @@
+//! Cutting a damaged log where its damage begins, with everything that is cut off kept beside it.
+
+use std::path::{Path, PathBuf};
+
+use super::LogError;
+use super::chain;
+use super::disk::{Disk, DiskFile, free_name, remove_if_there};
+use super::error::Context;
+use super::files::SEGMENT_BYTES_MAX;
+use super::recovery;
+use super::segment::{self, HEADER_BYTES, Header};
+use crate::domain::Position;
+
+/// What was cut off.
+#[derive(Debug)]
+pub struct Cut {
+    /// The files that it is in, by now.
+    pub kept: Vec<PathBuf>,
+    /// The position after the last event that can be told in there; none if there is no telling.
+    pub until: Option<Position>,
+}
+
+/// Cuts the log at this byte of this segment, and takes all later segments out of it.
+///
+/// **Invariant:** what is cut off is durable under another name before it is gone under its own. So if this is
+/// stopped anywhere, the log is damaged at the same place, torn there, or cut, and this can be done again.
+///
+/// # Errors
+///
+/// The file system failed; want of room for what is to be kept changes nothing.
+///
+/// # Panics
+///
+/// If the file is no segment.
+pub fn cut<D: Disk>(disk: &D, file: &Path, offset: u64) -> Result<Cut, LogError> {
+    let name = file.file_name().and_then(|name| name.to_str());
+    let first = name.and_then(segment::first_in_name).expect("damage is in a segment");
+    let mut segments = chain::segments(disk)?;
+    segments.retain(|&segment| segment >= first);
+    let mut until = None;
+    for &segment in &segments {
+        let start = if segment == first { offset } else { 0 };
+        until = until.max(last_event_end(disk, segment, start)?);
+    }
+    // Without a sound header, or longer than a segment can be, it is none.
+    let is_segment = (HEADER_BYTES as u64..SEGMENT_BYTES_MAX).contains(&offset);
+    let tail = if is_segment { used(read(disk, first, offset)?) } else { Vec::new() };
+    let later = segments.iter().filter(|&&segment| !is_segment || segment != first);
+
+    let mut kept = Vec::new();
+    if !tail.is_empty() {
+        kept.push(keep(disk, &segment::file_name(first), offset, &tail)?);
+    }
+    for &segment in later {
+        let name = segment::file_name(segment);
+        let aside = free_name(disk, &format!("{name}.damaged"))?;
+        disk.rename(&name, &aside).doing("rename", || disk.path(&name))?;
+        kept.push(disk.path(&aside));
+    }
+    disk.sync().doing("sync", || disk.path(""))?;
+    if !tail.is_empty() {
+        let name = segment::file_name(first);
+        let path = || disk.path(&name);
+        let file = disk.open(&name).doing("open", path)?;
+        file.write_at(&vec![0; tail.len()], offset).doing("cut", path)?;
+        file.sync().doing("sync", path)?;
+    }
+    kept.sort();
+    Ok(Cut { kept, until })
+}
+
+/// Without the zeros at the end.
+fn used(mut bytes: Vec<u8>) -> Vec<u8> {
+    let used = bytes.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
+    bytes.truncate(used);
+    bytes
+}
+
+/// The bytes of a segment from here on.
+fn read<D: Disk>(disk: &D, segment: Position, offset: u64) -> Result<Vec<u8>, LogError> {
+    let name = segment::file_name(segment);
+    let path = || disk.path(&name);
+    let file = disk.open_to_read(&name).doing("open", path)?;
+    let len = file.bytes().doing("measure", path)?.min(SEGMENT_BYTES_MAX).saturating_sub(offset);
+    let mut bytes = vec![0; usize::try_from(len).expect("at most SEGMENT_BYTES_MAX")];
+    file.read_at(&mut bytes, offset).doing("read", path)?;
+    Ok(bytes)
+}
+
+/// Where the events end that can be read in a segment from here on; none if none can.
+fn last_event_end<D: Disk>(disk: &D, segment: Position, start: u64) -> Result<Option<Position>, LogError> {
+    let bytes = read(disk, segment, 0)?;
+    let Ok(header) = Header::decode(&bytes) else { return Ok(None) };
+    let start = usize::try_from(start.max(HEADER_BYTES as u64)).expect("a place in a segment");
+    Ok(bytes.get(start..).and_then(|frames| recovery::last_sound_end(frames, header.log)))
+}
+
+/// A durable copy, but for its name.
+fn keep<D: Disk>(disk: &D, name: &str, offset: u64, bytes: &[u8]) -> Result<PathBuf, LogError> {
+    let copy = free_name(disk, &format!("{name}.damaged-{offset}"))?;
+    let written = disk.create(&copy).and_then(|file| {
+        file.write_at(bytes, 0)?;
+        file.sync()
+    });
+    match written.doing("write", || disk.path(&copy)) {
+        Ok(()) => Ok(disk.path(&copy)),
+        Err(error) => {
+            if error.is_no_room() {
+                remove_if_there(disk, &copy)?;
+            }
+            Err(error)
+        }
+    }
+}

@@ -1,0 +1,269 @@
+//! The form of the exported history: each event is a JSON object on a line of its own.
+//!
+//! `{"v":1,"position":1,"time":"2026-11-23T15:04:05.123456Z","type":"user_added","id":"…","username":"ann"}`
+//!
+//! | `type` | fields |
+//! | --- | --- |
+//! | `user_added` | `id`, `username` |
+//! | `chat_added` | `id`, `name`, `users` |
+//! | `message_added` | `id`, `chat`, `author`, `text` |
+//! | `member_added`, `member_removed` | `chat`, `user` |
+//! | `read_marked` | `chat`, `user`, `seq` |
+//! | `nothing_changed` | none; it is there for its key |
+//!
+//! An event that was asked for under an idempotency key has it last:
+//! `"idempotency_key":{"key":"7f3a-1","fingerprint":"…"}`, with 32 hexadecimal digits that tell what was asked for.
+
+use std::io::{self, Write};
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::shown;
+use crate::domain::{
+    ChatId, Command, Event, Fingerprint, IdempotencyKey, InvalidValue, MessageId, NewMessage, Position,
+    Record, Seq, Timestamp, UserId,
+};
+
+const VERSION: u64 = 1;
+
+/// A line as it is written.
+#[derive(Serialize)]
+struct Written<'a> {
+    v: u64,
+    position: Position,
+    time: Timestamp,
+    #[serde(flatten)]
+    event: Fields<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    idempotency_key: Option<WrittenKey<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Fields<'a> {
+    UserAdded { id: UserId, username: &'a str },
+    ChatAdded { id: ChatId, name: &'a str, users: &'a [UserId] },
+    MessageAdded { id: MessageId, chat: ChatId, author: UserId, text: &'a str },
+    MemberAdded { chat: ChatId, user: UserId },
+    MemberRemoved { chat: ChatId, user: UserId },
+    ReadMarked { chat: ChatId, user: UserId, seq: Seq },
+    NothingChanged {},
+}
+
+#[derive(Serialize)]
+struct WrittenKey<'a> {
+    key: &'a str,
+    fingerprint: uuid::fmt::Simple,
+}
+
+/// Writes an event's line.
+pub(super) fn write_line(out: &mut impl Write, position: Position, record: &Record<'_>) -> io::Result<()> {
+    let event = match &record.event {
+        Event::UserAdded { id, username } => Fields::UserAdded { id: *id, username },
+        Event::ChatAdded { id, name, users } => Fields::ChatAdded { id: *id, name, users },
+        Event::MessageAdded { id, chat, author, text } => {
+            Fields::MessageAdded { id: *id, chat: *chat, author: *author, text }
+        }
+        Event::MemberAdded { chat, user } => Fields::MemberAdded { chat: *chat, user: *user },
+        Event::MemberRemoved { chat, user } => Fields::MemberRemoved { chat: *chat, user: *user },
+        Event::ReadMarked { chat, user, seq } => Fields::ReadMarked { chat: *chat, user: *user, seq: *seq },
+        Event::NothingChanged => Fields::NothingChanged {},
+    };
+    let idempotency_key = record.key.as_ref().map(|key| WrittenKey {
+        key: key.text(),
+        fingerprint: Uuid::from_bytes(key.fingerprint().0).simple(),
+    });
+    let line = Written { v: VERSION, position, time: record.time, event, idempotency_key };
+    serde_json::to_writer(&mut *out, &line)?;
+    out.write_all(b"\n")
+}
+
+/// What a line says.
+#[derive(Debug)]
+pub(super) struct Line {
+    pub(super) position: Position,
+    pub(super) time: Timestamp,
+    /// Of what was made; nil where nothing was that has one.
+    pub(super) id: Uuid,
+    /// What must have been asked for; none if it was found done.
+    pub(super) command: Option<Command>,
+    pub(super) key: Option<IdempotencyKey<'static>>,
+}
+
+/// A line as it is read: with all the fields that there are.
+#[derive(Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Read {
+    v: u64,
+    position: u64,
+    time: String,
+    r#type: String,
+    id: Option<String>,
+    username: Option<String>,
+    name: Option<String>,
+    users: Option<Vec<String>>,
+    chat: Option<String>,
+    author: Option<String>,
+    user: Option<String>,
+    text: Option<String>,
+    seq: Option<u64>,
+    idempotency_key: Option<ReadKey>,
+}
+
+#[derive(PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ReadKey {
+    key: String,
+    fingerprint: String,
+}
+
+impl Line {
+    /// # Errors
+    ///
+    /// What is wrong with it.
+    pub(super) fn parse(line: &[u8]) -> Result<Self, String> {
+        let mut read: Read = parse_object(line)?;
+        if read.v != VERSION {
+            return Err(unknown_version(read.v));
+        }
+        let kind = std::mem::take(&mut read.r#type);
+        let (id, command) = read.command(&kind)?;
+        let key = read.idempotency_key.take().map(ReadKey::check).transpose()?;
+        let (position, time) = (Position(read.position), parse_time(&read.time)?);
+        let rest = Read { v: read.v, position: read.position, time: read.time.clone(), ..Read::default() };
+        if read != rest {
+            return Err(format!("it has a field that no {kind} has"));
+        }
+        if command.is_none() && key.is_none() {
+            return Err(format!("a {kind} must have an idempotency_key"));
+        }
+        Ok(Self { position, time, id, command, key })
+    }
+}
+
+impl Read {
+    /// What must have been asked for, and the id of what it made.
+    fn command(&mut self, kind: &str) -> Result<(Uuid, Option<Command>), String> {
+        let made = matches!(kind, "user_added" | "chat_added" | "message_added");
+        let id = if made { own_id(&take("id", &mut self.id)?)? } else { Uuid::nil() };
+        let command = match kind {
+            "user_added" => Command::AddUser { username: value("username", &mut self.username)? },
+            "chat_added" => {
+                let name = value("name", &mut self.name)?;
+                let users = take("users", &mut self.users)?;
+                if users.is_empty() {
+                    return Err("users must hold at least one id".to_owned());
+                }
+                let users = users.iter().map(|user| parse_id("users", user)).collect::<Result<_, _>>()?;
+                Command::AddChat { name, users }
+            }
+            "message_added" => Command::AddMessage(NewMessage {
+                chat: id_of("chat", &mut self.chat)?,
+                author: id_of("author", &mut self.author)?,
+                text: value("text", &mut self.text)?,
+            }),
+            "member_added" => Command::AddMember {
+                chat: id_of("chat", &mut self.chat)?,
+                user: id_of("user", &mut self.user)?,
+            },
+            "member_removed" => Command::RemoveMember {
+                chat: id_of("chat", &mut self.chat)?,
+                user: id_of("user", &mut self.user)?,
+            },
+            "read_marked" => Command::MarkRead {
+                chat: id_of("chat", &mut self.chat)?,
+                user: id_of("user", &mut self.user)?,
+                seq: Seq(take("seq", &mut self.seq)?),
+            },
+            "nothing_changed" => return Ok((id, None)),
+            _ => return Err(format!("there is no type {}", shown(kind))),
+        };
+        Ok((id, Some(command)))
+    }
+}
+
+impl ReadKey {
+    fn check(self) -> Result<IdempotencyKey<'static>, String> {
+        let Self { key, fingerprint } = self;
+        let digits = Some(&fingerprint).filter(|digits| digits.len() == 32);
+        let bytes = digits.and_then(|digits| Uuid::try_parse(digits).ok()).map(Uuid::into_bytes);
+        let bytes =
+            bytes.ok_or_else(|| format!("the fingerprint {} is not 32 digits", shown(&fingerprint)))?;
+        let refused = format!("the key {}", shown(&key));
+        IdempotencyKey::from_parts(key, Fingerprint(bytes)).map_err(|invalid| format!("{refused} {invalid}"))
+    }
+}
+
+fn take<T>(name: &str, field: &mut Option<T>) -> Result<T, String> {
+    field.take().ok_or_else(|| format!("{name} is missing"))
+}
+
+fn value<T: TryFrom<String, Error = InvalidValue>>(
+    name: &str,
+    field: &mut Option<String>,
+) -> Result<T, String> {
+    checked(name, take(name, field)?)
+}
+
+/// The value that this text is, for a field of this name.
+pub(super) fn checked<T: TryFrom<String, Error = InvalidValue>>(
+    name: &str,
+    text: String,
+) -> Result<T, String> {
+    let given = shown(&text);
+    T::try_from(text).map_err(|invalid| format!("{name} {invalid}: {given}"))
+}
+
+fn id_of<T: std::str::FromStr>(name: &str, field: &mut Option<String>) -> Result<T, String> {
+    parse_id(name, &take(name, field)?)
+}
+
+fn parse_id<T: std::str::FromStr>(name: &str, text: &str) -> Result<T, String> {
+    text.parse().map_err(|_| format!("{name} must be a UUID in the hyphenated form: {}", shown(text)))
+}
+
+/// The API finds nothing by an id of another version.
+fn own_id(text: &str) -> Result<Uuid, String> {
+    let id = Uuid::from(parse_id::<UserId>("id", text)?);
+    let is_own = id.get_version() == Some(uuid::Version::SortRand);
+    if is_own { Ok(id) } else { Err(format!("id must be a UUID of version 7: {}", shown(text))) }
+}
+
+/// A time that leaves the server's clock room to go on from.
+pub(super) fn parse_time(text: &str) -> Result<Timestamp, String> {
+    const YEAR_9999_MICROS: u64 = 253_370_764_800_000_000;
+    let micros = text.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_microsecond);
+    let time =
+        micros.and_then(|micros| u64::try_from(micros).ok()).filter(|&micros| micros < YEAR_9999_MICROS);
+    time.and_then(Timestamp::from_micros)
+        .ok_or_else(|| format!("time must be RFC 3339, from 1970 to 9998: {}", shown(text)))
+}
+
+/// Parses a JSON object with the fields of `T`.
+pub(super) fn parse_object<'l, T: Deserialize<'l>>(line: &'l [u8]) -> Result<T, String> {
+    // Serde would take an array of the fields' values too.
+    if !line.trim_ascii_start().starts_with(b"{") {
+        return Err("it is no JSON object".to_owned());
+    }
+    serde_json::from_slice(line).map_err(|error| describe(line, &error))
+}
+
+fn describe(line: &[u8], error: &serde_json::Error) -> String {
+    #[derive(Deserialize)]
+    struct Version {
+        v: u64,
+    }
+    match serde_json::from_slice(line) {
+        Ok(Version { v }) if v != VERSION => unknown_version(v),
+        Ok(_) | Err(_) => {
+            let message = error.to_string().replace(" at line 1 column", " at column");
+            let cut = message.char_indices().nth(200).map_or(message.len(), |(cut, _)| cut);
+            message[..cut].escape_debug().to_string()
+        }
+    }
+}
+
+fn unknown_version(v: u64) -> String {
+    format!("it is of version {v}; this release reads version {VERSION}")
+}

@@ -1,0 +1,82 @@
+//! Lines of stdin, numbered, of bounded length.
+
+use std::io::{BufRead, Read};
+
+use super::ToolError;
+
+/// The longest line, bytes. No event is longer: it came in a request's body of at most half of this.
+pub(super) const LINE_BYTES_MAX: u64 = 128 * 1024 * 1024;
+
+pub(super) struct Lines<R> {
+    input: R,
+    bytes_max: u64,
+    number: u64,
+    line: Vec<u8>,
+}
+
+impl<R: BufRead> Lines<R> {
+    pub(super) fn new(input: R, bytes_max: u64) -> Self {
+        Self { input, bytes_max, number: 0, line: Vec::new() }
+    }
+
+    /// Goes on to the next line; false if there is none.
+    pub(super) fn advance(&mut self) -> Result<bool, ToolError> {
+        self.line.clear();
+        let mut input = (&mut self.input).take(self.bytes_max + 1);
+        input.read_until(b'\n', &mut self.line).map_err(ToolError::Input)?;
+        self.number += 1;
+        if self.line.len() as u64 > self.bytes_max {
+            return Err(self.bad(format!("it is longer than {} bytes", self.bytes_max)));
+        }
+        Ok(!self.line.is_empty())
+    }
+
+    /// The line that it has come to.
+    pub(super) fn line(&self) -> &[u8] {
+        &self.line
+    }
+
+    pub(super) fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// What to say of that line.
+    pub(super) fn bad(&self, what: String) -> ToolError {
+        ToolError::BadLine { number: self.number, what }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(input: &str) -> Result<Vec<String>, String> {
+        let mut lines = Lines::new(input.as_bytes(), 5);
+        let mut read = Vec::new();
+        while lines.advance().map_err(|error| error.to_string())? {
+            read.push(String::from_utf8(lines.line().to_vec()).expect("text"));
+        }
+        Ok(read)
+    }
+
+    #[test]
+    fn lines_come_one_by_one_and_the_last_one_need_not_end() {
+        assert_eq!(read("").expect("nothing"), [""; 0]);
+        assert_eq!(read("one\n\ntwo").expect("short"), ["one\n", "\n", "two"]);
+    }
+
+    #[test]
+    fn a_line_that_is_too_long_is_refused_by_its_number() {
+        assert_eq!(read("12345\n").expect_err("six bytes"), "line 1: it is longer than 5 bytes");
+        assert_eq!(read("1234\n1\n123456789").expect_err("nine"), "line 3: it is longer than 5 bytes");
+    }
+
+    /// What is longer is not read, or it would all be in memory.
+    #[test]
+    fn no_more_is_read_of_a_line_than_it_may_have() {
+        let mut input: &[u8] = &[b'x'; 100];
+        let mut lines = Lines::new(&mut input, 5);
+        lines.advance().expect_err("too long");
+        assert_eq!(input.len(), 94);
+    }
+}

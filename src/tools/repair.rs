@@ -1,0 +1,65 @@
+//! Making a damaged log usable.
+
+use std::io::Write;
+use std::path::Path;
+
+use super::{Stop, ToolError, print, walk};
+use crate::domain::Position;
+use crate::log::{Cut, Disk, LogError, LogReader, RealDisk, cut};
+use crate::model::Model;
+
+/// Cuts the log in this directory where its first damage begins, keeps what is cut off beside it, and prints what was
+/// lost. A sound log is left as it is; so is a torn end, which the server cuts off.
+///
+/// # Errors
+///
+/// The log is in use, of an unknown version, or cannot be read or written.
+pub fn repair(dir: &Path, out: impl Write) -> Result<(), ToolError> {
+    // A lock would make the directory.
+    LogReader::open(dir)?;
+    let disk = RealDisk::lock(dir)?;
+    let mut found = Vec::new();
+    let position = repair_on(&disk, |damage, from, Cut { kept, until }| {
+        found.push(("damage", damage.to_string()));
+        found.push(("lost", lost(from, until)));
+        found.extend(kept.iter().map(|path| ("kept in", path.display().to_string())));
+    })?;
+    if found.is_empty() {
+        found.push(("sound", "nothing was changed".to_owned()));
+    }
+    found.push(("position", position.to_string()));
+    print(&found, out)
+}
+
+/// Cuts until the log is sound: what was never looked at, behind the frames of a segment that others followed, may be
+/// broken too. Gives the last position.
+fn repair_on<D: Disk>(
+    disk: &D,
+    mut tell: impl FnMut(&LogError, Position, Cut),
+) -> Result<Position, ToolError> {
+    loop {
+        let mut model = Model::default();
+        drop(model.detach_histories());
+        let walked = walk(&LogReader::new(disk.clone())?, |position, record| {
+            let contradiction =
+                || Stop::Contradiction(format!("event {position} contradicts those before it"));
+            model.try_index(record).map(|_| ()).ok_or_else(contradiction)
+        });
+        let damage = match walked {
+            Ok(contents) => return Ok(contents.last),
+            Err(ToolError::Log(damage @ LogError::Damaged { .. })) => damage,
+            Err(error) => return Err(error),
+        };
+        if let LogError::Damaged { file, offset, from, .. } = &damage {
+            tell(&damage, *from, cut(disk, file, *offset)?);
+        }
+    }
+}
+
+fn lost(from: Position, until: Option<Position>) -> String {
+    match until {
+        Some(until) if until == from.next() => format!("event {from}"),
+        Some(until) if until > from => format!("events {from} to {}", until.0 - 1),
+        _ => format!("event {from} and all after it, if there were any"),
+    }
+}

@@ -1,0 +1,103 @@
+//! Directories that a tool can do nothing with, or finds nothing in.
+
+use std::path::Path;
+
+use tempfile::TempDir;
+
+use super::{contents, import, old_log, serve, tool, tool_with};
+use crate::support::{TestServer, segments};
+
+const ALL: [&[&str]; 5] =
+    [&["log", "verify"], &["log", "dump"], &["log", "repair"], &["export"], &["import"]];
+
+#[test]
+fn a_missing_directory_is_exit_2_and_is_not_made() {
+    let dir = TempDir::new().unwrap();
+    let missing = dir.path().join("missing");
+    for words in &ALL[..4] {
+        tool(words, &missing).refused(2, &[missing.to_str().unwrap(), "No such file"]);
+    }
+    assert!(contents(dir.path()).is_empty() && !missing.exists());
+}
+
+#[test]
+fn a_file_in_place_of_the_directory_is_exit_2() {
+    let dir = TempDir::new().unwrap();
+    let file = dir.path().join("file");
+    std::fs::write(&file, "mine").unwrap();
+    for words in ALL {
+        tool(words, &file).refused(2, &[file.to_str().unwrap()]);
+        tool(words, &file.join("below")).refused(2, &[file.to_str().unwrap()]);
+    }
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "mine");
+}
+
+#[test]
+fn a_directory_in_place_of_a_segment_is_exit_2() {
+    let log = old_log();
+    let segment = segments(log.path()).remove(0);
+    std::fs::remove_file(&segment).unwrap();
+    std::fs::create_dir(&segment).unwrap();
+    for words in &ALL[..4] {
+        tool(words, log.path()).refused(2, &[segment.to_str().unwrap()]);
+    }
+    let ended = serve(log.path());
+    assert_eq!(ended.code, Some(2), "{}", ended.stderr);
+}
+
+/// Not even root can make a file there.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_directory_that_cannot_be_written_is_exit_2() {
+    let unwritable = Path::new("/proc/self/fdinfo");
+    for words in [&["log", "repair"][..], &["import"], &["serve", "--listen", "127.0.0.1:0"]] {
+        tool(words, unwritable).refused(2, &["failed to use /proc/self/fdinfo"]);
+    }
+}
+
+#[test]
+fn an_empty_directory_is_an_empty_log() {
+    let dir = TempDir::new().unwrap();
+    let said = tool(&["log", "verify"], dir.path());
+    assert_eq!((said.position(), said.found("segments"), said.found("bytes")), (0, "0", "0"));
+    assert_eq!(tool(&["log", "dump"], dir.path()).done().stdout, "");
+    assert_eq!(tool(&["export"], dir.path()).done().stdout, "");
+    assert!(contents(dir.path()).is_empty(), "reading makes nothing");
+    assert_eq!(tool(&["log", "repair"], dir.path()).position(), 0);
+    assert_eq!(import(dir.path(), "").position(), 0);
+}
+
+#[test]
+fn files_that_are_not_ours_are_left_alone() {
+    let dir = TempDir::new().unwrap();
+    std::fs::create_dir(dir.path().join("lost+found")).unwrap();
+    for foreign in ["notes.txt", "1.log", "00000000000000000001.log.bak", "lost+found/x"] {
+        std::fs::write(dir.path().join(foreign), foreign).unwrap();
+    }
+    let before = contents(dir.path());
+    for words in &ALL[..4] {
+        tool(words, dir.path()).done();
+    }
+    tool_with(&["import"], dir.path(), b"nonsense").refused(2, &["line 1"]);
+    assert_eq!(import(dir.path(), &super::export(old_log().path())).position(), super::OLD_LOG_EVENTS);
+    let after = contents(dir.path());
+    assert!(before.iter().all(|(path, bytes)| after.get(path) == Some(bytes)));
+}
+
+#[test]
+fn the_environment_says_where_the_log_is() {
+    let log = old_log();
+    for words in ALL {
+        let output = crate::support::binary().args(words).env("CHINWAG_DATA", log.path()).output().unwrap();
+        let expected = if *words == ["import"] { 2 } else { 0 };
+        assert_eq!(output.status.code(), Some(expected), "{words:?}: {output:?}");
+    }
+}
+
+#[test]
+fn what_would_write_is_exit_4_beside_a_server() {
+    let server = TestServer::start();
+    for words in [&["log", "repair"][..], &["import"]] {
+        tool(words, &server.data).refused(4, &["in use", server.data.to_str().unwrap()]);
+    }
+}

@@ -1,0 +1,118 @@
+//! `log repair`.
+
+use chinwag::domain::{Event, Position, Record, Timestamp};
+use chinwag::log::{EventLog, FileLog, Frame, Progress, RealDisk, SEGMENT_BYTES_MIN};
+use tempfile::TempDir;
+use uuid::Uuid;
+
+use super::{OLD_LOG_EVENTS, alter, contents, export, last_used, old_log, serve, tool};
+use crate::support::{TestServer, segments};
+
+#[tokio::test]
+async fn a_damaged_log_is_cut_and_can_be_used_again() {
+    let log = old_log();
+    let whole = export(log.path());
+    let [first, second] = segments(log.path()).try_into().unwrap();
+    let original = std::fs::read(&first).unwrap();
+    alter(&first, |bytes| bytes[30_000] ^= 1);
+    let damaged = [std::fs::read(&first).unwrap(), std::fs::read(&second).unwrap()];
+    assert_eq!(serve(log.path()).code, Some(3));
+
+    let said = tool(&["log", "repair"], log.path());
+    let last = said.position();
+    assert!((1..408).contains(&last), "{last}");
+    assert_eq!(said.found("lost"), format!("events {} to {OLD_LOG_EVENTS}", last + 1));
+    assert!(said.found("damage").contains(first.to_str().unwrap()), "{}", said.stdout);
+
+    let kept: Vec<_> =
+        said.stdout.lines().filter_map(|line| line.strip_prefix("kept in")).map(str::trim).collect();
+    let [tail, later] = kept.as_slice() else { panic!("{}", said.stdout) };
+    assert_eq!(std::fs::read(later).unwrap(), damaged[1], "the later segment, whole");
+    let (_, offset) = tail.split_once(".damaged-").unwrap();
+    let offset: usize = offset.strip_suffix("-1").unwrap().parse().unwrap();
+    let used = last_used(&damaged[0]) + 1;
+    assert_eq!(std::fs::read(tail).unwrap(), damaged[0][offset..used], "the tail of the damaged one");
+    assert_eq!(std::fs::read(&first).unwrap()[..offset], original[..offset]);
+
+    let left = export(log.path());
+    assert!(whole.starts_with(&left) && left.lines().count() as u64 == last);
+    let again = tool(&["log", "repair"], log.path());
+    assert_eq!((again.found("sound"), again.position()), ("nothing was changed", last));
+    let server = TestServer::start_at(log.path(), &[]);
+    assert_eq!(server.position().await, last);
+    server.add_user("somebody else").await;
+}
+
+#[test]
+fn a_sound_log_and_a_torn_end_are_left_as_they_are() {
+    let log = old_log();
+    std::fs::write(log.path().join("LOCK"), "").unwrap();
+    let before = contents(log.path());
+    assert_eq!(tool(&["log", "repair"], log.path()).position(), OLD_LOG_EVENTS);
+    assert_eq!(contents(log.path()), before);
+    alter(&segments(log.path())[1], |bytes| {
+        let used = last_used(bytes);
+        bytes[used - 20] ^= 1;
+    });
+    let torn = contents(log.path());
+    assert_eq!(tool(&["log", "repair"], log.path()).position(), OLD_LOG_EVENTS - 1);
+    assert_eq!(contents(log.path()), torn);
+}
+
+#[test]
+fn without_its_first_segment_all_of_a_log_is_put_aside() {
+    let log = old_log();
+    let [first, second] = segments(log.path()).try_into().unwrap();
+    let bytes = std::fs::read(&second).unwrap();
+    std::fs::remove_file(first).unwrap();
+    let said = tool(&["log", "repair"], log.path());
+    assert_eq!((said.position(), said.found("lost")), (0, "events 1 to 612"));
+    assert_eq!(std::fs::read(said.found("kept in")).unwrap(), bytes);
+}
+
+#[test]
+fn a_log_of_an_unknown_version_is_not_touched() {
+    let log = old_log();
+    alter(&segments(log.path())[1], |bytes| {
+        bytes[12] = 9;
+        let checksum = crc32c::crc32c(&bytes[12..4096]);
+        bytes[8..12].copy_from_slice(&checksum.to_le_bytes());
+    });
+    std::fs::write(log.path().join("LOCK"), "").unwrap();
+    let before = contents(log.path());
+    tool(&["log", "repair"], log.path()).refused(3, &["unknown version, 9"]);
+    assert_eq!(contents(log.path()), before);
+}
+
+/// A log of frames that are sound, with events that nobody has decided: users of these names, made at these times.
+fn undecided(users: [(&'static str, u64); 3]) -> TempDir {
+    let dir = TempDir::new().unwrap();
+    let mut log = FileLog::new(RealDisk::lock(dir.path()).unwrap(), SEGMENT_BYTES_MIN);
+    log.replay(&Progress::default(), &mut |_| Ok(())).unwrap();
+    for ((username, micros), position) in users.into_iter().zip(1..) {
+        let (time, id) = (Timestamp::from_micros(micros).unwrap(), Uuid::from_u128(position.into()).into());
+        let mut frame = Frame::new(Position(position));
+        frame.push(&Record { time, key: None, event: Event::UserAdded { id, username: username.into() } });
+        log.append(&mut frame).unwrap();
+    }
+    dir
+}
+
+#[test]
+fn events_that_contradict_each_other_are_damage_to_a_server_and_to_a_repair() {
+    let log = undecided([("ann", 1), ("bob", 2), ("ann", 3)]);
+    let ended = serve(log.path());
+    assert_eq!(ended.code, Some(3), "{}", ended.stderr);
+    assert!(ended.stderr.contains("event 3 contradicts"), "{}", ended.stderr);
+    assert_eq!(tool(&["log", "verify"], log.path()).position(), 3, "that takes a model");
+    let said = tool(&["log", "repair"], log.path());
+    assert_eq!((said.position(), said.found("lost")), (2, "event 3"));
+}
+
+#[test]
+fn times_that_do_not_grow_are_damage_to_all() {
+    let log = undecided([("ann", 0), ("bob", 2), ("cid", 2)]);
+    tool(&["log", "verify"], log.path()).refused(3, &["event 3 is not later", "event 3 is lost"]);
+    assert_eq!(serve(log.path()).code, Some(3));
+    assert_eq!(tool(&["log", "repair"], log.path()).position(), 2);
+}
