@@ -161,11 +161,13 @@ fn u64_at(bytes: &[u8; HEADER_BYTES], offset: usize) -> u64 {
 
 #[cfg(test)]
 pub(super) mod tests {
+    use uuid::Uuid;
+
     use super::*;
     use crate::domain::{Event, Timestamp};
 
     pub(in crate::log) fn user_added(number: u64) -> Record<'static> {
-        let id = uuid::Uuid::from_u128(u128::from(number));
+        let id = Uuid::from_u128(u128::from(number));
         Record {
             time: Timestamp::from_micros(number).expect("small"),
             key: None,
@@ -226,11 +228,18 @@ pub(super) mod tests {
 
     #[test]
     fn a_length_that_lies_is_refused_before_anything_is_allocated() {
+        // Given a record whose last eight bytes say how many users a chat has: none.
         let mut bytes = Vec::new();
-        codec::encode(&user_added(1), &mut bytes);
-        let length_at = bytes.len() - "user 1".len() - 8;
-        bytes[length_at..length_at + 8].copy_from_slice(&u64::MAX.to_le_bytes());
-        assert!(codec::decode_all(&bytes, 1, |_| Ok(())).is_err());
+        let chat = Event::ChatAdded { id: Uuid::nil().into(), name: "tea".into(), users: vec![] };
+        codec::encode(&Record { event: chat, ..user_added(1) }, &mut bytes);
+        let length_at = bytes.len() - 8;
+        // When it says more than there are, be it the least that there cannot be.
+        for length in [1, 2, 1 << 20, u64::MAX] {
+            bytes[length_at..].copy_from_slice(&length.to_le_bytes());
+            // Then that is noticed before the list is made, not when it ends too early.
+            let refused = codec::decode_all(&bytes, 1, |_| Ok(()));
+            assert!(matches!(refused, Err(DecodeError::LimitExceeded)), "{length}: {refused:?}");
+        }
     }
 
     /// **Invariant:** these bytes are readable for ever. A change of this golden file is a change of the format.
@@ -238,7 +247,6 @@ pub(super) mod tests {
     fn golden_bytes_of_a_segment_with_every_event() {
         use crate::domain::{Fingerprint, IdempotencyKey, Seq};
         use crate::log::segment::Header;
-        use uuid::Uuid;
         let log = LogId::from_bytes(*b"the log's own id");
         let id = |number: u128| Uuid::from_u128(0x0193_a1b2_c3d4_7e5f_8a9b_0000_0000_0000 + number);
         let record = |micros: u64, event| Record {
