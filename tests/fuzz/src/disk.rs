@@ -5,7 +5,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-use chinwag::log::{Disk, DiskFile};
+use chinwag::log::{Disk, DiskFile, Files};
 
 type Contents = Arc<Mutex<Vec<u8>>>;
 
@@ -28,16 +28,26 @@ impl MemoryDisk {
     }
 }
 
-impl Disk for MemoryDisk {
+impl Files for MemoryDisk {
     type File = MemoryFile;
 
     fn list(&self) -> io::Result<Vec<String>> {
         Ok(self.0.lock().unwrap().keys().cloned().collect())
     }
 
-    fn open(&self, name: &str) -> io::Result<MemoryFile> {
+    fn open_to_read(&self, name: &str) -> io::Result<MemoryFile> {
         let files = self.0.lock().unwrap();
         files.get(name).map(|file| MemoryFile(Arc::clone(file))).ok_or(io::ErrorKind::NotFound.into())
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        name.into()
+    }
+}
+
+impl Disk for MemoryDisk {
+    fn open(&self, name: &str) -> io::Result<MemoryFile> {
+        self.open_to_read(name)
     }
 
     fn create(&self, name: &str) -> io::Result<MemoryFile> {
@@ -60,10 +70,6 @@ impl Disk for MemoryDisk {
 
     fn sync(&self) -> io::Result<()> {
         Ok(())
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        name.into()
     }
 }
 

@@ -1,0 +1,33 @@
+//! Lines given to `chinwag import`: of an exported history, or of one told by names. What is taken is exported and
+//! imported again, and comes to the same.
+#![no_main]
+
+use std::path::Path;
+
+use chinwag::domain::Position;
+use chinwag::log::SEGMENT_BYTES_MIN;
+use chinwag::tools::{Import, dump, import};
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| {
+    let dir = tempfile::tempdir().unwrap();
+    let (first, second) = (dir.path().join("first"), dir.path().join("second"));
+    if !is_taken(&first, bytes) {
+        assert!(!first.exists(), "nothing is left behind");
+        return;
+    }
+    let exported = export(&first);
+    assert!(is_taken(&second, &exported));
+    assert_eq!(export(&second), exported);
+});
+
+fn is_taken(dir: &Path, lines: &[u8]) -> bool {
+    let into = Import { data: dir.to_owned(), segment_bytes: SEGMENT_BYTES_MIN };
+    import(&into, lines, std::io::sink()).is_ok()
+}
+
+fn export(dir: &Path) -> Vec<u8> {
+    let mut lines = Vec::new();
+    dump(dir, Position(1), &mut lines).unwrap();
+    lines
+}
