@@ -66,6 +66,8 @@ pub async fn serve(
         ended = writer.wait() => return Ok(ended?),
         () = &mut shutdown => {}
     }
+    // Whoever follows would stay for ever.
+    engine.end_following();
     // Dropping it has the same effect as sending.
     drop(stop);
     connections.await?;

@@ -6,6 +6,7 @@
 mod chat_list;
 mod clock;
 mod draft;
+mod live;
 mod projector;
 #[cfg(test)]
 mod tests;
@@ -22,6 +23,8 @@ use crate::domain::{Command, IdempotencyKey, Refusal};
 pub use crate::log::Progress as ReplayProgress;
 use crate::log::{AppendError, EventLog, LogError};
 use crate::model::{Model, Receipt};
+use live::Live;
+pub use live::{FollowError, Follower, Seen, Wanted};
 use writer::{Job, Writer};
 
 /// Takes commands, and shows what they have come to.
@@ -30,6 +33,7 @@ pub struct Engine {
     /// Bounded: what does not fit is refused at once. None after [`close`](Engine::close).
     queue: RwLock<Option<SyncSender<Job>>>,
     queued_bytes: Arc<QueuedBytes>,
+    live: Arc<Live>,
 }
 
 /// When so many bytes wait for the disk, no more are taken.
@@ -135,20 +139,24 @@ impl Engine {
         let model = Arc::new(RwLock::new(projector::replay(log.as_mut(), progress)?));
         let (queue, jobs) = sync_channel(queue_max);
         let queued_bytes = Arc::new(QueuedBytes::default());
-        let writer = Writer::new(jobs, Arc::clone(&queued_bytes), log, Arc::clone(&model));
+        let live = Arc::new(Live::default());
+        // One wake-up that waits is enough: a fan-out takes all there is.
+        let (wake_up, wake_ups) = sync_channel(1);
+        let writer = Writer::new(
+            jobs,
+            Arc::clone(&queued_bytes),
+            log,
+            Arc::clone(&model),
+            (Arc::clone(&live), wake_up),
+        );
         let (ended, end) = oneshot::channel();
-        std::thread::Builder::new()
-            .name("writer".to_owned())
-            .spawn(move || {
-                // Nobody may be left who wants to know.
-                drop(ended.send(writer.run()));
-            })
-            .map_err(|source| LogError::Io {
-                doing: "start the thread that writes",
-                path: "the log".into(),
-                source,
-            })?;
-        Ok((Self { model, queue: RwLock::new(Some(queue)), queued_bytes }, WriterEnd(end)))
+        spawn("writer", move || {
+            // Nobody may be left who wants to know.
+            drop(ended.send(writer.run()));
+        })?;
+        let (told, of) = (Arc::clone(&live), Arc::clone(&model));
+        spawn("fan-out", move || told.fan_out_until_closed(&of, &wake_ups))?;
+        Ok((Self { model, queue: RwLock::new(Some(queue)), queued_bytes, live }, WriterEnd(end)))
     }
 
     /// Has the command decided and made durable; under a key, once and for all. A command that was taken runs to its
@@ -189,8 +197,22 @@ impl Engine {
         look(&self.model.read())
     }
 
+    /// Ends all [following](Self::follow): what is there to be seen is seen, then no more.
+    pub fn end_following(&self) {
+        self.live.close();
+    }
+
     /// Takes no more commands; the writer ends when those taken are done.
     pub fn close(&self) {
         self.queue.write().take();
     }
+}
+
+fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), LogError> {
+    let spawned = std::thread::Builder::new().name(name.to_owned()).spawn(run);
+    spawned.map(|_| ()).map_err(|source| LogError::Io {
+        doing: "start a thread for",
+        path: "the log".into(),
+        source,
+    })
 }

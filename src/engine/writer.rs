@@ -1,13 +1,14 @@
 //! The loop at the heart: gather, decide, append, apply, answer.
 
 use std::sync::Arc;
-use std::sync::mpsc::Receiver;
+use std::sync::mpsc::{Receiver, SyncSender};
 
 use parking_lot::RwLock;
 use tokio::sync::oneshot;
 
 use super::clock::Clock;
 use super::draft::Draft;
+use super::live::Live;
 use super::{Accepted, QueuedBytes, SubmitError};
 use crate::domain::{Command, Decision, Event, IdempotencyKey, Position, Record, Refusal, Stamp, decide};
 use crate::log::{AppendError, EventLog, Frame};
@@ -57,6 +58,9 @@ pub(super) struct Writer {
     queued_bytes: Arc<QueuedBytes>,
     log: Box<dyn EventLog>,
     model: Arc<RwLock<Model>>,
+    live: Arc<Live>,
+    /// Of the fan-out; a full channel holds a wake-up already.
+    wake_up: SyncSender<()>,
     clock: Clock,
     frame: Frame,
     stamps: Vec<Stamp>,
@@ -68,13 +72,14 @@ impl Writer {
         queued_bytes: Arc<QueuedBytes>,
         log: Box<dyn EventLog>,
         model: Arc<RwLock<Model>>,
+        (live, wake_up): (Arc<Live>, SyncSender<()>),
     ) -> Self {
         let (position, time) = {
             let model = model.read();
             (model.position(), model.time())
         };
         let (clock, frame) = (Clock::after(time), Frame::new(position.next()));
-        Self { jobs, queued_bytes, log, model, clock, frame, stamps: Vec::new() }
+        Self { jobs, queued_bytes, log, model, live, wake_up, clock, frame, stamps: Vec::new() }
     }
 
     /// Works until the queue is closed and empty, or the log fails.
@@ -132,6 +137,8 @@ impl Writer {
             }
         }
         let mut model = self.model.write();
+        let events = verdicts.iter().flat_map(Verdict::records).map(|record| &record.event);
+        let is_followed = self.live.note(events);
         let mut answers: Vec<Answer> = Vec::with_capacity(batch.len());
         for verdict in verdicts {
             answers.push(match verdict {
@@ -147,6 +154,11 @@ impl Writer {
                 }
                 Verdict::Refused(refusal) => Err(refusal.into()),
             });
+        }
+        drop(model);
+        if is_followed {
+            // It may be full, or the fan-out may have panicked: writing goes on.
+            let _ = self.wake_up.try_send(());
         }
         Ok(answers)
     }

@@ -116,7 +116,7 @@ pub(super) async fn get(Ready(engine): Ready, Json(request): Json<GetChats>) -> 
 
 /// A chat, as a member sees it.
 #[derive(Serialize)]
-struct ChatBody<'a> {
+pub(super) struct ChatBody<'a> {
     id: ChatId,
     name: &'a str,
     users: &'a [UserId],
@@ -127,7 +127,7 @@ struct ChatBody<'a> {
 }
 
 impl<'a> ChatBody<'a> {
-    fn new(chat: &'a ChatView) -> Self {
+    pub(super) fn new(chat: &'a ChatView) -> Self {
         let last = chat.last_message.as_ref().and_then(|run| run.messages().next());
         Self {
             id: chat.id,

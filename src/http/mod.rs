@@ -5,11 +5,13 @@ mod arriving;
 mod chats;
 mod connections;
 mod cursor;
+mod events;
 mod fields;
 mod health;
 mod json;
 mod messages;
 mod problem;
+mod rendered;
 mod users;
 mod watched;
 mod write;
@@ -29,6 +31,7 @@ use crate::engine::{Engine, ReplayProgress};
 use arriving::Arriving;
 pub use connections::serve_connections;
 use problem::{Code, Problem};
+use rendered::Rendered;
 
 /// What every handler can reach.
 pub struct App {
@@ -37,13 +40,15 @@ pub struct App {
     progress: Arc<ReplayProgress>,
     limits: Limits,
     arriving: Arriving,
+    rendered: Rendered,
 }
 
 impl App {
     /// An app that answers 503 `starting` until it is [ready](Self::ready).
     #[must_use]
     pub fn starting(progress: Arc<ReplayProgress>, limits: Limits) -> Self {
-        Self { engine: OnceLock::new(), progress, limits, arriving: Arriving::at_most(limits.body_bytes_max) }
+        let arriving = Arriving::at_most(limits.body_bytes_max);
+        Self { engine: OnceLock::new(), progress, limits, arriving, rendered: Rendered::default() }
     }
 
     /// From now on the engine answers.
@@ -73,6 +78,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/messages/add", post(messages::add))
         .route("/messages/batch", post(messages::batch))
         .route("/messages/get", post(messages::get))
+        .route("/events", get(events::get))
         .route("/health", get(health::get))
         .fallback(route_not_found)
         .method_not_allowed_fallback(method_not_allowed)

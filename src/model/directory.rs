@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use crate::domain::{ChatId, Timestamp, UserId};
+use crate::domain::{ChatId, Position, Timestamp, UserId};
 
 /// A map whose keys the server made itself: nobody can choose them to collide.
 pub(super) type OwnKeyMap<K, V> = HashMap<K, V, foldhash::fast::FixedState>;
@@ -64,6 +64,30 @@ pub(super) struct UserEntry {
     pub(super) username: Arc<str>,
     pub(super) created_at: Timestamp,
     chats: OwnKeySet<ChatIndex>,
+    changes: Vec<MembershipChange>,
+}
+
+/// A user was put into a chat, or taken out of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MembershipChange {
+    /// Where in the log.
+    pub position: Position,
+    /// The chat.
+    pub chat: ChatIndex,
+    /// Whether the user was in it afterwards.
+    pub is_member: bool,
+}
+
+impl UserEntry {
+    fn join(&mut self, position: Position, chat: ChatIndex) {
+        self.chats.insert(chat);
+        self.changes.push(MembershipChange { position, chat, is_member: true });
+    }
+
+    fn leave(&mut self, position: Position, chat: ChatIndex) {
+        self.chats.remove(&chat);
+        self.changes.push(MembershipChange { position, chat, is_member: false });
+    }
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -80,12 +104,19 @@ impl Directory {
         let username: Arc<str> = username.into();
         self.usernames.insert(Arc::clone(&username), user);
         self.users_by_id.insert(id, user);
-        self.users.push(UserEntry { id, username, created_at, chats: OwnKeySet::default() });
+        self.users.push(UserEntry {
+            id,
+            username,
+            created_at,
+            chats: OwnKeySet::default(),
+            changes: Vec::new(),
+        });
         user
     }
 
     pub(super) fn add_chat(
         &mut self,
+        position: Position,
         id: ChatId,
         name: &str,
         users: &[UserId],
@@ -95,7 +126,7 @@ impl Directory {
         let name: Arc<str> = name.into();
         for user in users {
             let user = self.users_by_id[user];
-            self.users[user.as_usize()].chats.insert(chat);
+            self.users[user.as_usize()].join(position, chat);
         }
         self.chat_names.insert(Arc::clone(&name), chat);
         self.chats_by_id.insert(id, chat);
@@ -103,16 +134,21 @@ impl Directory {
         chat
     }
 
-    pub(super) fn add_member(&mut self, chat: ChatIndex, user: UserIndex) {
-        let UserEntry { id, chats, .. } = &mut self.users[user.as_usize()];
-        chats.insert(chat);
-        Arc::make_mut(&mut self.chats[chat.as_usize()].users).push(*id);
+    pub(super) fn add_member(&mut self, position: Position, chat: ChatIndex, user: UserIndex) {
+        let user = &mut self.users[user.as_usize()];
+        user.join(position, chat);
+        Arc::make_mut(&mut self.chats[chat.as_usize()].users).push(user.id);
     }
 
-    pub(super) fn remove_member(&mut self, chat: ChatIndex, user: UserIndex) {
-        let UserEntry { id, chats, .. } = &mut self.users[user.as_usize()];
-        chats.remove(&chat);
-        Arc::make_mut(&mut self.chats[chat.as_usize()].users).retain(|member| member != id);
+    pub(super) fn remove_member(&mut self, position: Position, chat: ChatIndex, user: UserIndex) {
+        let user = &mut self.users[user.as_usize()];
+        user.leave(position, chat);
+        Arc::make_mut(&mut self.chats[chat.as_usize()].users).retain(|member| *member != user.id);
+    }
+
+    pub(super) fn membership_changes(&self, user: UserIndex, after: Position) -> &[MembershipChange] {
+        let changes = &self.users[user.as_usize()].changes;
+        &changes[changes.partition_point(|change| change.position <= after)..]
     }
 
     pub(super) fn user(&self, id: UserId) -> Option<UserIndex> {

@@ -1,10 +1,11 @@
-//! What was said in each chat: messages in chunks, so that a reader takes many by copying one pointer, and no push
+//! What happened in each chat: messages in chunks, so that a reader takes many by copying one pointer, and no push
 //! moves more than one chunk.
 
 use std::sync::Arc;
 
 use super::directory::{ChatIndex, OwnKeyMap, UserIndex};
-use crate::domain::{MessageId, Seq, Timestamp, UserId};
+use super::timeline::{Happening, Timeline};
+use crate::domain::{MessageId, Position, Seq, Timestamp, UserId};
 
 /// A chunk is full at so many messages: an author's place in it fits a byte.
 const CHUNK_MESSAGES_MAX: usize = 256;
@@ -26,7 +27,9 @@ pub enum Addition<T> {
     Chat,
     /// A message.
     Message {
-        /// Where.
+        /// Where in the log.
+        position: Position,
+        /// In which chat.
         chat: ChatIndex,
         /// The message.
         id: MessageId,
@@ -37,9 +40,29 @@ pub enum Addition<T> {
         /// What was said.
         text: T,
     },
+    /// A user was put into a chat that was there.
+    Joined {
+        /// Where in the log.
+        position: Position,
+        /// The chat.
+        chat: ChatIndex,
+        /// The user.
+        user: UserIndex,
+    },
+    /// A user was taken out of a chat.
+    Left {
+        /// Where in the log.
+        position: Position,
+        /// The chat.
+        chat: ChatIndex,
+        /// The user.
+        user: UserIndex,
+    },
     /// A user's read mark has moved.
     Mark {
-        /// Where.
+        /// Where in the log.
+        position: Position,
+        /// In which chat.
         chat: ChatIndex,
         /// Whose it is.
         reader: (UserId, UserIndex),
@@ -56,10 +79,14 @@ impl<T> Addition<T> {
         match self {
             Self::Nothing => Addition::Nothing,
             Self::Chat => Addition::Chat,
-            Self::Message { chat, id, author, created_at, text } => {
-                Addition::Message { chat, id, author, created_at, text: map(text) }
+            Self::Message { position, chat, id, author, created_at, text } => {
+                Addition::Message { position, chat, id, author, created_at, text: map(text) }
             }
-            Self::Mark { chat, reader, after, to } => Addition::Mark { chat, reader, after, to },
+            Self::Joined { position, chat, user } => Addition::Joined { position, chat, user },
+            Self::Left { position, chat, user } => Addition::Left { position, chat, user },
+            Self::Mark { position, chat, reader, after, to } => {
+                Addition::Mark { position, chat, reader, after, to }
+            }
         }
     }
 }
@@ -70,11 +97,19 @@ impl Histories {
         match addition {
             Addition::Nothing => {}
             Addition::Chat => self.chats.push(History::default()),
-            Addition::Message { chat, id, author, created_at, text } => {
-                self.chats[chat.as_usize()].push(id, author, created_at, text);
+            Addition::Message { position, chat, id, author, created_at, text } => {
+                self.chats[chat.as_usize()].push((position, id), author, created_at, text);
             }
-            Addition::Mark { chat, reader, after, to } => {
-                self.chats[chat.as_usize()].mark_moved(reader, after, to);
+            Addition::Joined { position, chat, user } => {
+                self.chats[chat.as_usize()].timeline.joined(position, user);
+            }
+            Addition::Left { position, chat, user } => {
+                self.chats[chat.as_usize()].timeline.left(position, user);
+            }
+            Addition::Mark { position, chat, reader, after, to } => {
+                let history = &mut self.chats[chat.as_usize()];
+                history.mark_moved(reader, after, to);
+                history.timeline.read(position, reader.1, to);
             }
         }
     }
@@ -89,6 +124,7 @@ pub(super) struct History {
     chunks: Vec<Arc<Chunk>>,
     /// Of everyone who has written; being taken out of the chat changes nothing here.
     authors: OwnKeyMap<UserIndex, Written>,
+    timeline: Timeline,
 }
 
 /// What it takes to count a user's unread messages without looking at them.
@@ -104,6 +140,7 @@ struct Written {
 #[derive(Debug, Clone, PartialEq)]
 struct Chunk {
     first: Seq,
+    first_position: Position,
     entries: Vec<Entry>,
     authors: Vec<UserId>,
     text: String,
@@ -113,32 +150,57 @@ struct Chunk {
 struct Entry {
     id: MessageId,
     created_at: Timestamp,
-    text_end: u32,
-    author: u8,
+    /// From that of the chunk's first message.
+    position_offset: u32,
+    /// Where its text ends in the chunk's in the upper 24 bits, which of the chunk's authors it has in the lower 8.
+    text_end_and_author: u32,
+}
+
+impl Entry {
+    fn text_end(&self) -> usize {
+        (self.text_end_and_author >> 8) as usize
+    }
+
+    fn author(&self) -> usize {
+        (self.text_end_and_author & 0xFF) as usize
+    }
 }
 
 impl History {
     pub(super) fn push(
         &mut self,
-        id: MessageId,
+        (position, id): (Position, MessageId),
         (author, author_index): (UserId, UserIndex),
         created_at: Timestamp,
         text: &str,
     ) {
         self.authors.entry(author_index).or_default().all += 1;
-        if self.chunks.last().is_none_or(|chunk| chunk.is_full()) {
+        if self.chunks.last().is_none_or(|chunk| !chunk.has_room_at(position)) {
             if let Some(full) = self.chunks.last_mut() {
                 Arc::make_mut(full).shrink();
             }
-            self.chunks.push(Arc::new(Chunk::starting_at(Seq(self.last().0 + 1))));
+            self.chunks.push(Arc::new(Chunk::starting_at(Seq(self.last().0 + 1), position)));
         }
         let chunk = self.chunks.last_mut().expect("pushed if there was none");
-        Arc::make_mut(chunk).push(id, author, created_at, text);
+        Arc::make_mut(chunk).push((position, id), author, created_at, text);
     }
 
     /// The last message; 0 if there is none.
     pub(super) fn last(&self) -> Seq {
         self.chunks.last().map_or(Seq(0), |chunk| chunk.last())
+    }
+
+    /// The first that happened after this position.
+    pub(super) fn first_after(&self, position: Position) -> Option<(Position, Happening)> {
+        let message = self.first_message_after(position).map(|(at, seq)| (at, Happening::Message(seq)));
+        let other = self.timeline.first_after(position);
+        [message, other].into_iter().flatten().min_by_key(|(at, _)| *at)
+    }
+
+    fn first_message_after(&self, position: Position) -> Option<(Position, Seq)> {
+        let begun = self.chunks.partition_point(|chunk| chunk.first_position <= position);
+        let in_begun = begun.checked_sub(1).and_then(|last| self.chunks[last].first_after(position));
+        in_begun.or_else(|| self.chunks.get(begun).map(|chunk| (chunk.first_position, chunk.first)))
     }
 
     /// The last message sent up to this time; 0 if there is none.
@@ -180,37 +242,67 @@ impl History {
     }
 
     pub(super) fn run_at(&self, seq: Seq) -> MessageRun {
-        let after = self.chunks.partition_point(|chunk| chunk.first <= seq);
-        let chunk = &self.chunks[after.checked_sub(1).expect("seqs begin with 1")];
+        let chunk = self.chunk_of(seq);
         let run = MessageRun { chunk: Arc::clone(chunk), first: 0, end: chunk.entries.len() };
         run.starting_at(seq, usize::MAX)
+    }
+
+    pub(super) fn message(&self, seq: Seq) -> Message<'_> {
+        let chunk = self.chunk_of(seq);
+        chunk.message(usize::try_from(seq.0 - chunk.first.0).expect("a chunk is small"))
+    }
+
+    fn chunk_of(&self, seq: Seq) -> &Arc<Chunk> {
+        let after = self.chunks.partition_point(|chunk| chunk.first <= seq);
+        &self.chunks[after.checked_sub(1).expect("seqs begin with 1")]
     }
 }
 
 impl Chunk {
-    fn starting_at(first: Seq) -> Self {
-        Self { first, entries: Vec::new(), authors: Vec::new(), text: String::new() }
+    fn starting_at(first: Seq, first_position: Position) -> Self {
+        Self { first, first_position, entries: Vec::new(), authors: Vec::new(), text: String::new() }
     }
 
-    fn is_full(&self) -> bool {
-        self.entries.len() == CHUNK_MESSAGES_MAX || self.text.len() >= CHUNK_TEXT_BYTES_MAX
+    fn has_room_at(&self, position: Position) -> bool {
+        let is_full = self.entries.len() == CHUNK_MESSAGES_MAX || self.text.len() >= CHUNK_TEXT_BYTES_MAX;
+        !is_full && self.offset_of(position).is_some()
+    }
+
+    /// None if it is so far off that an entry cannot tell.
+    fn offset_of(&self, position: Position) -> Option<u32> {
+        u32::try_from(position.0 - self.first_position.0).ok()
+    }
+
+    fn first_after(&self, position: Position) -> Option<(Position, Seq)> {
+        let at = |entry: &Entry| Position(self.first_position.0 + u64::from(entry.position_offset));
+        let index = self.entries.partition_point(|entry| at(entry) <= position);
+        Some((at(self.entries.get(index)?), Seq(self.first.0 + index as u64)))
     }
 
     fn last(&self) -> Seq {
         Seq(self.first.0 + self.entries.len() as u64 - 1)
     }
 
-    fn push(&mut self, id: MessageId, author: UserId, created_at: Timestamp, text: &str) {
+    fn push(
+        &mut self,
+        (position, id): (Position, MessageId),
+        author: UserId,
+        created_at: Timestamp,
+        text: &str,
+    ) {
         let author = self.authors.iter().position(|known| *known == author).unwrap_or_else(|| {
             self.authors.push(author);
             self.authors.len() - 1
         });
         self.text.push_str(text);
+        let text_end = u32::try_from(self.text.len()).expect("a full chunk takes no more");
+        let author = u8::try_from(author).expect("no more authors than messages");
+        assert!(text_end < 1 << 24, "a chunk holds little more than its bound");
         self.entries.push(Entry {
             id,
             created_at,
-            text_end: u32::try_from(self.text.len()).expect("a full chunk takes no more"),
-            author: u8::try_from(author).expect("no more authors than messages"),
+            position_offset: self.offset_of(position).expect("a chunk without room takes no more"),
+            text_end_and_author: text_end << 8 | u32::from(author),
         });
     }
 
@@ -223,11 +315,11 @@ impl Chunk {
 
     fn message(&self, index: usize) -> Message<'_> {
         let entry = &self.entries[index];
-        let text_start = index.checked_sub(1).map_or(0, |before| self.entries[before].text_end);
+        let text_start = index.checked_sub(1).map_or(0, |before| self.entries[before].text_end());
         Message {
             id: entry.id,
-            author: self.authors[usize::from(entry.author)],
-            text: &self.text[text_start as usize..entry.text_end as usize],
+            author: self.authors[entry.author()],
+            text: &self.text[text_start..entry.text_end()],
             created_at: entry.created_at,
             seq: Seq(self.first.0 + index as u64),
         }
@@ -302,7 +394,8 @@ mod tests {
         let mut history = History::default();
         for (index, text) in texts.into_iter().enumerate() {
             let time = Timestamp::from_micros(index as u64).expect("small");
-            history.push(id(index).into(), user(index % 300), time, &text);
+            let position = Position(index as u64 + 1);
+            history.push((position, id(index).into()), user(index % 300), time, &text);
             assert_eq!(history.last(), Seq(index as u64 + 1));
         }
         history
@@ -346,7 +439,7 @@ mod tests {
     fn a_run_taken_before_a_push_does_not_change() {
         let mut history = history(["one".to_owned()]);
         let run = history.run_at(Seq(1));
-        history.push(id(2).into(), user(2), Timestamp::default(), "two");
+        history.push((Position(2), id(2).into()), user(2), Timestamp::default(), "two");
         assert_eq!(run.messages().len(), 1);
         assert_eq!(history.run_at(Seq(1)).messages().len(), 2);
     }

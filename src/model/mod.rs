@@ -8,6 +8,7 @@ mod directory;
 mod facts;
 mod history;
 mod keys;
+mod timeline;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -18,9 +19,10 @@ use crate::domain::{
 use activity::Activity;
 pub use activity::Rank;
 use directory::{ChatEntry, Directory, OwnKeyMap, UserEntry};
-pub use directory::{ChatIndex, UserIndex};
+pub use directory::{ChatIndex, MembershipChange, UserIndex};
 pub use history::{Addition, Histories, Message, MessageRun};
 use keys::{Keys, Made, Recalled};
+pub use timeline::Happening;
 
 /// Everything that was ever said, and by whom, and where.
 #[derive(Debug, Default, PartialEq)]
@@ -170,16 +172,16 @@ impl Model {
                 if self.chat(*id).is_some() || self.chat_name_taken(name) || !users_exist {
                     return None;
                 }
-                let chat = self.directory.add_chat(*id, name, users, self.time);
+                let chat = self.directory.add_chat(self.position, *id, name, users, self.time);
                 self.activity.add_chat(chat, self.position);
                 Some((Outcome::Chat(*id), Made::Chat(chat), Addition::Chat))
             }
             Event::MessageAdded { id, chat, author, text } => {
                 let (chat, index) = self.pair(*chat, *author)?;
                 let seq = self.activity.message_added(chat, self.position);
-                let (id, created_at) = (*id, self.time);
-                let addition =
-                    Addition::Message { chat, id, author: (*author, index), created_at, text: &**text };
+                let (position, id, created_at) = (self.position, *id, self.time);
+                let author = (*author, index);
+                let addition = Addition::Message { position, chat, id, author, created_at, text: &**text };
                 let sent = SentMessage { id, seq, created_at };
                 Some((Outcome::Message(sent), Made::Message(chat, seq), addition))
             }
@@ -188,16 +190,16 @@ impl Model {
                 if self.is_member(chat, user) {
                     return None;
                 }
-                self.directory.add_member(chat, user);
-                done(Addition::Nothing)
+                self.directory.add_member(self.position, chat, user);
+                done(Addition::Joined { position: self.position, chat, user })
             }
             Event::MemberRemoved { chat, user } => {
                 let (chat, user) = self.pair(*chat, *user)?;
                 if !self.is_member(chat, user) {
                     return None;
                 }
-                self.directory.remove_member(chat, user);
-                done(Addition::Nothing)
+                self.directory.remove_member(self.position, chat, user);
+                done(Addition::Left { position: self.position, chat, user })
             }
             Event::ReadMarked { chat, user, seq } => {
                 let (chat, index) = self.pair(*chat, *user)?;
@@ -206,7 +208,8 @@ impl Model {
                     return None;
                 }
                 self.read_marks.insert((chat, index), *seq);
-                done(Addition::Mark { chat, reader: (*user, index), after, to: *seq })
+                let (position, reader) = (self.position, (*user, index));
+                done(Addition::Mark { position, chat, reader, after, to: *seq })
             }
             Event::NothingChanged => done(Addition::Nothing),
         }
@@ -419,10 +422,44 @@ impl Model {
         self.histories.of(chat).run_at(seq)
     }
 
+    /// A message of the chat.
+    ///
+    /// # Panics
+    ///
+    /// If the chat has no such message.
+    #[must_use]
+    pub fn message(&self, chat: ChatIndex, seq: Seq) -> Message<'_> {
+        self.histories.of(chat).message(seq)
+    }
+
+    /// The first that happened in the chat after this position. Its making is nothing that happened in it.
+    #[must_use]
+    pub fn first_after(&self, chat: ChatIndex, position: Position) -> Option<(Position, Happening)> {
+        self.histories.of(chat).first_after(position)
+    }
+
+    /// When the user was put into chats, at their making or later, and taken out of them, after this position.
+    #[must_use]
+    pub fn membership_changes(&self, user: UserIndex, after: Position) -> &[MembershipChange] {
+        self.directory.membership_changes(user, after)
+    }
+
     /// The id of a chat.
     #[must_use]
     pub fn chat_id(&self, chat: ChatIndex) -> ChatId {
         self.directory.chat_entry(chat).id
+    }
+
+    /// The id of a user.
+    #[must_use]
+    pub fn user_id(&self, user: UserIndex) -> UserId {
+        self.directory.user_entry(user).id
+    }
+
+    /// The members of a chat, in the order they were added.
+    #[must_use]
+    pub fn members(&self, chat: ChatIndex) -> &Arc<Vec<UserId>> {
+        &self.directory.chat_entry(chat).users
     }
 }
 

@@ -11,6 +11,7 @@ mod chats;
 mod connections;
 mod corpus;
 mod crash;
+mod events;
 mod faults;
 mod fields;
 mod golden;

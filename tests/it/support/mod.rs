@@ -1,6 +1,7 @@
 //! A server of one's own for each test: the real binary on a free port, its log in a directory that goes with it.
 
 mod client;
+mod events;
 mod raw;
 
 use std::io::{BufRead, BufReader, Read};
@@ -14,6 +15,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 pub use client::{Client, Reply, assert_id, assert_time, problem};
+pub use events::Event;
 pub use raw::{RawConnection, head, post, post_bytes, post_many};
 
 /// Segments this small make every test with some hundreds of messages rotate them.

@@ -1,0 +1,70 @@
+//! Events in the form in which they are sent, the latest of them kept: whoever follows next need not render again.
+
+use axum::body::Bytes;
+use parking_lot::Mutex;
+
+use crate::domain::Position;
+
+/// So many events are kept, at most.
+const SLOTS: usize = 1024;
+/// A longer one is not.
+const KEPT_BYTES_MAX: usize = 64 * 1024;
+
+/// The latest events, each where its position falls.
+pub(super) struct Rendered(Box<[Mutex<Slot>]>);
+
+#[derive(Default)]
+struct Slot {
+    position: Position,
+    bytes: Bytes,
+}
+
+impl Default for Rendered {
+    fn default() -> Self {
+        Self((0..SLOTS).map(|_| Mutex::default()).collect())
+    }
+}
+
+impl Rendered {
+    /// The event at this position; rendered by whoever asks first, while others wait.
+    pub(super) fn get_or_render(&self, position: Position, render: impl FnOnce() -> Vec<u8>) -> Bytes {
+        let index = usize::try_from(position.0 % SLOTS as u64).expect("less than SLOTS");
+        let mut slot = self.0[index].lock();
+        if slot.position == position {
+            return slot.bytes.clone();
+        }
+        let bytes = Bytes::from(render());
+        if slot.position < position && bytes.len() <= KEPT_BYTES_MAX {
+            *slot = Slot { position, bytes: bytes.clone() };
+        }
+        bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_is_rendered_once_until_a_later_one_takes_its_place() {
+        let rendered = Rendered::default();
+        let get = |position: u64, text: &str| {
+            let mut is_new = false;
+            let bytes = rendered.get_or_render(Position(position), || {
+                is_new = true;
+                text.as_bytes().to_vec()
+            });
+            (is_new, bytes)
+        };
+        assert_eq!(get(5, "five"), (true, Bytes::from("five")));
+        assert_eq!(get(5, "not again"), (false, Bytes::from("five")));
+        let later = 5 + SLOTS as u64;
+        assert_eq!(get(later, "later"), (true, Bytes::from("later")));
+        // An older one is rendered, but takes no place.
+        assert_eq!(get(5, "five"), (true, Bytes::from("five")));
+        assert_eq!(get(later, "not again"), (false, Bytes::from("later")));
+        // Nor does one that is too long.
+        let long = "x".repeat(KEPT_BYTES_MAX + 1);
+        assert!(get(later + SLOTS as u64, &long).0 && get(later + SLOTS as u64, &long).0);
+    }
+}

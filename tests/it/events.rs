@@ -1,0 +1,228 @@
+//! `/events`: what a user sees, as it happens and from any point of the past.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::problems::Scene;
+use crate::support::{Client, Event, RawConnection, TestServer, head, problem};
+
+const V4: &str = "9b2f6e0a-54a3-4c36-8a55-0f6d3c1b7a10";
+
+fn event(id: u64, event: &str, data: Value) -> Event {
+    Event { id, event: event.to_owned(), data }
+}
+
+/// A message as it was sent and answered.
+fn sent(position: u64, chat: &str, author: &str, text: &str, answer: &Value) -> Event {
+    let data = json!({
+        "id": answer["id"], "chat": chat, "author": author, "text": text, "created_at": answer["created_at"],
+        "seq": answer["seq"],
+    });
+    event(position, "message", data)
+}
+
+async fn chat_of(server: &Client, user: &str, chat: &str) -> Value {
+    let chats = server.chats(user).await;
+    chats.into_iter().find(|listed| listed["id"] == chat).expect("a member")
+}
+
+#[tokio::test]
+async fn a_stream_begins_now_and_tells_all_that_a_member_sees() {
+    let Scene { server, ann, bob, den } = Scene::start().await;
+    server.add_message(&den, &ann, "before").await;
+    let mut stream = server.follow(&ann, None).await;
+
+    let answer = server.add_message(&den, &ann, "hello\n\"data: x\"\r\n\n🦀").await;
+    assert_eq!(stream.next().await, Some(sent(5, &den, &ann, "hello\n\"data: x\"\r\n\n🦀", &answer)));
+    assert!(stream.retry.is_some_and(|milliseconds| milliseconds > 0));
+
+    let membership = json!({ "chat": den, "user": bob });
+    server.join(&den, &bob).await;
+    assert_eq!(stream.next().await, Some(event(6, "member", membership.clone())));
+
+    let answer = server.add_message(&den, &bob, "hi").await;
+    assert_eq!(stream.next().await, Some(sent(7, &den, &bob, "hi", &answer)));
+
+    server.mark_read(&den, &bob, 2).await;
+    assert_eq!(stream.next().await, Some(event(8, "read", json!({ "chat": den, "user": bob, "seq": 2 }))));
+
+    server.leave(&den, &bob).await;
+    assert_eq!(stream.next().await, Some(event(9, "member_removed", membership)));
+
+    let pub_ = server.add_chat("pub", &[&bob, &ann]).await;
+    let shown = stream.next().await.expect("the stream goes on");
+    assert_eq!(shown, event(10, "chat", chat_of(&server, &ann, &pub_).await));
+
+    // What changes nothing, and what is no chat's, is not told.
+    server.join(&pub_, &ann).await;
+    server.add_user("cy").await;
+    stream.assert_silent(Duration::from_millis(200)).await;
+}
+
+#[tokio::test]
+async fn who_joins_sees_the_chat_and_what_comes_after_and_who_leaves_sees_that_last() {
+    let Scene { server, ann, bob, den } = Scene::start().await;
+    let mut stream = server.follow(&bob, None).await;
+    server.add_message(&den, &ann, "not for bob").await;
+    server.join(&den, &bob).await;
+    let shown = stream.next().await.expect("the stream goes on");
+    assert_eq!(shown, event(5, "chat", chat_of(&server, &bob, &den).await));
+    assert_eq!(shown.data["last_message"]["text"], "not for bob");
+    assert_eq!(shown.data["unread"], 1);
+    let answer = server.add_message(&den, &ann, "for bob").await;
+    assert_eq!(stream.next().await, Some(sent(6, &den, &ann, "for bob", &answer)));
+    server.leave(&den, &bob).await;
+    let membership = json!({ "chat": den, "user": bob });
+    assert_eq!(stream.next().await, Some(event(7, "member_removed", membership)));
+    server.add_message(&den, &ann, "not for bob any more").await;
+    server.mark_read(&den, &ann, 2).await;
+    server.join(&den, &bob).await;
+    assert_eq!(stream.next().await.map(|event| (event.id, event.event)), Some((10, "chat".to_owned())));
+}
+
+#[tokio::test]
+async fn from_any_position_the_rest_is_told_and_then_what_is_new() {
+    let Scene { server, ann, bob, den } = Scene::start().await;
+    let mut whole = server.follow(&ann, Some(0)).await;
+    // Made by the scene: ann, bob, and their chat.
+    assert_eq!(whole.next().await.map(|event| (event.id, event.event)), Some((3, "chat".to_owned())));
+    let mut told = Vec::new();
+    for number in 0..40_u64 {
+        match number % 8 {
+            3 => drop(server.join(&den, &bob).await),
+            5 => drop(server.mark_read(&den, &ann, usize::try_from(number / 2).expect("small")).await),
+            7 => drop(server.leave(&den, &bob).await),
+            _ => drop(server.add_message(&den, &ann, &format!("text {number}")).await),
+        }
+    }
+    let last = server.position().await;
+    while told.last().is_none_or(|event: &Event| event.id < last) {
+        told.push(whole.next().await.expect("the stream goes on"));
+    }
+    assert!(told.is_sorted_by(|one, next| one.id < next.id));
+    let check = async |server: &Client, after: u64| {
+        let expected: Vec<_> = told.iter().filter(|event| event.id > after).cloned().collect();
+        let mut stream = server.follow(&ann, Some(after)).await;
+        assert_eq!(stream.take_events(expected.len()).await, expected, "after {after}");
+        stream
+    };
+    for after in 0..=last {
+        check(&server, after.max(3)).await;
+    }
+    // By a parameter; the header wins.
+    for (parameter, header) in [(last - 1, None), (5, Some(last - 1))] {
+        let stream = server.get_stream(&format!("/events?user={ann}&after={parameter}"), header).await;
+        assert_eq!(stream.expect("connected").next().await, told.last().cloned());
+    }
+    // After a restart, and on into what is new.
+    let server = server.kill().restart();
+    let mut stream = check(&server, last - 10).await;
+    let answer = server.add_message(&den, &ann, "new").await;
+    assert_eq!(stream.next().await, Some(sent(last + 1, &den, &ann, "new", &answer)));
+}
+
+#[tokio::test]
+async fn a_batch_is_told_message_by_message() {
+    let Scene { server, ann, den, .. } = Scene::start().await;
+    let pub_ = server.add_chat("pub", &[&ann]).await;
+    let mut stream = server.follow(&ann, None).await;
+    let messages: Vec<_> = (0..1_000)
+        .map(|number| {
+            let chat = if number % 3 == 0 { &pub_ } else { &den };
+            json!({ "chat": chat, "author": ann, "text": format!("text {number}") })
+        })
+        .collect();
+    assert_eq!(server.post("/messages/batch", &json!({ "messages": messages })).await.status, 201);
+    for (position, (event, message)) in (5..).zip(stream.take_events(1_000).await.iter().zip(&messages)) {
+        assert_eq!(
+            (event.id, &event.data["text"], &event.data["chat"]),
+            (position, &message["text"], &message["chat"])
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_followed_is_refused() {
+    let Scene { server, ann, .. } = Scene::start().await;
+    let cases = [
+        (String::new(), "user"),
+        ("?".to_owned(), "user"),
+        ("?user=".to_owned(), "user"),
+        ("?user=ann".to_owned(), "user"),
+        (format!("?user={ann}&user={ann}"), "user"),
+        (format!("?user={ann}&after="), "after"),
+        (format!("?user={ann}&after=x"), "after"),
+        (format!("?user={ann}&after=-1"), "after"),
+        (format!("?user={ann}&after=1.5"), "after"),
+        (format!("?user={ann}&after=4"), "after"),
+        (format!("?user={ann}&after=18446744073709551615"), "after"),
+        (format!("?user={ann}&after=18446744073709551616"), "after"),
+        (format!("?user={ann}&after=1&after=1"), "after"),
+        (format!("?user={ann}&more=1"), "more"),
+        ("?user=%ff".to_owned(), "user"),
+    ];
+    for (query, field) in cases {
+        let reply = server.get(&format!("/events{query}")).await;
+        assert_eq!(problem(&reply, 400, "invalid_field").as_deref(), Some(field), "{query}");
+    }
+    let beyond = server.get(&format!("/events?user={ann}&after=4")).await;
+    assert!(
+        beyond.json()["detail"].as_str().is_some_and(|detail| detail.contains('3') && detail.contains('4'))
+    );
+    let unknown = server.get(&format!("/events?user={V4}")).await;
+    assert_eq!(problem(&unknown, 404, "user_not_found").as_deref(), Some("user"));
+    for id in ["", "x", "-1", "4", "1, 2", "18446744073709551616"] {
+        let request = server.request("GET", &format!("/events?user={ann}")).header("Last-Event-ID", id);
+        let reply = Client::send(request).await.expect("answered");
+        assert_eq!(problem(&reply, 400, "invalid_field").as_deref(), Some("Last-Event-ID"), "{id}");
+    }
+}
+
+#[test]
+fn a_head_of_a_stream_ends() {
+    let server = TestServer::start();
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let ann = runtime.block_on(server.add_user("ann"));
+    let mut connection = RawConnection::open(&server.address);
+    connection.send(head("HEAD", &format!("/events?user={ann}"), &[]) + &head("GET", "/health", &[]));
+    let (status, headers) = connection.head().expect("answered");
+    assert_eq!(
+        (status.as_u16(), &headers["content-type"]),
+        (200, &"text/event-stream".parse().expect("a header"))
+    );
+    assert_eq!(connection.reply().status, 200);
+}
+
+#[tokio::test]
+async fn a_silent_stream_is_kept_open_by_comments() {
+    let Scene { server, ann, den, .. } = Scene::start().await;
+    let mut stream = server.follow(&ann, None).await;
+    stream.wait_for_comment().await;
+    server.add_message(&den, &ann, "hello").await;
+    assert_eq!(stream.next().await.map(|event| event.id), Some(4));
+}
+
+#[tokio::test]
+async fn a_server_that_stops_ends_its_streams() {
+    let Scene { server, ann, den, .. } = Scene::start().await;
+    let mut streams = Vec::new();
+    for _ in 0..20 {
+        streams.push(server.follow(&ann, Some(0)).await);
+    }
+    server.add_message(&den, &ann, "last words").await;
+    let started = std::time::Instant::now();
+    let (stopped, ended) = server.terminate();
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert!(started.elapsed() < Duration::from_secs(5), "nobody had to be cut off: {:?}", started.elapsed());
+    for mut stream in streams {
+        let mut ids = Vec::new();
+        while let Some(event) = stream.next().await {
+            ids.push(event.id);
+        }
+        assert_eq!(ids, [3, 4]);
+    }
+    let server = stopped.restart();
+    server.add_message(&den, &ann, "first words").await;
+    assert_eq!(server.follow(&ann, Some(4)).await.next().await.map(|event| event.id), Some(5));
+}
