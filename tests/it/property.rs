@@ -2,6 +2,8 @@
 //! right by inspection; every read of both is compared, again after a restart, and of the history exported and
 //! imported.
 
+mod told;
+
 use std::path::Path;
 use std::sync::Arc;
 
@@ -19,6 +21,8 @@ use http_body_util::BodyExt;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use tower::ServiceExt;
+
+use told::{Streams, Told};
 
 /// What a client does. Users and chats are given by a number from 0 to 99: see [`named`].
 #[derive(Debug, Clone)]
@@ -117,6 +121,7 @@ async fn run(bursts: Vec<Burst>) {
     let dir = tempfile::tempdir().unwrap();
     let mut server = Server::open(dir.path());
     let mut naive = Naive::default();
+    let mut streams = Streams::default();
     for burst in bursts {
         let requests: Vec<_> = burst.iter().filter_map(|step| naive.request(step)).collect();
         // Joined futures are polled in order: commands are queued, and so decided, in the order of the burst.
@@ -127,7 +132,11 @@ async fn run(bursts: Vec<Burst>) {
         if burst.iter().any(|step| matches!(step, Step::Restart)) {
             server.close().await;
             server = Server::open(dir.path());
+            streams.resume(&server).await;
         }
+        streams.follow(&server, &naive).await;
+        streams.check(&naive).await;
+        told::check_from_the_past(&server, &naive).await;
         compare(&server, &mut naive).await;
     }
     server.close().await;
@@ -233,6 +242,8 @@ struct Naive {
     events: usize,
     /// Every request that was accepted under a key, with its answer.
     keyed: Vec<(Request, Reply)>,
+    /// What each user is told.
+    told: Vec<(Value, Told)>,
 }
 
 struct NaiveUser {
@@ -407,6 +418,11 @@ impl Naive {
         }
     }
 
+    /// What this user is told from the beginning on.
+    fn told(&self, user: &str) -> Vec<Told> {
+        self.told.iter().filter(|(told, _)| *told == user).map(|(_, told)| told.clone()).collect()
+    }
+
     fn used(&self, key: &str) -> Option<&(Request, Reply)> {
         self.keyed.iter().find(|(request, _)| request.key.as_deref() == Some(key))
     }
@@ -433,6 +449,13 @@ impl Naive {
             if made { StatusCode::CREATED } else { StatusCode::NO_CONTENT },
             "{reply:?}"
         );
+        let told = &mut self.told;
+        let mut tell =
+            |users: &[Value], event: &'static str, data: &Value| {
+                told.extend(users.iter().map(|user| {
+                    (user.clone(), Told { position: self.events + 1, event, data: data.clone() })
+                }));
+            };
         let chat = self.chats.iter_mut().find(|chat| chat.id == body["chat"]);
         match (*path, chat) {
             ("/users/add", _) => self.users.push(NaiveUser { id, username: body["username"].clone() }),
@@ -443,6 +466,7 @@ impl Naive {
                         users.push(user.clone());
                     }
                 }
+                tell(&users, "chat", &id);
                 let (messages, marks) = (Vec::new(), Vec::new());
                 let name = body["name"].clone();
                 self.chats.push(NaiveChat {
@@ -459,24 +483,36 @@ impl Naive {
                 chat.last_event = event;
                 let seq = chat.messages.len() + 1;
                 assert_eq!(reply.body["seq"], seq);
-                chat.messages.push(json!({
+                let message = json!({
                     "id": id, "chat": chat.id, "author": body["author"], "text": body["text"],
                     "created_at": reply.body["created_at"], "seq": seq,
-                }));
+                });
+                tell(&chat.users, "message", &message);
+                chat.messages.push(message);
             }
             ("/chats/users/add", Some(chat)) => {
                 let is_new = !chat.users.contains(&body["user"]);
+                if is_new {
+                    tell(&chat.users, "member", body);
+                    tell(&[body["user"].clone()], "chat", &chat.id);
+                }
                 chat.users.extend(is_new.then(|| body["user"].clone()));
                 return is_new;
             }
             ("/chats/users/remove", Some(chat)) => {
-                let before = chat.users.len();
+                let was_member = chat.users.contains(&body["user"]);
+                if was_member {
+                    tell(&chat.users, "member_removed", body);
+                }
                 chat.users.retain(|user| *user != body["user"]);
-                return chat.users.len() < before;
+                return was_member;
             }
             ("/chats/read", Some(chat)) => {
                 let seq = usize::try_from(body["seq"].as_u64().expect("a number")).expect("small");
                 let moves = seq > chat.mark(&body["user"]);
+                if moves {
+                    tell(&chat.users, "read", body);
+                }
                 chat.marks.extend(moves.then(|| (body["user"].clone(), seq)));
                 return moves;
             }
