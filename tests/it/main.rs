@@ -27,6 +27,7 @@ mod property;
 mod read_marks;
 mod requests;
 mod rough;
+mod streams;
 mod support;
 mod tools;
 mod tour;

@@ -68,6 +68,16 @@ impl EventStream {
         }
     }
 
+    /// The next event, however long it takes.
+    pub async fn next_ever(&mut self) -> Option<Event> {
+        loop {
+            if let Some(event) = self.take() {
+                return Some(event);
+            }
+            self.line.extend(self.bytes.next().await?.ok()?);
+        }
+    }
+
     /// So many events.
     pub async fn take_events(&mut self, count: usize) -> Vec<Event> {
         let mut events = Vec::new();

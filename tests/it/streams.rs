@@ -1,0 +1,233 @@
+//! Many streams at once: over kills under load, opened and dropped by the thousand, and never read.
+//!
+//! `CHINWAG_STREAM_ROUNDS=20 CHINWAG_STREAMS=100` kills so often, and has so many of them.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tokio::task::JoinHandle;
+
+use crate::support::{Client, Event, RawConnection, TestServer, binary, head};
+
+fn setting(name: &str, default: usize) -> usize {
+    std::env::var(name).map_or(default, |value| value.parse().expect("a number"))
+}
+
+/// One who reads what a user sees, and comes back after each kill.
+struct Reader {
+    user: String,
+    read: Vec<Event>,
+}
+
+impl Reader {
+    /// Reads until the server goes away.
+    async fn read_until_it_dies(mut self, client: Client) -> Self {
+        let last = self.read.last().map_or(0, |event| event.id);
+        if let Ok(mut stream) = client.try_follow(&self.user, Some(last)).await {
+            while let Some(event) = stream.next_ever().await {
+                self.read.push(event);
+            }
+        }
+        self
+    }
+}
+
+/// Does one thing after the other until the server goes away.
+async fn write_until_it_dies(client: Client, chats: Vec<String>, users: Vec<String>, number: usize) {
+    for step in 0_usize.. {
+        let (chat, user) = (&chats[(step * 7 + number) % chats.len()], &users[(step + number) % users.len()]);
+        let (path, body) = match (step + number) % 12 {
+            2 => ("/chats/users/remove", json!({ "chat": chat, "user": user })),
+            3 | 7 => ("/chats/users/add", json!({ "chat": chat, "user": user })),
+            5 => ("/chats/read", json!({ "chat": chat, "user": user, "seq": step / 12 })),
+            9 => {
+                let message = json!({ "chat": chat, "author": users[0], "text": format!("{number} {step}") });
+                ("/messages/batch", json!({ "messages": vec![message; 5] }))
+            }
+            _ => {
+                ("/messages/add", json!({ "chat": chat, "author": user, "text": format!("{number} {step}") }))
+            }
+        };
+        // Whoever was just taken out is refused.
+        if client.try_post(path, &body).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// What each user sees, by the log itself. Chats are shown as they were when they were shown: of these the id only.
+fn seen_by_each(data: &std::path::Path) -> BTreeMap<String, Vec<Event>> {
+    let output = binary().arg("export").arg("--data").arg(data).output().expect("it runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let mut seen: BTreeMap<String, Vec<Event>> = BTreeMap::new();
+    let mut members: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let mut lasts: BTreeMap<String, u64> = BTreeMap::new();
+    for line in String::from_utf8(output.stdout).expect("text").lines() {
+        let line: Value = serde_json::from_str(line).expect("JSON");
+        let text = |name: &str| line[name].as_str().unwrap_or_default().to_owned();
+        let id = line["position"].as_u64().expect("a position");
+        let mut tell = |users: &[String], event: &str, data: Value| {
+            for user in users {
+                let event = Event { id, event: event.to_owned(), data: data.clone() };
+                seen.entry(user.clone()).or_default().push(event);
+            }
+        };
+        let (chat, user) = (text("chat"), text("user"));
+        let membership = json!({ "chat": chat, "user": user });
+        match text("type").as_str() {
+            "chat_added" => {
+                let users: Vec<String> = serde_json::from_value(line["users"].clone()).expect("ids");
+                tell(&users, "chat", line["id"].clone());
+                members.insert(text("id"), users);
+            }
+            "message_added" => {
+                let seq = lasts.entry(chat.clone()).or_default();
+                *seq += 1;
+                let data = json!({
+                    "id": line["id"], "chat": chat, "author": line["author"], "text": line["text"],
+                    "created_at": line["time"], "seq": seq,
+                });
+                tell(&members[&chat], "message", data);
+            }
+            "member_added" => {
+                let members = members.get_mut(&chat).expect("a chat");
+                tell(members, "member", membership);
+                tell(std::slice::from_ref(&user), "chat", json!(chat));
+                members.push(user);
+            }
+            "member_removed" => {
+                let members = members.get_mut(&chat).expect("a chat");
+                tell(members, "member_removed", membership);
+                members.retain(|member| *member != user);
+            }
+            "read_marked" => {
+                tell(&members[&chat], "read", json!({ "chat": chat, "user": user, "seq": line["seq"] }));
+            }
+            _ => {}
+        }
+    }
+    seen
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn over_kills_under_load_each_stream_tells_what_the_log_says_once_and_in_order() {
+    const WRITERS: usize = 8;
+    let (rounds, streams) = (setting("CHINWAG_STREAM_ROUNDS", 3), setting("CHINWAG_STREAMS", 20));
+    let mut server = TestServer::start();
+    let mut users = Vec::new();
+    for number in 0..10 {
+        users.push(server.add_user(&format!("user {number}")).await);
+    }
+    let mut chats = Vec::new();
+    for number in 0..6 {
+        let members: Vec<&str> = users.iter().step_by(number + 1).map(String::as_str).collect();
+        chats.push(server.add_chat(&format!("chat {number}"), &members).await);
+    }
+    let user_of = |number: usize| users[number % users.len()].clone();
+    let mut readers: Vec<_> =
+        (0..streams).map(|number| Reader { user: user_of(number), read: Vec::new() }).collect();
+    for round in 0..rounds {
+        let running: Vec<JoinHandle<Reader>> = readers
+            .drain(..)
+            .map(|reader| tokio::spawn(reader.read_until_it_dies(server.client())))
+            .collect();
+        let write = |number| write_until_it_dies(server.client(), chats.clone(), users.clone(), number);
+        let writers: Vec<_> = (0..WRITERS).map(|number| tokio::spawn(write(number))).collect();
+        tokio::time::sleep(Duration::from_millis(150 + 89 * (round as u64) % 300)).await;
+        server = server.kill().restart();
+        for writer in writers {
+            writer.await.expect("no writer panics");
+        }
+        for reader in running {
+            readers.push(reader.await.expect("no reader panics"));
+        }
+    }
+    let seen = seen_by_each(&server.data);
+    for mut reader in readers {
+        let expected = &seen[&reader.user];
+        let last = reader.read.last().map_or(0, |event| event.id);
+        let mut stream = server.follow(&reader.user, Some(last)).await;
+        while reader.read.last().map(|event| event.id) < expected.last().map(|event| event.id) {
+            reader.read.push(stream.next().await.expect("the stream goes on"));
+        }
+        for event in reader.read.iter_mut().filter(|event| event.event == "chat") {
+            event.data = event.data["id"].take();
+        }
+        assert_eq!(reader.read.len(), expected.len(), "{}", reader.user);
+        assert!(reader.read == *expected, "another history of {}", reader.user);
+    }
+    let told: usize = (0..streams).map(|number| seen[&user_of(number)].len()).sum();
+    assert!(told > rounds * streams, "nothing was tried");
+    eprintln!("{rounds} kills, {streams} streams: {told} events told, each once and in order");
+}
+
+fn open_files(server: &TestServer) -> usize {
+    let files = format!("/proc/{}/fd", server.pid().as_raw_nonzero());
+    std::fs::read_dir(files).expect("Linux").count()
+}
+
+#[tokio::test]
+async fn streams_that_are_opened_and_dropped_leave_nothing() {
+    let server = TestServer::start();
+    let ann = server.add_user("ann").await;
+    let den = server.add_chat("den", &[&ann]).await;
+    server.add_message(&den, &ann, "hello").await;
+    let before = open_files(&server);
+    for round in 0..10 {
+        let mut streams = Vec::new();
+        for number in 0..100 {
+            let mut stream = RawConnection::open(&server.address);
+            stream.send(head("GET", &format!("/events?user={ann}&after={}", number % 3), &[]));
+            streams.push(stream);
+        }
+        if round % 2 == 0 {
+            assert_eq!(streams[99].head().expect("answered").0, 200);
+        }
+        server.add_message(&den, &ann, "hello").await;
+    }
+    let deadline = Instant::now() + Duration::from_secs(5);
+    // The client of this test keeps one.
+    while open_files(&server) > before + 1 {
+        assert!(Instant::now() < deadline, "{} of {before} files are open", open_files(&server));
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_never_reads_is_cut_off_slows_nobody_and_can_go_on() {
+    let server = TestServer::start_with(&["--request-timeout-s", "2"]);
+    let ann = server.add_user("ann").await;
+    let den = server.add_chat("den", &[&ann]).await;
+    let mut lazy = RawConnection::open(&server.address);
+    lazy.send(head("GET", &format!("/events?user={ann}"), &[]));
+    assert_eq!(lazy.head().expect("answered").0, 200);
+    let mut diligent = server.follow(&ann, None).await;
+    let files = open_files(&server);
+    // More than any socket's buffers hold.
+    let message = json!({ "chat": den, "author": ann, "text": "x".repeat(16_000) });
+    let batch = json!({ "messages": vec![message; 500] });
+    let mut next = 3;
+    for _ in 0..4 {
+        assert_eq!(server.post("/messages/batch", &batch).await.status, 201);
+        for event in diligent.take_events(500).await {
+            assert_eq!(event.id, next);
+            next += 1;
+        }
+    }
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while open_files(&server) >= files {
+        assert!(Instant::now() < deadline, "it was not cut off");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    // It reads what it was sent, and takes the rest from there.
+    let text = String::from_utf8_lossy(&lazy.rest()).into_owned();
+    let (read, _) = text.rsplit_once("\n\n").expect("something was sent");
+    let ids =
+        read.lines().filter_map(|line| line.strip_prefix("id: ")).map(|id| id.parse().expect("a number"));
+    let ids: Vec<u64> = ids.collect();
+    assert!(ids.iter().copied().eq(3..3 + ids.len() as u64) && ids.len() < 2_000, "{} events", ids.len());
+    let last = ids.last().copied().unwrap_or(2);
+    let rest = server.follow(&ann, Some(last)).await.take_events(2_000 - ids.len()).await;
+    assert!(rest.iter().map(|event| event.id).eq(last + 1..2_003));
+}
