@@ -9,8 +9,8 @@ use crate::support::{Client, Event, RawConnection, TestServer, head, problem};
 
 const V4: &str = "9b2f6e0a-54a3-4c36-8a55-0f6d3c1b7a10";
 
-fn event(id: u64, event: &str, data: Value) -> Event {
-    Event { id, event: event.to_owned(), data }
+fn event(id: u64, kind: &str, data: Value) -> Event {
+    Event { id, kind: kind.to_owned(), data }
 }
 
 /// A message as it was sent and answered.
@@ -78,7 +78,7 @@ async fn who_joins_sees_the_chat_and_what_comes_after_and_who_leaves_sees_that_l
     server.add_message(&den, &ann, "not for bob any more").await;
     server.mark_read(&den, &ann, 2).await;
     server.join(&den, &bob).await;
-    assert_eq!(stream.next().await.map(|event| (event.id, event.event)), Some((10, "chat".to_owned())));
+    assert_eq!(stream.next().await.map(|event| (event.id, event.kind)), Some((10, "chat".to_owned())));
 }
 
 #[tokio::test]
@@ -86,7 +86,7 @@ async fn from_any_position_the_rest_is_told_and_then_what_is_new() {
     let Scene { server, ann, bob, den } = Scene::start().await;
     let mut whole = server.follow(&ann, Some(0)).await;
     // Made by the scene: ann, bob, and their chat.
-    assert_eq!(whole.next().await.map(|event| (event.id, event.event)), Some((3, "chat".to_owned())));
+    assert_eq!(whole.next().await.map(|event| (event.id, event.kind)), Some((3, "chat".to_owned())));
     let mut told = Vec::new();
     for number in 0..40_u64 {
         match number % 8 {

@@ -67,9 +67,9 @@ fn seen_by_each(data: &std::path::Path) -> BTreeMap<String, Vec<Event>> {
         let line: Value = serde_json::from_str(line).expect("JSON");
         let text = |name: &str| line[name].as_str().unwrap_or_default().to_owned();
         let id = line["position"].as_u64().expect("a position");
-        let mut tell = |users: &[String], event: &str, data: Value| {
+        let mut tell = |users: &[String], kind: &str, data: Value| {
             for user in users {
-                let event = Event { id, event: event.to_owned(), data: data.clone() };
+                let event = Event { id, kind: kind.to_owned(), data: data.clone() };
                 seen.entry(user.clone()).or_default().push(event);
             }
         };
@@ -151,7 +151,7 @@ async fn over_kills_under_load_each_stream_tells_what_the_log_says_once_and_in_o
         while reader.read.last().map(|event| event.id) < expected.last().map(|event| event.id) {
             reader.read.push(stream.next().await.expect("the stream goes on"));
         }
-        for event in reader.read.iter_mut().filter(|event| event.event == "chat") {
+        for event in reader.read.iter_mut().filter(|event| event.kind == "chat") {
             event.data = event.data["id"].take();
         }
         assert_eq!(reader.read.len(), expected.len(), "{}", reader.user);

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::http::Request as HttpRequest;
 use futures_util::FutureExt;
 use http_body_util::BodyExt;
+use hyper::body::Frame;
 use serde_json::Value;
 use tower::ServiceExt;
 
@@ -58,7 +59,7 @@ impl Streams {
             let expected = naive.told(user);
             while stream.told.len() < expected.len() {
                 let piece = tokio::time::timeout(Duration::from_secs(10), stream.body.frame()).await;
-                stream.take(&piece.unwrap_or_else(|_| panic!("not told: {expected:?}")));
+                stream.take(piece.unwrap_or_else(|_| panic!("not told: {expected:?}")));
             }
             assert_eq!(stream.told, expected, "{user}");
         }
@@ -79,7 +80,7 @@ pub async fn check_from_the_past(server: &Server, naive: &Naive) {
             let mut stream = Stream::open(server, user, after).await;
             // All of it is there already.
             while let Some(piece) = stream.body.frame().now_or_never() {
-                stream.take(&piece);
+                stream.take(piece);
             }
             assert_eq!(stream.told, expected, "{user} after {after}");
         }
@@ -95,8 +96,8 @@ impl Stream {
         Self { body: response.into_body(), text: String::new(), told: Vec::new() }
     }
 
-    fn take(&mut self, piece: &Option<Result<hyper::body::Frame<axum::body::Bytes>, axum::Error>>) {
-        let piece = piece.as_ref().expect("the stream goes on").as_ref().expect("whole");
+    fn take(&mut self, piece: Option<Result<Frame<Bytes>, axum::Error>>) {
+        let piece = piece.expect("the stream goes on").expect("whole");
         self.text.push_str(std::str::from_utf8(piece.data_ref().expect("data")).expect("UTF-8"));
         while let Some(end) = self.text.find("\n\n") {
             let rest = self.text.split_off(end + 2);

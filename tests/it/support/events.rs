@@ -26,7 +26,7 @@ pub struct EventStream {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Event {
     pub id: u64,
-    pub event: String,
+    pub kind: String,
     pub data: Value,
 }
 
@@ -133,7 +133,7 @@ impl EventStream {
             match field {
                 "" => self.comments += 1,
                 "id" => self.event.id = value.parse().expect("a position"),
-                "event" => value.clone_into(&mut self.event.event),
+                "event" => value.clone_into(&mut self.event.kind),
                 "data" => self.data.push(value.to_owned()),
                 "retry" => self.retry = Some(value.parse().expect("milliseconds")),
                 other => panic!("no field of the standard: {other}"),
