@@ -57,15 +57,9 @@ impl Client {
 }
 
 impl EventStream {
-    /// The next event; none when the stream ends.
+    /// The next event, which must come soon; none when the stream ends.
     pub async fn next(&mut self) -> Option<Event> {
-        loop {
-            if let Some(event) = self.take() {
-                return Some(event);
-            }
-            let piece = tokio::time::timeout(PATIENCE, self.bytes.next()).await.expect("something comes");
-            self.line.extend(piece?.ok()?);
-        }
+        tokio::time::timeout(PATIENCE, self.next_ever()).await.expect("an event comes")
     }
 
     /// The next event, however long it takes.
