@@ -10,6 +10,7 @@ mod fields;
 mod health;
 mod json;
 mod messages;
+mod page;
 mod problem;
 mod rendered;
 mod users;
@@ -67,8 +68,10 @@ impl App {
 
 /// All routes.
 pub fn router(app: Arc<App>) -> Router {
-    Router::new()
-        .route("/users/add", post(users::add))
+    let page = page::FILES
+        .iter()
+        .fold(Router::new(), |router, file| router.route(file.path, get(async move || file.into_response())));
+    page.route("/users/add", post(users::add))
         .route("/users/get", post(users::get))
         .route("/chats/add", post(chats::add))
         .route("/chats/get", post(chats::get))

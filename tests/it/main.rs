@@ -21,6 +21,7 @@ mod keys;
 mod membership;
 mod messages;
 mod old_logs;
+mod page;
 mod problems;
 mod process;
 mod property;

@@ -1,0 +1,60 @@
+//! The chat page, and what it is made of: all of it in the binary, nothing from elsewhere.
+
+use axum::http::{HeaderName, HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+
+const HTML: &str = "text/html; charset=utf-8";
+const CSS: &str = "text/css; charset=utf-8";
+const SCRIPT: &str = "text/javascript; charset=utf-8";
+
+/// Only our own scripts and styles are run, and only we are talked to; whatever a message holds stays text.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; \
+                      base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
+                      require-trusted-types-for 'script'; trusted-types lit-html";
+
+/// A file of the page.
+pub(super) struct File {
+    pub(super) path: &'static str,
+    media_type: &'static str,
+    content: &'static str,
+}
+
+macro_rules! file {
+    ($path:literal, $media_type:ident) => {
+        File {
+            path: concat!("/page/", $path),
+            media_type: $media_type,
+            content: include_str!(concat!("page/", $path)),
+        }
+    };
+}
+
+/// All of them, the page itself first.
+pub(super) const FILES: [File; 12] = [
+    File { path: "/", media_type: HTML, content: include_str!("page/index.html") },
+    file!("page.css", CSS),
+    file!("page.js", SCRIPT),
+    file!("api.js", SCRIPT),
+    file!("history.js", SCRIPT),
+    file!("outbox.js", SCRIPT),
+    file!("store.js", SCRIPT),
+    file!("view.js", SCRIPT),
+    file!("lit-html/lit-html.js", SCRIPT),
+    file!("lit-html/directive.js", SCRIPT),
+    file!("lit-html/directive-helpers.js", SCRIPT),
+    file!("lit-html/directives/repeat.js", SCRIPT),
+];
+
+impl IntoResponse for &File {
+    fn into_response(self) -> Response {
+        let headers: [(HeaderName, HeaderValue); 5] = [
+            (header::CONTENT_TYPE, HeaderValue::from_static(self.media_type)),
+            (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY)),
+            (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+            (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+            // A later version of the server has a later page.
+            (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
+        ];
+        (headers, self.content).into_response()
+    }
+}

@@ -1,0 +1,59 @@
+// The messages of one chat, as far as they are known: those of `seq` first to last, without gaps.
+
+import { persist, post } from "./api.js";
+
+const PAGE = 50;
+
+export class History {
+  messages = [];
+  /** Whether the first message of all is among them. */
+  isWhole = false;
+  #chat;
+  #loading;
+  /** The last message that was heard of. */
+  #newest = 0;
+
+  constructor(chat) {
+    this.#chat = chat;
+  }
+
+  get first() {
+    return this.messages[0]?.seq;
+  }
+
+  get last() {
+    return this.messages.at(-1)?.seq ?? 0;
+  }
+
+  /** Loads the newest page, or the one before the first that is known. */
+  async load() {
+    if (this.isWhole) return;
+    this.#loading ??= this.#loadPage().finally(() => (this.#loading = undefined));
+    await this.#loading;
+  }
+
+  async #loadPage() {
+    const before = this.first === undefined ? {} : { before: this.first };
+    const page = await persist(() => post("messages/get", { chat: this.#chat, limit: PAGE, ...before }));
+    this.messages = [...page, ...this.messages];
+    this.isWhole = page.length < PAGE || this.first === 1;
+    await this.#catchUp();
+  }
+
+  /** Takes in a message that was just sent. */
+  async add(message) {
+    this.#newest = Math.max(this.#newest, message.seq);
+    const isLoaded = this.isWhole || this.first !== undefined;
+    if (isLoaded && message.seq === this.last + 1) this.messages = [...this.messages, message];
+    else if (isLoaded && !this.#loading) await this.#catchUp();
+  }
+
+  // What came while a page was on its way may not be on it.
+  async #catchUp() {
+    while (this.last < this.#newest) {
+      const after = this.last;
+      const missed = await persist(() => post("messages/get", { chat: this.#chat, after }));
+      this.messages = [...this.messages, ...missed.filter((message) => message.seq > this.last)];
+    }
+  }
+}

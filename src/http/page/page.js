@@ -1,0 +1,166 @@
+// The page: what is shown when, and what the user does.
+
+import { html, render } from "./lit-html/lit-html.js";
+import { Refused, newKey, persist, post } from "./api.js";
+import { Store } from "./store.js";
+import * as view from "./view.js";
+
+const page = document.getElementById("page");
+const NAME = "chinwag-username";
+/** So near to the end of the messages, in pixels, is at the end. */
+const NEAR = 40;
+
+let store = null;
+let ask = null;
+let error = null;
+let isDrawing = false;
+/** Whether the messages are scrolled to their end; then they stay there. */
+let isAtEnd = true;
+
+function draw() {
+  if (isDrawing) return;
+  isDrawing = true;
+  queueMicrotask(() => {
+    isDrawing = false;
+    const anchor = topmost(page.querySelector(".messages"));
+    const shown = store
+      ? view.chat(store, actions)
+      : view.signIn({ submit: signIn, error, name: localStorage.getItem(NAME) ?? "" });
+    render(html`${shown}${view.dialog(ask, actions)}`, page);
+    keepScrolled(page.querySelector(".messages"), anchor);
+    const dialog = page.querySelector("dialog");
+    if (ask && !dialog.open) dialog.showModal();
+    if (!ask && dialog.open) dialog.close();
+    const unread = store ? store.listed.reduce((sum, chat) => sum + chat.unread, 0) : 0;
+    document.title = unread ? `(${unread}) Chinwag` : "Chinwag";
+    if (store?.open && isAtEnd && document.visibilityState === "visible") store.markRead();
+  });
+}
+
+// The message that is looked at, and where in the window it stands.
+function topmost(list) {
+  if (!list || isAtEnd) return null;
+  const message = [...list.querySelectorAll(".message")].find((each) => each.offsetTop >= list.scrollTop);
+  return message ? { message, top: message.offsetTop - list.scrollTop } : null;
+}
+
+// What comes in above or below leaves what is looked at where it is.
+function keepScrolled(list, anchor) {
+  if (!list) return;
+  if (isAtEnd) list.scrollTop = list.scrollHeight;
+  else if (anchor?.message.isConnected) list.scrollTop = anchor.message.offsetTop - anchor.top;
+  const history = store.history(store.open);
+  const isShort = list.scrollHeight <= list.clientHeight;
+  if (isShort && !history.isWhole && history.first) store.loadEarlier();
+}
+
+async function signIn(event) {
+  event.preventDefault();
+  await enter(new FormData(event.target).get("username").trim());
+}
+
+async function enter(username) {
+  try {
+    const me = await findOrAdd(username);
+    localStorage.setItem(NAME, username);
+    sessionStorage.setItem(NAME, username);
+    error = null;
+    store = new Store(me, draw);
+    draw();
+    await store.start();
+  } catch (refused) {
+    error = refused.message;
+    draw();
+  }
+}
+
+async function findOrAdd(username) {
+  try {
+    return await persist(() => post("users/get", { username }));
+  } catch (refused) {
+    if (!(refused instanceof Refused) || refused.code !== "user_not_found") throw refused;
+  }
+  const key = newKey();
+  const { id } = await persist(() => post("users/add", { username }, key));
+  return { id, username };
+}
+
+const actions = {
+  open(chat) {
+    isAtEnd = true;
+    store.show(chat);
+    // On a screen without keys the keyboard would hide what is to be read.
+    queueMicrotask(() => matchMedia("(hover: hover)").matches && page.querySelector("textarea")?.focus());
+  },
+  back() {
+    store.open = null;
+    draw();
+  },
+  scrolled({ target }) {
+    isAtEnd = target.scrollHeight - target.scrollTop - target.clientHeight < NEAR;
+    if (target.scrollTop < target.clientHeight) store.loadEarlier();
+    if (isAtEnd) store.markRead();
+  },
+  typed(event) {
+    if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+    event.preventDefault();
+    event.target.form.requestSubmit();
+  },
+  say(event) {
+    event.preventDefault();
+    const { text } = event.target.elements;
+    if (text.value.trim() === "") return;
+    isAtEnd = true;
+    store.say(text.value);
+    text.value = "";
+    text.focus();
+  },
+  discard(message) {
+    store.outbox.discard(message);
+  },
+  newChat() {
+    ask = {
+      title: "Make chat",
+      fields: [
+        { name: "name", label: "Its name", required: true },
+        { name: "users", label: "Who else is in it (names, with commas between)" },
+      ],
+      answer: ({ name, users }) => store.addChat(name, users.split(",").map((each) => each.trim()).filter(Boolean)),
+    };
+    draw();
+  },
+  addMember() {
+    const fields = [{ name: "username", label: "Whom", required: true }];
+    ask = { title: "Add to chat", fields, answer: ({ username }) => store.addMember(username.trim()) };
+    draw();
+  },
+  closeDialog() {
+    ask = null;
+    draw();
+  },
+  async submitDialog(event) {
+    event.preventDefault();
+    try {
+      await ask.answer(Object.fromEntries(new FormData(event.target)));
+      ask = null;
+    } catch (refused) {
+      ask.error = refused.message;
+    }
+    draw();
+  },
+  signOut() {
+    localStorage.removeItem(NAME);
+    sessionStorage.removeItem(NAME);
+    location.reload();
+  },
+};
+
+document.addEventListener("visibilitychange", draw);
+document.addEventListener("keydown", (event) => {
+  if (event.key === "Escape" && !ask && store?.open) actions.back();
+});
+
+// Each tab may be somebody else's.
+const known = sessionStorage.getItem(NAME);
+if (known) enter(known);
+else draw();

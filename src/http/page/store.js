@@ -1,0 +1,186 @@
+// What a user knows: chats, messages, people. It begins with what there is, and is then kept by the stream of events.
+
+import { newKey, persist, position, post } from "./api.js";
+import { History } from "./history.js";
+import { Outbox } from "./outbox.js";
+
+export class Store {
+  me;
+  /** By id. */
+  chats = new Map();
+  /** By id: names of users. */
+  names = new Map();
+  /** The chat that is shown. */
+  open = null;
+  isConnected = false;
+  #histories = new Map();
+  /** Up to here every event was taken in. */
+  #position;
+  #onChange;
+  outbox;
+
+  constructor(me, onChange) {
+    this.me = me;
+    this.names.set(me.id, me.username);
+    this.#onChange = onChange;
+    this.outbox = new Outbox(me.id, (message) => this.#takeMessage(message), onChange);
+  }
+
+  async start() {
+    this.#position = await persist(position);
+    await this.#listChats();
+    this.#follow();
+  }
+
+  /** Chats with messages first, the one that spoke last on top; then the newest. */
+  get listed() {
+    const spoke = (chat) => chat.last_message?.created_at ?? "";
+    const later = (one, other) => spoke(other).localeCompare(spoke(one)) || other.made - one.made;
+    return [...this.chats.values()].sort(later);
+  }
+
+  history(chat) {
+    if (!this.#histories.has(chat)) this.#histories.set(chat, new History(chat));
+    return this.#histories.get(chat);
+  }
+
+  async show(chat) {
+    this.open = chat;
+    this.#onChange();
+    if (this.history(chat).first === undefined) await this.loadEarlier();
+  }
+
+  async loadEarlier() {
+    const history = this.history(this.open);
+    await history.load();
+    for (const { author } of history.messages) this.#learnName(author);
+    this.#onChange();
+  }
+
+  /** Marks the shown chat as read up to its last message. */
+  async markRead() {
+    const chat = this.chats.get(this.open);
+    const seq = this.history(this.open).last;
+    if (!chat || !chat.unread || chat.marking >= seq) return;
+    chat.marking = seq;
+    try {
+      await persist(() => post("chats/read", { chat: chat.id, user: this.me.id, seq }));
+      if (seq === (chat.last_message?.seq ?? 0)) chat.unread = 0;
+      this.#onChange();
+    } catch {
+      // Whoever was taken out of the chat marks nothing any more.
+    }
+  }
+
+  say(text) {
+    this.outbox.add(this.open, this.me.id, text);
+  }
+
+  async addChat(name, usernames) {
+    const users = [this.me.id];
+    for (const username of usernames) users.push((await this.#find(username)).id);
+    const key = newKey();
+    const { id } = await persist(() => post("chats/add", { name, users }, key));
+    await this.#listChats();
+    await this.show(id);
+  }
+
+  async addMember(username) {
+    const user = (await this.#find(username)).id;
+    const key = newKey();
+    await persist(() => post("chats/users/add", { chat: this.open, user }, key));
+  }
+
+  async #find(username) {
+    const user = await persist(() => post("users/get", { username }));
+    this.names.set(user.id, user.username);
+    return user;
+  }
+
+  async #listChats() {
+    const listed = await persist(() => post("chats/get", { user: this.me.id }));
+    // The server's order is ours for chats without messages.
+    listed.reverse().forEach((chat, made) => this.#takeChat({ ...chat, made }));
+    this.#onChange();
+  }
+
+  #takeChat(chat) {
+    this.chats.set(chat.id, { made: this.chats.size, ...this.chats.get(chat.id), ...chat });
+    for (const user of chat.users) this.#learnName(user);
+    if (chat.last_message) this.#learnName(chat.last_message.author);
+  }
+
+  // The browser's own stream gives up at an answer that is no stream, as while the server starts: a new one begins
+  // where the last one ended.
+  async #follow() {
+    if ((await persist(position)) < this.#position) {
+      // Another log, as after a restart with `--ephemeral`.
+      location.reload();
+      return;
+    }
+    const stream = new EventSource(`events?user=${this.me.id}&after=${this.#position}`);
+    stream.onopen = () => this.#connected(true);
+    stream.onerror = () => {
+      stream.close();
+      this.#connected(false);
+      setTimeout(() => this.#follow(), 250 + Math.random() * 250);
+    };
+    const on = (kind, take) =>
+      stream.addEventListener(kind, (event) => {
+        this.#position = Number(event.lastEventId);
+        take(JSON.parse(event.data));
+        this.#onChange();
+      });
+    on("message", (message) => this.#takeMessage(message));
+    on("chat", (chat) => this.#takeChat(chat));
+    on("member", ({ chat, user }) => this.#takeMembers(chat, (users) => [...users, user]));
+    on("member_removed", ({ chat, user }) => {
+      if (user === this.me.id) this.#leave(chat);
+      else this.#takeMembers(chat, (users) => users.filter((other) => other !== user));
+    });
+    on("read", ({ chat, user, seq }) => this.#takeMark(chat, user, seq));
+  }
+
+  #connected(isConnected) {
+    this.isConnected = isConnected;
+    this.#onChange();
+  }
+
+  #takeMessage(message) {
+    this.#learnName(message.author);
+    this.#histories.get(message.chat)?.add(message);
+    const chat = this.chats.get(message.chat);
+    // It may have been in the list of chats already, or have come as an answer to its sender.
+    if (!chat || message.seq <= (chat.last_message?.seq ?? 0)) return;
+    chat.last_message = message;
+    if (message.author !== this.me.id) chat.unread += 1;
+  }
+
+  #takeMembers(id, change) {
+    const chat = this.chats.get(id);
+    if (!chat) return;
+    chat.users = [...new Set(change(chat.users))];
+    for (const user of chat.users) this.#learnName(user);
+  }
+
+  #leave(chat) {
+    this.chats.delete(chat);
+    if (this.open === chat) this.open = null;
+  }
+
+  // Another page of the same user may have marked it.
+  #takeMark(id, user, seq) {
+    const chat = this.chats.get(id);
+    if (!chat || user !== this.me.id || !chat.unread) return;
+    if (seq === chat.last_message?.seq) chat.unread = 0;
+    else this.#listChats();
+  }
+
+  async #learnName(user) {
+    if (this.names.has(user)) return;
+    this.names.set(user, "…");
+    const { username } = await persist(() => post("users/get", { user }));
+    this.names.set(user, username);
+    this.#onChange();
+  }
+}

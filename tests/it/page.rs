@@ -1,0 +1,75 @@
+//! The chat page as it is served. What it does is tried in a browser: see `tests/page`.
+
+use std::collections::BTreeSet;
+
+use crate::support::{RawConnection, TestServer, head};
+
+/// All that the page, and what it loads, loads.
+async fn files(server: &TestServer) -> BTreeSet<String> {
+    let mut found = BTreeSet::from(["/".to_owned()]);
+    let mut unread = vec!["/".to_owned()];
+    while let Some(path) = unread.pop() {
+        let reply = server.get(&path).await;
+        assert_eq!(reply.status, 200, "{path}");
+        let (dir, _) = path.rsplit_once('/').expect("absolute");
+        let quoted = reply.text.split('"').skip(1).step_by(1);
+        let loaded = quoted.filter(|text| text.ends_with(".js") || text.ends_with(".css"));
+        for name in loaded.filter(|name| !name.contains([' ', '\n'])) {
+            let mut parts: Vec<&str> = dir.split('/').collect();
+            for part in name.split('/') {
+                match part {
+                    "." => {}
+                    ".." => drop(parts.pop()),
+                    part => parts.push(part),
+                }
+            }
+            let path = parts.join("/");
+            if found.insert(path.clone()) {
+                unread.push(path);
+            }
+        }
+    }
+    found
+}
+
+#[tokio::test]
+async fn the_page_loads_only_what_the_server_has_and_lets_nothing_else_in() {
+    let server = TestServer::start();
+    let files = files(&server).await;
+    assert!(files.len() > 8, "{files:?}");
+    for path in &files {
+        let reply = server.get(path).await;
+        let media_type = match path.rsplit_once('.') {
+            Some((_, "js")) => "text/javascript; charset=utf-8",
+            Some((_, "css")) => "text/css; charset=utf-8",
+            _ => "text/html; charset=utf-8",
+        };
+        assert_eq!(reply.header("content-type"), media_type, "{path}");
+        assert_eq!(reply.header("x-content-type-options"), "nosniff");
+        let policy = reply.header("content-security-policy");
+        assert!(
+            policy
+                .starts_with("default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self';")
+        );
+        assert!(!policy.contains("unsafe") && !policy.contains("http") && !policy.contains('*'), "{policy}");
+    }
+    // Nothing is written into the page but by the library's own templates.
+    let own = files.iter().filter(|path| !path.contains("lit-html"));
+    for path in own {
+        let text = server.get(path).await.text;
+        for forbidden in
+            ["innerHTML", "unsafeHTML", "eval(", "document.write", "http://", "https://", "onclick="]
+        {
+            assert!(!text.contains(forbidden), "{path} holds {forbidden}");
+        }
+    }
+}
+
+#[test]
+fn the_page_answers_head() {
+    let server = TestServer::start();
+    let mut connection = RawConnection::open(&server.address);
+    connection.send(head("HEAD", "/", &[]) + &head("GET", "/", &[]));
+    assert_eq!(connection.head().expect("answered").0, 200);
+    assert!(connection.reply().text.starts_with("<!doctype html>"));
+}

@@ -1,0 +1,306 @@
+// The chat page in a real browser, on the real server.
+
+import assert from "node:assert/strict";
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { after, afterEach, before, beforeEach, test } from "node:test";
+import { chromium } from "playwright-core";
+import { Server } from "./server.js";
+
+const SCREENSHOTS = process.env.CHINWAG_SCREENSHOTS ?? "/tmp/chinwag-screenshots";
+const PHONE = { width: 360, height: 640 };
+
+let browser;
+let server;
+/** What went wrong in any page. */
+let complaints;
+
+before(async () => {
+  await mkdir(SCREENSHOTS, { recursive: true });
+  browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: ["--no-sandbox"] });
+});
+after(() => browser.close());
+beforeEach(async () => {
+  server = await Server.start();
+  complaints = [];
+});
+afterEach(async () => {
+  for (const context of browser.contexts()) await context.close();
+  await server.stop();
+  assert.deepEqual(complaints, []);
+});
+
+/** A page of a browser of its own, in which somebody is signed in. */
+async function enter(name, options = {}) {
+  const context = await browser.newContext(options);
+  const page = await context.newPage();
+  page.setDefaultTimeout(15_000);
+  page.on("pageerror", (error) => complaints.push(String(error)));
+  page.on("dialog", (dialog) => complaints.push(`a dialog: ${dialog.message()}`));
+  page.on("console", (message) => {
+    if (/Content.Security.Policy|TrustedHTML/i.test(message.text())) complaints.push(message.text());
+  });
+  await page.goto(server.url);
+  await page.getByLabel("Who are you?").fill(name);
+  await page.keyboard.press("Enter");
+  await page.getByRole("button", { name: "New chat" }).waitFor();
+  return page;
+}
+
+async function makeChat(page, name, users) {
+  await page.getByRole("button", { name: "New chat" }).click();
+  await page.getByLabel("Its name").fill(name);
+  await page.getByLabel("Who else").fill(users);
+  await page.getByRole("button", { name: "Make chat" }).click();
+  await page.getByRole("heading", { name, level: 2 }).waitFor();
+}
+
+async function open(page, name) {
+  await page.locator(".listed", { hasText: name }).click();
+  await page.getByRole("heading", { name, level: 2 }).waitFor();
+}
+
+async function say(page, text) {
+  await page.getByLabel("Your message").fill(text);
+  await page.keyboard.press("Enter");
+}
+
+const texts = (page) => page.locator(".message:not(.waiting) .text").allTextContents();
+const shown = (page, text) => page.locator(".message:not(.waiting) .text", { hasText: text }).last().waitFor();
+
+/** Waits until it holds. */
+async function until(check, what) {
+  for (const end = Date.now() + 20_000; Date.now() < end; ) {
+    if (await check()) return;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  assert.fail(`not in time: ${what}`);
+}
+
+test("two people talk, and each sees the other at once", async () => {
+  const bob = await enter("bob");
+  const ann = await enter("ann");
+  await makeChat(ann, "tea", "bob");
+  await open(bob, "tea");
+  await say(ann, "hello bob");
+  await shown(bob, "hello bob");
+  await say(bob, "hello ann");
+  await shown(ann, "hello ann");
+  assert.deepEqual(await texts(ann), ["hello bob", "hello ann"]);
+  assert.deepEqual(await texts(bob), ["hello bob", "hello ann"]);
+});
+
+test("chats stand in the order of their last messages, with what is unread", async () => {
+  const bob = await enter("bob");
+  const ann = await enter("ann");
+  await makeChat(ann, "first", "bob");
+  await makeChat(ann, "second", "bob");
+  const names = () => bob.locator(".listed .name").allTextContents();
+  await until(async () => String(await names()) === "second,first", "the newest chat first");
+  await open(ann, "first");
+  await say(ann, "one");
+  await say(ann, "two");
+  await until(async () => String(await names()) === "first,second", "the last message first");
+  await until(async () => (await bob.locator(".unread").allTextContents()).join() === "2", "two are unread");
+  await open(bob, "first");
+  await bob.locator(".unread").waitFor({ state: "detached" });
+  await bob.reload();
+  await bob.locator(".listed", { hasText: "first" }).waitFor();
+  assert.equal(await bob.locator(".unread").count(), 0);
+});
+
+test("somebody is added, and is in", async () => {
+  const cy = await enter("cy");
+  const ann = await enter("ann");
+  await makeChat(ann, "tea", "");
+  await say(ann, "before");
+  await ann.getByRole("button", { name: "Add", exact: true }).click();
+  await ann.getByLabel("Whom").fill("nobody");
+  await ann.getByRole("button", { name: "Add to chat" }).click();
+  await ann.getByRole("alert").getByText("nobody").waitFor();
+  await ann.getByLabel("Whom").fill("cy");
+  await ann.getByRole("button", { name: "Add to chat" }).click();
+  await open(cy, "tea");
+  await shown(cy, "before");
+  await ann.locator(".members", { hasText: "cy" }).waitFor();
+});
+
+test("a kill and a restart lose nothing and double nothing", async () => {
+  const bob = await enter("bob");
+  const ann = await enter("ann");
+  await makeChat(ann, "tea", "bob");
+  await open(bob, "tea");
+  const said = [];
+  const sayAll = async (words) => {
+    for (const word of words) {
+      await say(ann, word);
+      said.push(word);
+    }
+  };
+  await sayAll(["one", "two"]);
+  await shown(bob, "two");
+  for (const round of [1, 2]) {
+    const talking = sayAll(Array.from({ length: 10 }, (_, index) => `while it goes down ${round} ${index}`));
+    await server.kill();
+    await talking;
+    await sayAll([`while it is down ${round}`]);
+    // Even a page that is loaded anew has what it was told to say. (The page itself must come from somewhere.)
+    await server.run();
+    if (round === 2) {
+      await ann.reload();
+      await open(ann, "tea");
+    }
+    await sayAll([`afterwards ${round}`]);
+    await shown(bob, `afterwards ${round}`);
+    await ann.locator(".waiting").first().waitFor({ state: "detached" });
+    await shown(ann, `afterwards ${round}`);
+  }
+  assert.deepEqual(await texts(bob), said);
+  assert.deepEqual(await texts(ann), said);
+  await bob.reload();
+  await open(bob, "tea");
+  await shown(bob, "afterwards 2");
+  assert.deepEqual(await texts(bob), said);
+});
+
+test("whatever is written is text", async () => {
+  const hostile = [
+    `<img src=x onerror="alert('img')">`,
+    `<script>alert("script")</script>`,
+    `"><svg onload=alert(1)>`,
+    `\${alert(1)} {{alert(1)}} <!-- ?lit$ -->`,
+    `javascript:alert(1)`,
+    `&lt;b&gt; &amp; <b>bold</b>`,
+    `line one\n  line two`,
+    "\u202Eright to left\u202C e\u0301 👩‍👩‍👧‍👦",
+  ];
+  const name = `<b onmouseover=alert(1)>ann</b>`;
+  const ann = await enter(name);
+  await makeChat(ann, `<i>tea</i>`, "");
+  for (const text of hostile) {
+    await ann.getByLabel("Your message").fill(text);
+    await ann.getByRole("button", { name: "Send" }).click();
+  }
+  await shown(ann, "right to left");
+  assert.deepEqual(await texts(ann), hostile);
+  assert.equal(await ann.locator(".chat h1").textContent(), name);
+  assert.equal(await ann.locator(".chat img, .chat svg, .chat b, .chat i, .chat script").count(), 0);
+  await ann.reload();
+  await open(ann, "tea");
+  await shown(ann, "right to left");
+  assert.deepEqual(await texts(ann), hostile);
+});
+
+test("a thousand messages are scrolled back through", async () => {
+  const { id: user } = await server.post("users/add", { username: "ann" });
+  const { id: chat } = await server.post("chats/add", { name: "tea", users: [user] });
+  const all = Array.from({ length: 1000 }, (_, index) => `message ${index + 1}`);
+  await server.post("messages/batch", { messages: all.map((text) => ({ chat, author: user, text })) });
+  const ann = await enter("ann");
+  await open(ann, "tea");
+  await shown(ann, "message 1000");
+  assert.equal((await texts(ann)).length, 50);
+  const list = ann.locator(".messages");
+  await until(async () => {
+    const length = (await texts(ann)).length;
+    await list.evaluate((messages) => messages.scrollTo(0, 0));
+    return length === 1000;
+  }, "all were loaded");
+  assert.deepEqual(await texts(ann), all);
+  // What comes now does not tear the reader away.
+  await list.evaluate((messages) => messages.scrollTo(0, 200));
+  await server.post("messages/add", { chat, author: user, text: "the newest" });
+  await shown(ann, "the newest");
+  assert.equal(await list.evaluate((messages) => messages.scrollTop), 200);
+});
+
+test("all of it works on a phone, and by the keyboard alone", async () => {
+  await server.post("users/add", { username: "bob" });
+  const ann = await enter("ann", { viewport: PHONE, colorScheme: "dark" });
+  const press = async (...keys) => {
+    for (const key of keys) await ann.keyboard.press(key);
+  };
+  const type = (text) => ann.keyboard.type(text);
+  const focus = async (name) => {
+    const focused = () => ann.evaluate(() => document.activeElement.textContent.trim() || document.activeElement.ariaLabel);
+    for (let presses = 0; !(await focused())?.startsWith(name); presses++) {
+      assert.ok(presses < 20, `${name} cannot be reached`);
+      await press("Tab");
+    }
+  };
+  await focus("New chat");
+  await press("Enter");
+  await ann.getByLabel("Its name").waitFor();
+  await type("tea");
+  await press("Tab");
+  await type("bob");
+  await press("Enter");
+  await ann.getByRole("heading", { name: "tea", level: 2 }).waitFor();
+  assert.ok(await ann.locator("nav").isHidden());
+  await focus("Your message");
+  await type("hello");
+  await press("Shift+Enter");
+  await type("again");
+  await press("Enter");
+  await shown(ann, "again");
+  assert.deepEqual(await texts(ann), ["hello\nagain"]);
+  await press("Escape");
+  await ann.locator("nav").waitFor();
+  await focus("tea");
+  await press("Enter");
+  await shown(ann, "again");
+  const width = await ann.evaluate(() => document.documentElement.scrollWidth);
+  assert.ok(width <= PHONE.width, `${width} pixels wide`);
+});
+
+test("the browser's own EventSource goes on by itself, gapless, over restarts", async () => {
+  const { id: user } = await server.post("users/add", { username: "ann" });
+  const { id: chat } = await server.post("chats/add", { name: "tea", users: [user] });
+  const page = await enter("somebody");
+  await page.evaluate((query) => {
+    window.seen = [];
+    const stream = new EventSource(`events?${query}`);
+    stream.addEventListener("message", (event) => window.seen.push([event.lastEventId, JSON.parse(event.data).text]));
+  }, `user=${user}&after=0`);
+  const expected = [];
+  for (let round = 0; round < 3; round++) {
+    for (let number = 0; number < 5; number++) {
+      const text = `${round} ${number}`;
+      await server.post("messages/add", { chat, author: user, text });
+      expected.push(text);
+    }
+    await server.kill();
+    await server.run();
+    await server.post("messages/add", { chat, author: user, text: `after ${round}` });
+    expected.push(`after ${round}`);
+    await until(async () => (await page.evaluate(() => window.seen.length)) >= expected.length, "all came");
+  }
+  const seen = await page.evaluate(() => window.seen);
+  assert.deepEqual(seen.map(([, text]) => text), expected);
+  const ids = seen.map(([id]) => Number(id));
+  assert.ok(ids.every((id, index) => index === 0 || id > ids[index - 1]), String(ids));
+});
+
+test("screenshots", async () => {
+  const people = {};
+  for (const username of ["ann", "bob", "cy"]) people[username] = (await server.post("users/add", { username })).id;
+  const users = Object.values(people);
+  for (const name of ["Lunch", "Release 1.0", "Tea"]) {
+    const { id: chat } = await server.post("chats/add", { name, users });
+    const add = (author, text) => server.post("messages/add", { chat, author: people[author], text });
+    await add("bob", "Is anybody there?");
+    await add("ann", "Always. What is it?");
+    await add("cy", name === "Tea" ? "The kettle is on. Who wants a cup? ☕" : "Later, I have to run.");
+  }
+  for (const [file, options] of [
+    ["light", { viewport: { width: 960, height: 560 }, colorScheme: "light" }],
+    ["dark-phone", { viewport: PHONE, colorScheme: "dark", deviceScaleFactor: 2 }],
+  ]) {
+    const ann = await enter("ann", options);
+    await open(ann, "Tea");
+    await shown(ann, "kettle");
+    if (file === "light") await say(ann, "Me, please!");
+    await shown(ann, "Me, please!");
+    await ann.screenshot({ path: join(SCREENSHOTS, `${file}.png`) });
+  }
+});
