@@ -294,7 +294,7 @@ test("screenshots", async () => {
   }
   for (const [file, options] of [
     ["light", { viewport: { width: 960, height: 560 }, colorScheme: "light" }],
-    ["dark-phone", { viewport: PHONE, colorScheme: "dark", deviceScaleFactor: 2 }],
+    ["phone", { viewport: PHONE, colorScheme: "dark", deviceScaleFactor: 2 }],
   ]) {
     const ann = await enter("ann", options);
     await open(ann, "Tea");
