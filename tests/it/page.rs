@@ -4,6 +4,10 @@ use std::collections::BTreeSet;
 
 use crate::support::{RawConnection, TestServer, head};
 
+fn extension(path: &str) -> &str {
+    path.rsplit_once('.').map_or("", |(_, extension)| extension)
+}
+
 /// All that the page, and what it loads, loads.
 async fn files(server: &TestServer) -> BTreeSet<String> {
     let mut found = BTreeSet::from(["/".to_owned()]);
@@ -12,9 +16,9 @@ async fn files(server: &TestServer) -> BTreeSet<String> {
         let reply = server.get(&path).await;
         assert_eq!(reply.status, 200, "{path}");
         let (dir, _) = path.rsplit_once('/').expect("absolute");
-        let quoted = reply.text.split('"').skip(1).step_by(1);
-        let loaded = quoted.filter(|text| text.ends_with(".js") || text.ends_with(".css"));
-        for name in loaded.filter(|name| !name.contains([' ', '\n'])) {
+        let is_path =
+            |text: &&str| !text.contains(char::is_whitespace) && matches!(extension(text), "js" | "css");
+        for name in reply.text.split('"').filter(is_path) {
             let mut parts: Vec<&str> = dir.split('/').collect();
             for part in name.split('/') {
                 match part {
@@ -39,9 +43,9 @@ async fn the_page_loads_only_what_the_server_has_and_lets_nothing_else_in() {
     assert!(files.len() > 8, "{files:?}");
     for path in &files {
         let reply = server.get(path).await;
-        let media_type = match path.rsplit_once('.') {
-            Some((_, "js")) => "text/javascript; charset=utf-8",
-            Some((_, "css")) => "text/css; charset=utf-8",
+        let media_type = match extension(path) {
+            "js" => "text/javascript; charset=utf-8",
+            "css" => "text/css; charset=utf-8",
             _ => "text/html; charset=utf-8",
         };
         assert_eq!(reply.header("content-type"), media_type, "{path}");
