@@ -211,16 +211,16 @@ async fn a_server_that_stops_ends_its_streams() {
         streams.push(server.follow(&ann, Some(0)).await);
     }
     server.add_message(&den, &ann, "last words").await;
+    for stream in &mut streams {
+        let told = stream.take_events(2).await;
+        assert_eq!(told.iter().map(|event| event.id).collect::<Vec<_>>(), [3, 4]);
+    }
     let started = std::time::Instant::now();
     let (stopped, ended) = server.terminate();
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     assert!(started.elapsed() < Duration::from_secs(5), "nobody had to be cut off: {:?}", started.elapsed());
     for mut stream in streams {
-        let mut ids = Vec::new();
-        while let Some(event) = stream.next().await {
-            ids.push(event.id);
-        }
-        assert_eq!(ids, [3, 4]);
+        assert_eq!(stream.next().await, None);
     }
     let server = stopped.restart();
     server.add_message(&den, &ann, "first words").await;

@@ -186,7 +186,7 @@ async fn streams_that_are_opened_and_dropped_leave_nothing() {
         }
         server.add_message(&den, &ann, "hello").await;
     }
-    let deadline = Instant::now() + Duration::from_secs(5);
+    let deadline = Instant::now() + Duration::from_secs(20);
     // The client of this test keeps one.
     while open_files(&server) > before + 1 {
         assert!(Instant::now() < deadline, "{} of {before} files are open", open_files(&server));
@@ -215,7 +215,7 @@ async fn who_never_reads_is_cut_off_slows_nobody_and_can_go_on() {
             next += 1;
         }
     }
-    let deadline = Instant::now() + Duration::from_secs(10);
+    let deadline = Instant::now() + Duration::from_secs(20);
     while open_files(&server) >= files {
         assert!(Instant::now() < deadline, "it was not cut off");
         tokio::time::sleep(Duration::from_millis(50)).await;
