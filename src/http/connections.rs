@@ -11,6 +11,7 @@ use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
+use rustix::net::sockopt::set_tcp_user_timeout;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -38,7 +39,7 @@ pub async fn serve_connections(
     let mut stop = std::pin::pin!(stop);
     loop {
         let (stream, permit) = tokio::select! {
-            accepted = accept(&listener, &permits) => accepted,
+            accepted = accept(&listener, &permits, timeout) => accepted,
             () = &mut stop => break,
         };
         let arrival = Arrival::default();
@@ -67,13 +68,20 @@ pub async fn serve_connections(
     }
 }
 
-async fn accept(listener: &TcpListener, permits: &Arc<Semaphore>) -> (TcpStream, OwnedSemaphorePermit) {
+async fn accept(
+    listener: &TcpListener,
+    permits: &Arc<Semaphore>,
+    timeout: Duration,
+) -> (TcpStream, OwnedSemaphorePermit) {
+    let unacknowledged_ms = u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX);
     let permit = Arc::clone(permits).acquire_owned().await.expect("the semaphore is never closed");
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
-                // Without it, a connection that is gone already; serving it will tell.
+                // Where these fail, the connection is gone already; serving it will tell.
                 drop(stream.set_nodelay(true));
+                // Whoever vanishes without a word is noticed when so long nothing was acknowledged.
+                let _ = set_tcp_user_timeout(&stream, unacknowledged_ms);
                 return (stream, permit);
             }
             // The client went away, or there are no more file descriptors: then others must close first.

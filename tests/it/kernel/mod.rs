@@ -11,6 +11,7 @@ mod kill;
 mod power_cut;
 mod strace;
 mod sync_order;
+mod vanished;
 mod write_log;
 
 use std::process::{Command, Stdio};
