@@ -2,8 +2,11 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::str::FromStr;
 
-use clap::{Args, Parser, Subcommand};
+use axum::http::{HeaderValue, Uri};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use tracing_subscriber::EnvFilter;
 
 use crate::log::{SEGMENT_BYTES_DEFAULT, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
 
@@ -17,6 +20,37 @@ pub struct Cli {
     /// How to serve.
     #[command(flatten)]
     pub serve: ServeConfig,
+    /// What is logged.
+    #[command(flatten)]
+    pub logging: Logging,
+}
+
+/// What is logged, on stderr.
+#[derive(Debug, Args)]
+pub struct Logging {
+    /// What is logged: error, warn, info or debug; or for each part, as in `info,chinwag::log=debug`
+    #[arg(long, env = "CHINWAG_LOG", value_name = "FILTER", default_value = "info", global = true,
+        value_parser = log_filter)]
+    pub log: String,
+    /// How it is logged: lines for people, or a JSON object a line
+    #[arg(long, env = "CHINWAG_LOG_FORMAT", value_name = "FORMAT", default_value = "text", global = true)]
+    pub log_format: LogFormat,
+}
+
+/// How something is logged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// A line for people.
+    Text,
+    /// A JSON object on a line.
+    Json,
+}
+
+fn log_filter(filter: &str) -> Result<String, String> {
+    match EnvFilter::try_new(filter) {
+        Ok(_) => Ok(filter.to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 /// What the binary can do.
@@ -96,9 +130,45 @@ pub struct ServeConfig {
     #[arg(long, env = "CHINWAG_SEGMENT_BYTES", value_name = "BYTES", default_value_t = SEGMENT_BYTES_DEFAULT,
         value_parser = clap::value_parser!(u64).range(SEGMENT_BYTES_MIN..=SEGMENT_BYTES_MAX))]
     pub segment_bytes: u64,
+    /// Origins of web pages that may call from a browser, separated by commas, or * for any; none if absent
+    #[arg(long, env = "CHINWAG_CORS_ORIGINS", value_name = "ORIGINS")]
+    pub cors_origins: Option<CorsOrigins>,
     /// Limits that keep one client from harming others
     #[command(flatten)]
     pub limits: Limits,
+}
+
+/// Web origins (RFC 6454) whose pages may call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CorsOrigins {
+    /// Every page.
+    Any,
+    /// Pages of these.
+    These(Vec<HeaderValue>),
+}
+
+impl FromStr for CorsOrigins {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "*" {
+            return Ok(Self::Any);
+        }
+        text.split(',').map(origin).collect::<Result<_, _>>().map(Self::These)
+    }
+}
+
+fn origin(text: &str) -> Result<HeaderValue, String> {
+    let refused = match text {
+        "*" => "* cannot be given beside others".to_owned(),
+        _ => format!("{text:?} is no origin, such as https://example.com or http://localhost:3000"),
+    };
+    let uri = text.parse::<Uri>().ok().filter(|uri| matches!(uri.scheme_str(), Some("http" | "https")));
+    let whole = uri.as_ref().and_then(|uri| Some(format!("{}://{}", uri.scheme_str()?, uri.authority()?)));
+    match whole.filter(|whole| whole == text) {
+        Some(origin) => HeaderValue::try_from(origin).map_err(|_| refused),
+        None => Err(refused),
+    }
 }
 
 /// Limits that keep one client from harming others.
@@ -131,5 +201,19 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn origins_are_any_or_a_list() {
+        assert_eq!("*".parse(), Ok(CorsOrigins::Any));
+        let list = ["https://example.com", "http://localhost:3000"];
+        let these = list.iter().map(|origin| HeaderValue::from_static(origin)).collect();
+        assert_eq!(list.join(",").parse(), Ok(CorsOrigins::These(these)));
+        for refused in
+            ["", "*,https://example.com", "example.com", "https://example.com/", "ftp://example.com"]
+        {
+            let error = refused.parse::<CorsOrigins>().expect_err(refused);
+            assert!(error.contains("origin") || error.contains('*'), "{error}");
+        }
     }
 }

@@ -3,11 +3,11 @@
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
-use chinwag::config::{Cli, Command, LogCommand, ServeConfig};
+use chinwag::config::{Cli, Command, LogCommand, LogFormat, Logging, ServeConfig};
 use chinwag::domain::Position;
 use chinwag::healthcheck::healthcheck;
 use chinwag::log::{EventLog, FileLog, LogError, MemoryLog, RealDisk};
-use chinwag::server::{ServeError, serve};
+use chinwag::server::{ServeError, log_panics, serve};
 use chinwag::tools::{self, Import, ToolError};
 use clap::Parser;
 use tokio::net::TcpListener;
@@ -76,9 +76,8 @@ impl From<ToolError> for Failure {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let filter = EnvFilter::try_from_env("CHINWAG_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    let colours = io::stderr().is_terminal();
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(colours).init();
+    start_logging(&cli.logging);
+    log_panics();
 
     match run(cli) {
         Ok(()) => ExitCode::SUCCESS,
@@ -86,6 +85,18 @@ fn main() -> ExitCode {
             tracing::error!("{}", failure.message);
             ExitCode::from(failure.exit_code)
         }
+    }
+}
+
+fn start_logging(logging: &Logging) {
+    let colours = io::stderr().is_terminal();
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::new(&logging.log))
+        .with_writer(io::stderr)
+        .with_ansi(colours);
+    match logging.log_format {
+        LogFormat::Text => log.init(),
+        LogFormat::Json => log.json().flatten_event(true).init(),
     }
 }
 
@@ -135,7 +146,7 @@ async fn run_server(config: ServeConfig) -> Result<(), Failure> {
         // Nobody may be reading; the server serves all the same.
         drop(writeln!(io::stdout(), "chinwag listening on http://{address}"));
     };
-    serve(listener, log, config.limits, ready, asked_to_stop()?).await?;
+    serve(listener, log, config.limits, config.cors_origins, ready, asked_to_stop()?).await?;
     Ok(())
 }
 

@@ -6,8 +6,9 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
-use crate::config::Limits;
+use crate::config::{CorsOrigins, Limits};
 use crate::engine::{Engine, ReplayProgress, WriterError};
+pub use crate::http::log_panics;
 use crate::http::{self, App};
 use crate::log::{EventLog, LogError};
 
@@ -38,16 +39,18 @@ pub async fn serve(
     listener: TcpListener,
     log: Box<dyn EventLog>,
     limits: Limits,
+    cors_origins: Option<CorsOrigins>,
     ready: impl FnOnce(),
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
     let progress = Arc::new(ReplayProgress::default());
     let app = Arc::new(App::starting(Arc::clone(&progress), limits));
     let (stop, stopped) = oneshot::channel::<()>();
-    let router = http::router(Arc::clone(&app));
+    let router = http::router(Arc::clone(&app), cors_origins.as_ref());
+    let served = Arc::clone(&app);
     let connections = tokio::spawn(async move {
         let stop = async { drop(stopped.await) };
-        http::serve_connections(listener, router, &limits, stop, GRACE).await;
+        http::serve_connections(listener, router, &served, stop, GRACE).await;
     });
 
     let mut shutdown = std::pin::pin!(shutdown);

@@ -125,7 +125,7 @@ impl<'r> Server<'r> {
             let (ready, is_ready) = oneshot::channel();
             let ready = || ready.send(()).expect("awaited");
             let stopped = async { drop(stopped.await) };
-            let serving = tokio::spawn(serve(listener, log, limits, ready, stopped));
+            let serving = tokio::spawn(serve(listener, log, limits, None, ready, stopped));
             is_ready.await.expect("the log can be replayed");
             let mut connected = Vec::new();
             for _ in 0..connections {

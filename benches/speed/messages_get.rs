@@ -26,7 +26,7 @@ pub(crate) fn bench(criterion: &mut Criterion, runtime: &Runtime) {
     let limits = Cli::parse_from(["chinwag"]).serve.limits;
     let app = App::starting(Arc::new(ReplayProgress::default()), limits);
     app.ready(Arc::clone(&running.engine));
-    let router = router(Arc::new(app));
+    let router = router(Arc::new(app), None);
     let newest = json!({ "chat": chat(0), "limit": 50 });
     let whole = json!({ "chat": chat(0) });
 

@@ -7,6 +7,7 @@ mod chat_list;
 mod clock;
 mod draft;
 mod live;
+mod metrics;
 mod projector;
 #[cfg(test)]
 mod tests;
@@ -15,6 +16,7 @@ mod writer;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::time::Instant;
 
 use parking_lot::RwLock;
 use tokio::sync::oneshot;
@@ -25,6 +27,7 @@ use crate::log::{AppendError, EventLog, LogError};
 use crate::model::{Model, Receipt};
 use live::Live;
 pub use live::{FollowError, Follower, Seen, Wanted};
+use metrics::EngineMetrics;
 use writer::{Job, Writer};
 
 /// Takes commands, and shows what they have come to.
@@ -32,28 +35,38 @@ pub struct Engine {
     model: Arc<RwLock<Model>>,
     /// Bounded: what does not fit is refused at once. None after [`close`](Engine::close).
     queue: RwLock<Option<SyncSender<Job>>>,
-    queued_bytes: Arc<QueuedBytes>,
+    queued: Arc<Queued>,
     live: Arc<Live>,
+    metrics: Arc<EngineMetrics>,
 }
 
 /// When so many bytes wait for the disk, no more are taken.
 const QUEUE_BYTES_MAX: usize = 64 * 1024 * 1024;
 
-/// How many bytes wait for the disk.
+/// How many writes wait for the disk, and their bytes.
 #[derive(Debug, Default)]
-struct QueuedBytes(AtomicUsize);
+struct Queued {
+    writes: AtomicUsize,
+    bytes: AtomicUsize,
+}
 
-impl QueuedBytes {
+impl Queued {
     fn add(&self, bytes: usize) {
-        self.0.fetch_add(bytes, Ordering::Relaxed);
+        self.writes.fetch_add(1, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    fn remove(&self, bytes: usize) {
-        self.0.fetch_sub(bytes, Ordering::Relaxed);
+    fn remove(&self, writes: usize, bytes: usize) {
+        self.writes.fetch_sub(writes, Ordering::Relaxed);
+        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
 
-    fn are_too_many(&self) -> bool {
-        self.0.load(Ordering::Relaxed) >= QUEUE_BYTES_MAX
+    fn writes(&self) -> usize {
+        self.writes.load(Ordering::Relaxed)
+    }
+
+    fn bytes(&self) -> usize {
+        self.bytes.load(Ordering::Relaxed)
     }
 }
 
@@ -136,18 +149,21 @@ impl Engine {
         queue_max: usize,
         progress: &ReplayProgress,
     ) -> Result<(Self, WriterEnd), LogError> {
+        let started = Instant::now();
         let model = Arc::new(RwLock::new(projector::replay(log.as_mut(), progress)?));
+        let metrics = Arc::new(EngineMetrics::new(&log.metrics(), started.elapsed()));
         let (queue, jobs) = sync_channel(queue_max);
-        let queued_bytes = Arc::new(QueuedBytes::default());
+        let queued = Arc::new(Queued::default());
         let live = Arc::new(Live::default());
         // One wake-up that waits is enough: a fan-out takes all there is.
         let (wake_up, wake_ups) = sync_channel(1);
         let writer = Writer::new(
             jobs,
-            Arc::clone(&queued_bytes),
+            Arc::clone(&queued),
             log,
             Arc::clone(&model),
             (Arc::clone(&live), wake_up),
+            Arc::clone(&metrics),
         );
         let (ended, end) = oneshot::channel();
         spawn("writer", move || {
@@ -156,7 +172,7 @@ impl Engine {
         })?;
         let (told, of) = (Arc::clone(&live), Arc::clone(&model));
         spawn("fan-out", move || told.fan_out_until_closed(&of, &wake_ups))?;
-        Ok((Self { model, queue: RwLock::new(Some(queue)), queued_bytes, live }, WriterEnd(end)))
+        Ok((Self { model, queue: RwLock::new(Some(queue)), queued, live, metrics }, WriterEnd(end)))
     }
 
     /// Has the command decided and made durable; under a key, once and for all. A command that was taken runs to its
@@ -171,20 +187,26 @@ impl Engine {
         key: Option<IdempotencyKey<'static>>,
     ) -> Result<Accepted, SubmitError> {
         let (reply, answer) = oneshot::channel();
-        self.enqueue(Job { command, key, reply })?;
-        answer.await.unwrap_or(Err(SubmitError::Failed))
+        let answered = match self.enqueue(Job { command, key, reply }) {
+            Ok(()) => answer.await.unwrap_or(Err(SubmitError::Failed)),
+            Err(refused) => Err(refused),
+        };
+        if let Err(refused) = &answered {
+            self.metrics.count_refused(refused);
+        }
+        answered
     }
 
     fn enqueue(&self, job: Job) -> Result<(), SubmitError> {
         let queue = self.queue.read();
         let queue = queue.as_ref().ok_or(SubmitError::ShuttingDown)?;
-        if self.queued_bytes.are_too_many() {
+        if self.queued.bytes() >= QUEUE_BYTES_MAX {
             return Err(SubmitError::Overloaded);
         }
         let bytes = job.command.bytes();
-        self.queued_bytes.add(bytes);
+        self.queued.add(bytes);
         queue.try_send(job).map_err(|error| {
-            self.queued_bytes.remove(bytes);
+            self.queued.remove(1, bytes);
             match error {
                 TrySendError::Full(_) => SubmitError::Overloaded,
                 TrySendError::Disconnected(_) => SubmitError::Failed,

@@ -9,7 +9,8 @@ use tokio::sync::oneshot;
 use super::clock::Clock;
 use super::draft::Draft;
 use super::live::Live;
-use super::{Accepted, QueuedBytes, SubmitError};
+use super::metrics::EngineMetrics;
+use super::{Accepted, Queued, SubmitError};
 use crate::domain::{Command, Decision, Event, IdempotencyKey, Position, Record, Refusal, Stamp, decide};
 use crate::log::{AppendError, EventLog, Frame};
 use crate::model::{KeyReused, Model, Outcome, Receipt};
@@ -55,7 +56,7 @@ impl<'b> Verdict<'b> {
 
 pub(super) struct Writer {
     jobs: Receiver<Job>,
-    queued_bytes: Arc<QueuedBytes>,
+    queued: Arc<Queued>,
     log: Box<dyn EventLog>,
     model: Arc<RwLock<Model>>,
     live: Arc<Live>,
@@ -64,22 +65,24 @@ pub(super) struct Writer {
     clock: Clock,
     frame: Frame,
     stamps: Vec<Stamp>,
+    metrics: Arc<EngineMetrics>,
 }
 
 impl Writer {
     pub(super) fn new(
         jobs: Receiver<Job>,
-        queued_bytes: Arc<QueuedBytes>,
+        queued: Arc<Queued>,
         log: Box<dyn EventLog>,
         model: Arc<RwLock<Model>>,
         (live, wake_up): (Arc<Live>, SyncSender<()>),
+        metrics: Arc<EngineMetrics>,
     ) -> Self {
         let (position, time) = {
             let model = model.read();
             (model.position(), model.time())
         };
         let (clock, frame) = (Clock::after(time), Frame::new(position.next()));
-        Self { jobs, queued_bytes, log, model, live, wake_up, clock, frame, stamps: Vec::new() }
+        Self { jobs, queued, log, model, live, wake_up, clock, frame, stamps: Vec::new(), metrics }
     }
 
     /// Works until the queue is closed and empty, or the log fails.
@@ -118,7 +121,7 @@ impl Writer {
             bytes += job.command.bytes();
             batch.push(job);
         }
-        self.queued_bytes.remove(bytes);
+        self.queued.remove(batch.len(), bytes);
         batch
     }
 
@@ -128,7 +131,7 @@ impl Writer {
         let verdicts = self.decide(batch);
         if !self.frame.is_empty() {
             match self.log.append(&mut self.frame) {
-                Ok(()) => {}
+                Ok(()) => self.metrics.observe_batch(batch.len()),
                 Err(AppendError::NoRoom(error)) => {
                     tracing::error!(%error, commands = batch.len(), "refusing writes");
                     return Ok(self.refuse(batch));

@@ -15,8 +15,8 @@ use rustix::net::sockopt::set_tcp_user_timeout;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::App;
 use super::watched::{Arrival, WatchedStream};
-use crate::config::Limits;
 
 /// The longest head, with room for one that is pipelined behind it.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
@@ -25,15 +25,15 @@ const HEAD_BYTES_MAX: usize = 64 * 1024;
 pub async fn serve_connections(
     listener: TcpListener,
     router: Router,
-    limits: &Limits,
+    app: &App,
     stop: impl Future<Output = ()>,
     grace: Duration,
 ) {
-    let timeout = Duration::from_secs(limits.request_timeout_s.into());
+    let timeout = Duration::from_secs(app.limits.request_timeout_s.into());
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(timeout).max_buf_size(HEAD_BYTES_MAX);
     let service = TowerToHyperService::new(router);
-    let permits = Arc::new(Semaphore::new(limits.connections_max as usize));
+    let permits = Arc::new(Semaphore::new(app.limits.connections_max as usize));
     let graceful = GracefulShutdown::new();
 
     let mut stop = std::pin::pin!(stop);
@@ -55,10 +55,13 @@ pub async fn serve_connections(
             }
         });
         let connection = graceful.watch(http.serve_connection(stream, service));
+        let open = app.metrics.connections.clone();
+        open.inc();
         tokio::spawn(async move {
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "a connection broke");
             }
+            open.dec();
             drop(permit);
         });
     }

@@ -22,7 +22,7 @@ use crate::domain::{ChatId, Position, Seq, UserId};
 use crate::engine::{FollowError, Follower, Seen, Wanted};
 
 /// Where a client that has been cut off goes on. It wins over `after`.
-const LAST_EVENT_ID: &str = "Last-Event-ID";
+pub(super) const LAST_EVENT_ID: &str = "Last-Event-ID";
 /// Something is sent at least so often.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 /// A client that was cut off comes back after so many milliseconds.

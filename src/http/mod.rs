@@ -4,33 +4,40 @@ mod array;
 mod arriving;
 mod chats;
 mod connections;
+mod cors;
 mod cursor;
 mod events;
 mod fields;
 mod health;
 mod json;
 mod messages;
+mod metrics;
+mod observed;
 mod page;
+mod panics;
 mod problem;
 mod rendered;
+mod request_id;
 mod users;
 mod watched;
 mod write;
 
-use std::any::Any;
 use std::sync::{Arc, OnceLock};
 
 use axum::Router;
 use axum::extract::{FromRequestParts, Request};
 use axum::http::request::Parts;
-use axum::response::{IntoResponse, Response};
+use axum::middleware::from_fn_with_state;
+use axum::response::IntoResponse;
 use axum::routing::{get, post};
-use tower_http::catch_panic::CatchPanicLayer;
 
-use crate::config::Limits;
+use crate::config::{CorsOrigins, Limits};
 use crate::engine::{Engine, ReplayProgress};
 use arriving::Arriving;
 pub use connections::serve_connections;
+use metrics::HttpMetrics;
+use observed::{Slow, observe};
+pub use panics::log_panics;
 use problem::{Code, Problem};
 use rendered::Rendered;
 
@@ -42,14 +49,23 @@ pub struct App {
     limits: Limits,
     arriving: Arriving,
     rendered: Rendered,
+    metrics: HttpMetrics,
+    slow: Slow,
 }
 
 impl App {
     /// An app that answers 503 `starting` until it is [ready](Self::ready).
     #[must_use]
     pub fn starting(progress: Arc<ReplayProgress>, limits: Limits) -> Self {
-        let arriving = Arriving::at_most(limits.body_bytes_max);
-        Self { engine: OnceLock::new(), progress, limits, arriving, rendered: Rendered::default() }
+        Self {
+            engine: OnceLock::new(),
+            progress,
+            limits,
+            arriving: Arriving::at_most(limits.body_bytes_max),
+            rendered: Rendered::default(),
+            metrics: HttpMetrics::default(),
+            slow: Slow::default(),
+        }
     }
 
     /// From now on the engine answers.
@@ -66,12 +82,13 @@ impl App {
     }
 }
 
-/// All routes.
-pub fn router(app: Arc<App>) -> Router {
+/// All routes; pages of these origins may call them too.
+pub fn router(app: Arc<App>, cors_origins: Option<&CorsOrigins>) -> Router {
     let page = page::FILES
         .iter()
         .fold(Router::new(), |router, file| router.route(file.path, get(async move || file.into_response())));
-    page.route("/users/add", post(users::add))
+    let routes = page
+        .route("/users/add", post(users::add))
         .route("/users/get", post(users::get))
         .route("/chats/add", post(chats::add))
         .route("/chats/get", post(chats::get))
@@ -83,15 +100,19 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/messages/get", post(messages::get))
         .route("/events", get(events::get))
         .route("/health", get(health::get))
+        .route("/metrics", get(metrics::get))
         .fallback(route_not_found)
-        .method_not_allowed_fallback(method_not_allowed)
-        .layer(CatchPanicLayer::custom(panicked))
-        .with_state(app)
+        .method_not_allowed_fallback(method_not_allowed);
+    let routes = match cors_origins {
+        Some(origins) => routes.layer(cors::layer(origins)),
+        None => routes,
+    };
+    watched_over(routes, &app).with_state(app)
 }
 
-/// A bug in one handler is one client's 500. The panic's own message went to the log already.
-fn panicked(_: Box<dyn Any + Send>) -> Response {
-    Problem::internal().into_response()
+/// The routes, with what is done about every request and every panic.
+fn watched_over(routes: Router<Arc<App>>, app: &Arc<App>) -> Router<Arc<App>> {
+    routes.layer(panics::layer()).layer(from_fn_with_state(Arc::clone(app), observe))
 }
 
 async fn route_not_found(request: Request) -> Problem {
@@ -115,26 +136,5 @@ impl FromRequestParts<Arc<App>> for Ready {
 
     async fn from_request_parts(_: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
         app.engine().map(|engine| Self(Arc::clone(engine)))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use axum::body::Body;
-    use http_body_util::BodyExt;
-    use tower::ServiceExt;
-
-    #[tokio::test]
-    async fn a_panic_is_a_500_that_tells_nothing() {
-        let router: Router = Router::new()
-            .route("/", get(async || -> Response { panic!("an inner secret") }))
-            .layer(CatchPanicLayer::custom(panicked));
-        let response = router.oneshot(Request::new(Body::empty())).await.unwrap();
-        assert_eq!(response.status(), 500);
-        let body = response.into_body().collect().await.unwrap().to_bytes();
-        let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
-        assert_eq!(body["code"], "internal");
-        assert!(!body.to_string().contains("secret"));
     }
 }

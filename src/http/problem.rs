@@ -8,6 +8,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
+use super::request_id::current_request_id;
 use crate::domain::{Refusal, UserField};
 use crate::engine::SubmitError;
 
@@ -107,6 +108,8 @@ struct Body<'a> {
     code: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     field: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<String>,
     #[serde(flatten)]
     replay: Option<&'a Replay>,
 }
@@ -171,6 +174,7 @@ impl IntoResponse for Problem {
             detail: &self.detail,
             code,
             field: self.field.as_deref(),
+            request_id: current_request_id(),
             replay: self.replay.as_ref(),
         };
         let body = serde_json::to_vec(&body).expect("a problem is strings and numbers");

@@ -17,11 +17,11 @@ use crate::engine::Accepted;
 use crate::model::{Outcome, SentMessage};
 
 /// draft-ietf-httpapi-idempotency-key-header
-const KEY: &str = "Idempotency-Key";
+pub(super) const KEY: &str = "Idempotency-Key";
 /// Tells at which position of the log a write stands.
-const POSITION: HeaderName = HeaderName::from_static("chinwag-position");
+pub(super) const POSITION: HeaderName = HeaderName::from_static("chinwag-position");
 /// Tells that the answer is that to an earlier request with the same key.
-const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
+pub(super) const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
 /// A write's fields, and its key.
 pub(super) struct Write<T> {

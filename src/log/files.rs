@@ -1,6 +1,7 @@
 //! The log in a directory: segments one after the other, the next one made ready ahead of need.
 
 use std::ops::Range;
+use std::time::{Duration, Instant};
 
 use super::chain::{self, Chain};
 use super::disk::{Disk, DiskFile, free_name, remove_if_there};
@@ -10,7 +11,7 @@ use super::read_ahead::{ReadAhead, ReadSegment};
 use super::recovery::Scan;
 use super::segment::{self, HEADER_BYTES, Header, LogId};
 use super::spare::{self, SPARE, SPARE_LARGE, Spare};
-use super::{AppendError, EventLog, Frame, LogError, Progress, Visitor};
+use super::{AppendError, EventLog, Frame, LogError, LogMetrics, Progress, Visitor};
 use crate::domain::Position;
 
 /// The length of a segment, bytes, unless it is told otherwise.
@@ -19,6 +20,9 @@ pub const SEGMENT_BYTES_DEFAULT: u64 = 64 * 1024 * 1024;
 pub const SEGMENT_BYTES_MIN: u64 = 65_536;
 /// The greatest length of a segment.
 pub const SEGMENT_BYTES_MAX: u64 = 1024 * 1024 * 1024;
+
+/// A sync that takes longer is said out loud: writers wait for it.
+const SLOW_SYNC: Duration = Duration::from_millis(250);
 
 const _: () =
     assert!(HEADER_BYTES + FRAME_BYTES_MAX <= 1024 * 1024 * 1024, "a frame fits a segment of its own");
@@ -31,6 +35,7 @@ pub struct FileLog<D: Disk> {
     next: Position,
     active: Option<Active<D::File>>,
     spare: Spare<D>,
+    metrics: LogMetrics,
 }
 
 /// The segment that frames are added to.
@@ -52,6 +57,7 @@ impl<D: Disk> FileLog<D> {
             id: LogId::random(),
             next: Position(1),
             active: None,
+            metrics: LogMetrics::default(),
         }
     }
 
@@ -128,6 +134,7 @@ impl<D: Disk> FileLog<D> {
         self.disk.sync().doing("sync the directory of", path).map_err(AppendError::Failed)?;
         self.spare.start();
         self.active = Some(Active { name, file, end: HEADER_BYTES as u64, bytes });
+        self.metrics.add_segments(1, bytes);
         Ok(())
     }
 }
@@ -141,7 +148,9 @@ impl<D: Disk> EventLog for FileLog<D> {
     fn replay(&mut self, progress: &Progress, visit: &mut Visitor<'_>) -> Result<(), LogError> {
         let segments = chain::segments(&self.disk)?;
         self.sync_what_is_there(&segments)?;
-        progress.set_bytes_total(chain::bytes_total(&self.disk, &segments)?);
+        let bytes_total = chain::bytes_total(&self.disk, &segments)?;
+        progress.set_bytes_total(bytes_total);
+        self.metrics.add_segments(segments.len(), bytes_total);
 
         let read_ahead = ReadAhead::start(self.disk.clone(), segments.clone(), self.spare.is_inline());
         let mut chain = Chain::beginning_at(self.disk.clone(), self.next);
@@ -173,15 +182,27 @@ impl<D: Disk> EventLog for FileLog<D> {
         }
         let active = self.active.as_mut().expect("rotated");
         let path = || self.disk.path(&active.name);
+        let begun = Instant::now();
         active
             .file
             .write_at(frame.seal(self.id), active.end)
             .doing("write", path)
             .map_err(AppendError::Failed)?;
+        let written = Instant::now();
         active.file.sync().doing("sync", path).map_err(AppendError::Failed)?;
+        let synced = Instant::now();
         active.end += frame_bytes;
         self.next = frame.end();
+        self.metrics.observe(written - begun, synced - written);
+        if synced - written > SLOW_SYNC {
+            let sync_ms = (synced - written).as_millis();
+            tracing::warn!(sync_ms, bytes = frame_bytes, "a sync of the log was slow");
+        }
         Ok(())
+    }
+
+    fn metrics(&self) -> LogMetrics {
+        self.metrics.clone()
     }
 }
 

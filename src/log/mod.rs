@@ -15,6 +15,7 @@ mod frame;
 #[cfg(test)]
 mod histories;
 mod memory;
+mod metrics;
 mod read_ahead;
 mod reader;
 #[cfg(test)]
@@ -37,6 +38,7 @@ pub use error::{AppendError, LogError};
 pub use files::{FileLog, SEGMENT_BYTES_DEFAULT, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
 pub use frame::{FRAME_BYTES_MAX, Frame, SealedFrame};
 pub use memory::MemoryLog;
+pub use metrics::LogMetrics;
 pub use reader::{Contents, LogReader, Torn};
 pub use repair::{Cut, cut};
 pub use staged::StagedLog;
@@ -57,6 +59,11 @@ pub trait EventLog: Send {
     /// [`AppendError::NoRoom`]: nothing has happened. [`AppendError::Failed`]: nobody knows what has; the log
     /// must not be used again.
     fn append(&mut self, frame: &mut Frame) -> Result<(), AppendError>;
+
+    /// What is measured of it. Of a log that keeps nothing on disk, that stays at 0.
+    fn metrics(&self) -> LogMetrics {
+        LogMetrics::default()
+    }
 }
 
 /// Takes the frames of a replay.

@@ -48,6 +48,7 @@ impl Rank {
 pub(super) struct Activity {
     ranks: Vec<Rank>,
     lasts: Vec<Seq>,
+    messages: u64,
     /// None while a log is replayed: made once, at its end, it costs less than kept for every message.
     by_rank: Option<BTreeMap<Rank, ChatIndex>>,
 }
@@ -71,6 +72,7 @@ impl Activity {
             by_rank.remove(&before);
             by_rank.insert(rank, chat);
         }
+        self.messages += 1;
         let last = &mut self.lasts[chat.as_usize()];
         last.0 += 1;
         *last
@@ -79,6 +81,11 @@ impl Activity {
     /// The chat's last message; 0 if it has none.
     pub(super) fn last_seq(&self, chat: ChatIndex) -> Seq {
         self.lasts[chat.as_usize()]
+    }
+
+    /// How many messages there are in all chats.
+    pub(super) fn messages(&self) -> u64 {
+        self.messages
     }
 
     /// Puts all chats in order, and keeps them so from now on.

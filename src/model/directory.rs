@@ -151,6 +151,11 @@ impl Directory {
         &changes[changes.partition_point(|change| change.position <= after)..]
     }
 
+    /// How many users and chats there are.
+    pub(super) fn counts(&self) -> (u64, u64) {
+        (self.users.len() as u64, self.chats.len() as u64)
+    }
+
     pub(super) fn user(&self, id: UserId) -> Option<UserIndex> {
         self.users_by_id.get(&id).copied()
     }

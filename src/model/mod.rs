@@ -76,6 +76,17 @@ pub struct SentMessage {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KeyReused;
 
+/// How much there is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Counts {
+    /// Users.
+    pub users: u64,
+    /// Chats.
+    pub chats: u64,
+    /// Messages in all chats.
+    pub messages: u64,
+}
+
 /// A user, as a reader sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UserView {
@@ -304,6 +315,13 @@ impl Model {
     #[must_use]
     pub fn position(&self) -> Position {
         self.position
+    }
+
+    /// How much there is.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        let (users, chats) = self.directory.counts();
+        Counts { users, chats, messages: self.activity.messages() }
     }
 
     /// The time of the last event.

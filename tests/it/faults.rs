@@ -69,10 +69,16 @@ impl FaultyServer {
         let (shutdown, is_shut_down) = oneshot::channel();
         let limits =
             Limits { queue_max: 100, body_bytes_max: 1 << 20, request_timeout_s: 30, connections_max: 100 };
-        let end =
-            tokio::spawn(serve(listener, Box::new(log), limits, move || is_ready.notify_one(), async {
+        let end = tokio::spawn(serve(
+            listener,
+            Box::new(log),
+            limits,
+            None,
+            move || is_ready.notify_one(),
+            async {
                 drop(is_shut_down.await);
-            }));
+            },
+        ));
         Self { client, replay_now, verdict, ready, shutdown, end }
     }
 

@@ -20,6 +20,7 @@ mod kernel;
 mod keys;
 mod membership;
 mod messages;
+mod observed;
 mod old_logs;
 mod page;
 mod problems;

@@ -108,6 +108,11 @@ fn bad_usage_is_exit_2_and_names_what_is_bad() {
     expect_exit(&run_to_end(binary().args(["--listen", "nowhere"])), 2, &["nowhere"]);
     expect_exit(&run_to_end(binary().env("CHINWAG_LISTEN", "nowhere")), 2, &["nowhere"]);
     expect_exit(&run_to_end(binary().arg("nonsense")), 2, &["nonsense"]);
+    expect_exit(&serve(dir.path(), &["--log", "chinwag=loud"]), 2, &["chinwag=loud", "--log"]);
+    expect_exit(&run_to_end(binary().env("CHINWAG_LOG", "chinwag=loud")), 2, &["chinwag=loud"]);
+    expect_exit(&serve(dir.path(), &["--log-format", "xml"]), 2, &["xml", "text", "json"]);
+    let contradiction = ["--cors-origins", "*,https://example.com"];
+    expect_exit(&serve(dir.path(), &contradiction), 2, &["--cors-origins", "beside others"]);
 }
 
 #[test]

@@ -546,7 +546,7 @@ impl Server {
         let engine = Arc::new(engine);
         let app = Arc::new(App::starting(progress, limits));
         app.ready(Arc::clone(&engine));
-        Self { router: router(app), engine, end }
+        Self { router: router(app, None), engine, end }
     }
 
     async fn close(mut self) {

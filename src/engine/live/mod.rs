@@ -121,6 +121,11 @@ impl Live {
         self.followed.lock().tell(members.chain(left), upto);
     }
 
+    /// How many follow.
+    pub(super) fn followers(&self) -> usize {
+        self.followed.lock().by_user.values().map(|followers| followers.mailboxes.len()).sum()
+    }
+
     /// Ends all following; nobody can begin to.
     pub(super) fn close(&self) {
         let mut followed = self.followed.lock();

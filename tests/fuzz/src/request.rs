@@ -51,7 +51,7 @@ impl Server {
         let runtime = Builder::new_current_thread().enable_time().build().unwrap();
         let mut server = Self {
             runtime,
-            router: router(app),
+            router: router(app, None),
             _end: end,
             user: String::new(),
             chat: String::new(),

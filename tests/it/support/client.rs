@@ -88,7 +88,7 @@ pub fn problem(reply: &Reply, status: u16, code: &str) -> Option<String> {
 }
 
 /// What a problem may hold; the one that is `starting` also tells how far the replay is.
-const PROBLEM_MEMBERS: [&str; 6] = ["type", "title", "status", "detail", "code", "field"];
+const PROBLEM_MEMBERS: [&str; 7] = ["type", "title", "status", "detail", "code", "field", "request_id"];
 
 /// Checks that it is an id as the server makes them: version 7, hyphenated, in lower case.
 #[track_caller]

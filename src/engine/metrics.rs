@@ -1,0 +1,107 @@
+//! What is measured of an engine, and of what it holds.
+
+use std::time::Duration;
+
+use prometheus::core::Collector;
+use prometheus::proto::MetricFamily;
+use prometheus::{Gauge, Histogram, HistogramOpts, IntCounterVec, IntGauge, Opts, Registry};
+
+use super::{Engine, SubmitError};
+use crate::log::LogMetrics;
+use crate::model::Model;
+
+pub(super) struct EngineMetrics {
+    registry: Registry,
+    batch_writes: Histogram,
+    refused: IntCounterVec,
+    sampled: Sampled,
+}
+
+/// What is looked at only when somebody asks.
+struct Sampled {
+    queue_writes: IntGauge,
+    queue_bytes: IntGauge,
+    position: IntGauge,
+    users: IntGauge,
+    chats: IntGauge,
+    messages: IntGauge,
+    streams: IntGauge,
+}
+
+impl EngineMetrics {
+    pub(super) fn new(log: &LogMetrics, replay: Duration) -> Self {
+        let registry = Registry::new();
+        log.register(&registry);
+        let buckets = prometheus::exponential_buckets(1.0, 2.0, 11).expect("a start above 0");
+        let batch =
+            HistogramOpts::new("chinwag_batch_writes", "Writes that were decided together, for one sync.");
+        let batch_writes = Histogram::with_opts(batch.buckets(buckets)).expect("a name");
+        let refused = Opts::new("chinwag_writes_refused_total", "Writes that were refused, by reason.");
+        let refused = IntCounterVec::new(refused, &["reason"]).expect("a name");
+        let replayed = Gauge::new("chinwag_replay_duration_seconds", "Time that the replay at start took.")
+            .expect("a name");
+        replayed.set(replay.as_secs_f64());
+        show(&registry, &batch_writes);
+        show(&registry, &refused);
+        show(&registry, &replayed);
+        Self { sampled: Sampled::shown_in(&registry), registry, batch_writes, refused }
+    }
+
+    pub(super) fn observe_batch(&self, writes: usize) {
+        self.batch_writes.observe(u32::try_from(writes).unwrap_or(u32::MAX).into());
+    }
+
+    pub(super) fn count_refused(&self, error: &SubmitError) {
+        let reason = match error {
+            SubmitError::Refused(_) => "rule",
+            SubmitError::Overloaded => "overloaded",
+            SubmitError::StorageFull => "storage_full",
+            SubmitError::ShuttingDown => "shutting_down",
+            SubmitError::Failed => "log_failed",
+        };
+        self.refused.with_label_values(&[reason]).inc();
+    }
+}
+
+impl Sampled {
+    fn shown_in(registry: &Registry) -> Self {
+        let gauge = |name: &str, help: &str| {
+            let gauge = IntGauge::new(name, help).expect("a name");
+            show(registry, &gauge);
+            gauge
+        };
+        Self {
+            queue_writes: gauge("chinwag_queue_writes", "Writes that wait for the disk."),
+            queue_bytes: gauge("chinwag_queue_bytes", "Length of the writes that wait for the disk."),
+            position: gauge("chinwag_log_position", "Position of the log's last event."),
+            users: gauge("chinwag_users", "Users."),
+            chats: gauge("chinwag_chats", "Chats."),
+            messages: gauge("chinwag_messages", "Messages in all chats."),
+            streams: gauge("chinwag_streams", "Streams of events that are open."),
+        }
+    }
+}
+
+fn show(registry: &Registry, metric: &(impl Collector + Clone + 'static)) {
+    registry.register(Box::new(metric.clone())).expect("each is registered once");
+}
+
+impl Engine {
+    /// All that is measured, as it is now.
+    pub fn metrics(&self) -> Vec<MetricFamily> {
+        let sampled = &self.metrics.sampled;
+        let (position, counts) = self.read(|model| (model.position(), Model::counts(model)));
+        for (gauge, value) in [
+            (&sampled.queue_writes, self.queued.writes() as u64),
+            (&sampled.queue_bytes, self.queued.bytes() as u64),
+            (&sampled.position, position.0),
+            (&sampled.users, counts.users),
+            (&sampled.chats, counts.chats),
+            (&sampled.messages, counts.messages),
+            (&sampled.streams, self.live.followers() as u64),
+        ] {
+            gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+        }
+        self.metrics.registry.gather()
+    }
+}

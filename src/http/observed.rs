@@ -1,0 +1,100 @@
+//! What is done about every request, whatever its route: it has an id, it is counted and timed, and if it was slow
+//! that is said.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::StatusCode;
+use axum::middleware::Next;
+use axum::response::Response;
+use parking_lot::Mutex;
+
+use super::App;
+use super::request_id::{self, REQUEST_ID};
+
+/// A request that takes longer is said out loud.
+const SLOW: Duration = Duration::from_secs(1);
+/// But not more often: where all are slow, one line tells as much as thousands.
+const SLOW_INTERVAL: Duration = Duration::from_secs(1);
+
+pub(super) async fn observe(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let began = Instant::now();
+    let id = request_id::of(request.headers());
+    let matched = request.extensions().get::<MatchedPath>().cloned();
+    let mut response = request_id::scope(id.clone(), next.run(request)).await;
+    let took = began.elapsed();
+    let (route, status) = (matched.as_ref().map(MatchedPath::as_str), response.status());
+    app.metrics.observe(route, status, took);
+    let answered = Answered { request_id: id.to_str().unwrap_or_default(), route, status, took };
+    tracing::debug!(
+        request_id = answered.request_id,
+        route,
+        status = status.as_u16(),
+        took_us = took.as_micros(),
+        "answered"
+    );
+    if took > SLOW {
+        app.slow.say(&answered, Instant::now());
+    }
+    response.headers_mut().insert(REQUEST_ID, id);
+    response
+}
+
+struct Answered<'a> {
+    request_id: &'a str,
+    route: Option<&'a str>,
+    status: StatusCode,
+    took: Duration,
+}
+
+/// Slow requests, told at intervals.
+#[derive(Default)]
+pub(super) struct Slow(Mutex<Told>);
+
+#[derive(Default)]
+struct Told {
+    last: Option<Instant>,
+    untold: u64,
+}
+
+impl Slow {
+    fn say(&self, answered: &Answered<'_>, now: Instant) {
+        let Some(untold) = self.0.lock().tell(now) else { return };
+        tracing::warn!(
+            request_id = answered.request_id,
+            route = answered.route,
+            status = answered.status.as_u16(),
+            took_ms = answered.took.as_millis(),
+            others_before = untold,
+            "a request was slow"
+        );
+    }
+}
+
+impl Told {
+    /// How many were not told since the last one that was, if this one is to be.
+    fn tell(&mut self, now: Instant) -> Option<u64> {
+        if self.last.is_some_and(|last| now.saturating_duration_since(last) < SLOW_INTERVAL) {
+            self.untold += 1;
+            return None;
+        }
+        self.last = Some(now);
+        Some(std::mem::take(&mut self.untold))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slow_requests_are_told_once_an_interval_with_the_number_of_the_others() {
+        let (mut told, start) = (Told::default(), Instant::now());
+        assert_eq!(told.tell(start), Some(0));
+        assert_eq!(told.tell(start), None);
+        assert_eq!(told.tell(start + SLOW_INTERVAL / 2), None);
+        assert_eq!(told.tell(start + SLOW_INTERVAL), Some(2));
+        assert_eq!(told.tell(start + 3 * SLOW_INTERVAL), Some(0));
+    }
+}

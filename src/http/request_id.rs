@@ -1,0 +1,73 @@
+//! Request ids: taken from the client or made, they tie an answer to what is logged of its request.
+
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use tokio::task_local;
+use uuid::Uuid;
+
+pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// A longer one is not taken.
+const BYTES_MAX: usize = 128;
+
+task_local! {
+    static CURRENT: HeaderValue;
+}
+
+/// The client's id if it is one: 1 to 128 visible ASCII characters, given once. Else one that is made.
+pub(super) fn of(headers: &HeaderMap) -> HeaderValue {
+    let mut ids = headers.get_all(REQUEST_ID).iter();
+    match (ids.next(), ids.next()) {
+        (Some(id), None) if is_taken(id.as_bytes()) => id.clone(),
+        _ => {
+            let made = Uuid::now_v7().hyphenated().to_string();
+            HeaderValue::from_maybe_shared(made.into_bytes()).expect("digits and hyphens")
+        }
+    }
+}
+
+fn is_taken(id: &[u8]) -> bool {
+    (1..=BYTES_MAX).contains(&id.len()) && id.iter().all(u8::is_ascii_graphic)
+}
+
+/// Runs the task as the request's of this id.
+pub(super) async fn scope<T>(id: HeaderValue, task: impl Future<Output = T>) -> T {
+    CURRENT.scope(id, task).await
+}
+
+/// The id of the request whose task this is.
+pub(super) fn current_request_id() -> Option<String> {
+    CURRENT.try_with(|id| String::from_utf8_lossy(id.as_bytes()).into_owned()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(ids: &[&[u8]], is_taken: bool) {
+        let value = |id: &&[u8]| (REQUEST_ID, HeaderValue::from_bytes(id).expect("a header's value"));
+        let id = of(&ids.iter().map(value).collect());
+        assert_eq!(ids.contains(&id.as_bytes()), is_taken, "{ids:?}: {id:?}");
+        if !is_taken {
+            assert!(Uuid::try_parse(id.to_str().expect("ASCII")).is_ok(), "{id:?}");
+        }
+    }
+
+    #[test]
+    fn a_client_s_id_is_taken_if_it_is_short_and_visible_and_one_is_made_otherwise() {
+        check(&[b"a"], true);
+        check(&[b"~!7f3a-1"], true);
+        check(&[&[b'x'; BYTES_MAX]], true);
+        check(&[], false);
+        check(&[b""], false);
+        check(&[b"two words"], false);
+        check(&["é".as_bytes()], false);
+        check(&[&[b'x'; BYTES_MAX + 1]], false);
+        check(&[b"a", b"a"], false);
+    }
+
+    #[tokio::test]
+    async fn a_task_knows_its_own_id() {
+        assert_eq!(current_request_id(), None);
+        let id = scope(HeaderValue::from_static("mine"), async { current_request_id() }).await;
+        assert_eq!(id.as_deref(), Some("mine"));
+    }
+}
