@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::serve::ListenerExt;
@@ -54,6 +54,12 @@ async fn serve(page: Bytes) {
     axum::serve(listener, router).await.expect("it does not end");
 }
 
+/// As long as one that is made.
+const REQUEST_ID: (HeaderName, HeaderValue) = (
+    HeaderName::from_static("x-request-id"),
+    HeaderValue::from_static("01a20aa4-0a09-74de-9d72-3ca94e1ae31f"),
+);
+
 async fn add(body: Bytes) -> Response {
     const SENT: &str = concat!(
         r#"{"id":"01a20aa4-0a09-74de-9d72-3ca94e1ae31f","seq":123456,"#,
@@ -64,14 +70,18 @@ async fn add(body: Bytes) -> Response {
     }
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
-        (header::HeaderName::from_static("chinwag-position"), HeaderValue::from(1_234_567)),
+        (HeaderName::from_static("chinwag-position"), HeaderValue::from(1_234_567)),
+        REQUEST_ID,
     ];
     (StatusCode::CREATED, headers, SENT).into_response()
 }
 
 async fn get(State(page): State<Bytes>, body: Bytes) -> Response {
     match serde_json::from_slice::<GetMessages>(&body) {
-        Ok(_) => ([(header::CONTENT_TYPE, "application/json")], page).into_response(),
+        Ok(_) => {
+            let content_type = (header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            ([content_type, REQUEST_ID], page).into_response()
+        }
         Err(_) => StatusCode::BAD_REQUEST.into_response(),
     }
 }
