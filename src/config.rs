@@ -182,8 +182,8 @@ pub struct Limits {
     #[arg(long, env = "CHINWAG_BODY_BYTES_MAX", value_name = "BYTES", default_value_t = 1024 * 1024,
         value_parser = clap::value_parser!(u32).range(1024..=64 * 1024 * 1024))]
     pub body_bytes_max: u32,
-    /// Seconds within which a request must arrive whole; also how long a connection may be idle, or a client take none
-    /// of its answer
+    /// Seconds within which a request must arrive whole; also how long a connection may be idle, and, up to 30, how long
+    /// a client may take none of its answer
     #[arg(long, env = "CHINWAG_REQUEST_TIMEOUT_S", value_name = "SECONDS", default_value_t = 30,
         value_parser = clap::value_parser!(u32).range(1..=3600))]
     pub request_timeout_s: u32,

@@ -26,7 +26,7 @@ pub use crate::log::Progress as ReplayProgress;
 use crate::log::{AppendError, EventLog, LogError};
 use crate::model::{Model, Receipt};
 use live::Live;
-pub use live::{FollowError, Follower, Seen, Wanted};
+pub use live::{FollowError, Follower, Seen};
 use metrics::EngineMetrics;
 use writer::{Job, Writer};
 

@@ -54,6 +54,12 @@ impl<'b> Verdict<'b> {
     }
 }
 
+/// What has become of a frame.
+enum Stored {
+    Durably,
+    NoRoom,
+}
+
 pub(super) struct Writer {
     jobs: Receiver<Job>,
     queued: Arc<Queued>,
@@ -129,15 +135,9 @@ impl Writer {
     /// on an event of the same batch), gets ahead of the sync.
     fn commit(&mut self, batch: &[Job]) -> Result<Vec<Answer>, AppendError> {
         let verdicts = self.decide(batch);
-        if !self.frame.is_empty() {
-            match self.log.append(&mut self.frame) {
-                Ok(()) => self.metrics.observe_batch(batch.len()),
-                Err(AppendError::NoRoom(error)) => {
-                    tracing::error!(%error, commands = batch.len(), "refusing writes");
-                    return Ok(self.refuse(batch));
-                }
-                Err(failed @ AppendError::Failed(_)) => return Err(failed),
-            }
+        #[cfg(not(without = "visibility"))]
+        if let Stored::NoRoom = self.store(batch.len())? {
+            return Ok(self.refuse(batch));
         }
         let mut model = self.model.write();
         let events = verdicts.iter().flat_map(Verdict::records).map(|record| &record.event);
@@ -163,7 +163,27 @@ impl Writer {
             // It may be full, or the fan-out may have panicked: writing goes on.
             let _ = self.wake_up.try_send(());
         }
+        #[cfg(without = "visibility")]
+        self.store(batch.len())?;
         Ok(answers)
+    }
+
+    /// Makes the frame durable, if there is anything in it.
+    fn store(&mut self, commands: usize) -> Result<Stored, AppendError> {
+        if self.frame.is_empty() {
+            return Ok(Stored::Durably);
+        }
+        match self.log.append(&mut self.frame) {
+            Ok(()) => {
+                self.metrics.observe_batch(commands);
+                Ok(Stored::Durably)
+            }
+            Err(AppendError::NoRoom(error)) => {
+                tracing::error!(%error, commands, "refusing writes");
+                Ok(Stored::NoRoom)
+            }
+            Err(failed @ AppendError::Failed(_)) => Err(failed),
+        }
     }
 
     /// Decides each command on what the ones before it came to, and puts the events into the frame.
@@ -176,6 +196,7 @@ impl Writer {
             self.clock.stamp_each(&mut self.stamps, job.command.events_max());
             let verdict = judge(&model, &draft, job, &self.stamps, self.frame.last());
             for record in verdict.records() {
+                #[cfg(not(without = "draft"))]
                 draft.add(&record.event);
                 if let Some(key) = &record.key {
                     draft.add_key(key, index);

@@ -21,6 +21,9 @@ use super::watched::{Arrival, WatchedStream};
 /// The longest head, with room for one that is pipelined behind it.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
 
+/// Whoever takes none of an answer for so long is cut off, however long a request may take to arrive.
+const UNTAKEN_TIME_MAX: Duration = Duration::from_secs(30);
+
 /// Serves until `stop` resolves; then accepts no more, answers what is in flight, for at most `grace`.
 pub async fn serve_connections(
     listener: TcpListener,
@@ -30,6 +33,7 @@ pub async fn serve_connections(
     grace: Duration,
 ) {
     let timeout = Duration::from_secs(app.limits.request_timeout_s.into());
+    let write_timeout = timeout.min(UNTAKEN_TIME_MAX);
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(timeout).max_buf_size(HEAD_BYTES_MAX);
     let service = TowerToHyperService::new(router);
@@ -39,11 +43,11 @@ pub async fn serve_connections(
     let mut stop = std::pin::pin!(stop);
     loop {
         let (stream, permit) = tokio::select! {
-            accepted = accept(&listener, &permits, timeout) => accepted,
+            accepted = accept(&listener, &permits, write_timeout) => accepted,
             () = &mut stop => break,
         };
         let arrival = Arrival::default();
-        let stream = TokioIo::new(WatchedStream::new(stream, arrival.clone(), timeout));
+        let stream = TokioIo::new(WatchedStream::new(stream, arrival.clone(), write_timeout));
         let service = service.clone();
         let service = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(arrival.began());
@@ -74,9 +78,9 @@ pub async fn serve_connections(
 async fn accept(
     listener: &TcpListener,
     permits: &Arc<Semaphore>,
-    timeout: Duration,
+    write_timeout: Duration,
 ) -> (TcpStream, OwnedSemaphorePermit) {
-    let unacknowledged_ms = u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX);
+    let unacknowledged_ms = u32::try_from(write_timeout.as_millis()).unwrap_or(u32::MAX);
     let permit = Arc::clone(permits).acquire_owned().await.expect("the semaphore is never closed");
     loop {
         match listener.accept().await {

@@ -19,7 +19,7 @@ use super::problem::{Code, Problem};
 use super::rendered::Rendered;
 use super::{App, Ready, users};
 use crate::domain::{ChatId, Position, Seq, UserId};
-use crate::engine::{FollowError, Follower, Seen, Wanted};
+use crate::engine::{FollowError, Follower, Seen};
 
 /// Where a client that has been cut off goes on. It wins over `after`.
 pub(super) const LAST_EVENT_ID: &str = "Last-Event-ID";
@@ -27,9 +27,6 @@ pub(super) const LAST_EVENT_ID: &str = "Last-Event-ID";
 const HEARTBEAT: Duration = Duration::from_secs(15);
 /// A client that was cut off comes back after so many milliseconds.
 const OPENING: &str = "retry: 1000\n\n";
-/// What is sent at once is hardly longer.
-const PIECE_BYTES: usize = 16 * 1024;
-
 /// What to follow.
 #[derive(Debug, PartialEq)]
 pub(super) struct Follow {
@@ -121,21 +118,9 @@ fn streamed(app: Arc<App>, follower: Follower) -> Body {
 
 /// The next events; a single one is shared with all others who see it.
 fn piece(rendered: &Rendered, follower: &mut Follower) -> Bytes {
-    let mut piece = Bytes::new();
-    let mut joined = Vec::new();
-    follower.show(|position, seen| {
-        let event = render(rendered, position, seen);
-        if piece.is_empty() {
-            piece = event;
-        } else {
-            if joined.is_empty() {
-                joined.extend_from_slice(&piece);
-            }
-            joined.extend_from_slice(&event);
-        }
-        if piece.len().max(joined.len()) < PIECE_BYTES { Wanted::More } else { Wanted::Enough }
-    });
-    if joined.is_empty() { piece } else { joined.into() }
+    let mut events: Vec<_> =
+        follower.take().into_iter().map(|(position, seen)| render(rendered, position, &seen)).collect();
+    if events.len() == 1 { events.remove(0) } else { events.concat().into() }
 }
 
 #[derive(Serialize)]
@@ -151,14 +136,14 @@ struct ReadBody {
     seq: Seq,
 }
 
-fn render(rendered: &Rendered, position: Position, seen: Seen<'_>) -> Bytes {
-    match seen {
-        Seen::Message(chat, message) => {
-            let body = MessageBody::new(chat, &message);
-            rendered.get_or_render(position, || written(position, "message", &body))
-        }
+fn render(rendered: &Rendered, position: Position, seen: &Seen) -> Bytes {
+    match *seen {
+        Seen::Message(chat, ref run) => rendered.get_or_render(position, || {
+            let message = run.messages().next().expect("a run of one");
+            written(position, "message", &MessageBody::new(chat, &message))
+        }),
         // As this user sees it, and as it is now.
-        Seen::Entered(chat) => written(position, "chat", &ChatBody::new(&chat)).into(),
+        Seen::Entered(ref chat) => written(position, "chat", &ChatBody::new(chat)).into(),
         Seen::Joined(chat, user) => {
             rendered.get_or_render(position, || written(position, "member", &MembershipBody { chat, user }))
         }

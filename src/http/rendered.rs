@@ -6,9 +6,9 @@ use parking_lot::Mutex;
 use crate::domain::Position;
 
 /// So many events are kept, at most.
-const SLOTS: usize = 1024;
-/// A longer one is not.
-const KEPT_BYTES_MAX: usize = 64 * 1024;
+const SLOTS: usize = 512;
+/// A longer one is not; the longest message has 96 KiB where each of its characters must be escaped.
+const KEPT_BYTES_MAX: usize = 128 * 1024;
 
 /// The latest events, each where its position falls.
 pub(super) struct Rendered(Box<[Mutex<Slot>]>);

@@ -1,6 +1,15 @@
 //! The log: events as bytes, in frames, on disk. It knows nothing of what they add up to.
 //!
 //! **Invariant:** a frame is a commit: one batch, one write, one sync, one checksum, never two in flight.
+//!
+//! The header of each segment names the version of the format and the codec of the events:
+//!
+//! | version | codec | written by | read by |
+//! | --- | --- | --- | --- |
+//! | 1 | `bincode-2-legacy` | 0.1 and later | 0.1 and later |
+//!
+//! A version is never taken off the list of those that are read; `tests/it/old_logs` holds a log of each. Within a
+//! version, events are only added, at the end: an older release refuses a log that holds one it does not know.
 
 #[cfg(test)]
 mod byte_tests;

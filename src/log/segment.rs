@@ -11,13 +11,6 @@
 //! | 56..4096 | zeros |
 //!
 //! Numbers are little endian. Every later version keeps the first sixteen bytes' meaning.
-//!
-//! | version | codec | written by | read by |
-//! | --- | --- | --- | --- |
-//! | 1 | `bincode-2-legacy` | 0.1 and later | 0.1 and later |
-//!
-//! A version is never taken off the list of those that are read; `tests/it/old_logs` holds a log of each. Within a
-//! version, events are only added, at the end: an older release refuses a log that holds one it does not know.
 
 use super::codec;
 use crate::domain::Position;

@@ -82,6 +82,24 @@ async fn who_joins_sees_the_chat_and_what_comes_after_and_who_leaves_sees_that_l
 }
 
 #[tokio::test]
+async fn who_left_is_told_of_a_chat_from_the_past_but_not_what_goes_on_in_it_since() {
+    let Scene { server, ann, bob, den } = Scene::start().await;
+    server.join(&den, &bob).await;
+    let answer = server.add_message(&den, &ann, "for bob").await;
+    server.leave(&den, &bob).await;
+    server.add_message(&den, &ann, "not for bob any more").await;
+    let mut stream = server.follow(&bob, Some(0)).await;
+    let chat = stream.next().await.expect("bob was put into it");
+    assert_eq!((chat.kind.as_str(), &chat.data["id"]), ("chat", &json!(den)));
+    let known = (&chat.data["last_message"], &chat.data["users"], &chat.data["unread"]);
+    assert_eq!(known, (&Value::Null, &json!([]), &json!(0)));
+    assert_eq!(stream.next().await, Some(sent(chat.id + 1, &den, &ann, "for bob", &answer)));
+    let membership = json!({ "chat": den, "user": bob });
+    assert_eq!(stream.next().await, Some(event(chat.id + 2, "member_removed", membership)));
+    stream.assert_silent(Duration::from_millis(200)).await;
+}
+
+#[tokio::test]
 async fn from_any_position_the_rest_is_told_and_then_what_is_new() {
     let Scene { server, ann, bob, den } = Scene::start().await;
     let mut whole = server.follow(&ann, Some(0)).await;

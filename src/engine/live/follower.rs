@@ -8,7 +8,7 @@ use super::merge::{Merge, Step};
 use super::{Live, Mailbox, Touched};
 use crate::domain::{ChatId, Position, Seq, UserId};
 use crate::engine::Engine;
-use crate::model::{ChatIndex, ChatView, Happening, Message, Model, UserIndex};
+use crate::model::{ChatIndex, ChatView, Happening, MessageRun, Model, UserIndex};
 
 /// Sees everything that a user sees, in the order of the log, each event once.
 pub struct Follower {
@@ -35,12 +35,13 @@ pub enum FollowError {
     ShuttingDown,
 }
 
-/// What a user sees.
+/// What a user sees. It shares what is large with the model, and holds no lock.
 #[derive(Debug)]
-pub enum Seen<'m> {
-    /// A message in a chat.
-    Message(ChatId, Message<'m>),
-    /// The user was put into this chat. It is shown as it is now.
+pub enum Seen {
+    /// A message in a chat: a run of one.
+    Message(ChatId, MessageRun),
+    /// The user was put into this chat. It is shown as it is now; to who has left it since, without what goes on in
+    /// it.
     Entered(ChatView),
     /// Another user was put into a chat.
     Joined(ChatId, UserId),
@@ -141,34 +142,40 @@ impl Follower {
         true
     }
 
-    /// Shows what there is, in order, for as long as more is wanted. Others wait meanwhile.
-    pub fn show(&mut self, mut see: impl FnMut(Position, Seen<'_>) -> Wanted) {
+    /// The next that there is to see, in order; none if nothing is left.
+    pub fn take(&mut self) -> Vec<(Position, Seen)> {
+        /// So many under one hold of the lock,
+        const EVENTS_MAX: usize = 64;
+        /// and none after texts of this length, so that what is sent at once is not long.
+        const TEXT_BYTES_MAX: usize = 8 * 1024;
         let model = self.model.read();
-        while let Some((position, chat, step)) = self.merge.pop(&model, self.user.1) {
-            if let Wanted::Enough = see(position, seen(&model, self.user.1, chat, step)) {
-                return;
+        let (mut taken, mut text_bytes) = (Vec::new(), 0);
+        while taken.len() < EVENTS_MAX && text_bytes < TEXT_BYTES_MAX {
+            let Some((position, chat, step)) = self.merge.pop(&model, self.user.1) else { break };
+            if let Step::Happened(Happening::Message(seq)) = step {
+                text_bytes += model.message(chat, seq).text.len();
             }
+            taken.push((position, seen(&model, self.user.1, chat, step)));
         }
+        taken
     }
 }
 
-/// Whether more is to be shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wanted {
-    /// It is.
-    More,
-    /// Not now.
-    Enough,
-}
-
-fn seen(model: &Model, user: UserIndex, chat: ChatIndex, step: Step) -> Seen<'_> {
+fn seen(model: &Model, user: UserIndex, chat: ChatIndex, step: Step) -> Seen {
     let id = model.chat_id(chat);
     match step {
         Step::Entered => {
             let listed = model.list(&[chat]).pop().expect("one was asked for");
-            Seen::Entered(model.view(user, listed))
+            let view = model.view(user, listed);
+            if model.is_member(chat, user) {
+                Seen::Entered(view)
+            } else {
+                Seen::Entered(ChatView { users: Arc::default(), last_message: None, unread: 0, ..view })
+            }
         }
-        Step::Happened(Happening::Message(seq)) => Seen::Message(id, model.message(chat, seq)),
+        Step::Happened(Happening::Message(seq)) => {
+            Seen::Message(id, model.run_at(chat, seq).starting_at(seq, 1))
+        }
         Step::Happened(Happening::Joined(who)) => Seen::Joined(id, model.user_id(who)),
         Step::Happened(Happening::Left(who)) => Seen::Left(id, model.user_id(who)),
         Step::Happened(Happening::Read(who, seq)) => Seen::Read(id, model.user_id(who), seq),

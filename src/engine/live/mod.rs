@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 
 use crate::domain::{ChatId, Event, Position, UserId};
 use crate::model::{ChatIndex, Model};
-pub use follower::{FollowError, Follower, Seen, Wanted};
+pub use follower::{FollowError, Follower, Seen};
 
 /// **Invariant:** locks are taken in this order: `followed`, the model's, `touched`, a mailbox's.
 #[derive(Default)]

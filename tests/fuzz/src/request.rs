@@ -16,8 +16,8 @@ use serde_json::{Value, json};
 use tokio::runtime::{Builder, Runtime};
 use tower::ServiceExt;
 
-/// Sends a request made of these bytes: a line `METHOD PATH`, lines `Name: value`, an empty line, a body. In the
-/// body, `$USER` and `$CHAT` stand for ids that there are.
+/// Sends a request made of these bytes: a line `METHOD PATH`, lines `Name: value`, an empty line, a body. `$USER`
+/// stands for an id that there is in the path and in the body, `$CHAT` in the body.
 ///
 /// The answer is one that the API describes, JSON where it says so; a message that was taken is read back as it was sent.
 pub fn send(bytes: &[u8]) {
@@ -76,8 +76,14 @@ impl Server {
 
     fn answer(&self, request: Request<Body>) -> (Response<()>, Bytes) {
         self.runtime.block_on(async {
-            let (head, body) = self.router.clone().oneshot(request).await.unwrap().into_parts();
-            (Response::from_parts(head, ()), body.collect().await.unwrap().to_bytes())
+            let (head, mut body) = self.router.clone().oneshot(request).await.unwrap().into_parts();
+            let is_endless = head.headers.get(CONTENT_TYPE).is_some_and(|kind| kind == "text/event-stream");
+            let answer = if is_endless {
+                body.frame().await.unwrap().unwrap().into_data().unwrap()
+            } else {
+                body.collect().await.unwrap().to_bytes()
+            };
+            (Response::from_parts(head, ()), answer)
         })
     }
 
@@ -113,7 +119,8 @@ impl Server {
     /// None where the bytes are not even a head.
     fn request(&self, bytes: &[u8]) -> Option<(Request<Body>, Vec<u8>)> {
         let mut lines = bytes.splitn(2, |&byte| byte == b'\n');
-        let (method, path) = std::str::from_utf8(lines.next()?).ok()?.split_once(' ')?;
+        let line = replaced(lines.next()?, b"$USER", &self.user);
+        let (method, path) = std::str::from_utf8(&line).ok()?.split_once(' ')?;
         let mut rest = lines.next()?;
         let mut request = Request::builder().method(Method::from_bytes(method.as_bytes()).ok()?).uri(path);
         loop {
