@@ -8,14 +8,16 @@ use std::collections::{HashMap, HashSet};
 use crate::domain::{ChatId, Event, Facts, Fingerprint, IdempotencyKey, KeyDigest, Seq, UserId};
 use crate::model::Model;
 
-/// The draft holds names, keys, memberships and marks, but neither ids nor messages: those of this batch were not
-/// answered or shown to anybody yet, so no command can rest on them.
+/// The draft holds names, keys, memberships, marks and how many messages there are, but no ids: those of this batch
+/// were not answered or shown to anybody yet, so no command can name them.
 pub(super) struct Draft<'m> {
     model: &'m Model,
     usernames: HashSet<Box<str>>,
     chat_names: HashSet<Box<str>>,
     memberships: HashMap<(ChatId, UserId), bool>,
     read_marks: HashMap<(ChatId, UserId), Seq>,
+    /// The chat of each message.
+    messages: Vec<ChatId>,
     /// With the index in the batch of the command that had it.
     keys: HashMap<KeyDigest, (Fingerprint, usize)>,
 }
@@ -28,6 +30,7 @@ impl<'m> Draft<'m> {
             chat_names: HashSet::new(),
             memberships: HashMap::new(),
             read_marks: HashMap::new(),
+            messages: Vec::new(),
             keys: HashMap::new(),
         }
     }
@@ -49,7 +52,8 @@ impl<'m> Draft<'m> {
             Event::ReadMarked { chat, user, seq } => {
                 self.read_marks.insert((*chat, *user), *seq);
             }
-            Event::MessageAdded { .. } | Event::NothingChanged => {}
+            Event::MessageAdded { chat, .. } => self.messages.push(*chat),
+            Event::NothingChanged => {}
         }
     }
 
@@ -86,7 +90,8 @@ impl Facts for Draft<'_> {
     }
 
     fn last_seq(&self, chat: ChatId) -> Seq {
-        Facts::last_seq(self.model, chat)
+        let drafted = self.messages.iter().filter(|of| **of == chat).count() as u64;
+        Seq(Facts::last_seq(self.model, chat).0 + drafted)
     }
 
     fn read_mark(&self, chat: ChatId, user: UserId) -> Seq {

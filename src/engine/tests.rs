@@ -275,6 +275,19 @@ async fn in_one_batch_a_member_joins_once_and_a_mark_moves_once() {
         matches!(answer, Err(SubmitError::Refused(Refusal::NotAMember { .. })))
     };
     assert!(not_a_member(&answers[5]), "{answers:?}");
+
+    // A mark may rest on a message of the same batch.
+    (0..2).for_each(|_| master.asked.recv().unwrap());
+    let read = |seq| Command::MarkRead { chat, user: ann, seq: crate::domain::Seq(seq) };
+    let batch = [read(2), message(chat, ann, "there"), read(2), read(3)];
+    let answers = submit_as_one_batch(&engine, &master, &batch, Verdict::Append).await;
+    let is_beyond = |answer: &Result<Receipt, SubmitError>| {
+        matches!(answer, Err(SubmitError::Refused(Refusal::BeyondLastMessage { .. })))
+    };
+    assert!(
+        is_beyond(&answers[0]) && answers[1].is_ok() && answers[2].is_ok() && is_beyond(&answers[3]),
+        "{answers:?}"
+    );
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::LogError;
 use super::error::Context;
@@ -61,6 +62,12 @@ pub trait DiskFile: Send + 'static {
     fn sync(&self) -> io::Result<()>;
 }
 
+/// How long a lock is waited for: a process that ends gives it back with its last breath, and one that is about to
+/// start another program shares it with that for a moment.
+const LOCK_PATIENCE: Duration = Duration::from_millis(200);
+/// It is tried so often.
+const LOCK_INTERVAL: Duration = Duration::from_millis(5);
+
 /// A directory of this machine, held by a lock against every other process.
 #[derive(Debug, Clone)]
 pub struct RealDisk {
@@ -80,11 +87,16 @@ impl RealDisk {
         let unusable = |source| LogError::Directory { dir: dir.to_owned(), source };
         make_durable(dir).map_err(unusable)?;
         let path = dir.join("LOCK");
+        let patient_until = Instant::now() + LOCK_PATIENCE;
         loop {
             let lock = OpenOptions::new().write(true).create(true).truncate(false).open(&path);
             let lock = lock.map_err(unusable)?;
             match lock.try_lock() {
                 Ok(()) => {}
+                Err(TryLockError::WouldBlock) if Instant::now() < patient_until => {
+                    std::thread::sleep(LOCK_INTERVAL);
+                    continue;
+                }
                 Err(TryLockError::WouldBlock) => return Err(LogError::InUse { dir: dir.to_owned() }),
                 Err(TryLockError::Error(source)) => return Err(unusable(source)),
             }

@@ -336,7 +336,11 @@ impl Naive {
             }
             Write::Read { chat: number, user: who, percent } => {
                 let last = named(&self.chats, *number).map_or(0, |chat| chat.messages.len());
-                let seq = if *percent > 100 { last + 1_000 } else { last * usize::from(*percent) / 100 };
+                let seq = if *percent > 100 {
+                    last + usize::from(*percent - 100)
+                } else {
+                    last * usize::from(*percent) / 100
+                };
                 ("/chats/read", json!({ "chat": chat(number), "user": user(who), "seq": seq }))
             }
         }
