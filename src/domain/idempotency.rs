@@ -33,6 +33,9 @@ pub struct Fingerprint(pub [u8; 16]);
 pub struct KeyDigest(pub [u32; 3]);
 
 impl IdempotencyKey<'static> {
+    /// It has at least one character, and at most so many.
+    pub const CHARS_MAX: usize = 255;
+
     /// The key of a request for this command.
     ///
     /// # Errors
@@ -49,7 +52,7 @@ impl IdempotencyKey<'static> {
     /// The text is no key.
     pub fn from_parts(text: String, fingerprint: Fingerprint) -> Result<Self, InvalidKey> {
         let visible = text.bytes().all(|byte| byte.is_ascii_graphic());
-        if !visible || !(1..=255).contains(&text.len()) {
+        if !visible || !(1..=Self::CHARS_MAX).contains(&text.len()) {
             return Err(InvalidKey);
         }
         Ok(Self::recorded(Cow::Owned(text), fingerprint))

@@ -54,15 +54,30 @@ macro_rules! value {
 
 value! {
     /// A user's name: 1 to 64 characters, no control characters, no white space at either end.
-    Username, |name| check_name(name, 64)
+    Username, |name| check_name(name, Username::CHARS_MAX)
 }
 value! {
     /// A chat's name: 1 to 128 characters, no control characters, no white space at either end.
-    ChatName, |name| check_name(name, 128)
+    ChatName, |name| check_name(name, ChatName::CHARS_MAX)
 }
 value! {
     /// What a message says: 1 to 16,384 bytes of UTF-8, any characters.
     Text, check_text
+}
+
+impl Username {
+    /// It has at most so many characters.
+    pub const CHARS_MAX: usize = 64;
+}
+
+impl ChatName {
+    /// It has at most so many characters.
+    pub const CHARS_MAX: usize = 128;
+}
+
+impl Text {
+    /// It has at most so many bytes of UTF-8.
+    pub const BYTES_MAX: usize = 16_384;
 }
 
 fn check_name(name: &str, chars_max: usize) -> Result<(), InvalidValue> {
@@ -82,11 +97,10 @@ fn check_name(name: &str, chars_max: usize) -> Result<(), InvalidValue> {
 }
 
 fn check_text(text: &str) -> Result<(), InvalidValue> {
-    const BYTES_MAX: usize = 16_384;
     match text.len() {
         0 => Err(InvalidValue::Empty),
-        1..=BYTES_MAX => Ok(()),
-        _ => Err(InvalidValue::TooManyBytes { max: BYTES_MAX }),
+        1..=Text::BYTES_MAX => Ok(()),
+        _ => Err(InvalidValue::TooManyBytes { max: Text::BYTES_MAX }),
     }
 }
 
