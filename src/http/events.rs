@@ -12,12 +12,15 @@ use axum::response::{IntoResponse, Response};
 use futures_util::{StreamExt, stream};
 use serde::Serialize;
 use tokio::time::timeout;
+use utoipa::openapi::Required;
+use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
+use utoipa::{IntoParams, ToSchema};
 
 use super::chats::ChatBody;
 use super::messages::MessageBody;
 use super::problem::{Code, Problem};
 use super::rendered::Rendered;
-use super::{App, Ready, users};
+use super::{App, Ready, refusals, schema, users};
 use crate::domain::{ChatId, Position, Seq, UserId};
 use crate::engine::{FollowError, Follower, Seen};
 
@@ -27,6 +30,12 @@ pub(super) const LAST_EVENT_ID: &str = "Last-Event-ID";
 const HEARTBEAT: Duration = Duration::from_secs(15);
 /// A client that was cut off comes back after so many milliseconds.
 const OPENING: &str = "retry: 1000\n\n";
+/// What a stream may look like, for the document.
+const EXAMPLE: &str = "retry: 1000\n\nid: 6\nevent: message\ndata: {\"id\":\"01a20aa4-0a3f-70c2-b3b5-10f6a3a5cb02\",\
+                       \"chat\":\"01a20aa4-0a1b-7d0e-a3cf-4b7d4ed1a2d5\",\
+                       \"author\":\"01a20aa4-09fe-7b4a-8d5d-3a0a2f9d6f43\",\"text\":\"Milk?\",\
+                       \"created_at\":\"2026-11-23T15:04:06.234567Z\",\"seq\":3}\n\n";
+
 /// What to follow.
 #[derive(Debug, PartialEq)]
 pub(super) struct Follow {
@@ -79,6 +88,62 @@ fn position(name: &str, value: &str) -> Result<Position, Problem> {
     })
 }
 
+impl IntoParams for Follow {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let parameter = |name, parameter_in, required, schema, description| {
+            ParameterBuilder::new()
+                .name(name)
+                .parameter_in(parameter_in)
+                .required(required)
+                .schema(Some(schema))
+                .description(Some(description))
+                .build()
+        };
+        let position = schema::reference::<Position>;
+        let (user, after) = (schema::reference::<UserId>(), "Begin with everything after this position.");
+        let last = "Begin with everything after this position. A browser's `EventSource` sends it by itself; it wins \
+                    over `after`.";
+        vec![
+            parameter("user", ParameterIn::Query, Required::True, user, "Whose events."),
+            parameter("after", ParameterIn::Query, Required::False, position(), after),
+            parameter(LAST_EVENT_ID, ParameterIn::Header, Required::False, position(), last),
+        ]
+    }
+}
+
+/// Follows all that a user sees, from any point of the log and then live.
+///
+/// A stream of server-sent events, in the order of the log, each once; `id` is its position. With `Last-Event-ID` or
+/// `after` it begins with everything after that position, however long ago, and goes on live without a seam; without,
+/// it begins now. A position beyond the log is 400.
+///
+/// | `event` | to whom | `data` |
+/// | --- | --- | --- |
+/// | `message` | all members | a `Message` |
+/// | `chat` | who is put into a chat, at its making or later | the `Chat`, as it is now; to who has left it since, without members and messages |
+/// | `member` | the others, when somebody joins | a `MemberEvent` |
+/// | `member_removed` | all, the one who is removed included | a `MemberEvent` |
+/// | `read` | all members | a `ReadEvent` |
+///
+/// A comment every 15 s keeps the stream open. Who takes nothing for 30 s is cut off, and goes on from the last `id`.
+/// When the server stops, streams are closed.
+#[utoipa::path(
+    get,
+    path = "/events",
+    tag = "events",
+    params(Follow),
+    responses(
+        (
+            status = OK,
+            description = "The events, without an end.",
+            body = String,
+            content_type = "text/event-stream",
+            example = json!(EXAMPLE),
+        ),
+        refusals::OfEvents,
+        refusals::NoSuchUser,
+    )
+)]
 pub(super) async fn get(
     Ready(engine): Ready,
     State(app): State<Arc<App>>,
@@ -123,14 +188,16 @@ fn piece(rendered: &Rendered, follower: &mut Follower) -> Bytes {
     if events.len() == 1 { events.remove(0) } else { events.concat().into() }
 }
 
-#[derive(Serialize)]
-struct MembershipBody {
+/// A chat, and a user who has come or gone.
+#[derive(Serialize, ToSchema)]
+pub(super) struct MemberEvent {
     chat: ChatId,
     user: UserId,
 }
 
-#[derive(Serialize)]
-struct ReadBody {
+/// How far a user has read a chat.
+#[derive(Serialize, ToSchema)]
+pub(super) struct ReadEvent {
     chat: ChatId,
     user: UserId,
     seq: Seq,
@@ -145,12 +212,12 @@ fn render(rendered: &Rendered, position: Position, seen: &Seen) -> Bytes {
         // As this user sees it, and as it is now.
         Seen::Entered(ref chat) => written(position, "chat", &ChatBody::new(chat)).into(),
         Seen::Joined(chat, user) => {
-            rendered.get_or_render(position, || written(position, "member", &MembershipBody { chat, user }))
+            rendered.get_or_render(position, || written(position, "member", &MemberEvent { chat, user }))
         }
         Seen::Left(chat, user) => rendered
-            .get_or_render(position, || written(position, "member_removed", &MembershipBody { chat, user })),
+            .get_or_render(position, || written(position, "member_removed", &MemberEvent { chat, user })),
         Seen::Read(chat, user, seq) => {
-            rendered.get_or_render(position, || written(position, "read", &ReadBody { chat, user, seq }))
+            rendered.get_or_render(position, || written(position, "read", &ReadEvent { chat, user, seq }))
         }
     }
 }

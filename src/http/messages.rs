@@ -5,14 +5,17 @@ use std::sync::Arc;
 
 use axum::response::Response;
 use serde::Serialize;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{AnyOfBuilder, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
-use super::Ready;
 use super::array::{self, Pieces};
 use super::fields::{Fields, Object};
 use super::json::Json;
 use super::problem::{Code, Problem};
-use super::write::{Write, submit};
-use crate::domain::{ChatId, Command, MessageId, NewMessage, Seq, Timestamp, UserId};
+use super::write::{Key, SentBody, Write, submit};
+use super::{Ready, refusals, schema};
+use crate::domain::{ChatId, Command, MessageId, NewMessage, Seq, Text, Timestamp, UserId};
 use crate::engine::Engine;
 use crate::model::{ChatIndex, Message};
 
@@ -31,25 +34,65 @@ impl Fields for NewMessage {
     }
 }
 
+/// Sends a message.
+///
+/// It is on disk when the answer comes, and no reader sees it before.
+#[utoipa::path(
+    post,
+    path = "/messages/add",
+    tag = "messages",
+    params(Key),
+    request_body = NewMessage,
+    responses(
+        (status = CREATED, description = "The message is sent.", body = SentBody),
+        refusals::OfCall,
+        refusals::OfWrite,
+        refusals::NoSuchUserOrChat,
+        refusals::NotAMember,
+    )
+)]
 pub(super) async fn add(ready: Ready, Write { fields, key }: Write<NewMessage>) -> Result<Response, Problem> {
     submit(ready, Command::AddMessage(fields), key).await
 }
 
 /// Messages that are sent together or not at all.
-pub(super) struct AddMessages(Vec<NewMessage>);
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AddMessages {
+    #[schema(min_items = 1, max_items = 1_000)]
+    messages: Vec<NewMessage>,
+}
 
 impl Fields for AddMessages {
     const NAMES: &'static [&'static str] = &["messages"];
     const BODY_FACTOR: usize = 32;
 
     fn take(object: &Object<'_>) -> Result<Self, Problem> {
-        object.required_objects("messages", 1..=1_000).map(Self)
+        Ok(Self { messages: object.required_objects("messages", 1..=1_000)? })
     }
 }
 
+/// Sends messages together, in this order: all of them, or none.
+///
+/// They are judged in order, and a refusal names the first bad one (`messages[37].text`). The body may be 32 times as
+/// long as that of other calls. `Chinwag-Position` is that of the last message.
+#[utoipa::path(
+    post,
+    path = "/messages/batch",
+    tag = "messages",
+    params(Key),
+    request_body = AddMessages,
+    responses(
+        (status = CREATED, description = "All are sent; in the order of the request.", body = [SentBody]),
+        refusals::OfCall,
+        refusals::OfWrite,
+        refusals::NoSuchUserOrChat,
+        refusals::NotAMember,
+    )
+)]
 pub(super) async fn batch(
     ready: Ready,
-    Write { fields: AddMessages(messages), key }: Write<AddMessages>,
+    Write { fields: AddMessages { messages }, key }: Write<AddMessages>,
 ) -> Result<Response, Problem> {
     submit(ready, Command::AddMessages(messages), key).await
 }
@@ -93,6 +136,34 @@ impl Fields for GetMessages {
     }
 }
 
+impl PartialSchema for GetMessages {
+    fn schema() -> RefOr<Schema> {
+        let page = || {
+            let page = schema::closed().property("chat", schema::reference::<ChatId>());
+            page.property("limit", schema::limit()).required("chat")
+        };
+        let after = page()
+            .title(Some("all, or what comes after"))
+            .property("after", schema::or_null::<Seq>())
+            .property("before", schema::null());
+        let before = page()
+            .title(Some("all, or what comes before"))
+            .property("after", schema::null())
+            .property("before", schema::or_null::<Seq>());
+        AnyOfBuilder::new()
+            .description(Some(
+                "Which messages of a chat are wanted. Without `after` and `before`: the newest `limit`, or all. \
+                 `after`: the first `limit` of those with a greater `seq`. `before`: the `limit` nearest below it. \
+                 Not both.",
+            ))
+            .item(after)
+            .item(before)
+            .into()
+    }
+}
+
+impl ToSchema for GetMessages {}
+
 impl Page {
     /// The first seq that is wanted, and the first after it that is not, of a chat whose last is `last`.
     fn range(self, last: u64) -> (u64, u64) {
@@ -111,6 +182,20 @@ impl Page {
     }
 }
 
+/// Lists a chat's messages, earliest first.
+///
+/// Without options that is every message, streamed.
+#[utoipa::path(
+    post,
+    path = "/messages/get",
+    tag = "messages",
+    request_body = GetMessages,
+    responses(
+        (status = OK, description = "The messages, in ascending `seq`; `[]` where there are none.", body = [MessageBody]),
+        refusals::OfCall,
+        refusals::NoSuchChat,
+    )
+)]
 pub(super) async fn get(Ready(engine): Ready, Json(request): Json<GetMessages>) -> Result<Response, Problem> {
     let (chat, last) = engine
         .read(|model| {
@@ -126,11 +211,13 @@ pub(super) async fn get(Ready(engine): Ready, Json(request): Json<GetMessages>) 
 }
 
 /// A message, as a client sees it.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Message)]
 pub(super) struct MessageBody<'a> {
     id: MessageId,
     chat: ChatId,
     author: UserId,
+    #[schema(value_type = Text)]
     text: &'a str,
     created_at: Timestamp,
     seq: Seq,

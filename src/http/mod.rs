@@ -1,11 +1,14 @@
 //! The API: requests to commands and look-ups, and their answers back. It never names the log.
 
+#![expect(unused_qualifications, reason = "utoipa's macros repeat a handler's types with their paths")]
+
 mod array;
 mod arriving;
 mod chats;
 mod connections;
 mod cors;
 mod cursor;
+mod docs;
 mod events;
 mod fields;
 mod health;
@@ -16,8 +19,10 @@ mod observed;
 mod page;
 mod panics;
 mod problem;
+mod refusals;
 mod rendered;
 mod request_id;
+mod schema;
 mod users;
 mod watched;
 mod write;
@@ -29,7 +34,10 @@ use axum::extract::{FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::middleware::from_fn_with_state;
 use axum::response::IntoResponse;
-use axum::routing::{get, post};
+use axum::routing::get;
+use utoipa::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use crate::config::{CorsOrigins, Limits};
 use crate::engine::{Engine, ReplayProgress};
@@ -84,30 +92,40 @@ impl App {
 
 /// All routes; pages of these origins may call them too.
 pub fn router(app: Arc<App>, cors_origins: Option<&CorsOrigins>) -> Router {
-    let page = page::FILES
-        .iter()
-        .fold(Router::new(), |router, file| router.route(file.path, get(async move || file.into_response())));
-    let routes = page
-        .route("/users/add", post(users::add))
-        .route("/users/get", post(users::get))
-        .route("/chats/add", post(chats::add))
-        .route("/chats/get", post(chats::get))
-        .route("/chats/users/add", post(chats::add_user))
-        .route("/chats/users/remove", post(chats::remove_user))
-        .route("/chats/read", post(chats::read))
-        .route("/messages/add", post(messages::add))
-        .route("/messages/batch", post(messages::batch))
-        .route("/messages/get", post(messages::get))
-        .route("/events", get(events::get))
-        .route("/health", get(health::get))
-        .route("/metrics", get(metrics::get))
-        .fallback(route_not_found)
-        .method_not_allowed_fallback(method_not_allowed);
+    let (routes, _) = routes().split_for_parts();
+    let routes = routes.fallback(route_not_found).method_not_allowed_fallback(method_not_allowed);
     let routes = match cors_origins {
         Some(origins) => routes.layer(cors::layer(origins)),
         None => routes,
     };
     watched_over(routes, &app).with_state(app)
+}
+
+/// All routes, each with its part of the API's document.
+fn routes() -> OpenApiRouter<Arc<App>> {
+    let calls = OpenApiRouter::with_openapi(docs::Api::openapi())
+        .routes(routes!(users::add))
+        .routes(routes!(users::get))
+        .routes(routes!(chats::add))
+        .routes(routes!(chats::get))
+        .routes(routes!(chats::add_user))
+        .routes(routes!(chats::remove_user))
+        .routes(routes!(chats::read))
+        .routes(routes!(messages::add))
+        .routes(routes!(messages::batch))
+        .routes(routes!(messages::get))
+        .routes(routes!(events::get))
+        .routes(routes!(health::get))
+        .routes(routes!(metrics::get))
+        .routes(routes!(docs::document))
+        .routes(routes!(docs::page))
+        .routes(routes!(page::get));
+    let docs = docs::ASSETS
+        .iter()
+        .fold(calls, |routes, asset| routes.route(asset.path, get(async move || (asset.answer)())));
+    page::FILES
+        .iter()
+        .fold(docs, |routes, file| routes.route(file.path, get(async move || file.into_response())))
 }
 
 /// The routes, with what is done about every request and every panic.

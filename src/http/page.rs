@@ -3,9 +3,9 @@
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 
-const HTML: &str = "text/html; charset=utf-8";
-const CSS: &str = "text/css; charset=utf-8";
-const SCRIPT: &str = "text/javascript; charset=utf-8";
+pub(super) const HTML: &str = "text/html; charset=utf-8";
+pub(super) const CSS: &str = "text/css; charset=utf-8";
+pub(super) const SCRIPT: &str = "text/javascript; charset=utf-8";
 
 /// Only our own scripts and styles are run, and only we are talked to; whatever a message holds stays text.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; \
@@ -29,9 +29,8 @@ macro_rules! file {
     };
 }
 
-/// All of them, the page itself first.
-pub(super) const FILES: [File; 12] = [
-    File { path: "/", media_type: HTML, content: include_str!("page/index.html") },
+/// All that the page loads.
+pub(super) const FILES: [File; 11] = [
     file!("page.css", CSS),
     file!("page.js", SCRIPT),
     file!("api.js", SCRIPT),
@@ -47,14 +46,30 @@ pub(super) const FILES: [File; 12] = [
 
 impl IntoResponse for &File {
     fn into_response(self) -> Response {
-        let headers: [(HeaderName, HeaderValue); 5] = [
-            (header::CONTENT_TYPE, HeaderValue::from_static(self.media_type)),
-            (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY)),
-            (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
-            (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
-            // A later version of the server has a later page.
-            (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
-        ];
-        (headers, self.content).into_response()
+        answer(self.media_type, POLICY, self.content)
     }
+}
+
+/// A page to chat on.
+#[utoipa::path(
+    get,
+    path = "/",
+    tag = "server",
+    responses((status = OK, description = "The page.", body = String, content_type = "text/html"))
+)]
+pub(super) async fn get() -> Response {
+    answer(HTML, POLICY, include_str!("page/index.html"))
+}
+
+/// A file for a browser, and what it may do there.
+pub(super) fn answer(media_type: &'static str, policy: &'static str, content: impl IntoResponse) -> Response {
+    let headers: [(HeaderName, HeaderValue); 5] = [
+        (header::CONTENT_TYPE, HeaderValue::from_static(media_type)),
+        (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy)),
+        (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+        (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+        // A later version of the server has a later page.
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
+    ];
+    (headers, content).into_response()
 }

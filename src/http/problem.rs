@@ -7,13 +7,15 @@ use std::fmt::Display;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::request_id::current_request_id;
 use crate::domain::{Refusal, UserField};
 use crate::engine::SubmitError;
 
 /// What went wrong, in a word that stays.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ToSchema)]
+#[schema(rename_all = "snake_case")]
 pub(super) enum Code {
     InvalidJson,
     InvalidField,
@@ -37,7 +39,7 @@ pub(super) enum Code {
 
 impl Code {
     /// The status, the code, and the title: the same for every problem of the kind.
-    fn parts(self) -> (StatusCode, &'static str, &'static str) {
+    pub(super) fn parts(self) -> (StatusCode, &'static str, &'static str) {
         match self {
             Self::InvalidJson => (StatusCode::BAD_REQUEST, "invalid_json", "The body is not a JSON object"),
             Self::InvalidField => (StatusCode::BAD_REQUEST, "invalid_field", "A field is not as it must be"),
@@ -92,25 +94,43 @@ pub(super) struct Problem {
 }
 
 /// How far the replay is, while the server is starting.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Replay {
+    /// How many events have been replayed.
     pub(super) replayed: u64,
+    /// How many bytes of the log have been read.
     pub(super) replayed_bytes: u64,
+    /// How many bytes the log has.
     pub(super) total_bytes: u64,
 }
 
-#[derive(Serialize)]
-struct Body<'a> {
+/// Every answer that is not 2xx (RFC 9457).
+#[derive(Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub(super) struct Body<'a> {
+    /// `urn:chinwag:problem:` and the code.
+    #[schema(pattern = "^urn:chinwag:problem:[a-z_]+$")]
     r#type: String,
+    /// The same for every problem of the kind.
     title: &'a str,
+    /// The status of the answer.
+    #[schema(minimum = 400, maximum = 599)]
     status: u16,
+    /// What was wrong this time, in a sentence, with the offending value, cut to 64 characters.
     detail: &'a str,
+    /// To program against: it stays.
+    #[schema(value_type = Code)]
     code: &'a str,
+    /// The field, header or parameter that is to blame, where one is: `username`, `users[1]`, `messages[37].text`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, required = false)]
     field: Option<&'a str>,
+    /// The request's `X-Request-Id`, taken from the client or made.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, required)]
     request_id: Option<String>,
     #[serde(flatten)]
+    #[schema(ignore)]
     replay: Option<&'a Replay>,
 }
 
@@ -137,6 +157,26 @@ impl Problem {
 
     pub(super) fn starting_at(replay: Replay) -> Self {
         Self { replay: Some(replay), ..Self::starting() }
+    }
+
+    fn body(&self) -> Body<'_> {
+        let (status, code, title) = self.code.parts();
+        Body {
+            r#type: format!("urn:chinwag:problem:{code}"),
+            title,
+            status: status.as_u16(),
+            detail: &self.detail,
+            code,
+            field: self.field.as_deref(),
+            request_id: current_request_id(),
+            replay: self.replay.as_ref(),
+        }
+    }
+
+    /// What is sent to the request of this id, for the document.
+    pub(super) fn example(&self, request_id: &str) -> serde_json::Value {
+        let body = Body { request_id: Some(request_id.to_owned()), ..self.body() };
+        serde_json::to_value(body).expect("a problem is strings and numbers")
     }
 
     pub(super) fn blaming(self, field: impl Into<String>) -> Self {
@@ -166,19 +206,8 @@ pub(super) fn shown(value: &str) -> String {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let (status, code, title) = self.code.parts();
-        let body = Body {
-            r#type: format!("urn:chinwag:problem:{code}"),
-            title,
-            status: status.as_u16(),
-            detail: &self.detail,
-            code,
-            field: self.field.as_deref(),
-            request_id: current_request_id(),
-            replay: self.replay.as_ref(),
-        };
-        let body = serde_json::to_vec(&body).expect("a problem is strings and numbers");
-        let mut response = (status, body).into_response();
+        let body = serde_json::to_vec(&self.body()).expect("a problem is strings and numbers");
+        let mut response = (self.code.parts().0, body).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if self.code.is_passing() {
@@ -254,6 +283,7 @@ impl From<SubmitError> for Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use utoipa::PartialSchema;
 
     #[test]
     fn every_code_has_its_status() {
@@ -277,6 +307,12 @@ mod tests {
             (Code::ShuttingDown, 503, "shutting_down"),
             (Code::StorageFull, 507, "storage_full"),
         ];
+        let schema = serde_json::to_value(Code::schema()).expect("JSON");
+        assert_eq!(
+            schema["enum"],
+            serde_json::json!(table.map(|(_, _, word)| word)),
+            "the document knows them all"
+        );
         for (code, status, word) in table {
             let response = Problem::new(code, "because").into_response();
             assert_eq!((response.status().as_u16(), code.parts().1), (status, word));

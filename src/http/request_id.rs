@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// A longer one is not taken.
-const BYTES_MAX: usize = 128;
+pub(super) const BYTES_MAX: usize = 128;
 
 task_local! {
     static CURRENT: HeaderValue;

@@ -2,14 +2,20 @@
 
 use axum::response::Response;
 use serde::Serialize;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{OneOfBuilder, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
-use super::Ready;
 use super::fields::{Fields, Object};
 use super::json::{self, Json};
 use super::problem::{Code, Problem, shown};
-use super::write::{Write, submit};
+use super::write::{AddedBody, Key, Write, submit};
+use super::{Ready, refusals, schema};
 use crate::domain::{Command, Timestamp, UserId, Username};
 
+/// A user to be made.
+#[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(super) struct AddUser {
     username: Username,
 }
@@ -22,6 +28,22 @@ impl Fields for AddUser {
     }
 }
 
+/// Makes a user.
+///
+/// A name is taken once.
+#[utoipa::path(
+    post,
+    path = "/users/add",
+    tag = "users",
+    params(Key),
+    request_body = AddUser,
+    responses(
+        (status = CREATED, description = "The user is made.", body = AddedBody),
+        refusals::OfCall,
+        refusals::OfWrite,
+        refusals::NameTaken,
+    )
+)]
 pub(super) async fn add(ready: Ready, Write { fields, key }: Write<AddUser>) -> Result<Response, Problem> {
     submit(ready, Command::AddUser { username: fields.username }, key).await
 }
@@ -47,13 +69,50 @@ impl Fields for GetUser {
     }
 }
 
-#[derive(Serialize)]
-struct UserBody<'a> {
+impl PartialSchema for GetUser {
+    fn schema() -> RefOr<Schema> {
+        let by_id = schema::closed()
+            .title(Some("by id"))
+            .property("user", schema::reference::<UserId>())
+            .property("username", schema::null())
+            .required("user");
+        let by_name = schema::closed()
+            .title(Some("by name"))
+            .property("user", schema::null())
+            .property("username", schema::reference::<Username>())
+            .required("username");
+        OneOfBuilder::new()
+            .description(Some("A user is asked for by id or by name, not by both."))
+            .item(by_id)
+            .item(by_name)
+            .into()
+    }
+}
+
+impl ToSchema for GetUser {}
+
+/// A user.
+#[derive(Serialize, ToSchema)]
+#[schema(as = User)]
+pub(super) struct UserBody<'a> {
     id: UserId,
+    #[schema(value_type = Username)]
     username: &'a str,
     created_at: Timestamp,
 }
 
+/// Looks a user up, by id or by name.
+#[utoipa::path(
+    post,
+    path = "/users/get",
+    tag = "users",
+    request_body = GetUser,
+    responses(
+        (status = OK, description = "The user.", body = UserBody),
+        refusals::OfCall,
+        refusals::NoSuchUser,
+    )
+)]
 pub(super) async fn get(Ready(engine): Ready, Json(request): Json<GetUser>) -> Result<Response, Problem> {
     let found = engine.read(|model| {
         let user = match &request {

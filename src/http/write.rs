@@ -6,13 +6,17 @@ use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::{Header, HeaderBuilder, Required};
+use utoipa::{IntoParams, PartialSchema, ToSchema};
 use uuid::Uuid;
 
 use super::fields::Fields;
 use super::json::{self, Json};
 use super::problem::Problem;
 use super::{App, Ready};
-use crate::domain::{Command, IdempotencyKey, MessageId, Seq, Timestamp};
+use crate::domain::{Command, IdempotencyKey, MessageId, Position, Seq, Timestamp};
 use crate::engine::Accepted;
 use crate::model::{Outcome, SentMessage};
 
@@ -39,6 +43,43 @@ impl<T: Fields> FromRequest<Arc<App>> for Write<T> {
     }
 }
 
+/// The header, for the document.
+pub(super) struct Key;
+
+impl IntoParams for Key {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let schema = ObjectBuilder::new()
+            .schema_type(Type::String)
+            .min_length(Some(1))
+            .max_length(Some(IdempotencyKey::CHARS_MAX))
+            .pattern(Some("^[!-~]+$"));
+        let parameter = ParameterBuilder::new()
+            .name(KEY)
+            .parameter_in(ParameterIn::Header)
+            .required(Required::False)
+            .description(Some(
+                "Visible ASCII characters of the client's choice, `7f3a-1` say, given once. The same request under the same key is \
+                 done once and answered as the first time, for the life of the log; another one is 422. A refused \
+                 request does not use its key up.",
+            ))
+            .schema(Some(schema));
+        vec![parameter.build()]
+    }
+}
+
+/// The headers of an answer to a write, for the document.
+pub(super) fn headers() -> [(&'static str, Header); 2] {
+    let position = HeaderBuilder::new().schema(Some(Position::schema())).description(Some(
+        "The place in the log of the event that the write made; of a batch, of the last one; of a write that changed \
+         nothing, the place at which that was so.",
+    ));
+    let replayed = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(["true"]));
+    let replayed = HeaderBuilder::new().schema(Some(replayed)).description(Some(
+        "There if this is the answer to an earlier request under the same key: nothing was done now.",
+    ));
+    [("Chinwag-Position", position.build()), ("Idempotent-Replayed", replayed.build())]
+}
+
 fn only_key(headers: &HeaderMap) -> Result<Option<HeaderValue>, Problem> {
     let mut keys = headers.get_all(KEY).iter();
     match (keys.next(), keys.next()) {
@@ -62,13 +103,18 @@ pub(super) async fn submit(
     Ok(answer(&accepted))
 }
 
-#[derive(Serialize)]
-struct AddedBody {
+/// Names what was made.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Added)]
+pub(super) struct AddedBody {
+    #[schema(value_type = String, format = "uuid", examples("01a20aa4-09fe-7b4a-8d5d-3a0a2f9d6f43"))]
     id: Uuid,
 }
 
-#[derive(Serialize)]
-struct SentBody {
+/// Names a message that was sent.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Sent)]
+pub(super) struct SentBody {
     id: MessageId,
     seq: Seq,
     created_at: Timestamp,

@@ -22,6 +22,7 @@ mod membership;
 mod messages;
 mod observed;
 mod old_logs;
+mod openapi;
 mod page;
 mod problems;
 mod process;

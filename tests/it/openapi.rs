@@ -1,0 +1,211 @@
+//! The API's document, and the page to read it on. That the server keeps to the document is tried by `.ci/api`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read;
+
+use flate2::read::GzDecoder;
+use serde_json::{Map, Value, json};
+
+use crate::support::{Client, Reply, TestServer};
+
+// Names in the document's examples.
+const ANN: &str = "01a20aa4-09fe-7b4a-8d5d-3a0a2f9d6f43";
+const BOB: &str = "01a20aa4-0a09-74de-9d72-3ca94e1ae31f";
+const TEA: &str = "01a20aa4-0a1b-7d0e-a3cf-4b7d4ed1a2d5";
+
+/// A change of the API is a decision, to be seen in the diff of this.
+#[tokio::test]
+async fn the_document_is_as_it_was() {
+    let reply = TestServer::start().get("/openapi.json").await;
+    assert_eq!((reply.status.as_u16(), reply.header("content-type")), (200, "application/json"));
+    insta::with_settings!({ omit_expression => true, prepend_module_to_snapshot => false }, {
+        insta::assert_snapshot!("openapi", reply.text);
+    });
+}
+
+#[tokio::test]
+async fn every_call_of_the_document_is_answered() {
+    let server = TestServer::start();
+    let document = document(&server).await;
+    let mut calls = 0;
+    for (path, item) in object(&document["paths"]) {
+        for method in object(item).keys().filter(|&key| key != "parameters") {
+            let response = server.request(&method.to_uppercase(), path).send().await.expect("answered");
+            let (status, documented) = (response.status().as_u16(), &item[method]["responses"]);
+            assert!(documented.get(status.to_string()).is_some(), "{method} {path}: {status}");
+            calls += 1;
+        }
+    }
+    assert_eq!(calls, 16);
+}
+
+#[tokio::test]
+async fn every_code_of_the_document_has_an_example() {
+    let document = document(&TestServer::start()).await;
+    let codes = document["components"]["schemas"]["Code"]["enum"].as_array().expect("codes");
+    let codes: BTreeSet<_> = codes.iter().map(|code| code.as_str().expect("a word").to_owned()).collect();
+    assert_eq!(codes, problems(&document).into_keys().collect());
+}
+
+/// Asks what the examples ask, in their order, and compares what is answered.
+#[tokio::test]
+async fn the_examples_are_what_is_answered() {
+    let server = TestServer::start();
+    let document = document(&server).await;
+    let mut names = vec![(BOB, server.add_user("bob").await)];
+    for (path, made) in [
+        ("/users/add", Some(ANN)),
+        ("/users/get", None),
+        ("/chats/add", Some(TEA)),
+        ("/messages/add", None),
+        ("/messages/batch", None),
+        ("/messages/get", None),
+        ("/chats/get", None),
+        ("/chats/read", None),
+        ("/chats/users/remove", None),
+        ("/chats/users/add", None),
+    ] {
+        let call = &document["paths"][path]["post"];
+        let request = &call["requestBody"]["content"]["application/json"]["example"];
+        assert!(request.is_object(), "{path} has no example");
+        let reply = server.post(path, &with_names(request, &names)).await;
+        if let Some(name) = made {
+            names.push((name, reply.id()));
+        }
+        let documented = &call["responses"][reply.status.as_str()]["content"]["application/json"]["example"];
+        if reply.status == 204 {
+            assert_eq!(documented, &Value::Null, "{path}");
+        } else {
+            assert_eq!(shape(&reply.json()), shape(documented), "{path}");
+        }
+    }
+    let health = server.get("/health").await.json();
+    let call = &document["paths"]["/health"]["get"];
+    assert_eq!(shape(&health), shape(&call["responses"]["200"]["content"]["application/json"]["example"]));
+}
+
+#[tokio::test]
+async fn the_examples_of_problems_are_what_is_answered() {
+    let server = TestServer::start();
+    let documented = problems(&document(&server).await);
+    let (ann, bob) = (server.add_user("ann").await, server.add_user("bob").await);
+    let tea = server.add_chat("tea", &[&bob]).await;
+    let nobody = "9b2f6e0a-54a3-4c36-8a55-0f6d3c1b7a10";
+    server.post_under("7f3a-1", "/users/add", &json!({ "username": "cy" })).await;
+    let json = |path, body: Value| {
+        server.request("POST", path).header("content-type", "application/json").body(body.to_string())
+    };
+    let mine = json("/messages/add", json!({ "chat": tea, "author": ann, "text": "hello" }));
+    let raw = server.request("POST", "/users/add").header("content-type", "application/json");
+    for (code, request) in [
+        ("invalid_json", raw.body(r#"{"username": ann}"#)),
+        ("invalid_field", json("/users/add", json!({ "username": "" }))),
+        ("not_a_member", mine),
+        ("user_not_found", json("/users/get", json!({ "user": nobody }))),
+        ("chat_not_found", json("/messages/get", json!({ "chat": nobody }))),
+        ("route_not_found", server.request("GET", "/nothing")),
+        ("method_not_allowed", server.request("GET", "/users/add")),
+        ("username_taken", json("/users/add", json!({ "username": "ann" }))),
+        ("chat_name_taken", json("/chats/add", json!({ "name": "tea", "users": [ann] }))),
+        ("body_too_large", json("/users/add", json!("x".repeat(1_048_575)))),
+        ("unsupported_media_type", server.request("POST", "/users/add")),
+        (
+            "idempotency_key_reused",
+            json("/users/add", json!({ "username": "di" })).header("idempotency-key", "7f3a-1"),
+        ),
+    ] {
+        let reply = Client::send(request).await.expect("answered");
+        let mut answered =
+            with_names(&reply.json(), &[(ann.as_str(), ANN.to_owned()), (&tea, TEA.to_owned())]);
+        answered["request_id"] = documented[code]["request_id"].clone();
+        assert_eq!(answered, documented[code], "{code}");
+    }
+}
+
+#[tokio::test]
+async fn the_page_of_the_document_loads_only_what_the_server_has() {
+    let server = TestServer::start();
+    let page = server.get("/docs").await;
+    assert_eq!(page.header("content-type"), "text/html; charset=utf-8");
+    is_guarded(&page);
+    let loaded: Vec<_> = page.text.split('"').filter(|text| text.starts_with("/docs/")).collect();
+    assert_eq!(loaded.len(), 3, "{loaded:?}");
+    let start = server.get("/docs/start.js").await;
+    assert!(start.text.contains("url: \"/openapi.json\""));
+    for text in [&page.text, &start.text] {
+        for forbidden in ["//", "http:", "https:", "<script>", "onload="] {
+            // A comment is none.
+            let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+            assert!(!code.into_iter().any(|line| line.contains(forbidden)), "{forbidden}");
+        }
+    }
+    for path in loaded {
+        let response = server.request("GET", path).send().await.expect("answered");
+        let (status, headers) = (response.status(), response.headers().clone());
+        let bytes = response.bytes().await.expect("read");
+        let mut text = String::new();
+        if headers.contains_key("content-encoding") {
+            GzDecoder::new(&*bytes).read_to_string(&mut text).expect("gzip of text");
+        } else {
+            text = String::from_utf8(bytes.to_vec()).expect("text");
+        }
+        let media_type = if path.contains("css") { "text/css" } else { "text/javascript" };
+        let reply = Reply { status, headers, text };
+        assert_eq!(reply.header("content-type"), format!("{media_type}; charset=utf-8"));
+        is_guarded(&reply);
+        assert!(reply.text.len() > 100, "{path}");
+        // An import would be of another host.
+        assert!(!reply.text.contains("@import"), "{path}");
+    }
+}
+
+/// Whatever the page is, and whatever it shows: it loads from here and talks to us only.
+#[track_caller]
+fn is_guarded(reply: &Reply) {
+    assert_eq!(reply.status, 200);
+    assert_eq!(reply.header("x-content-type-options"), "nosniff");
+    let policy = reply.header("content-security-policy");
+    assert!(
+        policy.starts_with("default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self';")
+    );
+    assert!(!policy.contains("unsafe") && !policy.contains("http") && !policy.contains('*'), "{policy}");
+}
+
+async fn document(server: &TestServer) -> Value {
+    server.get("/openapi.json").await.json()
+}
+
+#[track_caller]
+fn object(value: &Value) -> &Map<String, Value> {
+    value.as_object().unwrap_or_else(|| panic!("not an object: {value}"))
+}
+
+/// The document's examples of problems, by code.
+fn problems(document: &Value) -> BTreeMap<String, Value> {
+    let responses = object(&document["components"]["responses"]).values();
+    let examples =
+        responses.flat_map(|response| object(&response["content"]["application/problem+json"]["examples"]));
+    examples.map(|(code, example)| (code.clone(), example["value"].clone())).collect()
+}
+
+fn with_names(value: &Value, names: &[(&str, String)]) -> Value {
+    let text = names.iter().fold(value.to_string(), |text, (name, id)| text.replace(name, id));
+    serde_json::from_str(&text).expect("still JSON")
+}
+
+/// The value with its strings and numbers as good as any others; what is a name, a text or a count stays.
+fn shape(value: &Value) -> Value {
+    match value {
+        Value::Array(items) => items.iter().map(shape).collect(),
+        Value::Object(members) => {
+            let shaped = |(name, value): (&String, &Value)| match &**name {
+                "id" | "chat" | "author" | "created_at" | "cursor" | "users" => {
+                    (name.clone(), json!(value.to_string().len()))
+                }
+                _ => (name.clone(), shape(value)),
+            };
+            members.iter().map(shaped).collect()
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.clone(),
+    }
+}
