@@ -29,6 +29,7 @@ mod process;
 mod property;
 mod read_marks;
 mod requests;
+mod restarts;
 mod rough;
 mod streams;
 mod support;

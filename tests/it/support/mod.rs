@@ -6,7 +6,7 @@ mod raw;
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -16,7 +16,7 @@ use tempfile::TempDir;
 
 pub use client::{Client, Reply, assert_id, assert_time, problem};
 pub use events::Event;
-pub use raw::{RawConnection, head, post, post_bytes, post_many};
+pub use raw::{RawConnection, head, post, post_bytes, post_many, post_under};
 
 /// Segments this small make every test with some hundreds of messages rotate them.
 const SEGMENT_BYTES: &str = "65536";
@@ -79,24 +79,33 @@ impl TestServer {
         Self::start_on(None, data, owned(flags), binary_under(wrapper))
     }
 
-    fn start_on(dir: Option<Arc<TempDir>>, data: &Path, flags: Vec<String>, mut command: Command) -> Self {
-        command.args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(data).args(&flags);
-        if !flags.iter().any(|flag| flag == "--segment-bytes") {
-            command.args(["--segment-bytes", SEGMENT_BYTES]);
+    /// A server on this directory, which stays; it may take its time to be ready.
+    pub fn starting_at(data: &Path, flags: &[&str]) -> StartingServer {
+        Self::starting_on(None, data, owned(flags), binary())
+    }
+
+    fn start_on(dir: Option<Arc<TempDir>>, data: &Path, flags: Vec<String>, command: Command) -> Self {
+        Self::starting_on(dir, data, flags, command).ready()
+    }
+
+    fn starting_on(
+        dir: Option<Arc<TempDir>>,
+        data: &Path,
+        flags: Vec<String>,
+        mut command: Command,
+    ) -> StartingServer {
+        command.args(["serve", "--data"]).arg(data).args(&flags);
+        for (flag, value) in [("--listen", "127.0.0.1:0"), ("--segment-bytes", SEGMENT_BYTES)] {
+            if !flags.iter().any(|given| given == flag) {
+                command.args([flag, value]);
+            }
         }
         let mut process =
             command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary starts");
-        let stderr = drain(process.stderr.take().expect("piped"));
-        let mut line = String::new();
+        let stderr = Some(drain(process.stderr.take().expect("piped")));
         let stdout = process.stdout.take().expect("piped");
-        BufReader::new(stdout).read_line(&mut line).expect("stdout is text");
-        let Some(address) = line.trim_end().strip_prefix("chinwag listening on http://") else {
-            let status = process.wait().expect("waited for");
-            panic!("not ready, {status}: {line:?}\n{}", stderr.join().expect("read"));
-        };
-        let client = Client::new(address);
-        let (address, data) = (address.to_owned(), data.to_owned());
-        Self { process, stderr: Some(stderr), address, data, flags, dir, client }
+        let (address, data, client) = (String::new(), data.to_owned(), Client::new(""));
+        StartingServer { server: Self { process, stderr, address, data, flags, dir, client }, stdout }
     }
 
     /// Ends it as a power cut would end a process: no chance to say goodbye.
@@ -151,6 +160,29 @@ impl TestServer {
     }
 }
 
+/// A server that has not yet said that it is ready, nor where it listens.
+pub struct StartingServer {
+    server: TestServer,
+    stdout: ChildStdout,
+}
+
+impl StartingServer {
+    /// Waits until it says so.
+    pub fn ready(self) -> TestServer {
+        let Self { mut server, stdout } = self;
+        let mut line = String::new();
+        BufReader::new(stdout).read_line(&mut line).expect("stdout is text");
+        let Some(address) = line.trim_end().strip_prefix("chinwag listening on http://") else {
+            let status = server.process.wait().expect("waited for");
+            let stderr = server.stderr.take().expect("taken once").join().expect("read");
+            panic!("not ready, {status}: {line:?}\n{stderr}");
+        };
+        server.client = Client::new(address);
+        address.clone_into(&mut server.address);
+        server
+    }
+}
+
 /// The server's calls, by way of one client.
 impl std::ops::Deref for TestServer {
     type Target = Client;
@@ -177,7 +209,7 @@ pub struct StoppedServer {
 }
 
 impl StoppedServer {
-    /// Starts it again on the same directory, with the same flags, on another port.
+    /// Starts it again on the same directory, with the same flags; on another port, if they do not name one.
     pub fn restart(self) -> TestServer {
         TestServer::start_on(self.dir, &self.data, self.flags, binary())
     }

@@ -15,13 +15,18 @@ pub struct RawConnection(BufReader<TcpStream>);
 
 impl RawConnection {
     pub fn open(address: &str) -> Self {
+        Self::try_open(address).expect("connected")
+    }
+
+    /// To a server that may not listen.
+    pub fn try_open(address: &str) -> io::Result<Self> {
         /// No answer takes as long as this.
         const PATIENCE: Duration = Duration::from_secs(20);
-        let stream = TcpStream::connect(address).expect("connected");
+        let stream = TcpStream::connect(address)?;
         stream.set_nodelay(true).expect("set");
         stream.set_read_timeout(Some(PATIENCE)).expect("set");
         stream.set_write_timeout(Some(PATIENCE)).expect("set");
-        Self(BufReader::new(stream))
+        Ok(Self(BufReader::new(stream)))
     }
 
     /// Writes these very bytes.
@@ -45,6 +50,19 @@ impl RawConnection {
         let mut body = vec![0; length];
         self.0.read_exact(&mut body).expect("a whole body");
         Reply { status, headers, text: String::from_utf8(body).expect("a body of text") }
+    }
+
+    /// The next answer, which must be whole; none if the server hangs up before its first byte.
+    #[track_caller]
+    pub fn reply_or_end(&mut self) -> Option<Reply> {
+        match self.0.fill_buf() {
+            Ok([]) => None,
+            Ok(_) => Some(self.reply()),
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::ConnectionReset, "{error}");
+                None
+            }
+        }
     }
 
     /// The next answer's status and headers; what is read next is what follows them.
@@ -118,8 +136,17 @@ pub fn head(method: &str, path: &str, headers: &[&str]) -> String {
 
 /// A whole request that posts these bytes as JSON.
 pub fn post_bytes(path: &str, body: &[u8]) -> Vec<u8> {
+    post_with(path, body, &[])
+}
+
+/// The same under an idempotency key.
+pub fn post_under(key: &str, path: &str, body: &Value) -> Vec<u8> {
+    post_with(path, body.to_string().as_bytes(), &[&format!("Idempotency-Key: {key}")])
+}
+
+fn post_with(path: &str, body: &[u8], headers: &[&str]) -> Vec<u8> {
     let length = format!("Content-Length: {}", body.len());
-    let head = head("POST", path, &["Content-Type: application/json", &length]);
+    let head = head("POST", path, &[&["Content-Type: application/json", &length], headers].concat());
     [head.as_bytes(), body].concat()
 }
 
