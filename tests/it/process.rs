@@ -124,24 +124,46 @@ fn the_log_goes_where_the_environment_says() {
     expect_exit(&ended, 2, &[data.to_str().unwrap()]);
 }
 
-#[test]
-fn help_tells_every_flag_with_its_variable_and_default() {
+/// A flag: its name, its environment variable, its default.
+type Flag = [String; 3];
+
+/// The flags that `chinwag serve --help` tells of.
+fn flags_of_help() -> Vec<Flag> {
     let help = binary().args(["serve", "--help"]).output().unwrap();
     assert!(help.status.success());
     let help = String::from_utf8(help.stdout).unwrap();
-    let flags = [
-        ("--listen", "CHINWAG_LISTEN", "127.0.0.1:9000"),
-        ("--data", "CHINWAG_DATA", "./data"),
-        ("--ephemeral", "CHINWAG_EPHEMERAL", ""),
-        ("--segment-bytes", "CHINWAG_SEGMENT_BYTES", "67108864"),
-        ("--queue-max", "CHINWAG_QUEUE_MAX", "1024"),
-        ("--body-bytes-max", "CHINWAG_BODY_BYTES_MAX", "1048576"),
-        ("--request-timeout-s", "CHINWAG_REQUEST_TIMEOUT_S", "30"),
-        ("--connections-max", "CHINWAG_CONNECTIONS_MAX", "16384"),
-    ];
-    for (flag, variable, default) in flags {
-        assert!([flag, variable, default].iter().all(|word| help.contains(word)), "{flag}: {help}");
+    let options = help.split_once("\nOptions:\n").expect("options").1;
+    // Each begins with a line of its own; what is said of it is indented more.
+    let options = options.split("\n      --").map(|option| option.trim_start().trim_start_matches("--"));
+    let flag = |option: &str| {
+        let name = option.split([' ', '\n']).next().unwrap();
+        let told = |of: &str| Some(option.split_once(&format!("[{of}: "))?.1.split_once(']')?.0);
+        let variable = told("env").unwrap_or_default().trim_end_matches('=');
+        [format!("--{name}"), variable.to_owned(), told("default").unwrap_or_default().to_owned()]
+    };
+    options.map(flag).collect()
+}
+
+/// The flags of the README's table.
+fn flags_of_readme() -> Vec<Flag> {
+    let readme = include_str!("../../README.md");
+    let table = readme.split_once("| flag | environment | default | |\n").expect("a table").1;
+    let rows = table.lines().skip(1).map_while(|row| row.strip_prefix("| "));
+    let cells = rows.map(|row| row.split('|').map(|cell| cell.trim().trim_matches('`').to_owned()));
+    cells.map(|cells| cells.take(3).collect::<Vec<_>>().try_into().expect("three cells and more")).collect()
+}
+
+#[test]
+fn help_and_readme_tell_the_same_flags_variables_and_defaults() {
+    let mut of_help = flags_of_help();
+    of_help.sort();
+    let mut of_readme = flags_of_readme();
+    of_readme.sort();
+    assert_eq!(of_help, of_readme);
+    for [name, variable, _] in &of_help {
+        assert_eq!(*variable, format!("CHINWAG_{}", name[2..].replace('-', "_").to_uppercase()));
     }
+    assert!(of_help.len() >= 8, "{of_help:?}");
 }
 
 #[tokio::test]
