@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::{OLD_LOG_EVENTS, contents, export, import, old_log, tool, tool_with};
+use super::{OLD_LOG_EVENTS, alter, contents, export, import, old_log, tool, tool_with};
 use crate::support::{Client, TestServer, binary, segments};
 
 #[tokio::test]
@@ -186,6 +186,16 @@ fn a_directory_that_holds_a_log_is_left_as_it_is() {
     let log = old_log();
     let before = contents(log.path());
     import(log.path(), &good()).refused(2, &["holds a log", log.path().to_str().unwrap()]);
+    assert_eq!(contents(log.path()), before);
+}
+
+#[test]
+fn a_damaged_log_is_no_place_to_import_into_either() {
+    let log = old_log();
+    alter(&segments(log.path())[0], |bytes| bytes[30_000] ^= 1);
+    std::fs::write(log.path().join("LOCK"), "").unwrap();
+    let before = contents(log.path());
+    import(log.path(), &good()).refused(2, &["holds a log"]);
     assert_eq!(contents(log.path()), before);
 }
 

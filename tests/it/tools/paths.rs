@@ -45,6 +45,28 @@ fn a_directory_in_place_of_a_segment_is_exit_2() {
     assert_eq!(ended.code, Some(2), "{}", ended.stderr);
 }
 
+/// Whatever it is, nobody takes it for a log, or for nothing; a repair puts all of it aside.
+#[test]
+fn a_file_of_somebody_else_by_the_name_of_a_segment_is_exit_3() {
+    let noise: Vec<u8> =
+        (0..100_000_u32).map(|number| number.wrapping_mul(2_654_435_761).to_be_bytes()[0]).collect();
+    let cut_short = std::fs::read(&segments(old_log().path())[0]).unwrap()[..3_000].to_vec();
+    for foreign in [Vec::new(), b"a log of another kind\n".to_vec(), vec![0; 8192], noise, cut_short] {
+        let dir = TempDir::new().unwrap();
+        let file = dir.path().join("00000000000000000001.log");
+        std::fs::write(&file, &foreign).unwrap();
+        for words in [&["log", "verify"][..], &["log", "dump"], &["export"]] {
+            tool(words, dir.path()).refused(3, &[file.to_str().unwrap(), "no sound segment header"]);
+        }
+        assert_eq!(serve(dir.path()).code, Some(3));
+        import(dir.path(), "").refused(2, &["holds a log"]);
+        assert_eq!(std::fs::read(&file).unwrap(), foreign);
+        let said = tool(&["log", "repair"], dir.path());
+        assert_eq!(said.position(), 0);
+        assert_eq!(std::fs::read(said.found("kept in")).unwrap(), foreign);
+    }
+}
+
 /// Not even root can make a file there.
 #[cfg(target_os = "linux")]
 #[test]
