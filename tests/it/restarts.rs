@@ -104,6 +104,8 @@ fn connect(address: &str) -> RawConnection {
 #[tokio::test]
 async fn what_had_arrived_when_it_was_asked_to_stop_is_answered() {
     const EACH: usize = 20;
+    // No more than the kernel lets wait on a usual machine.
+    const WAITING: usize = 100;
     let server = TestServer::start();
     let user = |number: usize| post("/users/add", &json!({ "username": format!("user {number}") }));
     let mut kept: Vec<_> = (0..EACH).map(|_| RawConnection::open(&server.address)).collect();
@@ -117,7 +119,7 @@ async fn what_had_arrived_when_it_was_asked_to_stop_is_answered() {
     last.send(head("GET", "/health", &[]));
     assert_eq!(last.reply().status, 200, "all before it were accepted");
     server.signal(Signal::STOP);
-    connections.extend((0..EACH).map(|_| RawConnection::open(&server.address)));
+    connections.extend((0..WAITING).map(|_| RawConnection::open(&server.address)));
     for (number, connection) in connections.iter_mut().enumerate() {
         connection.send(user(number));
     }
@@ -132,8 +134,8 @@ async fn what_had_arrived_when_it_was_asked_to_stop_is_answered() {
     }
     let (stopped, ended) = server.ended(Duration::from_secs(10));
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
-    assert!(answered.iter().copied().eq(0..3 * EACH), "answered: {answered:?}");
-    assert_eq!(stopped.restart().position().await, 3 * EACH as u64);
+    assert!(answered.iter().copied().eq(0..2 * EACH + WAITING), "answered: {answered:?}");
+    assert_eq!(stopped.restart().position().await, connections.len() as u64);
 }
 
 /// Or a client that keeps its connection may have a request on its way just as it is closed, which nobody answers.
@@ -148,6 +150,7 @@ fn a_connection_is_not_closed_at_a_stop_before_an_answer_has_said_so() {
         assert!(!connection.reply().headers.contains_key("connection"));
         server.signal(Signal::TERM);
         while RawConnection::try_open(&server.address).is_ok() {}
+        std::thread::sleep(Duration::from_millis(50));
         let sent = connection.try_send(post("/users/add", &json!({ "username": "ann" })));
         let reply = sent.ok().and_then(|()| connection.reply_or_end());
         if let Some(reply) = &reply {
