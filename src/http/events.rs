@@ -33,7 +33,7 @@ const OPENING: &str = "retry: 1000\n\n";
 /// What a stream may look like, for the document.
 const EXAMPLE: &str = "retry: 1000\n\nid: 6\nevent: message\ndata: {\"id\":\"01a20aa4-0a3f-70c2-b3b5-10f6a3a5cb02\",\
                        \"chat\":\"01a20aa4-0a1b-7d0e-a3cf-4b7d4ed1a2d5\",\
-                       \"author\":\"01a20aa4-09fe-7b4a-8d5d-3a0a2f9d6f43\",\"text\":\"Milk?\",\
+                       \"author\":\"01a20aa4-0a09-74de-9d72-3ca94e1ae31f\",\"text\":\"Milk?\",\
                        \"created_at\":\"2026-11-23T15:04:06.234567Z\",\"seq\":3}\n\n";
 
 /// What to follow.

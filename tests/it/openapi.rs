@@ -79,6 +79,12 @@ async fn the_examples_are_what_is_answered() {
             assert_eq!(shape(&reply.json()), shape(documented), "{path}");
         }
     }
+    // The stream tells of a message as the list does.
+    let read = &document["paths"]["/messages/get"]["post"]["responses"]["200"]["content"]["application/json"];
+    let streamed = &document["paths"]["/events"]["get"]["responses"]["200"]["content"]["text/event-stream"];
+    let streamed = streamed["example"].as_str().expect("a stream");
+    let data = streamed.lines().find_map(|line| line.strip_prefix("data: ")).expect("an event");
+    assert_eq!(serde_json::from_str::<Value>(data).expect("JSON"), read["example"][0]);
     let health = server.get("/health").await.json();
     let call = &document["paths"]["/health"]["get"];
     assert_eq!(shape(&health), shape(&call["responses"]["200"]["content"]["application/json"]["example"]));
