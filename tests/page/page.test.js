@@ -8,6 +8,7 @@ import { chromium } from "playwright-core";
 import { Server } from "./server.js";
 
 const SCREENSHOTS = process.env.CHINWAG_SCREENSHOTS ?? "/tmp/chinwag-screenshots";
+const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
 const PHONE = { width: 360, height: 640 };
 
 let browser;
@@ -17,7 +18,7 @@ let complaints;
 
 before(async () => {
   await mkdir(SCREENSHOTS, { recursive: true });
-  browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: ["--no-sandbox"] });
+  browser = await chromium.launch({ executablePath: CHROMIUM, args: ["--no-sandbox"] });
 });
 after(() => browser.close());
 beforeEach(async () => {
@@ -32,7 +33,10 @@ afterEach(async () => {
 
 /** A page of a browser of its own, in which somebody is signed in. */
 async function enter(name, options = {}) {
-  const context = await browser.newContext(options);
+  return enterIn(await browser.newContext(options), name);
+}
+
+async function enterIn(context, name) {
   const page = await context.newPage();
   page.setDefaultTimeout(15_000);
   page.on("pageerror", (error) => complaints.push(String(error)));
@@ -161,6 +165,49 @@ test("a kill and a restart lose nothing and double nothing", async () => {
   await open(bob, "tea");
   await shown(bob, "afterwards 2");
   assert.deepEqual(await texts(bob), said);
+});
+
+test("two pages of one user that write while the server is away lose nothing and double nothing", async () => {
+  const one = await enter("ann");
+  await makeChat(one, "tea", "");
+  const other = await enterIn(one.context(), "ann");
+  await open(other, "tea");
+  await server.kill();
+  for (const [page, text] of [[one, "from one"], [other, "from the other"], [one, "from one again"]]) {
+    await say(page, text);
+    await page.locator(".message.waiting .text", { hasText: text }).last().waitFor();
+  }
+  await server.run();
+  // What a page wrote is sent by any page there is afterwards, however soon the first one goes.
+  await other.close();
+  await one.reload();
+  await open(one, "tea");
+  const all = ["from one", "from one again", "from the other"];
+  await until(async () => String((await texts(one)).sort()) === String(all), "each is there once");
+  await until(async () => (await one.locator(".message.waiting").count()) === 0, "none waits");
+  assert.equal(await one.evaluate(() => Object.keys(localStorage).filter((name) => name.includes("outbox")).length), 0);
+});
+
+test("light and dark are read as easily", async () => {
+  const page = await enter("ann");
+  const brightness = () =>
+    page.evaluate(() => {
+      const { color, backgroundColor } = getComputedStyle(document.body);
+      const of = (colour) => {
+        const context = new OffscreenCanvas(1, 1).getContext("2d");
+        context.fillStyle = colour;
+        context.fillRect(0, 0, 1, 1);
+        const [red, green, blue] = context.getImageData(0, 0, 1, 1).data;
+        return (0.299 * red + 0.587 * green + 0.114 * blue) / 255;
+      };
+      return { text: of(color), ground: of(backgroundColor) };
+    });
+  await page.emulateMedia({ colorScheme: "light" });
+  const light = await brightness();
+  await page.emulateMedia({ colorScheme: "dark" });
+  const dark = await brightness();
+  assert.ok(light.ground - light.text > 0.6, JSON.stringify(light));
+  assert.ok(dark.text - dark.ground > 0.6, JSON.stringify(dark));
 });
 
 test("whatever is written is text", async () => {

@@ -40,12 +40,17 @@ export class History {
     await this.#catchUp();
   }
 
-  /** Takes in a message that was just sent. */
+  /** Takes in a message that was just sent. Tells, later, whether others had to be loaded for that. */
   async add(message) {
     this.#newest = Math.max(this.#newest, message.seq);
     const isLoaded = this.isWhole || this.first !== undefined;
-    if (isLoaded && message.seq === this.last + 1) this.messages = [...this.messages, message];
-    else if (isLoaded && !this.#loading) await this.#catchUp();
+    if (isLoaded && message.seq === this.last + 1) {
+      this.messages = [...this.messages, message];
+      return false;
+    }
+    if (!isLoaded || this.#loading) return false;
+    await this.#catchUp();
+    return true;
   }
 
   // What came while a page was on its way may not be on it.

@@ -148,7 +148,7 @@ export class Store {
 
   #takeMessage(message) {
     this.#learnName(message.author);
-    this.#histories.get(message.chat)?.add(message);
+    this.#histories.get(message.chat)?.add(message).then((isLate) => isLate && this.#onChange());
     const chat = this.chats.get(message.chat);
     // It may have been in the list of chats already, or have come as an answer to its sender.
     if (!chat || message.seq <= (chat.last_message?.seq ?? 0)) return;

@@ -1,0 +1,83 @@
+// Streams of events, followed as the standard says by a client that is not a browser.
+
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { EventSource } from "eventsource";
+import { Server } from "./server.js";
+
+const ROUNDS = 8;
+
+let server;
+before(async () => {
+  server = await Server.start();
+});
+after(() => server.stop());
+
+/**
+ * Follows a user for good. What the client goes on with by itself after a broken connection is its own affair; where
+ * it gives up, as the standard wants at an answer that is no stream (our 503 while a log is replayed), a new one
+ * begins where the last event was.
+ */
+function follow(user, take) {
+  let last = 0;
+  let stream;
+  const begin = () => {
+    stream = new EventSource(`${server.url}events?user=${user}&after=${last}`);
+    stream.addEventListener("message", (event) => {
+      last = Number(event.lastEventId);
+      take(last, JSON.parse(event.data).text);
+    });
+    stream.addEventListener("error", () => {
+      if (stream.readyState === EventSource.CLOSED) setTimeout(begin, 100);
+    });
+  };
+  begin();
+  return () => stream.close();
+}
+
+/** Sends until it is answered, under a key. */
+async function send(chat, author, text) {
+  const headers = { "Content-Type": "application/json", "Idempotency-Key": text };
+  for (;;) {
+    try {
+      const body = JSON.stringify({ chat, author, text });
+      const response = await fetch(`${server.url}messages/add`, { method: "POST", headers, body });
+      if (response.status === 201) return;
+      assert.equal(response.status, 503, await response.text());
+    } catch (error) {
+      if (error instanceof assert.AssertionError) throw error;
+      // The server is down.
+    }
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+test("a client of the standard sees every message once and in order, over kills under load", { timeout: 60_000 }, async () => {
+  const { id: user } = await server.post("users/add", { username: "ann" });
+  const { id: chat } = await server.post("chats/add", { name: "tea", users: [user] });
+  const seen = [];
+  const close = follow(user, (position, text) => seen.push({ position, text }));
+  const sent = [];
+  let writes = true;
+  const writers = [0, 1, 2, 3].map(async (writer) => {
+    for (let number = 0; writes; number++) {
+      const text = `${writer}-${number}`;
+      await send(chat, user, text);
+      sent.push(text);
+    }
+  });
+  for (let round = 0; round < ROUNDS; round++) {
+    await new Promise((resolve) => setTimeout(resolve, 400));
+    await server.kill();
+    await server.run();
+  }
+  writes = false;
+  await Promise.all(writers);
+  for (const end = Date.now() + 20_000; seen.length < sent.length && Date.now() < end; ) {
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  close();
+  assert.ok(sent.length > 10 * ROUNDS, `${sent.length} sent`);
+  assert.deepEqual(seen.map(({ text }) => text).sort(), sent.sort());
+  assert.ok(seen.every(({ position }, index) => index === 0 || position > seen[index - 1].position), "in order");
+});
