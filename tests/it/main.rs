@@ -11,6 +11,7 @@ mod chats;
 mod connections;
 mod corpus;
 mod crash;
+mod dashboard;
 mod events;
 mod faults;
 mod fields;

@@ -1,0 +1,74 @@
+//! The dashboard for Grafana shows what there is: all of it, and nothing that is not.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use crate::support::{TestServer, problem};
+
+const DASHBOARD: &str = include_str!("../../examples/grafana.json");
+
+/// All panels but the rows that they stand in.
+fn panels() -> Vec<Value> {
+    let dashboard: Value = serde_json::from_str(DASHBOARD).expect("JSON");
+    let panels = dashboard["panels"].as_array().expect("panels").iter();
+    panels.filter(|panel| panel["type"] != "row").cloned().collect()
+}
+
+/// What a panel asks Prometheus for.
+fn expressions(panel: &Value) -> impl Iterator<Item = &str> {
+    let targets = panel["targets"].as_array().expect("targets").iter();
+    targets.map(|target| target["expr"].as_str().expect("an expression"))
+}
+
+/// The metrics that an expression names, without what the series of a histogram have behind its name.
+fn metrics_named(text: &str) -> BTreeSet<&str> {
+    let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != ':');
+    let names = words.filter(|word| word.starts_with("chinwag_") || word.starts_with("process_"));
+    names
+        .map(|name| {
+            ["_bucket", "_count", "_sum"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(name)
+        })
+        .collect()
+}
+
+/// The families of metrics that the server shows once it has done and refused something.
+async fn families_shown() -> BTreeSet<String> {
+    let server = TestServer::start();
+    server.add_user("ann").await;
+    problem(&server.post("/users/add", &json!({ "username": "ann" })).await, 409, "username_taken");
+    let metrics = server.get("/metrics").await.text;
+    let types = metrics.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
+    types.map(str::to_owned).collect()
+}
+
+#[tokio::test]
+async fn the_dashboard_shows_every_metric_and_none_that_there_is_not() {
+    let shown = families_shown().await;
+    let panels = panels();
+    let asked: BTreeSet<_> = panels.iter().flat_map(expressions).flat_map(metrics_named).collect();
+    for name in &asked {
+        assert!(shown.contains(*name), "a panel asks for {name}; there are {shown:?}");
+    }
+    for name in shown.iter().filter(|name| name.starts_with("chinwag_")) {
+        assert!(asked.contains(name.as_str()), "no panel shows {name}");
+    }
+}
+
+#[test]
+fn every_panel_asks_for_something_has_a_unit_and_says_what_to_think_of_it() {
+    for panel in panels() {
+        let title = panel["title"].as_str().expect("a title");
+        for expression in expressions(&panel) {
+            assert!(!metrics_named(expression).is_empty(), "{title}: {expression}");
+            assert!(
+                expression.contains("{instance=~\"$instance\""),
+                "{title}, of whichever server: {expression}"
+            );
+        }
+        let description = panel["description"].as_str().expect("a description");
+        assert!(description.ends_with('.') && !description.contains('\n'), "{title}: {description}");
+        assert!(panel["fieldConfig"]["defaults"]["unit"].is_string(), "{title} has no unit");
+        assert_eq!(panel["datasource"]["uid"], "${datasource}", "{title}");
+    }
+}
