@@ -6,20 +6,21 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::Request;
 use axum::http::HeaderValue;
 use axum::http::header::CONNECTION;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
-use hyper::service::{Service, service_fn};
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
 use rustix::net::sockopt::set_tcp_user_timeout;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::App;
+use super::observed::observe;
 use super::watched::{Arrival, WatchedStream};
 
 /// The longest head, with room for one that is pipelined behind it.
@@ -36,7 +37,7 @@ const LINGER: Duration = Duration::from_millis(500);
 pub async fn serve_connections(
     listener: TcpListener,
     router: Router,
-    app: &App,
+    app: &Arc<App>,
     stop: impl Future<Output = ()>,
     grace: Duration,
 ) {
@@ -44,20 +45,22 @@ pub async fn serve_connections(
     let write_timeout = timeout.min(UNTAKEN_TIME_MAX);
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(timeout).max_buf_size(HEAD_BYTES_MAX);
-    let service = TowerToHyperService::new(router);
     let permits = Arc::new(Semaphore::new(app.limits.connections_max as usize));
     let graceful = GracefulShutdown::new();
     let stopping = Arc::new(AtomicBool::new(false));
     let serve = |stream: TcpStream, permit: OwnedSemaphorePermit| {
         prepare(&stream, write_timeout);
+        let open = app.metrics.connections.clone();
+        open.inc();
         let arrival = Arrival::default();
         let stream = TokioIo::new(WatchedStream::new(stream, arrival.clone(), write_timeout));
-        let (service, stopping) = (service.clone(), Arc::clone(&stopping));
+        let (app, router, stopping) = (Arc::clone(app), router.clone(), Arc::clone(&stopping));
         let service = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(arrival.began());
-            let (answer, arrival, stopping) = (service.call(request), arrival.clone(), Arc::clone(&stopping));
+            let (app, router) = (Arc::clone(&app), router.clone());
+            let (arrival, stopping) = (arrival.clone(), Arc::clone(&stopping));
             async move {
-                let mut answer = answer.await?;
+                let mut answer = observe(&app, router, request.map(Body::new)).await;
                 arrival.answered();
                 if stopping.load(Ordering::Relaxed) {
                     answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
@@ -66,8 +69,6 @@ pub async fn serve_connections(
             }
         });
         let connection = graceful.watch(http.serve_connection(stream, service));
-        let open = app.metrics.connections.clone();
-        open.inc();
         tokio::spawn(async move {
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "a connection broke");

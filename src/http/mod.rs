@@ -27,12 +27,12 @@ mod users;
 mod watched;
 mod write;
 
-use std::sync::{Arc, OnceLock};
+use std::collections::HashSet;
+use std::sync::{Arc, LazyLock, OnceLock};
 
 use axum::Router;
 use axum::extract::{FromRequestParts, Request};
 use axum::http::request::Parts;
-use axum::middleware::from_fn_with_state;
 use axum::response::IntoResponse;
 use axum::routing::get;
 use utoipa::OpenApi;
@@ -44,7 +44,7 @@ use crate::engine::{Engine, ReplayProgress};
 use arriving::Arriving;
 pub use connections::serve_connections;
 use metrics::HttpMetrics;
-use observed::{Slow, observe};
+use observed::Slow;
 pub use panics::log_panics;
 use problem::{Code, Problem};
 use rendered::Rendered;
@@ -98,7 +98,18 @@ pub fn router(app: Arc<App>, cors_origins: Option<&CorsOrigins>) -> Router {
         Some(origins) => routes.layer(cors::layer(origins)),
         None => routes,
     };
-    watched_over(routes, &app).with_state(app)
+    routes.with_state(app)
+}
+
+/// The route of this path, if it has one. No route has parameters, so a path is a route's whole name.
+fn route_of(path: &str) -> Option<&'static str> {
+    static ROUTES: LazyLock<HashSet<String>> = LazyLock::new(|| {
+        let calls = routes().into_openapi().paths.paths.into_keys();
+        let files =
+            docs::ASSETS.iter().map(|asset| asset.path).chain(page::FILES.iter().map(|file| file.path));
+        calls.chain(files.map(str::to_owned)).collect()
+    });
+    ROUTES.get(path).map(String::as_str)
 }
 
 /// All routes, each with its part of the API's document.
@@ -128,11 +139,6 @@ fn routes() -> OpenApiRouter<Arc<App>> {
         .fold(docs, |routes, file| routes.route(file.path, get(async move || file.into_response())))
 }
 
-/// The routes, with what is done about every request and every panic.
-fn watched_over(routes: Router<Arc<App>>, app: &Arc<App>) -> Router<Arc<App>> {
-    routes.layer(panics::layer()).layer(from_fn_with_state(Arc::clone(app), observe))
-}
-
 async fn route_not_found(request: Request) -> Problem {
     let detail = format!("there is no route {}", problem::shown(request.uri().path()));
     json::discard(request);
@@ -154,5 +160,21 @@ impl FromRequestParts<Arc<App>> for Ready {
 
     async fn from_request_parts(_: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
         app.engine().map(|engine| Self(Arc::clone(engine)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_route_is_known_by_its_path_and_no_other_path_is_one() {
+        assert!(routes().into_openapi().paths.paths.keys().all(|path| !path.contains('{')), "no parameters");
+        for path in ["/", "/messages/add", "/events", "/metrics", "/docs/start.js", "/page/page.js"] {
+            assert_eq!(route_of(path), Some(path));
+        }
+        for path in ["", "/nothing", "/messages/add/", "/messages/Add"] {
+            assert_eq!(route_of(path), None);
+        }
     }
 }

@@ -1,30 +1,39 @@
 //! What is done about every request, whatever its route: it has an id, it is counted and timed, and if it was slow
 //! that is said.
 
-use std::sync::Arc;
+use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
 
-use axum::extract::{MatchedPath, Request, State};
+use axum::Router;
+use axum::extract::Request;
 use axum::http::StatusCode;
-use axum::middleware::Next;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt;
 use parking_lot::Mutex;
+use tower::ServiceExt;
 
-use super::App;
+use super::problem::Problem;
 use super::request_id::{self, REQUEST_ID};
+use super::{App, route_of};
 
 /// A request that takes longer is said out loud.
 const SLOW: Duration = Duration::from_secs(1);
 /// But not more often: where all are slow, one line tells as much as thousands.
 const SLOW_INTERVAL: Duration = Duration::from_secs(1);
 
-pub(super) async fn observe(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+/// Has the router answer. It is no layer of the router's: those cost every request an allocation or two.
+pub(super) async fn observe(app: &App, router: Router, request: Request) -> Response {
     let began = Instant::now();
     let id = request_id::of(request.headers());
-    let matched = request.extensions().get::<MatchedPath>().cloned();
-    let mut response = request_id::scope(id.clone(), next.run(request)).await;
+    let route = route_of(request.uri().path());
+    let answering = async {
+        // A bug in one handler is one client's 500. The panic's own message is in the log already.
+        let answer = AssertUnwindSafe(router.oneshot(request)).catch_unwind().await;
+        answer.map_or_else(|_| Problem::internal().into_response(), |Ok(answer)| answer)
+    };
+    let mut response = request_id::scope(id.clone(), answering).await;
     let took = began.elapsed();
-    let (route, status) = (matched.as_ref().map(MatchedPath::as_str), response.status());
+    let status = response.status();
     app.metrics.observe(route, status, took);
     let answered = Answered { request_id: id.to_str().unwrap_or_default(), route, status, took };
     tracing::debug!(

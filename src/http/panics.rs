@@ -1,19 +1,8 @@
 //! A bug in one handler is one client's 500, and a line in the log.
 
-use std::any::Any;
 use std::backtrace::{Backtrace, BacktraceStatus};
 
-use axum::response::{IntoResponse, Response};
-use tower_http::catch_panic::CatchPanicLayer;
-
-use super::problem::Problem;
 use super::request_id::current_request_id;
-
-type Answer = fn(Box<dyn Any + Send>) -> Response;
-
-pub(super) fn layer() -> CatchPanicLayer<Answer> {
-    CatchPanicLayer::custom(|_| Problem::internal().into_response())
-}
 
 /// From now on panics are logged like everything else, with the id of the request that was being answered.
 pub fn log_panics() {
@@ -38,15 +27,16 @@ mod tests {
     use axum::Router;
     use axum::body::Body;
     use axum::extract::Request;
+    use axum::response::Response;
     use axum::routing::get;
     use clap::Parser;
     use http_body_util::BodyExt;
-    use tower::ServiceExt;
 
     use super::*;
     use crate::config::Cli;
     use crate::engine::ReplayProgress;
-    use crate::http::{App, watched_over};
+    use crate::http::App;
+    use crate::http::observed::observe;
 
     const CHILD: &str = "CHINWAG_TEST_OF_PANICS";
 
@@ -78,11 +68,10 @@ mod tests {
         let routes = Router::new()
             .route("/", get(async || -> Response { panic!("an inner secret") }))
             .route("/neighbour", get(async || "fine"));
-        let server = watched_over(routes, &app).with_state(app);
 
         let request =
             Request::get("/").header("x-request-id", "mine").body(Body::empty()).expect("a request");
-        let response = server.clone().oneshot(request).await.expect("answered");
+        let response = observe(&app, routes.clone(), request).await;
         assert_eq!(response.status(), 500);
         let body = response.into_body().collect().await.expect("whole").to_bytes();
         let body: serde_json::Value = serde_json::from_slice(&body).expect("JSON");
@@ -90,6 +79,6 @@ mod tests {
         assert!(!body.to_string().contains("secret"));
 
         let neighbour = Request::get("/neighbour").body(Body::empty()).expect("a request");
-        assert_eq!(server.oneshot(neighbour).await.expect("answered").status(), 200);
+        assert_eq!(observe(&app, routes, neighbour).await.status(), 200);
     }
 }
