@@ -14,9 +14,6 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// Something failed while the server ran.
 const RUNTIME_FAILURE: u8 = 1;
 /// What the operator asked for cannot be.
