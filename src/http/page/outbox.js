@@ -24,9 +24,11 @@ export class Outbox {
   }
 
   add(chat, author, text) {
-    const message = { key: newKey(), chat, author, text, written: Date.now() };
-    this.messages.push(message);
+    // Not even two in one millisecond change places.
+    const written = Math.max(Date.now(), (this.messages.at(-1)?.written ?? 0) + 1);
+    const message = { key: newKey(), chat, author, text, written };
     this.#keep(message);
+    this.messages.push(message);
     this.#send(chat);
   }
 
