@@ -53,6 +53,10 @@ export class Store {
   async loadEarlier() {
     const history = this.history(this.open);
     await history.load();
+    this.#loaded(history);
+  }
+
+  #loaded(history) {
     for (const { author } of history.messages) this.#learnName(author);
     this.#onChange();
   }
@@ -148,7 +152,8 @@ export class Store {
 
   #takeMessage(message) {
     this.#learnName(message.author);
-    this.#histories.get(message.chat)?.add(message).then((isLate) => isLate && this.#onChange());
+    const history = this.#histories.get(message.chat);
+    history?.add(message).then((isLate) => isLate && this.#loaded(history));
     const chat = this.chats.get(message.chat);
     // It may have been in the list of chats already, or have come as an answer to its sender.
     if (!chat || message.seq <= (chat.last_message?.seq ?? 0)) return;
