@@ -4,11 +4,10 @@ import assert from "node:assert/strict";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { after, afterEach, before, beforeEach, test } from "node:test";
-import { chromium } from "playwright-core";
+import { launch } from "./browser.js";
 import { Server } from "./server.js";
 
 const SCREENSHOTS = process.env.CHINWAG_SCREENSHOTS ?? "/tmp/chinwag-screenshots";
-const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
 const PHONE = { width: 360, height: 640 };
 
 let browser;
@@ -18,7 +17,7 @@ let complaints;
 
 before(async () => {
   await mkdir(SCREENSHOTS, { recursive: true });
-  browser = await chromium.launch({ executablePath: CHROMIUM, args: ["--no-sandbox"] });
+  browser = await launch();
 });
 after(() => browser.close());
 beforeEach(async () => {
@@ -186,6 +185,24 @@ test("two pages of one user that write while the server is away lose nothing and
   await until(async () => String((await texts(one)).sort()) === String(all), "each is there once");
   await until(async () => (await one.locator(".message.waiting").count()) === 0, "none waits");
   assert.equal(await one.evaluate(() => Object.keys(localStorage).filter((name) => name.includes("outbox")).length), 0);
+});
+
+test("what came before one's own message, and is heard of later, is loaded and shown with it", async () => {
+  const { id: bob } = await server.post("users/add", { username: "bob" });
+  const ann = await enter("ann");
+  await makeChat(ann, "tea", "bob");
+  const { id: user } = await server.post("users/get", { username: "ann" });
+  const [{ id: chat }] = await server.post("chats/get", { user });
+  await say(ann, "first");
+  await shown(ann, "first");
+  // No stream of events tells this page anything from here on.
+  await ann.route("**/events?*", () => {});
+  await server.kill();
+  await server.run();
+  await server.post("messages/add", { chat, author: bob, text: "second" });
+  await say(ann, "third");
+  await shown(ann, "third");
+  assert.deepEqual(await texts(ann), ["first", "second", "third"]);
 });
 
 test("light and dark are read as easily", async () => {
