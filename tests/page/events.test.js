@@ -1,6 +1,7 @@
 // Streams of events, followed as the standard says by a client that is not a browser.
 
 import assert from "node:assert/strict";
+import { createServer } from "node:http";
 import { after, before, test } from "node:test";
 import { EventSource } from "eventsource";
 import { Server } from "./server.js";
@@ -8,10 +9,18 @@ import { Server } from "./server.js";
 const ROUNDS = 8;
 
 let server;
+/** Then nothing goes on, whether the test has failed or not. */
+let isOver = false;
+let following;
+
 before(async () => {
   server = await Server.start();
 });
-after(() => server.stop());
+after(async () => {
+  isOver = true;
+  following?.close();
+  await server.stop();
+});
 
 /**
  * Follows a user for good. What the client goes on with by itself after a broken connection is its own affair; where
@@ -21,24 +30,50 @@ after(() => server.stop());
 function follow(user, take) {
   let last = 0;
   let stream;
+  let again;
+  const followed = { begun: 0, close };
   const begin = () => {
+    followed.begun += 1;
     stream = new EventSource(`${server.url}events?user=${user}&after=${last}`);
     stream.addEventListener("message", (event) => {
       last = Number(event.lastEventId);
       take(last, JSON.parse(event.data).text);
     });
     stream.addEventListener("error", () => {
-      if (stream.readyState === EventSource.CLOSED) setTimeout(begin, 100);
+      if (stream.readyState === EventSource.CLOSED) again = setTimeout(begin, 100);
     });
   };
+  function close() {
+    clearTimeout(again);
+    stream.close();
+  }
   begin();
-  return () => stream.close();
+  return followed;
+}
+
+/** What a server answers while it replays its log; that of a test is over too soon to be met. */
+async function starting(until) {
+  const replaying = createServer((_, response) => {
+    response.writeHead(503, { "Content-Type": "application/problem+json", "Retry-After": "1" }).end("{}");
+  });
+  replaying.listen(server.port, "127.0.0.1");
+  await until();
+  const closed = new Promise((resolve) => replaying.close(resolve));
+  replaying.closeAllConnections();
+  await closed;
+}
+
+/** Waits until it holds, or at most 20 s. */
+async function until(check) {
+  for (const end = Date.now() + 20_000; !check() && Date.now() < end; ) {
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
 }
 
 /** Sends until it is answered, under a key. */
 async function send(chat, author, text) {
   const headers = { "Content-Type": "application/json", "Idempotency-Key": text };
-  for (;;) {
+  while (!isOver) {
     try {
       const body = JSON.stringify({ chat, author, text });
       const response = await fetch(`${server.url}messages/add`, { method: "POST", headers, body });
@@ -56,27 +91,31 @@ test("a client of the standard sees every message once and in order, over kills 
   const { id: user } = await server.post("users/add", { username: "ann" });
   const { id: chat } = await server.post("chats/add", { name: "tea", users: [user] });
   const seen = [];
-  const close = follow(user, (position, text) => seen.push({ position, text }));
+  following = follow(user, (position, text) => seen.push({ position, text }));
   const sent = [];
   let writes = true;
   const writers = [0, 1, 2, 3].map(async (writer) => {
-    for (let number = 0; writes; number++) {
+    for (let number = 0; writes && !isOver; number++) {
       const text = `${writer}-${number}`;
       await send(chat, user, text);
       sent.push(text);
     }
   });
   for (let round = 0; round < ROUNDS; round++) {
-    await new Promise((resolve) => setTimeout(resolve, 400));
+    const { length } = seen;
+    await until(() => seen.length > length);
+    await new Promise((resolve) => setTimeout(resolve, 200));
     await server.kill();
+    if (round % 2 === 1) {
+      const { begun } = following;
+      await starting(() => until(() => following.begun > begun));
+    }
     await server.run();
   }
   writes = false;
   await Promise.all(writers);
-  for (const end = Date.now() + 20_000; seen.length < sent.length && Date.now() < end; ) {
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-  close();
+  await until(() => seen.length >= sent.length);
+  assert.ok(following.begun > ROUNDS / 2, `${following.begun} streams were begun`);
   assert.ok(sent.length > 10 * ROUNDS, `${sent.length} sent`);
   assert.deepEqual(seen.map(({ text }) => text).sort(), sent.sort());
   assert.ok(seen.every(({ position }, index) => index === 0 || position > seen[index - 1].position), "in order");
