@@ -167,6 +167,13 @@ fn open_files(server: &TestServer) -> usize {
     std::fs::read_dir(files).expect("Linux").count()
 }
 
+/// As the server itself counts them.
+async fn open_streams(server: &TestServer) -> usize {
+    let metrics = server.get("/metrics").await.text;
+    let count = metrics.lines().find_map(|line| line.strip_prefix("chinwag_streams "));
+    count.expect("it is among the metrics").parse().expect("a number")
+}
+
 #[tokio::test]
 async fn streams_that_are_opened_and_dropped_leave_nothing() {
     let server = TestServer::start();
@@ -174,7 +181,7 @@ async fn streams_that_are_opened_and_dropped_leave_nothing() {
     let den = server.add_chat("den", &[&ann]).await;
     server.add_message(&den, &ann, "hello").await;
     let before = open_files(&server);
-    for round in 0..10 {
+    for round in 0..40 {
         let mut streams = Vec::new();
         for number in 0..100 {
             let mut stream = RawConnection::open(&server.address);
@@ -188,46 +195,71 @@ async fn streams_that_are_opened_and_dropped_leave_nothing() {
     }
     let deadline = Instant::now() + Duration::from_secs(20);
     // The client of this test keeps one.
-    while open_files(&server) > before + 1 {
-        assert!(Instant::now() < deadline, "{} of {before} files are open", open_files(&server));
+    while open_files(&server) > before + 1 || open_streams(&server).await > 0 {
+        let (files, streams) = (open_files(&server), open_streams(&server).await);
+        assert!(Instant::now() < deadline, "{files} files (of {before}) and {streams} streams are open");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_never_reads_is_cut_off_slows_nobody_and_can_go_on() {
+    const LAZY: usize = 2;
+    const BATCHES: usize = 4;
+    /// Messages in a batch; and those that are sent one by one right after it.
+    const BATCH: usize = 500;
+    const SINGLE: usize = 25;
     let server = TestServer::start_with(&["--request-timeout-s", "2"]);
     let ann = server.add_user("ann").await;
     let den = server.add_chat("den", &[&ann]).await;
-    let mut lazy = RawConnection::open(&server.address);
-    lazy.send(head("GET", &format!("/events?user={ann}"), &[]));
-    assert_eq!(lazy.head().expect("answered").0, 200);
+    let before = open_files(&server);
+    let mut lazy: Vec<_> = (0..LAZY)
+        .map(|_| {
+            let mut lazy = RawConnection::open(&server.address);
+            lazy.send(head("GET", &format!("/events?user={ann}"), &[]));
+            assert_eq!(lazy.head().expect("answered").0, 200);
+            lazy
+        })
+        .collect();
     let mut diligent = server.follow(&ann, None).await;
-    let files = open_files(&server);
     // More than any socket's buffers hold.
     let message = json!({ "chat": den, "author": ann, "text": "x".repeat(16_000) });
-    let batch = json!({ "messages": vec![message; 500] });
+    let batch = json!({ "messages": vec![message; BATCH] });
     let mut next = 3;
-    for _ in 0..4 {
+    let mut times = Vec::new();
+    for _ in 0..BATCHES {
         assert_eq!(server.post("/messages/batch", &batch).await.status, 201);
-        for event in diligent.take_events(500).await {
+        // Beside readers who have just stopped taking, and have not yet been cut off.
+        for _ in 0..SINGLE {
+            let start = Instant::now();
+            server.add_message(&den, &ann, "hello").await;
+            times.push(start.elapsed());
+        }
+        for event in diligent.take_events(BATCH + SINGLE).await {
             assert_eq!(event.id, next);
             next += 1;
         }
     }
+    times.sort();
+    let (median, longest) = (times[times.len() / 2], times[times.len() - 1]);
+    eprintln!("sent beside readers who never read: median {median:?}, longest {longest:?}");
+    assert!(median < Duration::from_millis(100) && longest < Duration::from_secs(5), "{times:?}");
     let deadline = Instant::now() + Duration::from_secs(20);
-    while open_files(&server) >= files {
-        assert!(Instant::now() < deadline, "it was not cut off");
+    // One for the calls, one for the stream that is read.
+    while open_files(&server) > before + 1 {
+        assert!(Instant::now() < deadline, "they were not cut off");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    // It reads what it was sent, and takes the rest from there.
-    let text = String::from_utf8_lossy(&lazy.rest()).into_owned();
-    let (read, _) = text.rsplit_once("\n\n").expect("something was sent");
-    let ids =
-        read.lines().filter_map(|line| line.strip_prefix("id: ")).map(|id| id.parse().expect("a number"));
-    let ids: Vec<u64> = ids.collect();
-    assert!(ids.iter().copied().eq(3..3 + ids.len() as u64) && ids.len() < 2_000, "{} events", ids.len());
-    let last = ids.last().copied().unwrap_or(2);
-    let rest = server.follow(&ann, Some(last)).await.take_events(2_000 - ids.len()).await;
-    assert!(rest.iter().map(|event| event.id).eq(last + 1..2_003));
+    // They read what they were sent, and take the rest from there.
+    for lazy in &mut lazy {
+        let text = String::from_utf8_lossy(&lazy.rest()).into_owned();
+        let (read, _) = text.rsplit_once("\n\n").expect("something was sent");
+        let ids = read.lines().filter_map(|line| line.strip_prefix("id: "));
+        let ids: Vec<u64> = ids.map(|id| id.parse().expect("a number")).collect();
+        let last = 2 + ids.len() as u64;
+        let left = BATCHES * (BATCH + SINGLE) - ids.len();
+        assert!(ids.iter().copied().eq(3..=last) && left > 0, "{} events", ids.len());
+        let rest = server.follow(&ann, Some(last)).await.take_events(left).await;
+        assert!(rest.iter().map(|event| event.id).eq(last + 1..next));
+    }
 }
