@@ -124,7 +124,7 @@ pub struct ServeConfig {
     #[arg(long, env = "CHINWAG_DATA", value_name = "DIR", default_value = DATA_DEFAULT)]
     pub data: PathBuf,
     /// Keep the log in memory: nothing outlives the process
-    #[arg(long, env = "CHINWAG_EPHEMERAL")]
+    #[arg(long, env = "CHINWAG_EPHEMERAL", value_parser = clap::builder::FalseyValueParser::new())]
     pub ephemeral: bool,
     /// Length of a new segment of the log, in bytes
     #[arg(long, env = "CHINWAG_SEGMENT_BYTES", value_name = "BYTES", default_value_t = SEGMENT_BYTES_DEFAULT,

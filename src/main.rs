@@ -1,6 +1,7 @@
 //! The `chinwag` binary: arguments, logging, runtime, exit code.
 
 use std::io::{self, IsTerminal, Write};
+use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use chinwag::config::{Cli, Command, LogCommand, LogFormat, Logging, ServeConfig};
@@ -10,7 +11,7 @@ use chinwag::log::{EventLog, FileLog, LogError, MemoryLog, RealDisk};
 use chinwag::server::{ServeError, log_panics, serve};
 use chinwag::tools::{self, Import, ToolError};
 use clap::Parser;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -57,7 +58,9 @@ impl From<ServeError> for Failure {
     fn from(error: ServeError) -> Self {
         match error {
             ServeError::Replay(error) => error.into(),
-            ServeError::Writer(_) | ServeError::Panicked(_) => Self::new(RUNTIME_FAILURE, error),
+            ServeError::Writer(_) | ServeError::Unfinished | ServeError::Panicked(_) => {
+                Self::new(RUNTIME_FAILURE, error)
+            }
         }
     }
 }
@@ -138,7 +141,7 @@ async fn run_server(config: ServeConfig) -> Result<(), Failure> {
     } else {
         Box::new(FileLog::new(RealDisk::lock(&config.data)?, config.segment_bytes))
     };
-    let listener = TcpListener::bind(config.listen).await.map_err(|error| {
+    let listener = listen(config.listen).map_err(|error| {
         Failure::new(BAD_CONFIGURATION, format!("failed to listen on {}: {error}", config.listen))
     })?;
     let address = listener.local_addr().map_err(|error| Failure::new(RUNTIME_FAILURE, error))?;
@@ -148,6 +151,16 @@ async fn run_server(config: ServeConfig) -> Result<(), Failure> {
     };
     serve(listener, log, config.limits, config.cors_origins, ready, asked_to_stop()?).await?;
     Ok(())
+}
+
+/// Listens, with room for all who come back at once after a restart; the system may grant less.
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    const BACKLOG: u32 = 4096;
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // The port of a server that was just here can be used again.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// Resolves at SIGTERM or SIGINT.

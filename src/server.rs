@@ -15,6 +15,9 @@ use crate::log::{EventLog, LogError};
 /// How long what is in flight may take when the server stops.
 const GRACE: Duration = Duration::from_secs(8);
 
+/// How long the log may take after that: a disk may hang.
+const LAST_SYNC: Duration = Duration::from_millis(1_500);
+
 /// Why the server ended otherwise than it was asked to.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
@@ -24,6 +27,9 @@ pub enum ServeError {
     /// The log failed while it was written.
     #[error(transparent)]
     Writer(#[from] WriterError),
+    /// The disk did not take what was written before the server had to stop. It was not answered.
+    #[error("the log did not finish its last write in time")]
+    Unfinished,
     /// A task of the server panicked.
     #[error("the server panicked: {0}")]
     Panicked(#[from] tokio::task::JoinError),
@@ -75,5 +81,6 @@ pub async fn serve(
     drop(stop);
     connections.await?;
     engine.close();
-    Ok(writer.wait().await?)
+    tokio::time::timeout(LAST_SYNC, writer.wait()).await.map_err(|_| ServeError::Unfinished)??;
+    Ok(())
 }

@@ -166,6 +166,21 @@ fn help_and_readme_tell_the_same_flags_variables_and_defaults() {
     assert!(of_help.len() >= 8, "{of_help:?}");
 }
 
+#[test]
+fn the_environment_s_way_to_say_yes_and_no_is_understood() {
+    let dir = TempDir::new().unwrap();
+    let file = dir.path().join("file");
+    std::fs::write(&file, "no directory").unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    // Without a log on disk, the address is what is looked at first.
+    for (value, complaint) in [("1", &address), ("true", &address), ("0", &file.display().to_string())] {
+        let mut command = binary();
+        command.args(["--listen", &address, "--data"]).arg(&file).env("CHINWAG_EPHEMERAL", value);
+        expect_exit(&run_to_end(&mut command), 2, &[complaint]);
+    }
+}
+
 #[tokio::test]
 async fn an_ephemeral_server_keeps_nothing() {
     let server = TestServer::start_with(&["--ephemeral"]);
