@@ -53,13 +53,7 @@ fn who_has_vanished_is_noticed() {
     let network = Network::new();
     let dir = tempfile::tempdir().expect("a temporary directory");
     let server = TestServer::start_under(&network.words(), dir.path(), &["--request-timeout-s", "2"]);
-    let url = |path: &str| format!("http://{}{path}", server.address);
-    let ann = [&url("/users/add"), "-H", "Content-Type: application/json", "-d", r#"{"username":"ann"}"#];
-    let ann = network.curl(&ann).wait_with_output().expect("answered").stdout;
-    let ann: Value = serde_json::from_slice(&ann).expect("JSON");
     let before = sockets(&server);
-    let events = url(&format!("/events?user={}", ann["id"].as_str().expect("an id")));
-    let mut follower = network.curl(&[&events]);
     let deadline = Instant::now() + Duration::from_mins(1);
     let wait_for = |sockets_open: usize| {
         while sockets(&server) != sockets_open {
@@ -67,6 +61,13 @@ fn who_has_vanished_is_noticed() {
             std::thread::sleep(Duration::from_millis(50));
         }
     };
+    let url = |path: &str| format!("http://{}{path}", server.address);
+    let ann = [&url("/users/add"), "-H", "Content-Type: application/json", "-d", r#"{"username":"ann"}"#];
+    let ann = network.curl(&ann).wait_with_output().expect("answered").stdout;
+    let ann: Value = serde_json::from_slice(&ann).expect("JSON");
+    wait_for(before);
+    let events = url(&format!("/events?user={}", ann["id"].as_str().expect("an id")));
+    let mut follower = network.curl(&[&events]);
     wait_for(before + 1);
     network.cut();
     // A comment is sent within 15 s; two seconds later it has been unacknowledged for too long.
