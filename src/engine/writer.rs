@@ -108,7 +108,7 @@ impl Writer {
     /// the next one: letting them run first costs less than falling asleep and being woken.
     fn next(&self) -> Option<Job> {
         /// So often, before it sleeps.
-        const YIELDS: usize = 2;
+        const YIELDS: usize = 4;
         for _ in 0..YIELDS {
             if let Ok(job) = self.jobs.try_recv() {
                 return Some(job);

@@ -1,7 +1,7 @@
 //! Answers that are JSON arrays: whole where they are short, streamed where they are long.
 
 use axum::body::{Body, Bytes};
-use axum::http::header;
+use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::{StreamExt, stream};
 use serde::Serialize;
@@ -34,7 +34,7 @@ pub(super) fn respond(mut list: impl Pieces) -> Response {
             break streamed(begun, list);
         }
     };
-    ([(header::CONTENT_TYPE, "application/json")], body).into_response()
+    ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response()
 }
 
 /// Puts the bracket in the place of the last comma.

@@ -10,10 +10,11 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::http::HeaderValue;
 use axum::http::header::CONNECTION;
+use futures_util::FutureExt;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use hyper_util::server::graceful::GracefulShutdown;
 use rustix::net::sockopt::set_tcp_user_timeout;
 use tokio::net::{TcpListener, TcpStream};
@@ -21,7 +22,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::App;
 use super::observed::observe;
-use super::watched::{Arrival, WatchedStream};
+use super::watched::{Arrival, Patience, WatchedStream};
 
 /// The longest head, with room for one that is pipelined behind it.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
@@ -41,32 +42,30 @@ pub async fn serve_connections(
     stop: impl Future<Output = ()>,
     grace: Duration,
 ) {
-    let timeout = Duration::from_secs(app.limits.request_timeout_s.into());
-    let write_timeout = timeout.min(UNTAKEN_TIME_MAX);
+    let read_patience = Duration::from_secs(app.limits.request_timeout_s.into());
+    let patience = Patience { read: read_patience, write: read_patience.min(UNTAKEN_TIME_MAX) };
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(timeout).max_buf_size(HEAD_BYTES_MAX);
+    // half_close: whoever has sent all there is to send is answered all the same.
+    http.max_buf_size(HEAD_BYTES_MAX).header_read_timeout(None).half_close(true);
     let permits = Arc::new(Semaphore::new(app.limits.connections_max as usize));
     let graceful = GracefulShutdown::new();
     let stopping = Arc::new(AtomicBool::new(false));
     let serve = |stream: TcpStream, permit: OwnedSemaphorePermit| {
-        prepare(&stream, write_timeout);
+        prepare(&stream, patience.write);
         let open = app.metrics.connections.clone();
         open.inc();
         let arrival = Arrival::default();
-        let stream = TokioIo::new(WatchedStream::new(stream, arrival.clone(), write_timeout));
+        let stream = TokioIo::new(WatchedStream::new(stream, arrival.clone(), patience));
         let (app, router, stopping) = (Arc::clone(app), router.clone(), Arc::clone(&stopping));
-        let service = service_fn(move |mut request: Request<Incoming>| {
-            request.extensions_mut().insert(arrival.began());
-            let (app, router) = (Arc::clone(&app), router.clone());
+        let service = service_fn(move |request: Request<Incoming>| {
             let (arrival, stopping) = (arrival.clone(), Arc::clone(&stopping));
-            async move {
-                let mut answer = observe(&app, router, request.map(Body::new)).await;
-                arrival.answered();
+            observe(&app, &router, request.map(Body::new)).map(move |mut answer| {
+                arrival.answered(&answer);
                 if stopping.load(Ordering::Relaxed) {
                     answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
                 }
                 Ok::<_, Infallible>(answer)
-            }
+            })
         });
         let connection = graceful.watch(http.serve_connection(stream, service));
         tokio::spawn(async move {

@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Extension;
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequestParts, State};
 use axum::http::request::Parts;
@@ -20,6 +21,7 @@ use super::chats::ChatBody;
 use super::messages::MessageBody;
 use super::problem::{Code, Problem};
 use super::rendered::Rendered;
+use super::watched::Endless;
 use super::{App, Ready, refusals, schema, users};
 use crate::domain::{ChatId, Position, Seq, UserId};
 use crate::engine::{FollowError, Follower, Seen};
@@ -165,7 +167,7 @@ pub(super) async fn get(
         // Some proxies hold back what they deem too short to send.
         (header::HeaderName::from_static("x-accel-buffering"), "no"),
     ];
-    Ok((headers, streamed(app, follower)).into_response())
+    Ok((Extension(Endless), headers, streamed(app, follower)).into_response())
 }
 
 fn streamed(app: Arc<App>, follower: Follower) -> Body {

@@ -1,11 +1,13 @@
 //! Bodies of JSON: requests are read within bounds of size and time, then parsed.
 
+use std::error::Error;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{FromRequest, Request};
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use http_body_util::BodyExt;
 use serde::Serialize;
@@ -15,7 +17,6 @@ use super::App;
 use super::arriving::{Arriving, NoRoom};
 use super::fields::{self, Fields};
 use super::problem::{Code, Problem, shown};
-use super::watched::Began;
 
 /// How much of a refused request is taken and thrown away,
 const DISCARD_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -28,19 +29,24 @@ pub(super) struct Json<T>(pub(super) T);
 impl<T: Fields> FromRequest<Arc<App>> for Json<T> {
     type Rejection = Problem;
 
-    async fn from_request(mut request: Request, app: &Arc<App>) -> Result<Self, Problem> {
-        let began = request.extensions().get().map_or_else(Instant::now, |Began(began)| *began);
-        let deadline = began + Duration::from_secs(app.limits.request_timeout_s.into());
-        let bytes_max = app.limits.body_bytes_max as usize * T::BODY_FACTOR;
-        let read = match check_head(request.headers(), bytes_max) {
-            Ok(()) => read_within(request.body_mut(), bytes_max, deadline, &app.arriving).await,
-            Err(problem) => Err(problem),
-        };
-        match read {
-            Ok(bytes) => fields::parse(&bytes).map(Self),
-            Err(problem) => {
-                discard(request);
-                Err(problem)
+    // An `async fn` would hold the request twice.
+    #[expect(clippy::manual_async_fn, reason = "it is smaller")]
+    fn from_request(
+        mut request: Request,
+        app: &Arc<App>,
+    ) -> impl Future<Output = Result<Self, Problem>> + Send {
+        async move {
+            let bytes_max = app.limits.body_bytes_max as usize * T::BODY_FACTOR;
+            let read = match check_head(request.headers(), bytes_max) {
+                Ok(()) => read_within(request.body_mut(), bytes_max, &app.arriving).await,
+                Err(problem) => Err(problem),
+            };
+            match read {
+                Ok(bytes) => fields::parse(&bytes).map(Self),
+                Err(problem) => {
+                    discard(request);
+                    Err(problem)
+                }
             }
         }
     }
@@ -49,7 +55,7 @@ impl<T: Fields> FromRequest<Arc<App>> for Json<T> {
 /// An answer of JSON.
 pub(super) fn answer(value: &impl Serialize) -> Response {
     let body = serde_json::to_vec(value).expect("answers hold nothing that JSON cannot");
-    ([(header::CONTENT_TYPE, "application/json")], body).into_response()
+    ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response()
 }
 
 /// What can be refused before any of the body is read.
@@ -74,13 +80,8 @@ fn check_head(headers: &HeaderMap, bytes_max: usize) -> Result<(), Problem> {
     }
 }
 
-async fn read_within(
-    body: &mut Body,
-    bytes_max: usize,
-    deadline: Instant,
-    arriving: &Arriving,
-) -> Result<Bytes, Problem> {
-    let first = next_part(body, deadline).await?.unwrap_or_default();
+async fn read_within(body: &mut Body, bytes_max: usize, arriving: &Arriving) -> Result<Bytes, Problem> {
+    let first = next_part(body).await?.unwrap_or_default();
     if first.len() <= bytes_max && body.is_end_stream() {
         return Ok(first);
     }
@@ -96,24 +97,34 @@ async fn read_within(
             Problem::new(Code::Overloaded, "too many long bodies are arriving; nothing was stored")
         })?;
         read.extend_from_slice(&data);
-        part = next_part(body, deadline).await?;
+        part = next_part(body).await?;
     }
     Ok(read.into())
 }
 
 /// The next of the body's data; none at its end.
-async fn next_part(body: &mut Body, deadline: Instant) -> Result<Option<Bytes>, Problem> {
-    loop {
-        let frame = timeout_at(deadline, body.frame()).await;
-        let frame =
-            frame.map_err(|_| Problem::new(Code::RequestTimeout, "the body did not arrive in time"))?;
-        let Some(frame) = frame else { return Ok(None) };
-        let frame = frame.map_err(|_| Problem::new(Code::InvalidJson, "the body ended early"))?;
+async fn next_part(body: &mut Body) -> Result<Option<Bytes>, Problem> {
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| {
+            if is_timeout(&error) {
+                Problem::new(Code::RequestTimeout, "the body did not arrive in time")
+            } else {
+                Problem::new(Code::InvalidJson, "the body ended early")
+            }
+        })?;
         // What is no data is a trailer.
         if let Ok(data) = frame.into_data() {
             return Ok(Some(data));
         }
     }
+    Ok(None)
+}
+
+/// Whether the connection's [patience](super::watched::Patience) was at an end.
+fn is_timeout(error: &(dyn Error + 'static)) -> bool {
+    let of_this =
+        error.downcast_ref().is_some_and(|error: &io::Error| error.kind() == io::ErrorKind::TimedOut);
+    of_this || error.source().is_some_and(is_timeout)
 }
 
 /// Takes what is still coming of a refused request and throws it away, for a while. A client that is refused while it

@@ -2,6 +2,7 @@
 //! that is said.
 
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -10,10 +11,10 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use parking_lot::Mutex;
-use tower::ServiceExt;
+use tower::Service;
 
 use super::problem::Problem;
-use super::request_id::{self, REQUEST_ID};
+use super::request_id::{REQUEST_ID, RequestId};
 use super::{App, route_of};
 
 /// A request that takes longer is said out loud.
@@ -22,39 +23,52 @@ const SLOW: Duration = Duration::from_secs(1);
 const SLOW_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Has the router answer. It is no layer of the router's: those cost every request an allocation or two.
-pub(super) async fn observe(app: &App, router: Router, request: Request) -> Response {
+pub(super) fn observe(
+    app: &Arc<App>,
+    router: &Router,
+    request: Request,
+) -> impl Future<Output = Response> + use<> {
+    let app = Arc::clone(app);
     let began = Instant::now();
-    let id = request_id::of(request.headers());
+    let request_id = RequestId::of(request.headers());
     let route = route_of(request.uri().path());
-    let answering = async {
-        // A bug in one handler is one client's 500. The panic's own message is in the log already.
-        let answer = AssertUnwindSafe(router.oneshot(request)).catch_unwind().await;
-        answer.map_or_else(|_| Problem::internal().into_response(), |Ok(answer)| answer)
-    };
-    let mut response = request_id::scope(id.clone(), answering).await;
-    let took = began.elapsed();
-    let status = response.status();
-    app.metrics.observe(route, status, took);
-    let answered = Answered { request_id: id.to_str().unwrap_or_default(), route, status, took };
-    tracing::debug!(
-        request_id = answered.request_id,
-        route,
-        status = status.as_u16(),
-        took_us = took.as_micros(),
-        "answered"
-    );
-    if took > SLOW {
-        app.slow.say(&answered, Instant::now());
-    }
-    response.headers_mut().insert(REQUEST_ID, id);
-    response
+    // A router is ready at all times.
+    let answering = AssertUnwindSafe(router.clone().call(request)).catch_unwind();
+    // A bug in one handler is one client's 500. The panic's own message is in the log already.
+    let answering = answering.map(|answer| match answer {
+        Ok(Ok(answer)) => answer,
+        Err(_) => Problem::internal().into_response(),
+    });
+    request_id.clone().scope(answering).map(move |mut response| {
+        response.headers_mut().insert(REQUEST_ID, request_id.to_header());
+        app.observed(&Answered { request_id, route, status: response.status(), took: began.elapsed() });
+        response
+    })
 }
 
-struct Answered<'a> {
-    request_id: &'a str,
-    route: Option<&'a str>,
+struct Answered {
+    request_id: RequestId,
+    route: Option<&'static str>,
     status: StatusCode,
     took: Duration,
+}
+
+impl App {
+    fn observed(&self, answered: &Answered) {
+        let &Answered { ref request_id, route, status, took } = answered;
+        self.metrics.observe(route, status, took);
+        let status = status.as_u16();
+        tracing::debug!(
+            request_id = request_id.to_string(),
+            route,
+            status,
+            took_us = took.as_micros(),
+            "answered"
+        );
+        if took > SLOW {
+            self.slow.say(answered, Instant::now());
+        }
+    }
 }
 
 /// Slow requests, told at intervals.
@@ -68,10 +82,10 @@ struct Told {
 }
 
 impl Slow {
-    fn say(&self, answered: &Answered<'_>, now: Instant) {
+    fn say(&self, answered: &Answered, now: Instant) {
         let Some(untold) = self.0.lock().tell(now) else { return };
         tracing::warn!(
-            request_id = answered.request_id,
+            request_id = answered.request_id.to_string(),
             route = answered.route,
             status = answered.status.as_u16(),
             took_ms = answered.took.as_millis(),

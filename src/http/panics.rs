@@ -71,7 +71,7 @@ mod tests {
 
         let request =
             Request::get("/").header("x-request-id", "mine").body(Body::empty()).expect("a request");
-        let response = observe(&app, routes.clone(), request).await;
+        let response = observe(&app, &routes, request).await;
         assert_eq!(response.status(), 500);
         let body = response.into_body().collect().await.expect("whole").to_bytes();
         let body: serde_json::Value = serde_json::from_slice(&body).expect("JSON");
@@ -79,6 +79,6 @@ mod tests {
         assert!(!body.to_string().contains("secret"));
 
         let neighbour = Request::get("/neighbour").body(Body::empty()).expect("a request");
-        assert_eq!(observe(&app, routes, neighbour).await.status(), 200);
+        assert_eq!(observe(&app, &routes, neighbour).await.status(), 200);
     }
 }

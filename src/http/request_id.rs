@@ -1,6 +1,9 @@
 //! Request ids: taken from the client or made, they tie an answer to what is logged of its request.
 
+use std::fmt;
+
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use tokio::task::futures::TaskLocalFuture;
 use tokio::task_local;
 use uuid::Uuid;
 
@@ -9,17 +12,46 @@ pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id"
 pub(super) const BYTES_MAX: usize = 128;
 
 task_local! {
-    static CURRENT: HeaderValue;
+    static CURRENT: RequestId;
 }
 
-/// The client's id if it is one: 1 to 128 visible ASCII characters, given once. Else one that is made.
-pub(super) fn of(headers: &HeaderMap) -> HeaderValue {
-    let mut ids = headers.get_all(REQUEST_ID).iter();
-    match (ids.next(), ids.next()) {
-        (Some(id), None) if is_taken(id.as_bytes()) => id.clone(),
-        _ => {
-            let made = Uuid::now_v7().hyphenated().to_string();
-            HeaderValue::from_maybe_shared(made.into_bytes()).expect("digits and hyphens")
+#[derive(Debug, Clone)]
+pub(super) enum RequestId {
+    Taken(HeaderValue),
+    Made(Uuid),
+}
+
+impl RequestId {
+    /// The client's id if it is one: 1 to 128 visible ASCII characters, given once. Else one that is made.
+    pub(super) fn of(headers: &HeaderMap) -> Self {
+        let mut ids = headers.get_all(REQUEST_ID).iter();
+        match (ids.next(), ids.next()) {
+            (Some(id), None) if is_taken(id.as_bytes()) => Self::Taken(id.clone()),
+            _ => Self::Made(Uuid::now_v7()),
+        }
+    }
+
+    pub(super) fn to_header(&self) -> HeaderValue {
+        match self {
+            Self::Taken(id) => id.clone(),
+            Self::Made(id) => {
+                let mut text = Uuid::encode_buffer();
+                HeaderValue::from_str(id.hyphenated().encode_lower(&mut text)).expect("digits and hyphens")
+            }
+        }
+    }
+
+    /// Runs the task as the request's of this id.
+    pub(super) fn scope<F: Future>(self, task: F) -> TaskLocalFuture<Self, F> {
+        CURRENT.scope(self, task)
+    }
+}
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Taken(id) => f.write_str(id.to_str().expect("visible ASCII")),
+            Self::Made(id) => id.hyphenated().fmt(f),
         }
     }
 }
@@ -28,14 +60,9 @@ fn is_taken(id: &[u8]) -> bool {
     (1..=BYTES_MAX).contains(&id.len()) && id.iter().all(u8::is_ascii_graphic)
 }
 
-/// Runs the task as the request's of this id.
-pub(super) async fn scope<T>(id: HeaderValue, task: impl Future<Output = T>) -> T {
-    CURRENT.scope(id, task).await
-}
-
 /// The id of the request whose task this is.
 pub(super) fn current_request_id() -> Option<String> {
-    CURRENT.try_with(|id| String::from_utf8_lossy(id.as_bytes()).into_owned()).ok()
+    CURRENT.try_with(RequestId::to_string).ok()
 }
 
 #[cfg(test)]
@@ -44,10 +71,11 @@ mod tests {
 
     fn check(ids: &[&[u8]], is_taken: bool) {
         let value = |id: &&[u8]| (REQUEST_ID, HeaderValue::from_bytes(id).expect("a header's value"));
-        let id = of(&ids.iter().map(value).collect());
-        assert_eq!(ids.contains(&id.as_bytes()), is_taken, "{ids:?}: {id:?}");
+        let id = RequestId::of(&ids.iter().map(value).collect());
+        assert_eq!(ids.contains(&id.to_string().as_bytes()), is_taken, "{ids:?}: {id:?}");
+        assert_eq!(id.to_header(), id.to_string());
         if !is_taken {
-            assert!(Uuid::try_parse(id.to_str().expect("ASCII")).is_ok(), "{id:?}");
+            assert!(Uuid::try_parse(&id.to_string()).is_ok(), "{id:?}");
         }
     }
 
@@ -67,7 +95,8 @@ mod tests {
     #[tokio::test]
     async fn a_task_knows_its_own_id() {
         assert_eq!(current_request_id(), None);
-        let id = scope(HeaderValue::from_static("mine"), async { current_request_id() }).await;
+        let mine = RequestId::Taken(HeaderValue::from_static("mine"));
+        let id = mine.scope(async { current_request_id() }).await;
         assert_eq!(id.as_deref(), Some("mine"));
     }
 }

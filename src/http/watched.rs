@@ -1,53 +1,108 @@
-//! A connection's stream, watched: when a request began to arrive, and whether its answer is being taken.
+//! A connection's stream, watched: whether its requests arrive in time, whether their answers are taken, and whether
+//! the other end is still there.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
+use axum::response::Response;
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
-/// Of one connection: when the request that is being read began. Its time runs from its first byte, not from the end
-/// of its head.
+/// Of one connection: how far its next request has come.
 #[derive(Clone, Default)]
-pub(super) struct Arrival(Arc<Mutex<Option<Instant>>>);
+pub(super) struct Arrival(Arc<Mutex<Arriving>>);
 
-/// Of one request, among its extensions: when its first byte came.
-#[derive(Clone, Copy)]
-pub(super) struct Began(pub(super) Instant);
+#[derive(Clone, Copy, Default)]
+enum Arriving {
+    /// The last one is answered, or being answered, and nobody has looked for the next.
+    #[default]
+    NotYet,
+    /// The answer to the last one has no end of its own.
+    Never,
+    /// No byte of it has come, since then.
+    Awaited(Instant),
+    /// Its first byte came then: its time runs from there, not from the end of its head.
+    Begun(Instant),
+}
 
 impl Arrival {
-    /// When the request began whose head has come. What was pipelined behind another one begins only now.
-    pub(super) fn began(&self) -> Began {
-        Began(self.0.lock().unwrap_or_else(Instant::now))
-    }
-
     /// The next byte is another request's.
-    pub(super) fn answered(&self) {
-        self.0.lock().take();
+    pub(super) fn answered(&self, answer: &Response) {
+        let is_endless = answer.extensions().get::<Endless>().is_some();
+        *self.0.lock() = if is_endless { Arriving::Never } else { Arriving::NotYet };
     }
 
-    fn byte_came(&self) {
-        self.0.lock().get_or_insert_with(Instant::now);
+    fn bytes_came(&self) {
+        let mut arriving = self.0.lock();
+        if !matches!(*arriving, Arriving::Begun(_)) {
+            *arriving = Arriving::Begun(Instant::now());
+        }
+    }
+
+    /// Since when somebody waits for bytes of a request, who waits now.
+    fn waits_since(&self) -> Instant {
+        let mut arriving = self.0.lock();
+        match *arriving {
+            Arriving::Awaited(since) | Arriving::Begun(since) => since,
+            Arriving::NotYet | Arriving::Never => {
+                let now = Instant::now();
+                *arriving = Arriving::Awaited(now);
+                now
+            }
+        }
+    }
+
+    fn is_never(&self) -> bool {
+        matches!(*self.0.lock(), Arriving::Never)
     }
 }
 
-/// A stream whose reads are noticed, and whose writes fail when the other end takes nothing for too long.
+/// For how long a connection is patient.
+#[derive(Clone, Copy)]
+pub(super) struct Patience {
+    /// With a request that is to arrive, and whole.
+    pub(super) read: Duration,
+    /// With an answer of which nothing is taken.
+    pub(super) write: Duration,
+}
+
+/// Among the extensions of an answer: it goes on for as long as its client listens.
+#[derive(Clone, Copy)]
+pub(super) struct Endless;
+
+/// A stream that fails when a request does not arrive whole in time, when an answer is not taken in time, and when the
+/// other end closes during an endless one.
 pub(super) struct WatchedStream {
     stream: TcpStream,
     arrival: Arrival,
-    write_timeout: Duration,
+    patience: Patience,
+    /// Rings when a read may be overdue. It is not wound for each request: whoever it wakes winds it anew.
+    overdue: Option<Pin<Box<Sleep>>>,
     /// While the other end takes nothing: when that has been too long.
     stalled: Option<Pin<Box<Sleep>>>,
 }
 
 impl WatchedStream {
-    pub(super) fn new(stream: TcpStream, arrival: Arrival, write_timeout: Duration) -> Self {
-        Self { stream, arrival, write_timeout, stalled: None }
+    pub(super) fn new(stream: TcpStream, arrival: Arrival, patience: Patience) -> Self {
+        Self { stream, arrival, patience, overdue: None, stalled: None }
+    }
+
+    /// For a read that has to wait: an error once it has waited for too long.
+    fn poll_overdue(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let due = self.arrival.waits_since() + self.patience.read;
+        let overdue = self.overdue.get_or_insert_with(|| Box::pin(sleep_until(due)));
+        while overdue.as_mut().poll(cx).is_ready() {
+            if due <= Instant::now() {
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            }
+            overdue.as_mut().reset(due);
+        }
+        Poll::Pending
     }
 
     /// What a write has come to, or an error if none could for too long.
@@ -56,8 +111,15 @@ impl WatchedStream {
             self.stalled = None;
             return written;
         }
-        let timeout = self.stalled.get_or_insert_with(|| Box::pin(sleep(self.write_timeout)));
+        let timeout = self.stalled.get_or_insert_with(|| Box::pin(sleep(self.patience.write)));
         timeout.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
+    }
+
+    /// Whether the other end has closed. Costs a system call only if something has come.
+    fn is_closed(&mut self, cx: &mut Context<'_>) -> bool {
+        let mut byte = [0; 1];
+        let peeked = self.stream.poll_peek(cx, &mut ReadBuf::new(&mut byte));
+        matches!(peeked, Poll::Ready(Ok(0) | Err(_)))
     }
 }
 
@@ -68,11 +130,14 @@ impl AsyncRead for WatchedStream {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
-        if buffer.filled().len() > before {
-            self.arrival.byte_came();
+        let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        if read.is_pending() {
+            return self.poll_overdue(cx);
         }
-        Poll::Ready(Ok(()))
+        if buffer.filled().len() > before {
+            self.arrival.bytes_came();
+        }
+        read
     }
 }
 
@@ -82,7 +147,11 @@ impl AsyncWrite for WatchedStream {
         self.in_time(cx, written)
     }
 
+    /// While there is an answer nobody reads: this is where an endless one learns that its client has gone.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.arrival.is_never() && self.is_closed(cx) {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        }
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 
@@ -90,13 +159,25 @@ impl AsyncWrite for WatchedStream {
         Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 
+    /// A short answer's head and body are put together: sending one piece costs the kernel less than gathering two.
     fn poll_write_vectored(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
-        self.in_time(cx, written)
+        const SHORT_BYTES_MAX: usize = 1024;
+        let bytes = slices.iter().map(|slice| slice.len()).sum::<usize>();
+        if bytes > SHORT_BYTES_MAX {
+            let written = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+            return self.in_time(cx, written);
+        }
+        let mut whole = [0; SHORT_BYTES_MAX];
+        let mut end = 0;
+        for slice in slices {
+            whole[end..end + slice.len()].copy_from_slice(slice);
+            end += slice.len();
+        }
+        self.poll_write(cx, &whole[..end])
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt;
 use serde::Serialize;
 use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::{ObjectBuilder, Type};
@@ -36,10 +37,9 @@ pub(super) struct Write<T> {
 impl<T: Fields> FromRequest<Arc<App>> for Write<T> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Problem> {
+    fn from_request(request: Request, app: &Arc<App>) -> impl Future<Output = Result<Self, Problem>> + Send {
         let key = only_key(request.headers());
-        let Json(fields) = Json::from_request(request, app).await?;
-        Ok(Self { fields, key: key? })
+        Json::from_request(request, app).map(|fields| Ok(Self { fields: fields?.0, key: key? }))
     }
 }
 
@@ -135,7 +135,7 @@ fn answer(Accepted { receipt, replayed }: &Accepted) -> Response {
         Outcome::Done => StatusCode::NO_CONTENT.into_response(),
     };
     let headers = response.headers_mut();
-    headers.insert(POSITION, HeaderValue::from(receipt.position.0));
+    headers.insert(POSITION, receipt.position.to_string().try_into().expect("digits"));
     if *replayed {
         headers.insert(REPLAYED, HeaderValue::from_static("true"));
     }

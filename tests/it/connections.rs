@@ -61,6 +61,22 @@ fn requests_sent_at_once_on_one_connection_are_answered_in_order() {
     assert_eq!(replies[5].position(), 2);
 }
 
+#[test]
+fn whoever_has_sent_all_there_is_to_send_is_answered() {
+    let server = TestServer::start();
+    let user = |name: &str| post("/users/add", &json!({ "username": name }));
+    for requests in
+        [vec![user("ann")], vec![user("bob"), user("bob"), head("GET", "/health", &[]).into_bytes()]]
+    {
+        let mut connection = RawConnection::open(&server.address);
+        connection.send(requests.concat());
+        connection.finish();
+        let answers = String::from_utf8(connection.rest()).expect("text");
+        assert_eq!(answers.matches("HTTP/1.1 ").count(), requests.len(), "{answers}");
+        assert!(answers.starts_with("HTTP/1.1 201"), "{answers}");
+    }
+}
+
 #[tokio::test]
 async fn a_client_that_leaves_in_the_middle_of_a_body_leaves_nothing() {
     let server = TestServer::start();
