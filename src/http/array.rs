@@ -8,7 +8,7 @@ use serde::Serialize;
 
 /// A list that is written a piece at a time.
 pub(super) trait Pieces: Send + 'static {
-    /// [Pushes](push) the next elements; none means that there are no more.
+    /// Adds the next elements, with a comma after each; none means that there are no more.
     fn next_piece(&mut self, out: &mut Vec<u8>);
 }
 
@@ -22,7 +22,10 @@ pub(super) fn push(out: &mut Vec<u8>, element: &impl Serialize) {
 pub(super) fn respond(mut list: impl Pieces) -> Response {
     /// An answer up to about this length is sent whole, with its length.
     const WHOLE_BYTES_MAX: usize = 64 * 1024;
-    let mut begun = vec![b'['];
+    /// Room for a page, so that it is not moved time and again as it grows.
+    const BEGUN_BYTES: usize = 16 * 1024;
+    let mut begun = Vec::with_capacity(BEGUN_BYTES);
+    begun.push(b'[');
     let body = loop {
         let before = begun.len();
         list.next_piece(&mut begun);

@@ -12,6 +12,7 @@ use utoipa::{PartialSchema, ToSchema};
 use super::array::{self, Pieces};
 use super::fields::{Fields, Object};
 use super::json::Json;
+use super::message_json::MessageJson;
 use super::problem::{Code, Problem};
 use super::write::{Key, SentBody, Write, submit};
 use super::{Ready, refusals, schema};
@@ -207,7 +208,7 @@ pub(super) async fn get(Ready(engine): Ready, Json(request): Json<GetMessages>) 
             Problem::new(Code::ChatNotFound, detail).blaming("chat")
         })?;
     let (next, end) = request.page.range(last);
-    Ok(array::respond(History { engine, chat, id: request.chat, next, end }))
+    Ok(array::respond(History { engine, chat, json: MessageJson::of(request.chat), next, end }))
 }
 
 /// A message, as a client sees it.
@@ -234,7 +235,7 @@ impl<'a> MessageBody<'a> {
 struct History {
     engine: Arc<Engine>,
     chat: ChatIndex,
-    id: ChatId,
+    json: MessageJson,
     next: u64,
     end: u64,
 }
@@ -246,7 +247,8 @@ impl Pieces for History {
         }
         let run = self.engine.read(|model| model.run_at(self.chat, Seq(self.next)));
         for message in run.messages().take_while(|message| message.seq.0 < self.end) {
-            array::push(out, &MessageBody::new(self.id, &message));
+            self.json.push(out, &message);
+            out.push(b',');
             self.next = message.seq.0 + 1;
         }
     }

@@ -13,6 +13,7 @@ mod events;
 mod fields;
 mod health;
 mod json;
+mod message_json;
 mod messages;
 mod metrics;
 mod observed;
