@@ -145,6 +145,10 @@ impl Timestamp {
     }
 
     /// Adds what it [displays](fmt::Display) as, faster than by formatting.
+    ///
+    /// # Panics
+    ///
+    /// Where no more memory is to be had, as for all that grows.
     pub fn write_to(self, out: &mut Vec<u8>) {
         self.print(StdIoWrite(out)).expect("memory takes it");
     }

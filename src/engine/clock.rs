@@ -1,4 +1,7 @@
 //! Stamps that never go backwards.
+//!
+//! **Invariant:** times and ids are the writer's, and come to `decide` with the command: two replays of one log give
+//! equal models.
 
 use std::time::SystemTime;
 

@@ -8,7 +8,6 @@ use prometheus::{Gauge, Histogram, HistogramOpts, IntCounterVec, IntGauge, Opts,
 
 use super::{Engine, SubmitError};
 use crate::log::LogMetrics;
-use crate::model::Model;
 
 pub(super) struct EngineMetrics {
     registry: Registry,
@@ -90,7 +89,7 @@ impl Engine {
     /// All that is measured, as it is now.
     pub fn metrics(&self) -> Vec<MetricFamily> {
         let sampled = &self.metrics.sampled;
-        let (position, counts) = self.read(|model| (model.position(), Model::counts(model)));
+        let (position, counts) = self.read(|model| (model.position(), model.counts()));
         for (gauge, value) in [
             (&sampled.queue_writes, self.queued.writes() as u64),
             (&sampled.queue_bytes, self.queued.bytes() as u64),

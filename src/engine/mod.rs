@@ -214,7 +214,9 @@ impl Engine {
         })
     }
 
-    /// Looks something up. Others wait meanwhile: copy what is small or shared, and leave.
+    /// Looks something up.
+    ///
+    /// **Invariant:** a reader never stalls the writer, who waits meanwhile: copy what is small or shared, and leave.
     pub fn read<T>(&self, look: impl FnOnce(&Model) -> T) -> T {
         look(&self.model.read())
     }

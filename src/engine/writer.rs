@@ -97,7 +97,7 @@ impl Writer {
             let batch = self.gather(first);
             let answers = self.commit(&batch)?;
             for (job, answer) in batch.into_iter().zip(answers) {
-                // A client that has gone away changes nothing.
+                // **Invariant:** a client that has gone away changes nothing.
                 drop(job.reply.send(answer));
             }
         }
