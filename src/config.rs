@@ -173,7 +173,7 @@ fn origin(text: &str) -> Result<HeaderValue, String> {
 
 /// Limits that keep one client from harming others.
 ///
-/// **Invariant:** everything that a client can make grow has a limit: these, and those of the [domain](crate::domain)'s
+/// **Invariant:** everything that a client can make grow has a limit: these, and those of the domain's
 /// values, of a batch, of a page, of the queue's bytes, each where it is kept.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct Limits {
