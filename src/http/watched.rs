@@ -4,7 +4,7 @@
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::response::Response;
@@ -12,6 +12,11 @@ use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
+
+/// An answer's bytes that are sent without a pause,
+const BURST_BYTES_MAX: usize = 256 * 1024;
+/// and the pause: as short as a timer can make it.
+const PAUSE: Duration = Duration::from_millis(1);
 
 /// Of one connection: how far its next request has come.
 #[derive(Clone, Default)]
@@ -85,11 +90,15 @@ pub(super) struct WatchedStream {
     overdue: Option<Pin<Box<Sleep>>>,
     /// While the other end takes nothing: when that has been too long.
     stalled: Option<Pin<Box<Sleep>>>,
+    /// Bytes of an answer that were taken one after the other.
+    burst: usize,
+    /// After a long one: until others have had their turn.
+    pause: Option<Pin<Box<Sleep>>>,
 }
 
 impl WatchedStream {
     pub(super) fn new(stream: TcpStream, arrival: Arrival, patience: Patience) -> Self {
-        Self { stream, arrival, patience, overdue: None, stalled: None }
+        Self { stream, arrival, patience, overdue: None, stalled: None, burst: 0, pause: None }
     }
 
     /// For a read that has to wait: an error once it has waited for too long.
@@ -105,12 +114,28 @@ impl WatchedStream {
         Poll::Pending
     }
 
+    /// A client that takes a long answer as fast as it can be made keeps a processor busy: whoever sends a message
+    /// meanwhile waits for a turn. So there are pauses.
+    fn poll_pause(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.burst >= BURST_BYTES_MAX {
+            let pause = self.pause.get_or_insert_with(|| Box::pin(sleep(PAUSE)));
+            ready!(pause.as_mut().poll(cx));
+            self.pause = None;
+            self.burst = 0;
+        }
+        Poll::Ready(())
+    }
+
     /// What a write has come to, or an error if none could for too long.
     fn in_time(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(Ok(bytes)) = written {
+            self.burst += bytes;
+        }
         if written.is_ready() {
             self.stalled = None;
             return written;
         }
+        self.burst = 0;
         let timeout = self.stalled.get_or_insert_with(|| Box::pin(sleep(self.patience.write)));
         timeout.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
     }
@@ -135,6 +160,7 @@ impl AsyncRead for WatchedStream {
             return self.poll_overdue(cx);
         }
         if buffer.filled().len() > before {
+            self.burst = 0;
             self.arrival.bytes_came();
         }
         read
@@ -143,6 +169,7 @@ impl AsyncRead for WatchedStream {
 
 impl AsyncWrite for WatchedStream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        ready!(self.poll_pause(cx));
         let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
         self.in_time(cx, written)
     }
@@ -168,6 +195,7 @@ impl AsyncWrite for WatchedStream {
         const SHORT_BYTES_MAX: usize = 1024;
         let bytes = slices.iter().map(|slice| slice.len()).sum::<usize>();
         if bytes > SHORT_BYTES_MAX {
+            ready!(self.poll_pause(cx));
             let written = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
             return self.in_time(cx, written);
         }
