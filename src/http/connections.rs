@@ -58,6 +58,7 @@ pub async fn serve_connections(
         let stream = TokioIo::new(WatchedStream::new(stream, arrival.clone(), patience));
         let (app, router, stopping) = (Arc::clone(app), router.clone(), Arc::clone(&stopping));
         let service = service_fn(move |request: Request<Incoming>| {
+            arrival.begun();
             let (arrival, stopping) = (arrival.clone(), Arc::clone(&stopping));
             observe(&app, &router, request.map(Body::new)).map(move |mut answer| {
                 arrival.answered(&answer);

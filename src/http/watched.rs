@@ -42,7 +42,8 @@ impl Arrival {
         *self.0.lock() = if is_endless { Arriving::Never } else { Arriving::NotYet };
     }
 
-    fn bytes_came(&self) {
+    /// Some of it has come. What was pipelined behind another request has begun when its head is read.
+    pub(super) fn begun(&self) {
         let mut arriving = self.0.lock();
         if !matches!(*arriving, Arriving::Begun(_)) {
             *arriving = Arriving::Begun(Instant::now());
@@ -161,7 +162,7 @@ impl AsyncRead for WatchedStream {
         }
         if buffer.filled().len() > before {
             self.burst = 0;
-            self.arrival.bytes_came();
+            self.arrival.begun();
         }
         read
     }

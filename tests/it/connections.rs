@@ -62,6 +62,21 @@ fn requests_sent_at_once_on_one_connection_are_answered_in_order() {
 }
 
 #[test]
+fn the_time_of_a_request_behind_another_begins_once() {
+    let server = TestServer::start_with(&["--request-timeout-s", "2"]);
+    let mut connection = RawConnection::open(&server.address);
+    let whole = post("/users/add", &json!({ "username": "ann" }));
+    let begun = head("POST", "/users/add", &[JSON, "Content-Length: 20"]);
+    connection.send([whole, begun.into_bytes()].concat());
+    assert_eq!(connection.reply().status, 201);
+    let answered = Instant::now();
+    std::thread::sleep(Duration::from_millis(1_500));
+    connection.send("{");
+    assert_eq!(connection.head().expect("answered").0, 408);
+    assert!(answered.elapsed() < Duration::from_secs(3), "{:?}", answered.elapsed());
+}
+
+#[test]
 fn whoever_has_sent_all_there_is_to_send_is_answered() {
     let server = TestServer::start();
     let user = |name: &str| post("/users/add", &json!({ "username": name }));
