@@ -171,7 +171,8 @@ const TEXT_BYTES: [usize; 100] = [
     92, 95, 97, 101, 104, 108, 112, 117, 122, 128, 135, 142, 150, 161, 174, 191, 213, 248, 322,
 ];
 
-const PROSE: &str = "so I tried that and it still says \"no such device\", although it shows up when I list \
-    them all; is there anything else that has to be loaded first, or do I need to restart the whole machine \
-    for it to be seen? I have looked through the manual twice by now and it only talks about the old version, \
-    where none of this was needed. somebody else here had the same thing last week, I think";
+/// Messages of 191 bytes and more hold a quote, which JSON must escape: 4 of 100, as in that channel.
+const PROSE: &str = "so I tried that and it still says no such device, although it shows up when I list them all; \
+    is there anything else that has to be loaded first, or do I need to restart the whole thing? \"no such \
+    device\" is all I find, I have looked through the manual twice by now and it only talks about the old \
+    version, where none of this was needed. somebody else here had the same last week, I think";
