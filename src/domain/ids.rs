@@ -7,8 +7,8 @@ use bincode::de::{BorrowDecoder, Decoder};
 use bincode::enc::Encoder;
 use bincode::error::{DecodeError, EncodeError};
 use bincode::{BorrowDecode, Decode, Encode};
+use jiff::fmt::StdFmtWrite;
 use jiff::fmt::temporal::DateTimePrinter;
-use jiff::fmt::{StdFmtWrite, StdIoWrite};
 use serde::{Serialize, Serializer};
 use uuid::Uuid;
 
@@ -143,27 +143,14 @@ impl Timestamp {
     pub fn as_micros(self) -> u64 {
         self.0.unsigned_abs()
     }
-
-    /// Adds what it [displays](fmt::Display) as, faster than by formatting.
-    ///
-    /// # Panics
-    ///
-    /// Where no more memory is to be had, as for all that grows.
-    pub fn write_to(self, out: &mut Vec<u8>) {
-        self.print(StdIoWrite(out)).expect("memory takes it");
-    }
-
-    fn print(self, out: impl jiff::fmt::Write) -> Result<(), jiff::Error> {
-        const PRINTER: DateTimePrinter = DateTimePrinter::new().precision(Some(6));
-        let instant =
-            jiff::Timestamp::from_microsecond(self.0).expect("a Timestamp is checked when it is made");
-        PRINTER.print_timestamp(&instant, out)
-    }
 }
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.print(StdFmtWrite(f)).map_err(|_| fmt::Error)
+        const PRINTER: DateTimePrinter = DateTimePrinter::new().precision(Some(6));
+        let instant =
+            jiff::Timestamp::from_microsecond(self.0).expect("a Timestamp is checked when it is made");
+        PRINTER.print_timestamp(&instant, StdFmtWrite(f)).map_err(|_| fmt::Error)
     }
 }
 
