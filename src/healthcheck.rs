@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 /// Why the server does not count as healthy.
 #[derive(Debug, thiserror::Error)]
 pub enum Unhealthy {
-    /// Nobody listens there, or not in time.
+    /// Nobody listens there.
     #[error("failed to connect to {address}: {source}")]
     Connect {
         /// Where.

@@ -48,7 +48,7 @@ impl From<LogError> for Failure {
             LogError::InUse { .. } => DATA_IN_USE,
             LogError::Damaged { .. } | LogError::UnknownVersion { .. } => DAMAGED_LOG,
             LogError::Io { source, .. } if is_no_access(source) => BAD_CONFIGURATION,
-            LogError::Io { .. } => RUNTIME_FAILURE,
+            LogError::Io { .. } | LogError::Thread { .. } => RUNTIME_FAILURE,
         };
         Self::new(exit_code, error)
     }

@@ -21,7 +21,7 @@ pub enum Command {
     },
     /// Say something in a chat.
     AddMessage(NewMessage),
-    /// Say all of this, in this order, or nothing.
+    /// Say all of this, in this order, or nothing; at least one message.
     AddMessages(Vec<NewMessage>),
     /// Put a user into a chat.
     AddMember {

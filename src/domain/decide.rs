@@ -116,6 +116,10 @@ pub enum UserField {
 /// # Errors
 ///
 /// The first rule that the command breaks.
+///
+/// # Panics
+///
+/// Without a stamp.
 pub fn decide<'c>(
     facts: &impl Facts,
     command: &'c Command,

@@ -23,7 +23,7 @@ use tokio::sync::oneshot;
 
 use crate::domain::{Command, IdempotencyKey, Refusal};
 pub use crate::log::Progress as ReplayProgress;
-use crate::log::{AppendError, EventLog, LogError};
+use crate::log::{AppendError, EventLog, LogError, spawn};
 use crate::model::{Model, Receipt};
 use live::Live;
 pub use live::{FollowError, Follower, Seen};
@@ -209,7 +209,8 @@ impl Engine {
             self.queued.remove(1, bytes);
             match error {
                 TrySendError::Full(_) => SubmitError::Overloaded,
-                TrySendError::Disconnected(_) => SubmitError::Failed,
+                // The writer has ended, and the process is about to.
+                TrySendError::Disconnected(_) => SubmitError::ShuttingDown,
             }
         })
     }
@@ -230,13 +231,4 @@ impl Engine {
     pub fn close(&self) {
         self.queue.write().take();
     }
-}
-
-fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), LogError> {
-    let spawned = std::thread::Builder::new().name(name.to_owned()).spawn(run);
-    spawned.map(|_| ()).map_err(|source| LogError::Io {
-        doing: "start a thread for",
-        path: "the log".into(),
-        source,
-    })
 }

@@ -1,9 +1,8 @@
 //! From the log to the model, at boot, on two cores: one indexes, the other fills the histories.
 
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::thread;
 
-use crate::log::{DecodeError, EventLog, LogError, Progress};
+use crate::log::{DecodeError, EventLog, LogError, Progress, spawn};
 use crate::model::{Addition, Histories, Model};
 
 /// So many blocks may wait to be taken in.
@@ -13,8 +12,7 @@ pub(super) fn replay(log: &mut dyn EventLog, progress: &Progress) -> Result<Mode
     let mut model = Model::default();
     let histories = model.detach_histories();
     let (blocks, filled) = sync_channel(BLOCKS_MAX);
-    let filled = thread::Builder::new().name("histories".to_owned()).spawn(|| fill(histories, filled));
-    let filled = filled.expect("room for a thread");
+    let filled = spawn("histories", || fill(histories, filled))?;
     let indexed = index(log, progress, &mut model, &blocks);
     drop(blocks);
     model.attach_histories(filled.join().expect("histories take in all that is indexed"));

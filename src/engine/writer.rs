@@ -1,7 +1,7 @@
 //! The loop at the heart: gather, decide, append, apply, answer.
 
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError};
 
 use parking_lot::RwLock;
 use tokio::sync::oneshot;
@@ -159,9 +159,9 @@ impl Writer {
             });
         }
         drop(model);
-        if is_followed {
-            // It may be full, or the fan-out may have panicked: writing goes on.
-            let _ = self.wake_up.try_send(());
+        if is_followed && matches!(self.wake_up.try_send(()), Err(TrySendError::Disconnected(()))) {
+            // The fan-out has panicked: better no stream than one that tells nothing.
+            self.live.close();
         }
         #[cfg(without = "visibility")]
         self.store(batch.len())?;

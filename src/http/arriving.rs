@@ -2,6 +2,9 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use super::fields::Fields;
+use super::messages::AddMessages;
+
 /// The bytes of all bodies that arrive in parts.
 pub(super) struct Arriving {
     bytes: AtomicUsize,
@@ -13,9 +16,10 @@ pub(super) struct Arriving {
 pub(super) struct NoRoom;
 
 impl Arriving {
-    /// Room for eight of the longest bodies there are, of 32 times this length.
+    /// Room for eight of the longest bodies there are, where others may have this length.
     pub(super) fn at_most(body_bytes_max: u32) -> Self {
-        Self { bytes: AtomicUsize::new(0), bytes_max: body_bytes_max as usize * 32 * 8 }
+        let longest = body_bytes_max as usize * AddMessages::BODY_FACTOR;
+        Self { bytes: AtomicUsize::new(0), bytes_max: longest * 8 }
     }
 
     pub(super) fn body(&self) -> ArrivingBody<'_> {

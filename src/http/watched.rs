@@ -20,10 +20,10 @@ const PAUSE: Duration = Duration::from_millis(1);
 
 /// Of one connection: how far its next request has come.
 #[derive(Clone, Default)]
-pub(super) struct Arrival(Arc<Mutex<Arriving>>);
+pub(super) struct Arrival(Arc<Mutex<NextRequest>>);
 
 #[derive(Clone, Copy, Default)]
-enum Arriving {
+enum NextRequest {
     /// The last one is answered, or being answered, and nobody has looked for the next.
     #[default]
     NotYet,
@@ -39,32 +39,32 @@ impl Arrival {
     /// The next byte is another request's.
     pub(super) fn answered(&self, answer: &Response) {
         let is_endless = answer.extensions().get::<Endless>().is_some();
-        *self.0.lock() = if is_endless { Arriving::Never } else { Arriving::NotYet };
+        *self.0.lock() = if is_endless { NextRequest::Never } else { NextRequest::NotYet };
     }
 
     /// Some of it has come. What was pipelined behind another request has begun when its head is read.
     pub(super) fn begun(&self) {
-        let mut arriving = self.0.lock();
-        if !matches!(*arriving, Arriving::Begun(_)) {
-            *arriving = Arriving::Begun(Instant::now());
+        let mut next = self.0.lock();
+        if !matches!(*next, NextRequest::Begun(_)) {
+            *next = NextRequest::Begun(Instant::now());
         }
     }
 
     /// Since when somebody waits for bytes of a request, who waits now.
     fn waits_since(&self) -> Instant {
-        let mut arriving = self.0.lock();
-        match *arriving {
-            Arriving::Awaited(since) | Arriving::Begun(since) => since,
-            Arriving::NotYet | Arriving::Never => {
+        let mut next = self.0.lock();
+        match *next {
+            NextRequest::Awaited(since) | NextRequest::Begun(since) => since,
+            NextRequest::NotYet | NextRequest::Never => {
                 let now = Instant::now();
-                *arriving = Arriving::Awaited(now);
+                *next = NextRequest::Awaited(now);
                 now
             }
         }
     }
 
     fn is_never(&self) -> bool {
-        matches!(*self.0.lock(), Arriving::Never)
+        matches!(*self.0.lock(), NextRequest::Never)
     }
 }
 

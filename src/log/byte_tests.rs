@@ -50,7 +50,8 @@ impl Verdict {
             LogError::Directory { .. }
             | LogError::InUse { .. }
             | LogError::HoldsLog { .. }
-            | LogError::Io { .. } => {
+            | LogError::Io { .. }
+            | LogError::Thread { .. } => {
                 panic!("{error}")
             }
         }

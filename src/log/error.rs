@@ -63,6 +63,14 @@ pub enum LogError {
         /// Why it failed.
         source: io::Error,
     },
+    /// The system gives no more threads.
+    #[error("failed to start the thread {name}: {source}")]
+    Thread {
+        /// What it is called.
+        name: &'static str,
+        /// Why.
+        source: io::Error,
+    },
 }
 
 fn missing(from: Position, until: Option<Position>) -> String {

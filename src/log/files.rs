@@ -152,7 +152,7 @@ impl<D: Disk> EventLog for FileLog<D> {
         progress.set_bytes_total(bytes_total);
         self.metrics.add_segments(segments.len(), bytes_total);
 
-        let read_ahead = ReadAhead::start(self.disk.clone(), segments.clone(), self.spare.is_inline());
+        let read_ahead = ReadAhead::start(self.disk.clone(), segments.clone(), self.spare.is_inline())?;
         let mut chain = Chain::beginning_at(self.disk.clone(), self.next);
         for (index, &first) in segments.iter().enumerate() {
             let name = segment::file_name(first);

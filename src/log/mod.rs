@@ -38,6 +38,7 @@ mod sim;
 mod sim_tests;
 mod spare;
 mod staged;
+mod thread;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -51,6 +52,7 @@ pub use metrics::LogMetrics;
 pub use reader::{Contents, LogReader, Torn};
 pub use repair::{Cut, cut};
 pub use staged::StagedLog;
+pub use thread::spawn;
 
 /// Keeps frames in order, for ever.
 pub trait EventLog: Send {

@@ -1,13 +1,14 @@
 //! Segments' bytes, read while those before them are replayed.
 
 use std::sync::mpsc::{Receiver, Sender, channel, sync_channel};
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 
 use super::LogError;
 use super::chain;
 use super::disk::Disk;
 use super::error::Context;
 use super::segment;
+use super::thread::spawn;
 use crate::domain::Position;
 
 /// A segment's file, and what [`chain::read`] read of it.
@@ -26,7 +27,15 @@ pub(super) struct ReadAhead<F> {
 
 impl<F: Send + 'static> ReadAhead<F> {
     /// Begins to read; `inline` reads all of them at once, in the caller's thread.
-    pub(super) fn start<D: Disk<File = F>>(disk: D, segments: Vec<Position>, inline: bool) -> Self {
+    ///
+    /// # Errors
+    ///
+    /// [`LogError::Thread`].
+    pub(super) fn start<D: Disk<File = F>>(
+        disk: D,
+        segments: Vec<Position>,
+        inline: bool,
+    ) -> Result<Self, LogError> {
         let (ahead, taken) = sync_channel(if inline { segments.len() } else { 0 });
         let (spent, buffers) = channel();
         let read_all = move || {
@@ -42,10 +51,9 @@ impl<F: Send + 'static> ReadAhead<F> {
             read_all();
             None
         } else {
-            let named = thread::Builder::new().name("read-ahead".to_owned());
-            Some(named.spawn(read_all).expect("room for a thread"))
+            Some(spawn("read-ahead", read_all)?)
         };
-        Self { read: Some(taken), spent, thread }
+        Ok(Self { read: Some(taken), spent, thread })
     }
 
     /// The next segment.

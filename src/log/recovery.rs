@@ -77,7 +77,8 @@ pub(super) fn judge_tail(bytes: &[u8], end: usize, log: LogId, next: Position) -
     }
 }
 
-fn last_not_zero(bytes: &[u8]) -> Option<usize> {
+/// Where the last byte is that is not zero.
+pub(super) fn last_not_zero(bytes: &[u8]) -> Option<usize> {
     /// Whether so many are all zero is seen at once, of most of a segment's end.
     const BLOCK_BYTES: usize = 4096;
     let not_zero = |block: &&[u8]| block.iter().fold(0, |any, byte| any | byte) != 0;

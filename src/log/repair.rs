@@ -7,7 +7,7 @@ use super::chain;
 use super::disk::{Disk, DiskFile, free_name, remove_if_there};
 use super::error::Context;
 use super::files::SEGMENT_BYTES_MAX;
-use super::recovery;
+use super::recovery::{self, last_not_zero};
 use super::segment::{self, HEADER_BYTES, Header};
 use crate::domain::Position;
 
@@ -44,7 +44,8 @@ pub fn cut<D: Disk>(disk: &D, file: &Path, offset: u64) -> Result<Cut, LogError>
     }
     // Without a sound header, or longer than a segment can be, it is none.
     let is_segment = (HEADER_BYTES as u64..SEGMENT_BYTES_MAX).contains(&offset);
-    let tail = if is_segment { used(read(disk, first, offset)?) } else { Vec::new() };
+    let mut tail = if is_segment { read(disk, first, offset)? } else { Vec::new() };
+    tail.truncate(last_not_zero(&tail).map_or(0, |last| last + 1));
     let later = segments.iter().filter(|&&segment| !is_segment || segment != first);
 
     let mut kept = Vec::new();
@@ -67,13 +68,6 @@ pub fn cut<D: Disk>(disk: &D, file: &Path, offset: u64) -> Result<Cut, LogError>
     }
     kept.sort();
     Ok(Cut { kept, until })
-}
-
-/// Without the zeros at the end.
-fn used(mut bytes: Vec<u8>) -> Vec<u8> {
-    let used = bytes.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
-    bytes.truncate(used);
-    bytes
 }
 
 /// The bytes of a segment from here on.

@@ -5,6 +5,7 @@ use std::thread::JoinHandle;
 use super::LogError;
 use super::disk::{Disk, DiskFile, remove_if_there};
 use super::error::Context;
+use super::thread::spawn;
 
 pub(super) const SPARE: &str = "spare";
 pub(super) const SPARE_LARGE: &str = "spare-large";
@@ -55,9 +56,7 @@ impl<D: Disk> Spare<D> {
             return;
         }
         let (disk, segment_bytes) = (self.disk.clone(), self.segment_bytes);
-        let spawned = std::thread::Builder::new()
-            .name("spare-segment".to_owned())
-            .spawn(move || prepare(&disk, SPARE, segment_bytes));
+        let spawned = spawn("spare-segment", move || prepare(&disk, SPARE, segment_bytes));
         // Without a thread, the segment is made when it is needed.
         self.preparing = spawned.ok().map(Preparing::Thread);
     }

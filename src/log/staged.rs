@@ -7,11 +7,10 @@ use std::path::{Path, PathBuf};
 
 use super::LogError;
 use super::chain;
-use super::disk::{Disk, Files, RealDisk, remove_if_there};
+use super::disk::{Disk, Files, RealDisk};
 use super::error::Context;
 use super::files::FileLog;
 use super::segment;
-use super::spare::SPARE;
 use crate::domain::Position;
 
 const UNFINISHED: &str = "import-unfinished";
@@ -90,7 +89,6 @@ impl StagedLog {
     pub fn publish(mut self) -> Result<(), LogError> {
         let unfinished = self.unfinished();
         let from = RealDisk::lock(&unfinished)?;
-        remove_if_there(&from, SPARE)?;
         let segments = chain::segments(&from)?;
         for &segment in segments.iter().rev() {
             if segment == Position(1) {

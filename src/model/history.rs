@@ -101,15 +101,15 @@ impl Histories {
                 self.chats[chat.as_usize()].push((position, id), author, created_at, text);
             }
             Addition::Joined { position, chat, user } => {
-                self.chats[chat.as_usize()].timeline.joined(position, user);
+                self.chats[chat.as_usize()].timeline.push(position, Happening::Joined(user));
             }
             Addition::Left { position, chat, user } => {
-                self.chats[chat.as_usize()].timeline.left(position, user);
+                self.chats[chat.as_usize()].timeline.push(position, Happening::Left(user));
             }
             Addition::Mark { position, chat, reader, after, to } => {
                 let history = &mut self.chats[chat.as_usize()];
                 history.mark_moved(reader, after, to);
-                history.timeline.read(position, reader.1, to);
+                history.timeline.push(position, Happening::Read(reader.1, to));
             }
         }
     }

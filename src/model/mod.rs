@@ -113,7 +113,7 @@ pub fn highest(listed: Vec<ListedChat>, below: Option<Rank>, limit: usize) -> Ve
     activity::highest(listed, |chat| chat.rank, below, limit)
 }
 
-/// A chat, as a member It shares what is large with the model, and holds no lock.
+/// A chat, as a member sees it. It shares what is large with the model, and holds no lock.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ChatView {
     /// The chat.

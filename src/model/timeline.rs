@@ -17,46 +17,16 @@ pub enum Happening {
 }
 
 #[derive(Debug, Default, PartialEq)]
-pub(super) struct Timeline(Vec<Entry>);
-
-#[derive(Debug, Clone, Copy, PartialEq)]
-struct Entry {
-    position: Position,
-    user: UserIndex,
-    kind: Kind,
-    /// Of [`Kind::Read`]; else 0.
-    seq: Seq,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Kind {
-    Joined,
-    Left,
-    Read,
-}
+pub(super) struct Timeline(Vec<(Position, Happening)>);
 
 impl Timeline {
-    pub(super) fn joined(&mut self, position: Position, user: UserIndex) {
-        self.0.push(Entry { position, user, kind: Kind::Joined, seq: Seq(0) });
-    }
-
-    pub(super) fn left(&mut self, position: Position, user: UserIndex) {
-        self.0.push(Entry { position, user, kind: Kind::Left, seq: Seq(0) });
-    }
-
-    pub(super) fn read(&mut self, position: Position, user: UserIndex, seq: Seq) {
-        self.0.push(Entry { position, user, kind: Kind::Read, seq });
+    /// Takes in what happened, later than all before.
+    pub(super) fn push(&mut self, position: Position, happening: Happening) {
+        self.0.push((position, happening));
     }
 
     /// The first that happened after this position.
     pub(super) fn first_after(&self, position: Position) -> Option<(Position, Happening)> {
-        let &Entry { position, user, kind, seq } =
-            self.0.get(self.0.partition_point(|entry| entry.position <= position))?;
-        let happening = match kind {
-            Kind::Joined => Happening::Joined(user),
-            Kind::Left => Happening::Left(user),
-            Kind::Read => Happening::Read(user, seq),
-        };
-        Some((position, happening))
+        self.0.get(self.0.partition_point(|(at, _)| *at <= position)).copied()
     }
 }

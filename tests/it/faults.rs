@@ -13,6 +13,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
 
+use crate::problems::CALLS;
 use crate::support::{Client, problem};
 
 /// A log that replays when it is told to, and appends as it is told.
@@ -90,13 +91,14 @@ impl FaultyServer {
     }
 }
 
-const EVERY_CALL: [&str; 5] = ["/users/add", "/chats/add", "/chats/get", "/messages/add", "/messages/get"];
-
 #[tokio::test]
 async fn while_the_log_is_replayed_every_call_is_503_starting_and_health_tells_how_far_it_is() {
     let server = FaultyServer::starting().await;
-    for call in EVERY_CALL {
+    for call in CALLS {
         problem(&server.client.post(call, &json!({ "nonsense": 1 })).await, 503, "starting");
+    }
+    for call in ["/events?user=nonsense", "/metrics"] {
+        problem(&server.client.get(call).await, 503, "starting");
     }
     let health = server.client.get("/health").await;
     problem(&health, 503, "starting");
@@ -160,6 +162,21 @@ async fn a_write_in_the_queue_at_shutdown_is_answered() {
     server.verdict.send(Verdict::Append).unwrap();
     assert_eq!(write.await.unwrap().status, 201);
     server.end.await.unwrap().expect("a clean end");
+}
+
+#[tokio::test]
+async fn a_disk_that_hangs_does_not_keep_the_server_from_ending() {
+    let server = FaultyServer::ready().await;
+    let client = server.client.clone();
+    let write =
+        tokio::spawn(async move { client.try_post("/users/add", &json!({ "username": "ann" })).await });
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    server.shutdown.send(()).unwrap();
+    let ended = tokio::time::timeout(Duration::from_secs(10), server.end).await.expect("in time").unwrap();
+    assert!(matches!(ended, Err(ServeError::Unfinished)), "{ended:?}");
+    // Of a process, nothing of this would be left to answer it.
+    write.abort();
+    assert!(write.await.is_err_and(|error| error.is_cancelled()), "not answered");
 }
 
 #[tokio::test]

@@ -249,4 +249,7 @@ fn healthcheck_tells_a_ready_server_from_none() {
     let address = server.address.clone();
     drop(server);
     expect_exit(&check(&address), 1, &[&address]);
+    let mute = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = mute.local_addr().unwrap().to_string();
+    expect_exit(&check(&address), 1, &[&address, "did not answer"]);
 }

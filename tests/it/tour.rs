@@ -54,7 +54,7 @@ const MARK: &str = "--- next stop ---";
 fn the_readme_tour_is_true() {
     let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
     let stops = stops(&readme);
-    assert!(stops.len() >= 5, "all five calls are shown");
+    assert!(stops.len() >= 5, "the tour is there");
 
     // One shell for all, so that what one command keeps in a variable the next one can use.
     let script: Vec<_> =
