@@ -13,10 +13,10 @@ use super::array::{self, Pieces};
 use super::fields::{Fields, Object};
 use super::json::Json;
 use super::message_json::MessageJson;
-use super::problem::{Code, Problem};
+use super::problem::Problem;
 use super::write::{Key, SentBody, Write, submit};
 use super::{Ready, refusals, schema};
-use crate::domain::{ChatId, Command, MessageId, NewMessage, Seq, Text, Timestamp, UserId};
+use crate::domain::{ChatId, Command, MessageId, NewMessage, Refusal, Seq, Text, Timestamp, UserId};
 use crate::engine::Engine;
 use crate::model::{ChatIndex, Message};
 
@@ -203,10 +203,7 @@ pub(super) async fn get(Ready(engine): Ready, Json(request): Json<GetMessages>) 
             let chat = model.chat(request.chat)?;
             Some((chat, model.last_seq(chat).0))
         })
-        .ok_or_else(|| {
-            let detail = format!("there is no chat {}", request.chat);
-            Problem::new(Code::ChatNotFound, detail).blaming("chat")
-        })?;
+        .ok_or(Refusal::ChatNotFound { chat: request.chat })?;
     let (next, end) = request.page.range(last);
     Ok(array::respond(History { engine, chat, json: MessageJson::of(request.chat), next, end }))
 }

@@ -11,7 +11,7 @@ use super::json::{self, Json};
 use super::problem::{Code, Problem, shown};
 use super::write::{AddedBody, Key, Write, submit};
 use super::{Ready, refusals, schema};
-use crate::domain::{Command, Timestamp, UserId, Username};
+use crate::domain::{Command, Refusal, Timestamp, UserField, UserId, Username};
 
 /// A user to be made.
 #[derive(ToSchema)]
@@ -133,5 +133,5 @@ pub(super) async fn get(Ready(engine): Ready, Json(request): Json<GetUser>) -> R
 
 /// The refusal of a read that names no user.
 pub(super) fn not_found(user: UserId) -> Problem {
-    Problem::new(Code::UserNotFound, format!("there is no user {user}")).blaming("user")
+    Refusal::UserNotFound { user, field: UserField::User }.into()
 }

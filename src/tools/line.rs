@@ -223,7 +223,7 @@ fn parse_id<T: std::str::FromStr>(name: &str, text: &str) -> Result<T, String> {
     text.parse().map_err(|_| format!("{name} must be a UUID in the hyphenated form: {}", shown(text)))
 }
 
-/// The API finds nothing by an id of another version.
+/// Of version 7 as the server makes them: of the API, any other UUID names nothing.
 fn own_id(text: &str) -> Result<Uuid, String> {
     let id = Uuid::from(parse_id::<UserId>("id", text)?);
     let is_own = id.get_version() == Some(uuid::Version::SortRand);
