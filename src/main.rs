@@ -85,7 +85,11 @@ fn main() -> ExitCode {
     match run(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            tracing::error!("{}", failure.message);
+            if tracing::enabled!(tracing::Level::ERROR) {
+                tracing::error!("{}", failure.message);
+            } else {
+                eprintln!("{}", failure.message);
+            }
             ExitCode::from(failure.exit_code)
         }
     }
@@ -137,10 +141,27 @@ fn block_on(task: impl Future<Output = Result<(), Failure>>) -> Result<(), Failu
     ended
 }
 
-async fn run_server(config: ServeConfig) -> Result<(), Failure> {
-    if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
-        tracing::warn!(%error, "failed to raise the limit on open files");
+/// As many connections as the system lets be open beside the log.
+fn within_open_files(connections_max: u32) -> u32 {
+    /// The log, what is printed, and what the runtime waits with.
+    const OTHER_FILES: u64 = 64;
+    match rlimit::increase_nofile_limit(u64::MAX) {
+        Ok(files_max) => {
+            let room = u32::try_from(files_max.saturating_sub(OTHER_FILES).max(1)).unwrap_or(u32::MAX);
+            if room < connections_max {
+                tracing::warn!(files_max, "no more than {room} connections: each is an open file");
+            }
+            connections_max.min(room)
+        }
+        Err(error) => {
+            tracing::warn!(%error, "failed to raise the limit on open files");
+            connections_max
+        }
     }
+}
+
+async fn run_server(mut config: ServeConfig) -> Result<(), Failure> {
+    config.limits.connections_max = within_open_files(config.limits.connections_max);
     let log: Box<dyn EventLog> = if config.ephemeral {
         Box::new(MemoryLog::default())
     } else {

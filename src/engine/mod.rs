@@ -157,7 +157,7 @@ impl Engine {
         let live = Arc::new(Live::default());
         // One wake-up that waits is enough: a fan-out takes all there is.
         let (wake_up, wake_ups) = sync_channel(1);
-        let writer = Writer::new(
+        let mut writer = Writer::new(
             jobs,
             Arc::clone(&queued),
             log,
@@ -167,8 +167,13 @@ impl Engine {
         );
         let (ended, end) = oneshot::channel();
         spawn("writer", move || {
+            let result = writer.run();
+            if result.is_ok() {
+                // Whoever waits for the end may use the directory then.
+                drop(writer);
+            }
             // Nobody may be left who wants to know.
-            drop(ended.send(writer.run()));
+            drop(ended.send(result));
         })?;
         let (told, of) = (Arc::clone(&live), Arc::clone(&model));
         spawn("fan-out", move || told.fan_out_until_closed(&of, &wake_ups))?;

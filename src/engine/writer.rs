@@ -72,6 +72,8 @@ pub(super) struct Writer {
     frame: Frame,
     stamps: Vec<Stamp>,
     metrics: Arc<EngineMetrics>,
+    /// Whether the disk was full at the last write.
+    is_full: bool,
 }
 
 impl Writer {
@@ -88,11 +90,12 @@ impl Writer {
             (model.position(), model.time())
         };
         let (clock, frame) = (Clock::after(time), Frame::new(position.next()));
-        Self { jobs, queued, log, model, live, wake_up, clock, frame, stamps: Vec::new(), metrics }
+        let (stamps, is_full) = (Vec::new(), false);
+        Self { jobs, queued, log, model, live, wake_up, clock, frame, stamps, metrics, is_full }
     }
 
     /// Works until the queue is closed and empty, or the log fails.
-    pub(super) fn run(mut self) -> Result<(), AppendError> {
+    pub(super) fn run(&mut self) -> Result<(), AppendError> {
         while let Some(first) = self.next() {
             let batch = self.gather(first);
             let answers = self.commit(&batch)?;
@@ -176,10 +179,16 @@ impl Writer {
         match self.log.append(&mut self.frame) {
             Ok(()) => {
                 self.metrics.observe_batch(commands);
+                if std::mem::replace(&mut self.is_full, false) {
+                    tracing::info!("taking writes again");
+                }
                 Ok(Stored::Durably)
             }
             Err(AppendError::NoRoom(error)) => {
-                tracing::error!(%error, commands, "refusing writes");
+                // Said once: a full disk may hold what is logged, too.
+                if !std::mem::replace(&mut self.is_full, true) {
+                    tracing::error!(%error, commands, "refusing writes");
+                }
                 Ok(Stored::NoRoom)
             }
             Err(failed @ AppendError::Failed(_)) => Err(failed),

@@ -261,12 +261,19 @@ struct ListedChats {
 
 impl Pieces for ListedChats {
     fn next_piece(&mut self, out: &mut Vec<u8>) {
-        /// So many are copied under one hold of the lock.
+        /// So many are copied under one hold of the lock,
         const VIEWS_MAX: usize = 64;
-        let listed: Vec<_> = self.listed.by_ref().take(VIEWS_MAX).collect();
-        let views: Vec<_> = self
-            .engine
-            .read(|model| listed.into_iter().map(|listed| model.view(self.user, listed)).collect());
+        /// and none after those that have so many members, so that what is in memory at once is not long.
+        const MEMBERS_MAX: usize = 1_000;
+        let (mut views, mut members) = (Vec::new(), 0);
+        self.engine.read(|model| {
+            while views.len() < VIEWS_MAX && members < MEMBERS_MAX {
+                let Some(listed) = self.listed.next() else { break };
+                let view = model.view(self.user, listed);
+                members += view.users.len();
+                views.push(view);
+            }
+        });
         for chat in &views {
             array::push(out, &ChatBody::new(chat));
         }

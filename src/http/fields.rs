@@ -252,9 +252,9 @@ impl FromJson<'_> for Vec<UserId> {
 
 /// A list of objects, so many of them.
 fn objects<T: Fields>(raw: &RawValue, list: &str, count: RangeInclusive<usize>) -> Result<Vec<T>, Problem> {
-    let items = array(raw, Field::named(list))?;
-    if !count.contains(&items.len()) {
-        let what = format!("must hold {} to {} items; it holds {}", count.start(), count.end(), items.len());
+    let Items { first: items, count: found } = items(raw, Field::named(list), *count.end())?;
+    if !count.contains(&found) {
+        let what = format!("must hold {} to {} items; it holds {found}", count.start(), count.end());
         return Err(Problem::invalid_field(Field::named(list), &what, None));
     }
     let object = |(index, raw): (usize, &RawValue)| {
@@ -271,10 +271,55 @@ fn objects<T: Fields>(raw: &RawValue, list: &str, count: RangeInclusive<usize>) 
 }
 
 fn array<'b>(raw: &'b RawValue, field: Field<'_>) -> Result<Vec<&'b RawValue>, Problem> {
+    items(raw, field, usize::MAX).map(|items| items.first)
+}
+
+fn items<'b>(raw: &'b RawValue, field: Field<'_>, kept_max: usize) -> Result<Items<'b>, Problem> {
     if !raw.get().starts_with('[') {
         return Err(Problem::invalid_field(field, "must be an array", Some(raw.get())));
     }
-    serde_json::from_str(raw.get()).map_err(|error| invalid_json(&error))
+    let none = Items { first: Vec::new(), count: 0 };
+    let mut json = serde_json::Deserializer::from_str(raw.get());
+    KeepingItems { items: none, kept_max }.deserialize(&mut json).map_err(|error| invalid_json(&error))
+}
+
+/// The items of an array.
+struct Items<'b> {
+    /// As many of them as may be kept.
+    first: Vec<&'b RawValue>,
+    /// How many there are.
+    count: usize,
+}
+
+struct KeepingItems<'b> {
+    items: Items<'b>,
+    kept_max: usize,
+}
+
+impl<'de> DeserializeSeed<'de> for KeepingItems<'de> {
+    type Value = Items<'de>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+}
+
+impl<'de> Visitor<'de> for KeepingItems<'de> {
+    type Value = Items<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut array: A) -> Result<Self::Value, A::Error> {
+        while let Some(item) = array.next_element()? {
+            self.items.count += 1;
+            if self.items.first.len() < self.kept_max {
+                self.items.first.push(item);
+            }
+        }
+        Ok(self.items)
+    }
 }
 
 /// Any JSON value, looked at to its last character and thrown away.

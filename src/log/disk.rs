@@ -72,6 +72,8 @@ const LOCK_INTERVAL: Duration = Duration::from_millis(5);
 #[derive(Debug, Clone)]
 pub struct RealDisk {
     files: DirToRead,
+    /// Open all the time, so that its syncs need no file of a process that has too many.
+    dir: Arc<File>,
     /// Gives the lock back when the last clone is dropped.
     _lock: Arc<File>,
 }
@@ -103,7 +105,8 @@ impl RealDisk {
             // Whoever held it may have removed it meanwhile; then another process could lock another file.
             if is_at(&lock, &path).map_err(unusable)? {
                 let files = DirToRead { dir: dir.to_owned() };
-                return Ok(Self { files, _lock: Arc::new(lock) });
+                let dir = File::open(dir).map_err(unusable)?;
+                return Ok(Self { files, dir: Arc::new(dir), _lock: Arc::new(lock) });
             }
         }
     }
@@ -218,7 +221,7 @@ impl Disk for RealDisk {
     }
 
     fn sync(&self) -> io::Result<()> {
-        File::open(&self.files.dir)?.sync_all()
+        self.dir.sync_all()
     }
 }
 

@@ -10,7 +10,7 @@ use super::frame::FRAME_BYTES_MAX;
 use super::read_ahead::{ReadAhead, ReadSegment};
 use super::recovery::Scan;
 use super::segment::{self, HEADER_BYTES, Header, LogId};
-use super::spare::{self, SPARE, SPARE_LARGE, Spare};
+use super::spare::{SPARE, SPARE_LARGE, Spare};
 use super::{AppendError, EventLog, Frame, LogError, LogMetrics, Progress, Visitor};
 use crate::domain::Position;
 
@@ -121,7 +121,7 @@ impl<D: Disk> FileLog<D> {
         let name = segment::file_name(self.next);
         let needed = HEADER_BYTES as u64 + frame_bytes;
         let (spare_name, bytes, spare) = if needed > self.segment_bytes {
-            (SPARE_LARGE, needed, spare::prepare(&self.disk, SPARE_LARGE, needed))
+            (SPARE_LARGE, needed, self.spare.large(needed))
         } else {
             (SPARE, self.segment_bytes, self.spare.take())
         };

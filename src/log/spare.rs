@@ -1,5 +1,8 @@
 //! The next segment, made ready ahead of need.
 
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
 use super::LogError;
@@ -16,6 +19,8 @@ pub(super) struct Spare<D: Disk> {
     disk: D,
     segment_bytes: u64,
     preparing: Option<Preparing<D::File>>,
+    /// Whoever prepares one may give up.
+    unwanted: Arc<AtomicBool>,
     inline: bool,
 }
 
@@ -36,7 +41,7 @@ impl<F> Preparing<F> {
 
 impl<D: Disk> Spare<D> {
     pub(super) fn new(disk: D, segment_bytes: u64) -> Self {
-        Self { disk, segment_bytes, preparing: None, inline: false }
+        Self { disk, segment_bytes, preparing: None, unwanted: Arc::default(), inline: false }
     }
 
     /// Whether it does its work at once, in the caller's thread.
@@ -52,11 +57,12 @@ impl<D: Disk> Spare<D> {
             return;
         }
         if self.inline {
-            self.preparing = Some(Preparing::Done(prepare(&self.disk, SPARE, self.segment_bytes)));
+            self.preparing = Some(Preparing::Done(self.prepare()));
             return;
         }
-        let (disk, segment_bytes) = (self.disk.clone(), self.segment_bytes);
-        let spawned = spawn("spare-segment", move || prepare(&disk, SPARE, segment_bytes));
+        let (disk, segment_bytes, unwanted) =
+            (self.disk.clone(), self.segment_bytes, Arc::clone(&self.unwanted));
+        let spawned = spawn("spare-segment", move || prepare(&disk, SPARE, segment_bytes, &unwanted));
         // Without a thread, the segment is made when it is needed.
         self.preparing = spawned.ok().map(Preparing::Thread);
     }
@@ -66,8 +72,17 @@ impl<D: Disk> Spare<D> {
             Some(Ok(file)) => Ok(file),
             Some(Err(error)) if !error.is_no_room() => Err(error),
             // There may be room by now.
-            Some(Err(_)) | None => prepare(&self.disk, SPARE, self.segment_bytes),
+            Some(Err(_)) | None => self.prepare(),
         }
+    }
+
+    fn prepare(&self) -> Result<D::File, LogError> {
+        prepare(&self.disk, SPARE, self.segment_bytes, &self.unwanted)
+    }
+
+    /// One of another length, for now.
+    pub(super) fn large(&self, bytes: u64) -> Result<D::File, LogError> {
+        prepare(&self.disk, SPARE_LARGE, bytes, &self.unwanted)
     }
 }
 
@@ -91,6 +106,7 @@ impl<D: Disk> Spare<D> {
 impl<D: Disk> Drop for Spare<D> {
     /// The directory's lock is not given back while somebody still writes in it.
     fn drop(&mut self) {
+        self.unwanted.store(true, Ordering::Relaxed);
         if let Some(preparing) = self.preparing.take() {
             // Nobody is left to need the file; a failure to make it has no meaning any more.
             drop(preparing.wait());
@@ -99,10 +115,10 @@ impl<D: Disk> Drop for Spare<D> {
 }
 
 /// A file of so many durable zeros; nothing where that fails.
-pub(super) fn prepare<D: Disk>(disk: &D, name: &str, bytes: u64) -> Result<D::File, LogError> {
+fn prepare<D: Disk>(disk: &D, name: &str, bytes: u64, unwanted: &AtomicBool) -> Result<D::File, LogError> {
     let path = || disk.path(name);
     let file = disk.create(name).doing("create", path)?;
-    let filled = file.allocate(bytes).and_then(|()| fill_with_zeros(&file, bytes)).and_then(|()| file.sync());
+    let filled = file.allocate(bytes).and_then(|()| fill_with_zeros(&file, bytes, unwanted));
     match filled.doing("fill", path) {
         Ok(()) => Ok(file),
         Err(error) => {
@@ -112,13 +128,21 @@ pub(super) fn prepare<D: Disk>(disk: &D, name: &str, bytes: u64) -> Result<D::Fi
     }
 }
 
-fn fill_with_zeros(file: &impl DiskFile, bytes: u64) -> std::io::Result<()> {
+fn fill_with_zeros(file: &impl DiskFile, bytes: u64, unwanted: &AtomicBool) -> io::Result<()> {
     const ZEROS: &[u8] = &[0; 256 * 1024];
+    /// So many wait for the disk at a time: nobody else's sync, and no end of the server, waits for more.
+    const UNSYNCED_BYTES_MAX: u64 = 4 * 1024 * 1024;
     let mut filled = 0;
     while filled < bytes {
         let piece = ZEROS.len().min(usize::try_from(bytes - filled).unwrap_or(usize::MAX));
         file.write_at(&ZEROS[..piece], filled)?;
         filled += piece as u64;
+        if filled % UNSYNCED_BYTES_MAX == 0 || filled == bytes {
+            file.sync()?;
+            if filled < bytes && unwanted.load(Ordering::Relaxed) {
+                return Err(io::Error::other("nobody needs it any more"));
+            }
+        }
     }
     Ok(())
 }

@@ -14,28 +14,28 @@ use crate::model::Model;
 /// # Errors
 ///
 /// The log is in use, of an unknown version, or cannot be read or written.
-pub fn repair(dir: &Path, out: impl Write) -> Result<(), ToolError> {
+pub fn repair(dir: &Path, mut out: impl Write) -> Result<(), ToolError> {
     // A lock would make the directory.
     LogReader::open(dir)?;
     let disk = RealDisk::lock(dir)?;
-    let mut found = Vec::new();
+    let mut is_sound = true;
     let position = repair_on(&disk, |damage, from, Cut { kept, until }| {
-        found.push(("damage", damage.to_string()));
-        found.push(("lost", lost(from, until)));
+        is_sound = false;
+        let mut found = vec![("damage", damage.to_string()), ("lost", lost(from, until))];
         found.extend(kept.iter().map(|path| ("kept in", path.display().to_string())));
+        print(&found, &mut out)
     })?;
-    if found.is_empty() {
-        found.push(("sound", "nothing was changed".to_owned()));
+    if is_sound {
+        print(&[("sound", "nothing was changed".to_owned())], &mut out)?;
     }
-    found.push(("position", position.to_string()));
-    print(&found, out)
+    print(&[("position", position.to_string())], out)
 }
 
 /// Cuts until the log is sound: what was never looked at, behind the frames of a segment that others followed, may be
 /// broken too. Gives the last position.
 fn repair_on<D: Disk>(
     disk: &D,
-    mut tell: impl FnMut(&LogError, Position, Cut),
+    mut tell: impl FnMut(&LogError, Position, Cut) -> Result<(), ToolError>,
 ) -> Result<Position, ToolError> {
     loop {
         let mut model = Model::default();
@@ -51,7 +51,7 @@ fn repair_on<D: Disk>(
             Err(error) => return Err(error),
         };
         if let LogError::Damaged { file, offset, from, .. } = &damage {
-            tell(&damage, *from, cut(disk, file, *offset)?);
+            tell(&damage, *from, cut(disk, file, *offset)?)?;
         }
     }
 }

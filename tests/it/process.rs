@@ -240,6 +240,12 @@ async fn a_torn_end_is_cut_off_kept_aside_and_said() {
 }
 
 #[test]
+fn a_stop_does_not_wait_until_the_next_segment_is_ready() {
+    let (_, ended) = TestServer::start_with(&["--segment-bytes", "1073741824"]).terminate();
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+}
+
+#[test]
 fn healthcheck_tells_a_ready_server_from_none() {
     let server = TestServer::start();
     let check = |address: &str| run_to_end(binary().args(["healthcheck", "--listen", address]));

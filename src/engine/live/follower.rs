@@ -146,18 +146,27 @@ impl Follower {
     pub fn take(&mut self) -> Vec<(Position, Seen)> {
         /// So many under one hold of the lock,
         const EVENTS_MAX: usize = 64;
-        /// and none after texts of this length, so that what is sent at once is not long.
-        const TEXT_BYTES_MAX: usize = 8 * 1024;
+        /// and none after those of this length, so that what is sent at once is not long.
+        const BYTES_MAX: usize = 8 * 1024;
         let model = self.model.read();
-        let (mut taken, mut text_bytes) = (Vec::new(), 0);
-        while taken.len() < EVENTS_MAX && text_bytes < TEXT_BYTES_MAX {
+        let (mut taken, mut bytes) = (Vec::new(), 0);
+        while taken.len() < EVENTS_MAX && bytes < BYTES_MAX {
             let Some((position, chat, step)) = self.merge.pop(&model, self.user.1) else { break };
-            if let Step::Happened(Happening::Message(seq)) = step {
-                text_bytes += model.message(chat, seq).text.len();
-            }
-            taken.push((position, seen(&model, self.user.1, chat, step)));
+            let seen = seen(&model, self.user.1, chat, step);
+            bytes += length(&seen);
+            taken.push((position, seen));
         }
         taken
+    }
+}
+
+/// About how many bytes it takes to tell, of what may be many.
+fn length(seen: &Seen) -> usize {
+    const ID_BYTES: usize = 39;
+    match seen {
+        Seen::Message(_, run) => run.messages().map(|message| message.text.len()).sum(),
+        Seen::Entered(chat) => chat.users.len() * ID_BYTES,
+        Seen::Joined(..) | Seen::Left(..) | Seen::Read(..) => 0,
     }
 }
 
