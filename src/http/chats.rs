@@ -13,7 +13,7 @@ use super::json::Json;
 use super::messages::{LIMIT, MessageBody};
 use super::problem::Problem;
 use super::write::{AddedBody, Key, Write, submit};
-use super::{Ready, refusals, schema, users};
+use super::{refusals, schema, users};
 use crate::domain::{ChatId, ChatName, Command, Seq, Timestamp, UserId};
 use crate::engine::Engine;
 use crate::model::{ChatView, ListedChat, UserIndex};
@@ -51,9 +51,9 @@ impl Fields for AddChat {
         refusals::ChatNameTaken,
     )
 )]
-pub(super) async fn add(ready: Ready, Write { fields, key }: Write<AddChat>) -> Result<Response, Problem> {
+pub(super) async fn add(Write { engine, fields, key }: Write<AddChat>) -> Result<Response, Problem> {
     let AddChat { name, users } = fields;
-    submit(ready, Command::AddChat { name, users }, key).await
+    submit(&engine, Command::AddChat { name, users }, key).await
 }
 
 /// A chat and a user of it.
@@ -90,10 +90,9 @@ impl Fields for Membership {
     )
 )]
 pub(super) async fn add_user(
-    ready: Ready,
-    Write { fields: Membership { chat, user }, key }: Write<Membership>,
+    Write { engine, fields: Membership { chat, user }, key }: Write<Membership>,
 ) -> Result<Response, Problem> {
-    submit(ready, Command::AddMember { chat, user }, key).await
+    submit(&engine, Command::AddMember { chat, user }, key).await
 }
 
 /// Takes a user out of a chat.
@@ -114,10 +113,9 @@ pub(super) async fn add_user(
     )
 )]
 pub(super) async fn remove_user(
-    ready: Ready,
-    Write { fields: Membership { chat, user }, key }: Write<Membership>,
+    Write { engine, fields: Membership { chat, user }, key }: Write<Membership>,
 ) -> Result<Response, Problem> {
-    submit(ready, Command::RemoveMember { chat, user }, key).await
+    submit(&engine, Command::RemoveMember { chat, user }, key).await
 }
 
 /// How far a user has read a chat.
@@ -161,10 +159,9 @@ impl Fields for MarkRead {
     )
 )]
 pub(super) async fn read(
-    ready: Ready,
-    Write { fields: MarkRead { chat, user, seq }, key }: Write<MarkRead>,
+    Write { engine, fields: MarkRead { chat, user, seq }, key }: Write<MarkRead>,
 ) -> Result<Response, Problem> {
-    submit(ready, Command::MarkRead { chat, user, seq }, key).await
+    submit(&engine, Command::MarkRead { chat, user, seq }, key).await
 }
 
 /// Which of a user's chats are wanted.
@@ -204,7 +201,7 @@ impl Fields for GetChats {
         refusals::NoSuchUser,
     )
 )]
-pub(super) async fn get(Ready(engine): Ready, Json(request): Json<GetChats>) -> Result<Response, Problem> {
+pub(super) async fn get(Json { engine, fields: request }: Json<GetChats>) -> Result<Response, Problem> {
     let limit = request.limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
     let below = request.cursor.map(|Cursor(rank)| rank);
     let user = engine.read(|model| {

@@ -17,14 +17,18 @@ use super::App;
 use super::arriving::{Arriving, NoRoom};
 use super::fields::{self, Fields};
 use super::problem::{Code, Problem, shown};
+use crate::engine::Engine;
 
 /// How much of a refused request is taken and thrown away,
 const DISCARD_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// and for how long.
 const DISCARD_TIME_MAX: Duration = Duration::from_secs(5);
 
-/// A call's fields, from a JSON body.
-pub(super) struct Json<T>(pub(super) T);
+/// A call's fields, from a JSON body, and the engine that is to answer it.
+pub(super) struct Json<T> {
+    pub(super) engine: Arc<Engine>,
+    pub(super) fields: T,
+}
 
 impl<T: Fields> FromRequest<Arc<App>> for Json<T> {
     type Rejection = Problem;
@@ -36,13 +40,16 @@ impl<T: Fields> FromRequest<Arc<App>> for Json<T> {
         app: &Arc<App>,
     ) -> impl Future<Output = Result<Self, Problem>> + Send {
         async move {
-            let bytes_max = app.limits.body_bytes_max as usize * T::BODY_FACTOR;
-            let read = match check_head(request.headers(), bytes_max) {
-                Ok(()) => read_within(request.body_mut(), bytes_max, &app.arriving).await,
-                Err(problem) => Err(problem),
+            let read = async {
+                let engine = app.engine()?;
+                let bytes_max = app.limits.body_bytes_max as usize * T::BODY_FACTOR;
+                check_head(request.headers(), bytes_max)?;
+                Ok((engine, read_within(request.body_mut(), bytes_max, &app.arriving).await?))
             };
-            match read {
-                Ok(bytes) => fields::parse(&bytes).map(Self),
+            match read.await {
+                Ok((engine, bytes)) => {
+                    Ok(Self { engine: Arc::clone(engine), fields: fields::parse(&bytes)? })
+                }
                 Err(problem) => {
                     discard(request);
                     Err(problem)

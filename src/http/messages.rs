@@ -15,7 +15,7 @@ use super::json::Json;
 use super::message_json::MessageJson;
 use super::problem::Problem;
 use super::write::{Key, SentBody, Write, submit};
-use super::{Ready, refusals, schema};
+use super::{refusals, schema};
 use crate::domain::{ChatId, Command, MessageId, NewMessage, Refusal, Seq, Text, Timestamp, UserId};
 use crate::engine::Engine;
 use crate::model::{ChatIndex, Message};
@@ -52,8 +52,8 @@ impl Fields for NewMessage {
         refusals::NotAMember,
     )
 )]
-pub(super) async fn add(ready: Ready, Write { fields, key }: Write<NewMessage>) -> Result<Response, Problem> {
-    submit(ready, Command::AddMessage(fields), key).await
+pub(super) async fn add(Write { engine, fields, key }: Write<NewMessage>) -> Result<Response, Problem> {
+    submit(&engine, Command::AddMessage(fields), key).await
 }
 
 /// Messages that are sent together or not at all.
@@ -92,10 +92,9 @@ impl Fields for AddMessages {
     )
 )]
 pub(super) async fn batch(
-    ready: Ready,
-    Write { fields: AddMessages { messages }, key }: Write<AddMessages>,
+    Write { engine, fields: AddMessages { messages }, key }: Write<AddMessages>,
 ) -> Result<Response, Problem> {
-    submit(ready, Command::AddMessages(messages), key).await
+    submit(&engine, Command::AddMessages(messages), key).await
 }
 
 pub(super) struct GetMessages {
@@ -197,7 +196,7 @@ impl Page {
         refusals::NoSuchChat,
     )
 )]
-pub(super) async fn get(Ready(engine): Ready, Json(request): Json<GetMessages>) -> Result<Response, Problem> {
+pub(super) async fn get(Json { engine, fields: request }: Json<GetMessages>) -> Result<Response, Problem> {
     let (chat, last) = engine
         .read(|model| {
             let chat = model.chat(request.chat)?;

@@ -153,7 +153,7 @@ async fn method_not_allowed(request: Request) -> Problem {
     Problem::new(Code::MethodNotAllowed, detail)
 }
 
-/// The engine, once the log has been replayed. As a handler's first argument it refuses before the body is read.
+/// The engine, once the log has been replayed, for a request without a body.
 struct Ready(Arc<Engine>);
 
 impl FromRequestParts<Arc<App>> for Ready {

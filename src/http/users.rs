@@ -10,7 +10,7 @@ use super::fields::{Fields, Object};
 use super::json::{self, Json};
 use super::problem::{Code, Problem, shown};
 use super::write::{AddedBody, Key, Write, submit};
-use super::{Ready, refusals, schema};
+use super::{refusals, schema};
 use crate::domain::{Command, Refusal, Timestamp, UserField, UserId, Username};
 
 /// A user to be made.
@@ -44,8 +44,8 @@ impl Fields for AddUser {
         refusals::NameTaken,
     )
 )]
-pub(super) async fn add(ready: Ready, Write { fields, key }: Write<AddUser>) -> Result<Response, Problem> {
-    submit(ready, Command::AddUser { username: fields.username }, key).await
+pub(super) async fn add(Write { engine, fields, key }: Write<AddUser>) -> Result<Response, Problem> {
+    submit(&engine, Command::AddUser { username: fields.username }, key).await
 }
 
 /// A user is asked for by id or by name.
@@ -113,7 +113,7 @@ pub(super) struct UserBody<'a> {
         refusals::NoSuchUser,
     )
 )]
-pub(super) async fn get(Ready(engine): Ready, Json(request): Json<GetUser>) -> Result<Response, Problem> {
+pub(super) async fn get(Json { engine, fields: request }: Json<GetUser>) -> Result<Response, Problem> {
     let found = engine.read(|model| {
         let user = match &request {
             GetUser::ById(id) => model.user(*id),

@@ -13,12 +13,12 @@ use utoipa::openapi::{Header, HeaderBuilder, Required};
 use utoipa::{IntoParams, PartialSchema, ToSchema};
 use uuid::Uuid;
 
+use super::App;
 use super::fields::Fields;
 use super::json::{self, Json};
 use super::problem::Problem;
-use super::{App, Ready};
 use crate::domain::{Command, IdempotencyKey, MessageId, Position, Seq, Timestamp};
-use crate::engine::Accepted;
+use crate::engine::{Accepted, Engine};
 use crate::model::{Outcome, SentMessage};
 
 /// draft-ietf-httpapi-idempotency-key-header
@@ -28,8 +28,9 @@ pub(super) const POSITION: HeaderName = HeaderName::from_static("chinwag-positio
 /// Tells that the answer is that to an earlier request with the same key.
 pub(super) const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
-/// A write's fields, and its key.
+/// A write's fields, its key, and the engine that is to do it.
 pub(super) struct Write<T> {
+    pub(super) engine: Arc<Engine>,
     pub(super) fields: T,
     pub(super) key: Option<HeaderValue>,
 }
@@ -39,7 +40,10 @@ impl<T: Fields> FromRequest<Arc<App>> for Write<T> {
 
     fn from_request(request: Request, app: &Arc<App>) -> impl Future<Output = Result<Self, Problem>> + Send {
         let key = only_key(request.headers());
-        Json::from_request(request, app).map(|fields| Ok(Self { fields: fields?.0, key: key? }))
+        Json::from_request(request, app).map(|json| {
+            let Json { engine, fields } = json?;
+            Ok(Self { engine, fields, key: key? })
+        })
     }
 }
 
@@ -90,7 +94,7 @@ fn only_key(headers: &HeaderMap) -> Result<Option<HeaderValue>, Problem> {
 
 /// Has the command carried out, and answers with what it came to.
 pub(super) async fn submit(
-    Ready(engine): Ready,
+    engine: &Engine,
     command: Command,
     key: Option<HeaderValue>,
 ) -> Result<Response, Problem> {

@@ -14,7 +14,7 @@ use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
 
 use crate::problems::CALLS;
-use crate::support::{Client, problem};
+use crate::support::{Client, RawConnection, post_bytes, problem};
 
 /// A log that replays when it is told to, and appends as it is told.
 struct FaultyLog {
@@ -49,6 +49,7 @@ impl EventLog for FaultyLog {
 }
 
 struct FaultyServer {
+    address: String,
     client: Client,
     replay_now: Sender<()>,
     verdict: Sender<Verdict>,
@@ -64,7 +65,8 @@ impl FaultyServer {
         let (verdict, verdicts) = channel();
         let log = FaultyLog { log: MemoryLog::default(), replay_now: is_replay_now, verdicts };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let client = Client::new(&listener.local_addr().unwrap().to_string());
+        let address = listener.local_addr().unwrap().to_string();
+        let client = Client::new(&address);
         let ready = Arc::new(Notify::new());
         let is_ready = Arc::clone(&ready);
         let (shutdown, is_shut_down) = oneshot::channel();
@@ -80,7 +82,7 @@ impl FaultyServer {
                 drop(is_shut_down.await);
             },
         ));
-        Self { client, replay_now, verdict, ready, shutdown, end }
+        Self { address, client, replay_now, verdict, ready, shutdown, end }
     }
 
     async fn ready() -> Self {
@@ -108,6 +110,15 @@ async fn while_the_log_is_replayed_every_call_is_503_starting_and_health_tells_h
     server.replay_now.send(()).unwrap();
     server.ready.notified().await;
     assert_eq!(server.client.get("/health").await.json(), json!({ "status": "ready", "position": 0 }));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_the_log_is_replayed_a_long_body_is_taken_before_its_refusal_is_read() {
+    let server = FaultyServer::starting().await;
+    let body = vec![b' '; 16 << 20];
+    let mut connection = RawConnection::open(&server.address);
+    connection.send(post_bytes("/messages/batch", &body));
+    problem(&connection.reply(), 503, "starting");
 }
 
 #[tokio::test]
