@@ -13,7 +13,7 @@ use crate::http::{self, App};
 use crate::log::{EventLog, LogError};
 
 /// How long what is in flight may take when the server stops.
-const GRACE: Duration = Duration::from_secs(8);
+const GRACE: Duration = Duration::from_secs(7);
 
 /// How long the log may take after that: a disk may hang.
 const LAST_SYNC: Duration = Duration::from_millis(1_500);
