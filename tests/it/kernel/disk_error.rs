@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use super::add_chats;
 use super::block::{Export, Fault, Mounted, make_ext4, text};
-use crate::crash::{check_chats, finish_writers, start_writers};
+use crate::crash::{Diary, check_chats, finish_writers, start_writers};
 use crate::support::{TestServer, problem};
 
 const WRITERS: usize = 16;
@@ -41,13 +41,11 @@ async fn the_server_ends_and_nothing_acknowledged_is_lost(fault: Fault, end: End
     tokio::time::sleep(Duration::from_millis(500)).await;
     export.fail(fault, end == End::InPlace && matches!(fault, Fault::Flush));
     let (stopped, ended) = server.ended(Duration::from_secs(10));
-    let diaries = finish_writers(writers).await;
+    let mut diaries = finish_writers(writers).await;
     assert_eq!(ended.code, Some(1), "{}", ended.stderr);
     let segment = stopped.segments().pop().expect("a segment");
     assert!(ended.stderr.contains(text(&segment)), "names the file: {}", ended.stderr);
-    for reply in diaries.iter().filter_map(|diary| diary.last_words.as_ref()) {
-        problem(reply, 500, "internal");
-    }
+    diaries.iter_mut().for_each(believe_last_words);
 
     match end {
         End::InPlace => export.heal(),
@@ -75,6 +73,20 @@ async fn the_server_ends_and_nothing_acknowledged_is_lost(fault: Fault, end: End
     drop(mount);
     let acknowledged = diaries.iter().map(|diary| diary.acknowledged.len()).sum::<usize>();
     eprintln!("{fault:?} error, {end:?}: exit 1, {acknowledged} acknowledged messages, none lost");
+}
+
+/// A write that waited for the disk may be there or not; one that came after the failure says that it is not.
+fn believe_last_words(diary: &mut Diary) {
+    match &diary.last_words {
+        Some(reply) if reply.status == 503 => {
+            problem(reply, 503, "shutting_down");
+            diary.in_doubt.clear();
+        }
+        Some(reply) => {
+            problem(reply, 500, "internal");
+        }
+        None => {}
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
