@@ -130,9 +130,13 @@ fn run(cli: Cli) -> Result<(), Failure> {
 fn block_on(task: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
-        // Answers come to the runtime from the writer's thread, by its global queue; requests that have arrived are in the
-        // workers' own. In turns: neither waits behind all of the other, however many there are.
-        .global_queue_interval(2)
+        // First come, first served, however many there are. A worker's own queue holds 256 tasks; of more, the older half
+        // goes to the end of the global one. So a worker takes in few arrivals at once, and all of those are done before
+        // it looks for others;
+        .max_io_events_per_tick(64)
+        .event_interval(256)
+        // and answers, which come from the writer's thread by the global queue, have waited longest.
+        .global_queue_interval(1)
         .build()
         .map_err(|error| Failure::new(RUNTIME_FAILURE, format!("failed to start the runtime: {error}")))?;
     let ended = runtime.block_on(task);
