@@ -46,19 +46,23 @@ impl Rank {
 
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Activity {
-    ranks: Vec<Rank>,
-    lasts: Vec<Seq>,
+    chats: Vec<ChatActivity>,
     messages: u64,
     /// None while a log is replayed: made once, at its end, it costs less than kept for every message.
     by_rank: Option<BTreeMap<Rank, ChatIndex>>,
 }
 
+#[derive(Debug, PartialEq)]
+struct ChatActivity {
+    rank: Rank,
+    last: Seq,
+}
+
 impl Activity {
     pub(super) fn add_chat(&mut self, chat: ChatIndex, created: Position) {
-        debug_assert_eq!(chat.as_usize(), self.ranks.len(), "chats come in the order of their indexes");
+        debug_assert_eq!(chat.as_usize(), self.chats.len(), "chats come in the order of their indexes");
         let rank = Rank::of_new_chat(created);
-        self.ranks.push(rank);
-        self.lasts.push(Seq(0));
+        self.chats.push(ChatActivity { rank, last: Seq(0) });
         if let Some(by_rank) = &mut self.by_rank {
             by_rank.insert(rank, chat);
         }
@@ -67,20 +71,20 @@ impl Activity {
     /// The message's place in its chat.
     pub(super) fn message_added(&mut self, chat: ChatIndex, message: Position) -> Seq {
         let rank = Rank::of_last_message(message);
-        let before = std::mem::replace(&mut self.ranks[chat.as_usize()], rank);
+        let activity = &mut self.chats[chat.as_usize()];
+        let before = std::mem::replace(&mut activity.rank, rank);
+        activity.last.0 += 1;
         if let Some(by_rank) = &mut self.by_rank {
             by_rank.remove(&before);
             by_rank.insert(rank, chat);
         }
         self.messages += 1;
-        let last = &mut self.lasts[chat.as_usize()];
-        last.0 += 1;
-        *last
+        activity.last
     }
 
     /// The chat's last message; 0 if it has none.
     pub(super) fn last_seq(&self, chat: ChatIndex) -> Seq {
-        self.lasts[chat.as_usize()]
+        self.chats[chat.as_usize()].last
     }
 
     /// How many messages there are in all chats.
@@ -90,12 +94,12 @@ impl Activity {
 
     /// Puts all chats in order, and keeps them so from now on.
     pub(super) fn put_in_order(&mut self) {
-        let indexes = (0..self.ranks.len()).map(ChatIndex::from_len);
-        self.by_rank = Some(self.ranks.iter().copied().zip(indexes).collect());
+        let indexes = (0..self.chats.len()).map(ChatIndex::from_len);
+        self.by_rank = Some(self.chats.iter().map(|chat| chat.rank).zip(indexes).collect());
     }
 
     pub(super) fn rank(&self, chat: ChatIndex) -> Rank {
-        self.ranks[chat.as_usize()]
+        self.chats[chat.as_usize()].rank
     }
 
     /// The highest-ranking of these chats below `below`, at most `limit`, in order. None if that takes looking at more
