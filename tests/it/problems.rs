@@ -147,8 +147,10 @@ async fn a_wrong_method_is_told_the_right_ones() {
             check_method_refused(&server, method, path, &["POST"]);
         }
     }
-    for method in ["POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "NONSENSE"] {
-        check_method_refused(&server, method, "/health", &["GET", "HEAD"]);
+    for path in ["/health", "/events", "/metrics", "/openapi.json", "/docs", "/"] {
+        for method in ["POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "NONSENSE"] {
+            check_method_refused(&server, method, path, &["GET", "HEAD"]);
+        }
     }
 }
 
@@ -172,6 +174,20 @@ fn a_refused_head_has_the_headers_and_no_body() {
         assert_eq!(headers.get("allow").is_some(), status == 405);
         // What comes next is the next answer: there was no body between.
         assert_eq!(connection.reply().status, status);
+    }
+}
+
+#[test]
+fn a_head_is_what_a_get_would_begin_with() {
+    let server = TestServer::start();
+    let mut connection = RawConnection::open(&server.address);
+    for path in ["/health", "/metrics", "/openapi.json", "/docs", "/"] {
+        connection.send(head("HEAD", path, &[]) + &head("GET", path, &[]));
+        let (status, headers) = connection.head().expect("answered");
+        let whole = connection.reply();
+        assert!(status == 200 && whole.status == 200, "{path}: {status}, {}", whole.status);
+        assert_eq!(headers["content-type"], whole.header("content-type"), "{path}");
+        assert!(!whole.text.is_empty(), "{path}");
     }
 }
 
