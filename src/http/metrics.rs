@@ -1,27 +1,21 @@
-//! `/metrics`, for Prometheus; and what is measured of requests.
+//! What is measured of requests and connections.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::State;
-use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::StatusCode;
 use prometheus::core::Collector;
 use prometheus::process_collector::ProcessCollector;
-use prometheus::{
-    HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry, TEXT_FORMAT, TextEncoder,
-};
+use prometheus::proto::MetricFamily;
+use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry};
 
-use super::{App, Ready, refusals};
-
-pub(super) struct HttpMetrics {
+pub(crate) struct HttpMetrics {
     registry: Registry,
     requests: IntCounterVec,
     seconds: HistogramVec,
-    pub(super) connections: IntGauge,
+    pub(crate) connections: IntGauge,
 }
 
-/// What stands for the path of requests that no route answers, so that they add no series.
+/// Label of all paths without a route, so that they add no series.
 const NO_ROUTE: &str = "none";
 
 impl Default for HttpMetrics {
@@ -56,32 +50,19 @@ impl Default for HttpMetrics {
 }
 
 impl HttpMetrics {
-    fn show(&self, metric: impl Collector + 'static) {
-        self.registry.register(Box::new(metric)).expect("each is registered once");
+    /// Returns all that is measured, as it is at the moment.
+    pub(crate) fn gather(&self) -> Vec<MetricFamily> {
+        self.registry.gather()
     }
 
-    pub(super) fn observe(&self, route: Option<&str>, status: StatusCode, took: Duration) {
+    /// Counts a request that was answered, and the time that it took.
+    pub(crate) fn observe(&self, route: Option<&str>, status: StatusCode, took: Duration) {
         let path = route.unwrap_or(NO_ROUTE);
         self.requests.with_label_values(&[path, status.as_str()]).inc();
         self.seconds.with_label_values(&[path]).observe(took.as_secs_f64());
     }
-}
 
-/// Tells Prometheus what is measured.
-///
-/// In its text format, version 0.0.4: requests by route and status, writes, the log, the process.
-#[utoipa::path(
-    get,
-    path = "/metrics",
-    tag = "server",
-    responses(
-        (status = OK, description = "The measurements.", body = String, content_type = "text/plain"),
-        refusals::OfMetrics,
-    )
-)]
-pub(super) async fn get(Ready(engine): Ready, State(app): State<Arc<App>>) -> Response {
-    let mut families = app.metrics.registry.gather();
-    families.extend(engine.metrics());
-    let text = TextEncoder::new().encode_to_string(&families).expect("names and numbers are text");
-    ([(header::CONTENT_TYPE, TEXT_FORMAT)], text).into_response()
+    fn show(&self, metric: impl Collector + 'static) {
+        self.registry.register(Box::new(metric)).expect("each is registered once");
+    }
 }

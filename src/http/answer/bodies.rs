@@ -1,0 +1,103 @@
+//! What answers show: users, chats, messages, and what a write made.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::domain::{ChatId, ChatName, MessageId, Seq, Text, Timestamp, UserId, Username};
+use crate::http::request::cursor::Cursor;
+use crate::model::{ChatView, Message, SentMessage, UserView};
+
+/// A user.
+#[derive(Serialize, ToSchema)]
+#[schema(as = User)]
+pub(crate) struct UserBody<'a> {
+    id: UserId,
+    #[schema(value_type = Username)]
+    username: &'a str,
+    created_at: Timestamp,
+}
+
+impl<'a> From<&'a UserView> for UserBody<'a> {
+    fn from(user: &'a UserView) -> Self {
+        Self { id: user.id, username: &user.username, created_at: user.created_at }
+    }
+}
+
+/// A message, as a client sees it.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Message)]
+pub(crate) struct MessageBody<'a> {
+    id: MessageId,
+    chat: ChatId,
+    author: UserId,
+    #[schema(value_type = Text)]
+    text: &'a str,
+    created_at: Timestamp,
+    seq: Seq,
+}
+
+impl<'a> MessageBody<'a> {
+    pub(crate) fn new(chat: ChatId, message: &Message<'a>) -> Self {
+        let &Message { id, author, text, created_at, seq } = message;
+        Self { id, chat, author, text, created_at, seq }
+    }
+}
+
+/// A chat, as a member sees it.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Chat)]
+pub(crate) struct ChatBody<'a> {
+    id: ChatId,
+    #[schema(value_type = ChatName)]
+    name: &'a str,
+    /// Its members, in the order in which they came.
+    users: &'a [UserId],
+    created_at: Timestamp,
+    /// Null where nothing was said.
+    #[schema(required)]
+    last_message: Option<MessageBody<'a>>,
+    /// How many messages others have sent since this user's read mark.
+    #[schema(examples(2))]
+    unread: u64,
+    #[schema(value_type = Cursor)]
+    cursor: String,
+}
+
+impl<'a> From<&'a ChatView> for ChatBody<'a> {
+    fn from(chat: &'a ChatView) -> Self {
+        let last = chat.last_message.as_ref().and_then(|run| run.messages().next());
+        Self {
+            id: chat.id,
+            name: &chat.name,
+            users: &chat.users,
+            created_at: chat.created_at,
+            last_message: last.map(|message| MessageBody::new(chat.id, &message)),
+            unread: chat.unread,
+            cursor: Cursor(chat.rank).to_string(),
+        }
+    }
+}
+
+/// Names what was made.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Added)]
+pub(crate) struct AddedBody {
+    #[schema(value_type = String, format = "uuid", examples("01a20aa4-09fe-7b4a-8d5d-3a0a2f9d6f43"))]
+    pub(super) id: Uuid,
+}
+
+/// Names a message that was sent.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Sent)]
+pub(crate) struct SentBody {
+    id: MessageId,
+    seq: Seq,
+    created_at: Timestamp,
+}
+
+impl From<&SentMessage> for SentBody {
+    fn from(&SentMessage { id, seq, created_at }: &SentMessage) -> Self {
+        Self { id, seq, created_at }
+    }
+}

@@ -1,0 +1,131 @@
+//! The table of problems: each code with its status, its title, and an example.
+
+use axum::http::StatusCode;
+use utoipa::ToSchema;
+
+/// What is the same for every problem of a code.
+pub(crate) struct Kind {
+    pub(crate) status: StatusCode,
+    /// The code as it is sent.
+    pub(crate) name: &'static str,
+    pub(crate) title: &'static str,
+    /// The detail of an example; of codes whose detail never varies, the detail itself.
+    pub(crate) detail: &'static str,
+    /// The field that the example blames.
+    pub(crate) field: Option<&'static str>,
+}
+
+macro_rules! codes {
+    ($($code:ident: $status:ident, $name:literal, $title:literal, $detail:literal $(, blaming $field:literal)?;)+) => {
+        /// What went wrong, in a word that stays.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, ToSchema)]
+        #[schema(rename_all = "snake_case")]
+        pub(crate) enum Code {
+            $($code),+
+        }
+
+        impl Code {
+            pub(crate) fn kind(self) -> Kind {
+                match self {
+                    $(Self::$code => Kind {
+                        status: StatusCode::$status,
+                        name: $name,
+                        title: $title,
+                        detail: $detail,
+                        field: [$($field)?].first().copied(),
+                    }),+
+                }
+            }
+        }
+
+        #[cfg(test)]
+        const CODES: &[Code] = &[$(Code::$code),+];
+    };
+}
+
+codes! {
+    InvalidJson: BAD_REQUEST, "invalid_json", "The body is not a JSON object",
+        "the body is not JSON: expected value at line 1 column 14";
+    InvalidField: BAD_REQUEST, "invalid_field", "A field is not as it must be",
+        "username must not be empty; it is \"\"", blaming "username";
+    NotAMember: FORBIDDEN, "not_a_member", "The user is not in the chat",
+        "user 01a20aa4-09fe-7b4a-8d5d-3a0a2f9d6f43 is not a member of chat 01a20aa4-0a1b-7d0e-a3cf-4b7d4ed1a2d5",
+        blaming "author";
+    UserNotFound: NOT_FOUND, "user_not_found", "There is no such user",
+        "there is no user 9b2f6e0a-54a3-4c36-8a55-0f6d3c1b7a10", blaming "user";
+    ChatNotFound: NOT_FOUND, "chat_not_found", "There is no such chat",
+        "there is no chat 9b2f6e0a-54a3-4c36-8a55-0f6d3c1b7a10", blaming "chat";
+    RouteNotFound: NOT_FOUND, "route_not_found", "There is no such route",
+        "there is no route /nothing";
+    MethodNotAllowed: METHOD_NOT_ALLOWED, "method_not_allowed", "The route does not answer this method",
+        "/users/add does not answer GET; the header Allow says what it answers";
+    RequestTimeout: REQUEST_TIMEOUT, "request_timeout", "The request did not arrive in time",
+        "the body did not arrive in time";
+    UsernameTaken: CONFLICT, "username_taken", "Another user has this name",
+        "another user is named ann", blaming "username";
+    ChatNameTaken: CONFLICT, "chat_name_taken", "Another chat has this name",
+        "another chat is named tea", blaming "name";
+    BodyTooLarge: PAYLOAD_TOO_LARGE, "body_too_large", "The body is too large",
+        "the body has 1048577 bytes; it may have 1048576";
+    UnsupportedMediaType: UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", "The body is not said to be JSON",
+        "the body must be sent as application/json; it came without a content type";
+    IdempotencyKeyReused: UNPROCESSABLE_ENTITY, "idempotency_key_reused",
+        "The idempotency key was used for another request",
+        "the key 7f3a-1 was used for another call, or for other values", blaming "Idempotency-Key";
+    Internal: INTERNAL_SERVER_ERROR, "internal", "The server failed",
+        "the server failed to answer this request; its log says why";
+    Starting: SERVICE_UNAVAILABLE, "starting", "The server is starting",
+        "the log is still being replayed; try again soon";
+    Overloaded: SERVICE_UNAVAILABLE, "overloaded", "The server is overloaded",
+        "too many writes are waiting for the disk; nothing was stored";
+    ShuttingDown: SERVICE_UNAVAILABLE, "shutting_down", "The server is shutting down",
+        "the server is shutting down; nothing was stored";
+    StorageFull: INSUFFICIENT_STORAGE, "storage_full", "The disk is full",
+        "there is no room on the disk; nothing was stored, and reads go on";
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::header;
+    use axum::response::IntoResponse;
+    use utoipa::PartialSchema;
+
+    use super::*;
+    use crate::http::answer::problem::Problem;
+
+    /// Codes and statuses are what clients program against: a change of this table is a change of the API.
+    const CONTRACT: [(&str, u16); 18] = [
+        ("invalid_json", 400),
+        ("invalid_field", 400),
+        ("not_a_member", 403),
+        ("user_not_found", 404),
+        ("chat_not_found", 404),
+        ("route_not_found", 404),
+        ("method_not_allowed", 405),
+        ("request_timeout", 408),
+        ("username_taken", 409),
+        ("chat_name_taken", 409),
+        ("body_too_large", 413),
+        ("unsupported_media_type", 415),
+        ("idempotency_key_reused", 422),
+        ("internal", 500),
+        ("starting", 503),
+        ("overloaded", 503),
+        ("shutting_down", 503),
+        ("storage_full", 507),
+    ];
+
+    #[test]
+    fn every_code_has_its_status() {
+        let schema = serde_json::to_value(Code::schema()).expect("JSON");
+        let names = CONTRACT.map(|(name, _)| name);
+        assert_eq!(schema["enum"], serde_json::json!(names), "the document knows them all");
+        assert_eq!(CODES.len(), CONTRACT.len());
+        for (code, (name, status)) in CODES.iter().zip(CONTRACT) {
+            let response = Problem::new(*code, "because").into_response();
+            assert_eq!((code.kind().name, response.status().as_u16()), (name, status));
+            assert_eq!(response.headers()[header::CONTENT_TYPE], "application/problem+json");
+            assert_eq!(response.headers().contains_key(header::RETRY_AFTER), status == 503, "{name}");
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! Answers: what a call came to, as bytes.
+
+pub(crate) mod bodies;
+pub(crate) mod codes;
+pub(crate) mod event_cache;
+pub(crate) mod events;
+pub(crate) mod list;
+pub(crate) mod message_json;
+pub(crate) mod problem;
+pub(crate) mod receipt;
+mod refusals;
+
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+/// Among the extensions of an answer: it has no end of its own, and goes on for as long as its client listens.
+#[derive(Clone, Copy)]
+pub(crate) struct Endless;
+
+/// Returns an answer of JSON.
+pub(crate) fn json(value: &impl Serialize) -> Response {
+    ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], to_json(value)).into_response()
+}
+
+fn to_json(value: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(value).expect("answers hold nothing that JSON cannot")
+}

@@ -1,0 +1,31 @@
+//! The answer to a write: what it made, and at which position of the log.
+
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+use super::bodies::{AddedBody, SentBody};
+use crate::engine::Accepted;
+use crate::http::headers::{POSITION, REPLAYED};
+use crate::model::Outcome;
+
+/// Answers with what an accepted write came to.
+pub(crate) fn respond(Accepted { receipt, replayed }: &Accepted) -> Response {
+    let mut response = match &receipt.outcome {
+        Outcome::User(id) => created(&AddedBody { id: (*id).into() }),
+        Outcome::Chat(id) => created(&AddedBody { id: (*id).into() }),
+        Outcome::Message(sent) => created(&SentBody::from(sent)),
+        Outcome::Messages(sent) => created(&sent.iter().map(SentBody::from).collect::<Vec<_>>()),
+        Outcome::Done => StatusCode::NO_CONTENT.into_response(),
+    };
+    let headers = response.headers_mut();
+    headers.insert(POSITION, receipt.position.to_string().try_into().expect("digits"));
+    if *replayed {
+        headers.insert(REPLAYED, HeaderValue::from_static("true"));
+    }
+    response
+}
+
+fn created(body: &impl Serialize) -> Response {
+    (StatusCode::CREATED, super::json(body)).into_response()
+}

@@ -1,0 +1,65 @@
+//! What every call can reach: the engine, once there is one, and what the API itself keeps.
+
+use std::sync::{Arc, OnceLock};
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+
+use crate::config::Limits;
+use crate::engine::{Engine, ReplayProgress};
+use crate::http::answer::codes::Code;
+use crate::http::answer::event_cache::EventCache;
+use crate::http::answer::problem::Problem;
+use crate::http::limits::BODIES_IN_PARTS_MAX;
+use crate::http::metrics::HttpMetrics;
+use crate::http::request::body_budget::BodyBudget;
+
+/// The state of the API, shared by all requests.
+pub struct App {
+    /// Empty while the log is being replayed.
+    engine: OnceLock<Arc<Engine>>,
+    pub(crate) progress: Arc<ReplayProgress>,
+    pub(crate) limits: Limits,
+    pub(crate) body_budget: BodyBudget,
+    pub(crate) event_cache: EventCache,
+    pub(crate) metrics: HttpMetrics,
+}
+
+impl App {
+    /// Returns an app that answers 503 `starting` until it is [ready](Self::ready).
+    #[must_use]
+    pub fn starting(progress: Arc<ReplayProgress>, limits: Limits) -> Self {
+        Self {
+            engine: OnceLock::new(),
+            progress,
+            limits,
+            body_budget: BodyBudget::new(limits.body_bytes_max as usize * BODIES_IN_PARTS_MAX),
+            event_cache: EventCache::default(),
+            metrics: HttpMetrics::default(),
+        }
+    }
+
+    /// Lets the engine answer from now on.
+    ///
+    /// # Panics
+    ///
+    /// If it is called twice.
+    pub fn ready(&self, engine: Arc<Engine>) {
+        assert!(self.engine.set(engine).is_ok(), "an app becomes ready once");
+    }
+
+    pub(crate) fn engine(&self) -> Result<&Arc<Engine>, Problem> {
+        self.engine.get().ok_or_else(|| Problem::usual(Code::Starting))
+    }
+}
+
+/// The engine, for a request without a body; 503 `starting` while the log is being replayed.
+pub(crate) struct Ready(pub(crate) Arc<Engine>);
+
+impl FromRequestParts<Arc<App>> for Ready {
+    type Rejection = Problem;
+
+    async fn from_request_parts(_: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
+        app.engine().map(|engine| Self(Arc::clone(engine)))
+    }
+}

@@ -1,0 +1,196 @@
+//! `/chats/…`
+
+use std::sync::Arc;
+
+use axum::response::Response;
+
+use super::users;
+use crate::domain::{ChatId, ChatName, Command, Seq, UserId};
+use crate::engine::Engine;
+use crate::http::answer::bodies::{AddedBody, ChatBody};
+use crate::http::answer::list::{self, Pieces};
+use crate::http::answer::problem::Problem;
+use crate::http::openapi::headers::Key;
+use crate::http::openapi::refusals;
+use crate::http::request::body::Read;
+use crate::http::request::cursor::{self, Cursor};
+use crate::http::request::request;
+use crate::http::request::value::Limit;
+use crate::http::request::write::Write;
+use crate::model::{ListedChat, UserIndex};
+
+request! {
+    /// A chat to be made.
+    pub(crate) struct AddChat {
+        name: ChatName,
+        /// Its first members, in this order. There is no other limit than the body's; repeated ids count once.
+        users: Vec<UserId>,
+    }
+}
+
+/// Makes a chat, with its first members.
+#[utoipa::path(
+    post,
+    path = "/chats/add",
+    tag = "chats",
+    params(Key),
+    request_body = AddChat,
+    responses(
+        (status = CREATED, description = "The chat is made.", body = AddedBody),
+        refusals::OfCall,
+        refusals::OfWrite,
+        refusals::NoSuchUser,
+        refusals::ChatNameTaken,
+    )
+)]
+pub(crate) async fn add(write: Write<AddChat>) -> Result<Response, Problem> {
+    write.submit(|AddChat { name, users }| Command::AddChat { name, users }).await
+}
+
+request! {
+    /// A chat and a user of it.
+    pub(crate) struct Membership {
+        chat: ChatId,
+        user: UserId,
+    }
+}
+
+/// Puts a user into a chat.
+///
+/// A user who joins late has all the earlier messages unread. For a user who is already a member, nothing changes, and
+/// the answer is 204 as well.
+#[utoipa::path(
+    post,
+    path = "/chats/users/add",
+    tag = "chats",
+    params(Key),
+    request_body = Membership,
+    responses(
+        (status = NO_CONTENT, description = "The user is a member."),
+        refusals::OfCall,
+        refusals::OfWrite,
+        refusals::NoSuchUserOrChat,
+    )
+)]
+pub(crate) async fn add_user(write: Write<Membership>) -> Result<Response, Problem> {
+    write.submit(|Membership { chat, user }| Command::AddMember { chat, user }).await
+}
+
+/// Takes a user out of a chat.
+///
+/// The user can no longer send and no longer see the chat; what the user wrote stays, and so does the read mark. For a
+/// user who is not a member, nothing changes, and the answer is 204 as well.
+#[utoipa::path(
+    post,
+    path = "/chats/users/remove",
+    tag = "chats",
+    params(Key),
+    request_body = Membership,
+    responses(
+        (status = NO_CONTENT, description = "The user is not a member."),
+        refusals::OfCall,
+        refusals::OfWrite,
+        refusals::NoSuchUserOrChat,
+    )
+)]
+pub(crate) async fn remove_user(write: Write<Membership>) -> Result<Response, Problem> {
+    write.submit(|Membership { chat, user }| Command::RemoveMember { chat, user }).await
+}
+
+request! {
+    /// How far a user has read a chat.
+    pub(crate) struct MarkRead {
+        chat: ChatId,
+        user: UserId,
+        /// The last message that was read. 0 changes nothing; beyond the last message of the chat is 400.
+        seq: Seq,
+    }
+}
+
+/// Marks how far a user has read a chat.
+///
+/// The mark never moves back: if the user has read a later message before, nothing changes, and the answer is 204 as
+/// well. A mark outlives the user's removal from the chat.
+#[utoipa::path(
+    post,
+    path = "/chats/read",
+    tag = "chats",
+    params(Key),
+    request_body = MarkRead,
+    responses(
+        (status = NO_CONTENT, description = "The user has read up to this message, or further."),
+        refusals::OfCall,
+        refusals::OfWrite,
+        refusals::NoSuchUserOrChat,
+        refusals::NotAMember,
+    )
+)]
+pub(crate) async fn read(write: Write<MarkRead>) -> Result<Response, Problem> {
+    write.submit(|MarkRead { chat, user, seq }| Command::MarkRead { chat, user, seq }).await
+}
+
+request! {
+    /// Which of a user's chats are wanted.
+    pub(crate) struct GetChats {
+        user: UserId,
+        limit: Option<Limit>,
+        /// The list goes on after the chat that had this cursor. A chat that gets a message meanwhile may be missed, but is
+        /// never repeated.
+        cursor: Option<Cursor>,
+    }
+}
+
+/// Lists a user's chats, the one with the latest message first.
+///
+/// Chats without messages come after all others, the newest of them first. Only a message moves a chat up.
+#[utoipa::path(
+    post,
+    path = "/chats/get",
+    tag = "chats",
+    request_body = GetChats,
+    responses(
+        (status = OK, description = "The chats; `[]` if there are none.", body = [ChatBody]),
+        refusals::OfCall,
+        refusals::NoSuchUser,
+    )
+)]
+pub(crate) async fn get(Read { engine, request }: Read<GetChats>) -> Result<Response, Problem> {
+    let limit = request.limit.map_or(usize::MAX, |Limit(limit)| usize::try_from(limit).unwrap_or(usize::MAX));
+    let below = request.cursor.map(|Cursor(rank)| rank);
+    let user = engine.read(|model| {
+        if let Some(below) = below.filter(|below| below.position() > model.position()) {
+            return Err(cursor::not_ours(&Cursor(below).to_string()));
+        }
+        model.user(request.user).ok_or_else(|| users::not_found(request.user))
+    })?;
+    let listed = engine.list_chats(user, below, limit);
+    Ok(list::respond(ListedChats { engine, user, listed: listed.into_iter() }))
+}
+
+/// The chats of a list, read from the model a few at a time.
+struct ListedChats {
+    engine: Arc<Engine>,
+    user: UserIndex,
+    listed: std::vec::IntoIter<ListedChat>,
+}
+
+impl Pieces for ListedChats {
+    fn next_piece(&mut self, out: &mut Vec<u8>) {
+        /// Maximum number of chats that are copied under one hold of the lock.
+        const VIEWS_MAX: usize = 64;
+        /// Number of members after which no more chats are copied: it bounds the memory of a piece.
+        const MEMBERS_MAX: usize = 1_000;
+        let (mut views, mut members) = (Vec::new(), 0);
+        self.engine.read(|model| {
+            while views.len() < VIEWS_MAX && members < MEMBERS_MAX {
+                let Some(listed) = self.listed.next() else { break };
+                let view = model.view(self.user, listed);
+                members += view.users.len();
+                views.push(view);
+            }
+        });
+        for chat in &views {
+            list::push(out, &ChatBody::from(chat));
+        }
+    }
+}

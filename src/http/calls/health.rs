@@ -1,0 +1,44 @@
+//! `/health`: whether the server is ready.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::Response;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::domain::Position;
+use crate::http::answer;
+use crate::http::answer::problem::{Problem, Replay};
+use crate::http::app::App;
+use crate::http::openapi::refusals;
+use crate::model::Model;
+
+/// The server's state.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Health {
+    #[schema(pattern = "^ready$", examples("ready"))]
+    status: &'static str,
+    /// Position of the last event; 0 of an empty log.
+    position: Position,
+}
+
+/// Answers whether the server is ready.
+///
+/// While it replays its log, the answer is 503 `starting`, with how far the replay is.
+#[utoipa::path(
+    get,
+    path = "/health",
+    tag = "server",
+    responses((status = OK, description = "The server is ready.", body = Health), refusals::OfHealth)
+)]
+pub(crate) async fn get(State(app): State<Arc<App>>) -> Result<Response, Problem> {
+    let Ok(engine) = app.engine() else {
+        return Err(Problem::starting_at(Replay {
+            replayed: app.progress.events(),
+            replayed_bytes: app.progress.bytes(),
+            total_bytes: app.progress.bytes_total(),
+        }));
+    };
+    Ok(answer::json(&Health { status: "ready", position: engine.read(Model::position) }))
+}

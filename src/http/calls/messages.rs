@@ -1,0 +1,217 @@
+//! `/messages/…`
+
+use std::sync::Arc;
+
+use axum::response::Response;
+
+use crate::domain::{self, ChatId, Command, Refusal, Seq, Text, UserId};
+use crate::engine::Engine;
+use crate::http::answer::bodies::{MessageBody, SentBody};
+use crate::http::answer::list::{self, Pieces};
+use crate::http::answer::message_json::MessageJson;
+use crate::http::answer::problem::Problem;
+use crate::http::limits::BATCH_BODY_FACTOR;
+use crate::http::openapi::headers::Key;
+use crate::http::openapi::refusals;
+use crate::http::request::body::Read;
+use crate::http::request::value::{Batch, Limit};
+use crate::http::request::write::Write;
+use crate::http::request::{Exclusive, request};
+use crate::model::ChatIndex;
+
+request! {
+    /// A message to be sent.
+    pub(crate) struct NewMessage {
+        chat: ChatId,
+        author: UserId,
+        text: Text,
+    }
+}
+
+impl From<NewMessage> for domain::NewMessage {
+    fn from(NewMessage { chat, author, text }: NewMessage) -> Self {
+        Self { chat, author, text }
+    }
+}
+
+/// Sends a message.
+///
+/// It is on disk when the answer comes, and no reader sees it before.
+#[utoipa::path(
+    post,
+    path = "/messages/add",
+    tag = "messages",
+    params(Key),
+    request_body = NewMessage,
+    responses(
+        (status = CREATED, description = "The message is sent.", body = SentBody),
+        refusals::OfCall,
+        refusals::OfWrite,
+        refusals::NoSuchUserOrChat,
+        refusals::NotAMember,
+    )
+)]
+pub(crate) async fn add(write: Write<NewMessage>) -> Result<Response, Problem> {
+    write.submit(|message| Command::AddMessage(message.into())).await
+}
+
+request! {
+    /// Messages that are sent together or not at all.
+    pub(crate) struct AddMessages {
+        messages: Batch<NewMessage>,
+    }
+    const BODY_FACTOR: usize = BATCH_BODY_FACTOR;
+}
+
+/// Sends messages together, in this order: all of them, or none.
+///
+/// They are judged in order, and a refusal names the first bad one (`messages[37].text`). The body may be 32 times as
+/// long as that of other calls. `Chinwag-Position` is that of the last message.
+#[utoipa::path(
+    post,
+    path = "/messages/batch",
+    tag = "messages",
+    params(Key),
+    request_body = AddMessages,
+    responses(
+        (status = CREATED, description = "All are sent; in the order of the request.", body = [SentBody]),
+        refusals::OfCall,
+        refusals::OfWrite,
+        refusals::NoSuchUserOrChat,
+        refusals::NotAMember,
+    )
+)]
+pub(crate) async fn batch(write: Write<AddMessages>) -> Result<Response, Problem> {
+    let command = |AddMessages { messages: Batch(messages) }| {
+        Command::AddMessages(messages.into_iter().map(domain::NewMessage::from).collect())
+    };
+    write.submit(command).await
+}
+
+request! {
+    /// Which messages of a chat are wanted. Without `after` and `before`: the newest `limit`, or all.
+    /// `after`: the first `limit` of those with a greater `seq`. `before`: the `limit` nearest below it.
+    /// Not both.
+    pub(crate) struct GetMessages {
+        chat: ChatId,
+        limit: Option<Limit>,
+        after: Option<Seq>,
+        before: Option<Seq>,
+    }
+    const EXCLUSIVE: Option<Exclusive> = Some(Exclusive::AtMostOneOf(&["after", "before"]));
+}
+
+/// Lists a chat's messages, earliest first.
+///
+/// Without options, the answer is every message, streamed.
+#[utoipa::path(
+    post,
+    path = "/messages/get",
+    tag = "messages",
+    request_body = GetMessages,
+    responses(
+        (status = OK, description = "The messages, in ascending `seq`; `[]` if there are none.", body = [MessageBody]),
+        refusals::OfCall,
+        refusals::NoSuchChat,
+    )
+)]
+pub(crate) async fn get(Read { engine, request }: Read<GetMessages>) -> Result<Response, Problem> {
+    let (chat, last) = engine
+        .read(|model| {
+            let chat = model.chat(request.chat)?;
+            Some((chat, model.last_seq(chat)))
+        })
+        .ok_or(Refusal::ChatNotFound { chat: request.chat })?;
+    let Range { next, end } = request.range(last);
+    Ok(list::respond(ListedMessages { engine, chat, json: MessageJson::new(request.chat), next, end }))
+}
+
+/// The messages of a list, from `seq` `next` to the one before `end`; empty if `next` is not less than `end`.
+struct Range {
+    next: u64,
+    end: u64,
+}
+
+impl GetMessages {
+    /// Returns what is wanted of a chat with this last message.
+    fn range(&self, Seq(last): Seq) -> Range {
+        let limit = self.limit.map_or(u64::MAX, |Limit(limit)| limit);
+        match (self.after, self.before) {
+            (Some(Seq(after)), _) => {
+                let next = after.saturating_add(1);
+                Range { next, end: next.saturating_add(limit).min(last + 1) }
+            }
+            (None, before) => {
+                let end = before.map_or(last + 1, |Seq(before)| before.min(last + 1));
+                Range { next: 1.max(end.saturating_sub(limit)), end }
+            }
+        }
+    }
+}
+
+/// The messages of a list, read from the model one run at a time. A message never changes, so the runs make one whole
+/// without one hold of the lock.
+struct ListedMessages {
+    engine: Arc<Engine>,
+    chat: ChatIndex,
+    json: MessageJson,
+    next: u64,
+    end: u64,
+}
+
+impl Pieces for ListedMessages {
+    fn next_piece(&mut self, out: &mut Vec<u8>) {
+        if self.next >= self.end {
+            return;
+        }
+        let run = self.engine.read(|model| model.run_at(self.chat, Seq(self.next)));
+        for message in run.messages().take_while(|message| message.seq.0 < self.end) {
+            self.json.push(out, &message);
+            out.push(b',');
+            self.next = message.seq.0 + 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn range(limit: Option<u64>, after: Option<u64>, before: Option<u64>, last: u64) -> Range {
+        let chat = Uuid::nil().into();
+        let request =
+            GetMessages { chat, limit: limit.map(Limit), after: after.map(Seq), before: before.map(Seq) };
+        request.range(Seq(last))
+    }
+
+    #[test]
+    fn a_page_holds_what_its_options_ask_for() {
+        let check = |limit, after, before, expected: &[u64]| {
+            let Range { next, end } = range(limit, after, before, 10);
+            assert_eq!((next..end).collect::<Vec<_>>(), expected, "{limit:?} {after:?} {before:?}");
+        };
+        check(None, None, None, &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
+        check(Some(3), None, None, &[8, 9, 10]);
+        check(Some(100), None, None, &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
+        check(None, Some(7), None, &[8, 9, 10]);
+        check(Some(2), Some(7), None, &[8, 9]);
+        check(Some(2), Some(0), None, &[1, 2]);
+        check(Some(2), Some(10), None, &[]);
+        check(None, Some(u64::MAX), None, &[]);
+        check(None, None, Some(4), &[1, 2, 3]);
+        check(Some(2), None, Some(4), &[2, 3]);
+        check(Some(2), None, Some(u64::MAX), &[9, 10]);
+        check(Some(2), None, Some(1), &[]);
+        check(Some(2), None, Some(0), &[]);
+    }
+
+    #[test]
+    fn every_page_of_an_empty_chat_is_empty() {
+        for (after, before) in [(None, None), (Some(0), None), (None, Some(5))] {
+            let Range { next, end } = range(Some(5), after, before, 0);
+            assert!(next >= end, "{after:?} {before:?}");
+        }
+    }
+}

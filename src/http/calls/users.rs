@@ -1,0 +1,84 @@
+//! `/users/…`
+
+use axum::response::Response;
+
+use crate::domain::{Command, Refusal, UserField, UserId, Username};
+use crate::http::answer;
+use crate::http::answer::bodies::{AddedBody, UserBody};
+use crate::http::answer::codes::Code;
+use crate::http::answer::problem::{Problem, shown};
+use crate::http::openapi::headers::Key;
+use crate::http::openapi::refusals;
+use crate::http::request::body::Read;
+use crate::http::request::write::Write;
+use crate::http::request::{Exclusive, request};
+
+request! {
+    /// A user to be made.
+    pub(crate) struct AddUser {
+        username: Username,
+    }
+}
+
+/// Makes a user.
+///
+/// A name is taken once.
+#[utoipa::path(
+    post,
+    path = "/users/add",
+    tag = "users",
+    params(Key),
+    request_body = AddUser,
+    responses(
+        (status = CREATED, description = "The user is made.", body = AddedBody),
+        refusals::OfCall,
+        refusals::OfWrite,
+        refusals::NameTaken,
+    )
+)]
+pub(crate) async fn add(write: Write<AddUser>) -> Result<Response, Problem> {
+    write.submit(|AddUser { username }| Command::AddUser { username }).await
+}
+
+request! {
+    /// A user is asked for by id or by name, not by both.
+    pub(crate) struct GetUser {
+        user: Option<UserId>,
+        username: Option<Username>,
+    }
+    const EXCLUSIVE: Option<Exclusive> = Some(Exclusive::ExactlyOneOf(&["user", "username"]));
+}
+
+/// Looks a user up, by id or by name.
+#[utoipa::path(
+    post,
+    path = "/users/get",
+    tag = "users",
+    request_body = GetUser,
+    responses(
+        (status = OK, description = "The user.", body = UserBody),
+        refusals::OfCall,
+        refusals::NoSuchUser,
+    )
+)]
+pub(crate) async fn get(Read { engine, request }: Read<GetUser>) -> Result<Response, Problem> {
+    let GetUser { user, username } = request;
+    let found = engine.read(|model| {
+        let user = user.and_then(|id| model.user(id));
+        let user = user.or_else(|| model.user_named(username.as_deref()?));
+        user.map(|user| model.user_view(user))
+    });
+    match (found, user, username) {
+        (Some(found), _, _) => Ok(answer::json(&UserBody::from(&found))),
+        (None, Some(id), _) => Err(not_found(id)),
+        (None, None, name) => {
+            let detail = format!("no user is named {}", shown(&name.expect("one of the two is given")));
+            Err(Problem::new(Code::UserNotFound, detail).blaming("username"))
+        }
+    }
+}
+
+/// Returns the refusal of a look-up that names no user.
+pub(super) fn not_found(user: UserId) -> Problem {
+    Refusal::UserNotFound { user, field: UserField::User }.into()
+}

@@ -1,0 +1,141 @@
+//! Connections: accepted up to a maximum, served within deadlines, and drained when the server stops.
+//!
+//! They are served by hyper directly: `axum::serve` sets no limit on the time that a head may take.
+
+mod deadline;
+mod observe;
+mod pacing;
+pub(crate) mod panics;
+mod stream;
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::HeaderValue;
+use axum::http::header::CONNECTION;
+use futures_util::FutureExt;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use hyper_util::server::graceful::GracefulShutdown;
+use rustix::net::sockopt::set_tcp_user_timeout;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use self::deadline::Arrival;
+use self::observe::observe;
+use self::stream::{Timeouts, WatchedStream};
+use crate::http::app::App;
+use crate::http::limits::{HEAD_BYTES_MAX, UNREAD_TIME_MAX};
+
+/// Time for which connections stay open when the server stops, each until its next answer, which says that it closes. If
+/// a connection were closed between two answers, a request that is on its way would be lost.
+const LINGER: Duration = Duration::from_millis(500);
+
+/// Serves until `stop` resolves. Then it accepts no more, and answers what has arrived or is in flight, for at most
+/// `grace`.
+pub async fn serve_connections(
+    listener: TcpListener,
+    router: Router,
+    app: &Arc<App>,
+    stop: impl Future<Output = ()>,
+    grace: Duration,
+) {
+    let request_timeout = Duration::from_secs(app.limits.request_timeout_s.into());
+    let timeouts = Timeouts { read: request_timeout, write: request_timeout.min(UNREAD_TIME_MAX) };
+    let mut http = http1::Builder::new();
+    // half_close: a client that closes its side after a request is answered all the same. It also saves hyper a read
+    // in the middle of each request.
+    http.max_buf_size(HEAD_BYTES_MAX).header_read_timeout(None).half_close(true);
+    let permits = Arc::new(Semaphore::new(app.limits.connections_max as usize));
+    let graceful = GracefulShutdown::new();
+    let stopping = Arc::new(AtomicBool::new(false));
+    let serve = |stream: TcpStream, permit: OwnedSemaphorePermit| {
+        prepare(&stream, timeouts.write);
+        let open = app.metrics.connections.clone();
+        open.inc();
+        let arrival = Arrival::default();
+        let stream = TokioIo::new(WatchedStream::new(stream, arrival.clone(), timeouts));
+        let (app, router, stopping) = (Arc::clone(app), router.clone(), Arc::clone(&stopping));
+        let service = service_fn(move |request: Request<Incoming>| {
+            arrival.begun();
+            let (arrival, stopping) = (arrival.clone(), Arc::clone(&stopping));
+            observe(&app, &router, request.map(Body::new)).map(move |mut answer| {
+                arrival.answered(&answer);
+                if stopping.load(Ordering::Relaxed) {
+                    answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                }
+                Ok::<_, Infallible>(answer)
+            })
+        });
+        let connection = graceful.watch(http.serve_connection(stream, service));
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "a connection broke");
+            }
+            open.dec();
+            drop(permit);
+        });
+    };
+
+    let mut stop = std::pin::pin!(stop);
+    loop {
+        tokio::select! {
+            (stream, permit) = accept(&listener, &permits) => serve(stream, permit),
+            () = &mut stop => break,
+        }
+    }
+    stopping.store(true, Ordering::Relaxed);
+    for stream in still_waiting(listener) {
+        let Ok(permit) = Arc::clone(&permits).try_acquire_owned() else { break };
+        serve(stream, permit);
+    }
+    let finished = tokio::time::timeout(grace, async {
+        // All permits are back when no connection is left.
+        let all_closed = permits.acquire_many(app.limits.connections_max);
+        drop(tokio::time::timeout(LINGER, all_closed).await);
+        graceful.shutdown().await;
+    });
+    if finished.await.is_err() {
+        tracing::warn!("some connections did not finish in time");
+    }
+}
+
+async fn accept(listener: &TcpListener, permits: &Arc<Semaphore>) -> (TcpStream, OwnedSemaphorePermit) {
+    let permit = Arc::clone(permits).acquire_owned().await.expect("the semaphore is never closed");
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => return (stream, permit),
+            // The client has gone, or there are no more file descriptors: then other connections must close first.
+            Err(error) => {
+                tracing::warn!(%error, "failed to accept a connection");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+}
+
+/// Returns the connections that the kernel has accepted already, and closes the listener.
+fn still_waiting(listener: TcpListener) -> Vec<TcpStream> {
+    let Ok(listener) = listener.into_std() else { return Vec::new() };
+    let waiting = std::iter::from_fn(|| listener.accept().ok());
+    let unblocked = waiting.filter_map(|(stream, _)| {
+        stream.set_nonblocking(true).ok()?;
+        TcpStream::from_std(stream).ok()
+    });
+    unblocked.collect()
+}
+
+fn prepare(stream: &TcpStream, write_timeout: Duration) {
+    let unacknowledged_ms = u32::try_from(write_timeout.as_millis()).unwrap_or(u32::MAX);
+    // If one of these fails, the connection is gone already, which serving it will show.
+    drop(stream.set_nodelay(true));
+    // A client that vanishes without closing is noticed when it has acknowledged nothing for this time (RFC 5482).
+    let _ = set_tcp_user_timeout(stream, unacknowledged_ms);
+}

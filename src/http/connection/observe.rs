@@ -1,0 +1,123 @@
+//! What holds for every request, whatever its route: it has an id, it is counted and timed, and if it was slow, that is
+//! logged.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::extract::Request;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt;
+use parking_lot::Mutex;
+use tower::Service;
+
+use crate::http::answer::codes::Code;
+use crate::http::answer::problem::Problem;
+use crate::http::app::App;
+use crate::http::headers::REQUEST_ID;
+use crate::http::request_id::RequestId;
+use crate::http::router::route_of;
+
+/// Time after which a request counts as slow.
+const SLOW: Duration = Duration::from_secs(1);
+/// Minimum time between two log lines of slow requests: where all are slow, one line says as much as thousands.
+const SLOW_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Answers the request with the router. It is not one of the router's layers: each of those costs every request an
+/// allocation or two.
+pub(super) fn observe(
+    app: &Arc<App>,
+    router: &Router,
+    request: Request,
+) -> impl Future<Output = Response> + use<> {
+    let app = Arc::clone(app);
+    let began = Instant::now();
+    let request_id = RequestId::of(request.headers());
+    let route = route_of(request.uri().path());
+    // A router is ready at all times, so it need not be polled for that.
+    let answering = AssertUnwindSafe(router.clone().call(request)).catch_unwind();
+    // A bug in one handler is one client's 500. The panic's own message is in the log already.
+    let answering = answering.map(|answer| match answer {
+        Ok(Ok(answer)) => answer,
+        Err(_) => Problem::usual(Code::Internal).into_response(),
+    });
+    request_id.clone().scope(answering).map(move |mut response| {
+        response.headers_mut().insert(REQUEST_ID, request_id.to_header());
+        let answered = Answered { request_id, route, status: response.status(), took: began.elapsed() };
+        app.metrics.observe(answered.route, answered.status, answered.took);
+        answered.log();
+        response
+    })
+}
+
+struct Answered {
+    request_id: RequestId,
+    route: Option<&'static str>,
+    status: StatusCode,
+    took: Duration,
+}
+
+impl Answered {
+    fn log(&self) {
+        let &Self { ref request_id, route, status, took } = self;
+        let status = status.as_u16();
+        tracing::debug!(
+            request_id = request_id.to_string(),
+            route,
+            status,
+            took_us = took.as_micros(),
+            "answered"
+        );
+        if took > SLOW
+            && let Some(suppressed) = SLOW_LINES.lock().next(Instant::now())
+        {
+            tracing::warn!(
+                request_id = request_id.to_string(),
+                route,
+                status,
+                took_ms = took.as_millis(),
+                others_before = suppressed,
+                "a request was slow"
+            );
+        }
+    }
+}
+
+static SLOW_LINES: Mutex<SlowLines> = Mutex::new(SlowLines { last: None, suppressed: 0 });
+
+/// Spaces the log lines of slow requests out.
+struct SlowLines {
+    /// When the last line was written.
+    last: Option<Instant>,
+    /// Slow requests since then that got no line.
+    suppressed: u64,
+}
+
+impl SlowLines {
+    /// Returns the number of requests that got no line since the last one, if this one gets a line.
+    fn next(&mut self, now: Instant) -> Option<u64> {
+        if self.last.is_some_and(|last| now.saturating_duration_since(last) < SLOW_INTERVAL) {
+            self.suppressed += 1;
+            return None;
+        }
+        self.last = Some(now);
+        Some(std::mem::take(&mut self.suppressed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slow_requests_get_one_line_an_interval() {
+        let (mut lines, start) = (SlowLines { last: None, suppressed: 0 }, Instant::now());
+        assert_eq!(lines.next(start), Some(0));
+        assert_eq!(lines.next(start), None);
+        assert_eq!(lines.next(start + SLOW_INTERVAL / 2), None);
+        assert_eq!(lines.next(start + SLOW_INTERVAL), Some(2));
+        assert_eq!(lines.next(start + 3 * SLOW_INTERVAL), Some(0));
+    }
+}

@@ -1,0 +1,114 @@
+//! A connection's bytes, both ways: the socket, with the [deadline](super::deadline) of its requests, the
+//! [pacing](super::pacing) of its answers, and an eye on whether the client is still there.
+//!
+//! The stream is below hyper, so that one timer serves heads and bodies alike, and so that a short answer leaves in one
+//! piece.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+use super::deadline::{Arrival, ReadDeadline};
+use super::pacing::Pacing;
+
+/// Times after which a connection fails.
+#[derive(Clone, Copy)]
+pub(super) struct Timeouts {
+    /// For a request to arrive whole.
+    pub(super) read: Duration,
+    /// For a client to read some of its answer.
+    pub(super) write: Duration,
+}
+
+/// A connection's stream. It fails when a request does not arrive in time, when an answer is not read in time, and when
+/// the client closes during an endless one.
+pub(super) struct WatchedStream {
+    stream: TcpStream,
+    arrival: Arrival,
+    deadline: ReadDeadline,
+    pacing: Pacing,
+}
+
+impl WatchedStream {
+    pub(super) fn new(stream: TcpStream, arrival: Arrival, timeouts: Timeouts) -> Self {
+        let (deadline, pacing) = (ReadDeadline::new(timeouts.read), Pacing::new(timeouts.write));
+        Self { stream, arrival, deadline, pacing }
+    }
+
+    /// Whether the client has closed. It costs a system call only if something has arrived.
+    fn is_closed(&mut self, cx: &mut Context<'_>) -> bool {
+        let mut byte = [0; 1];
+        let peeked = self.stream.poll_peek(cx, &mut ReadBuf::new(&mut byte));
+        matches!(peeked, Poll::Ready(Ok(0) | Err(_)))
+    }
+}
+
+impl AsyncRead for WatchedStream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        let Self { arrival, deadline, pacing, .. } = &mut *self;
+        if read.is_pending() {
+            return deadline.poll_passed(cx, arrival);
+        }
+        if buffer.filled().len() > before {
+            pacing.has_read();
+            arrival.begun();
+        }
+        read
+    }
+}
+
+impl AsyncWrite for WatchedStream {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        ready!(self.pacing.poll_ready(cx));
+        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.pacing.poll_written(cx, written)
+    }
+
+    /// Notices that the client of an endless answer has gone: nothing reads from it meanwhile.
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.arrival.is_endless() && self.is_closed(cx) {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        }
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+
+    /// Joins the head and the body of a short answer: one piece costs the kernel less than two that it has to gather.
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        const SHORT_BYTES_MAX: usize = 1024;
+        let bytes = slices.iter().map(|slice| slice.len()).sum::<usize>();
+        if bytes > SHORT_BYTES_MAX {
+            ready!(self.pacing.poll_ready(cx));
+            let written = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+            return self.pacing.poll_written(cx, written);
+        }
+        let mut joined = [0; SHORT_BYTES_MAX];
+        let mut end = 0;
+        for slice in slices {
+            joined[end..end + slice.len()].copy_from_slice(slice);
+            end += slice.len();
+        }
+        self.poll_write(cx, &joined[..end])
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+}

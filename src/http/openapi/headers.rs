@@ -1,0 +1,70 @@
+//! The headers of the API, in its document.
+
+use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::{Header, HeaderBuilder, Required};
+use utoipa::{IntoParams, PartialSchema};
+
+use crate::domain::{IdempotencyKey, Position};
+use crate::http::headers::IDEMPOTENCY_KEY;
+use crate::http::limits::REQUEST_ID_CHARS_MAX;
+
+/// The header that every write may carry.
+pub(crate) struct Key;
+
+impl IntoParams for Key {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let schema = visible_ascii(IdempotencyKey::CHARS_MAX);
+        let description = "Visible ASCII characters of the client's choice, `7f3a-1` for example, given once. The same \
+                           request under the same key is done once and answered as the first time, for the life of \
+                           the log; another request under it is 422. A refused request does not use up its key.";
+        vec![header(IDEMPOTENCY_KEY, schema, description)]
+    }
+}
+
+/// Returns the headers of an answer to a write.
+pub(super) fn of_writes() -> [(&'static str, Header); 2] {
+    let position = HeaderBuilder::new().schema(Some(Position::schema())).description(Some(
+        "The position in the log of the event that the write made; of a batch, of the last one; of a write that \
+         changed nothing, the position at which that was so.",
+    ));
+    let replayed = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(["true"]));
+    let replayed = HeaderBuilder::new().schema(Some(replayed)).description(Some(
+        "Present if this is the answer to an earlier request under the same key: this time nothing was done.",
+    ));
+    [("Chinwag-Position", position.build()), ("Idempotent-Replayed", replayed.build())]
+}
+
+pub(super) const REQUEST_ID: &str = "X-Request-Id";
+
+/// Returns the request id that a request may carry. Anything may be sent: a value that is not an id is ignored.
+pub(super) fn request_id_parameter() -> Parameter {
+    let description = "Names the request in its answer and in what the server logs: 1 to 128 visible ASCII characters. \
+                       Another value is ignored, and the server makes an id.";
+    header(REQUEST_ID, ObjectBuilder::new().schema_type(Type::String), description)
+}
+
+/// Returns the request id that every answer carries.
+pub(super) fn request_id() -> Header {
+    let description = "The request's id: the client's own, or one that the server made.";
+    let schema = visible_ascii(REQUEST_ID_CHARS_MAX);
+    HeaderBuilder::new().schema(Some(schema)).description(Some(description)).build()
+}
+
+fn header(name: &str, schema: ObjectBuilder, description: &str) -> Parameter {
+    ParameterBuilder::new()
+        .name(name)
+        .parameter_in(ParameterIn::Header)
+        .required(Required::False)
+        .description(Some(description))
+        .schema(Some(schema))
+        .build()
+}
+
+fn visible_ascii(chars_max: usize) -> ObjectBuilder {
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .min_length(Some(1))
+        .max_length(Some(chars_max))
+        .pattern(Some("^[!-~]+$"))
+}

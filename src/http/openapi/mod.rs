@@ -1,0 +1,129 @@
+//! The OpenAPI document of the API, from the calls' own types.
+
+mod examples;
+pub(crate) mod headers;
+mod links;
+pub(crate) mod refusals;
+pub(crate) mod schema;
+
+use axum::body::Bytes;
+use utoipa::OpenApi;
+use utoipa::openapi::path::{Operation, Parameter, ParameterIn};
+use utoipa::openapi::schema::Components;
+use utoipa::openapi::{Ref, RefOr, Response};
+
+use crate::domain::{ChatId, ChatName, MessageId, Position, Seq, Text, Timestamp, UserId, Username};
+use crate::http::answer::codes::Code;
+use crate::http::answer::events::{MemberEvent, ReadEvent};
+use crate::http::answer::problem::{ProblemBody, Replay};
+use crate::http::headers::IDEMPOTENCY_KEY;
+use crate::http::request::cursor::Cursor;
+use headers::REQUEST_ID;
+
+/// The parts of the document that no call states: its head, and the schemas that are only referred to.
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "Chinwag", description = include_str!("about.md"), license(name = "MIT", identifier = "MIT")),
+    servers((url = "/")),
+    tags(
+        (name = "users", description = "People."),
+        (name = "chats", description = "Their conversations, and how far each of them has read."),
+        (name = "messages", description = "What they write."),
+        (name = "events", description = "What happens, live."),
+        (name = "server", description = "The server's state, and its documentation."),
+    ),
+    components(schemas(
+        UserId, ChatId, MessageId, Username, ChatName, Text, Seq, Position, Timestamp, Cursor, MemberEvent, ReadEvent,
+        ProblemBody, Code, Replay,
+    ))
+)]
+pub(crate) struct Api;
+
+/// Returns the document of these calls as JSON. It adds what holds for every call.
+pub(crate) fn document(mut api: utoipa::openapi::OpenApi) -> Bytes {
+    api.info.description = api.info.description.as_deref().map(unwrapped);
+    let components = api.components.get_or_insert_with(Components::new);
+    components.responses.extend(refusals::components());
+    components.responses.values_mut().for_each(|response| add_header(response, REQUEST_ID));
+    for (path, item) in &mut api.paths.paths {
+        let mut request_id = headers::request_id_parameter().into();
+        move_header(&mut request_id, components);
+        item.parameters = Some(vec![request_id]);
+        for operation in [&mut item.get, &mut item.post].into_iter().flatten() {
+            let words = path.split(['/', '.']).filter(|word| !word.is_empty());
+            let id = words.collect::<Vec<_>>().join("_");
+            let id = if id.is_empty() { "page".to_owned() } else { id };
+            finish(operation, components);
+            examples::add(operation, &id);
+            links::add(operation, &id);
+            operation.operation_id = Some(id);
+        }
+    }
+    let of_writes = headers::of_writes().map(|(name, header)| (name.to_owned(), header.into()));
+    components.headers.extend(of_writes);
+    components.headers.insert(REQUEST_ID.to_owned(), headers::request_id().into());
+    api.to_pretty_json().expect("a document is strings and numbers").into()
+}
+
+fn finish(operation: &mut Operation, components: &mut Components) {
+    operation.description = operation.description.as_deref().map(unwrapped);
+    let mut is_write = false;
+    for parameter in operation.parameters.iter_mut().flatten() {
+        is_write |= matches!(parameter, RefOr::T(parameter) if parameter.name == IDEMPOTENCY_KEY);
+        move_header(parameter, components);
+    }
+    for (status, response) in &mut operation.responses.responses {
+        add_header(response, REQUEST_ID);
+        if is_write && status.starts_with('2') {
+            for (name, _) in headers::of_writes() {
+                add_header(response, name);
+            }
+        }
+    }
+}
+
+/// Joins the lines of each paragraph: some viewers keep every line's end.
+fn unwrapped(text: &str) -> String {
+    let stands_alone = |line: &str| line.is_empty() || line.starts_with('|');
+    let mut unwrapped = String::new();
+    let mut before = None;
+    for line in text.lines() {
+        if let Some(before) = before {
+            unwrapped.push(if stands_alone(before) || stands_alone(line) { '\n' } else { ' ' });
+        }
+        unwrapped.push_str(line);
+        before = Some(line);
+    }
+    unwrapped
+}
+
+/// Moves a header that requests may carry to the components, where it is described once.
+fn move_header(parameter: &mut RefOr<Parameter>, components: &mut Components) {
+    if let RefOr::T(header) = parameter
+        && header.parameter_in == ParameterIn::Header
+    {
+        let reference = Ref::new(format!("#/components/parameters/{}", header.name));
+        let header = std::mem::replace(parameter, RefOr::Ref(reference));
+        if let RefOr::T(header) = header {
+            components.parameters.insert(header.name.clone(), header.into());
+        }
+    }
+}
+
+/// Adds one of the components' headers to an answer.
+fn add_header(response: &mut RefOr<Response>, header: &str) {
+    if let RefOr::T(response) = response {
+        let reference = Ref::new(format!("#/components/headers/{header}"));
+        response.headers.insert(header.to_owned(), RefOr::Ref(reference));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paragraphs_are_joined_and_tables_are_kept() {
+        assert_eq!(unwrapped("a\nb\n\nc\n\n| d |\n| - |\n\ne\nf\n"), "a b\n\nc\n\n| d |\n| - |\n\ne f");
+    }
+}

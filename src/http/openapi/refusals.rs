@@ -1,0 +1,146 @@
+//! The problems that a call may answer with, in the API's document: those that share a status make one response.
+
+use std::collections::BTreeMap;
+
+use axum::http::StatusCode;
+use serde_json::json;
+use utoipa::openapi::schema::{AllOf, AllOfBuilder, ObjectBuilder, Schema, Type};
+use utoipa::openapi::{
+    ContentBuilder, Header, HeaderBuilder, Ref, RefOr, Response, ResponseBuilder, example::ExampleBuilder,
+};
+use utoipa::{IntoResponses, PartialSchema};
+
+use super::schema;
+use crate::http::answer::codes::{Code, Kind};
+use crate::http::answer::problem::{Problem, ProblemBody, Replay};
+
+macro_rules! refusals {
+    ($($(#[$doc:meta])* $name:ident: $([$($code:ident),+])+;)+) => {
+        $(
+            $(#[$doc])*
+            pub(crate) struct $name;
+
+            impl IntoResponses for $name {
+                fn responses() -> BTreeMap<String, RefOr<Response>> {
+                    [$(reference(&[$(Code::$code),+])),+].into()
+                }
+            }
+        )+
+
+        fn of_calls() -> BTreeMap<String, RefOr<Response>> {
+            [$($(component(&[$(Code::$code),+])),+),+].into()
+        }
+    };
+}
+
+refusals! {
+    /// The refusals of every call that takes a body.
+    OfCall: [InvalidJson, InvalidField] [RequestTimeout] [BodyTooLarge] [UnsupportedMediaType] [Internal]
+        [Starting, Overloaded, ShuttingDown];
+    /// The refusals of every write, besides.
+    OfWrite: [IdempotencyKeyReused] [StorageFull];
+    /// The refusals of a stream of events.
+    OfEvents: [InvalidField] [Internal] [Starting, ShuttingDown];
+    /// The refusals of `/metrics`.
+    OfMetrics: [Internal] [Starting];
+    NoSuchUser: [UserNotFound];
+    NoSuchChat: [ChatNotFound];
+    NoSuchUserOrChat: [UserNotFound, ChatNotFound];
+    NotAMember: [NotAMember];
+    NameTaken: [UsernameTaken];
+    ChatNameTaken: [ChatNameTaken];
+}
+
+/// The refusals of `/health`, which also says how far the replay is.
+pub(crate) struct OfHealth;
+
+impl IntoResponses for OfHealth {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        let mut schema = schema_of(&[Code::Starting]);
+        schema.items.push(schema::reference::<Replay>());
+        let replay = Replay { replayed: 1_200_000, replayed_bytes: 117_440_512, total_bytes: 201_326_592 };
+        let starting = response(vec![(Code::Starting, Problem::starting_at(replay))], schema);
+        [(status(&[Code::Starting]), starting.into()), reference(&[Code::Internal])].into()
+    }
+}
+
+/// Returns the responses that calls refer to, by name, and those to paths and methods that are not calls.
+pub(crate) fn components() -> BTreeMap<String, RefOr<Response>> {
+    let of_no_call = [[Code::RouteNotFound], [Code::MethodNotAllowed]];
+    of_calls().into_iter().chain(of_no_call.iter().map(|codes| component(codes))).collect()
+}
+
+fn component(codes: &[Code]) -> (String, RefOr<Response>) {
+    let problems = codes.iter().map(|&code| (code, example(code))).collect();
+    (name(codes), response(problems, schema_of(codes)).into())
+}
+
+fn reference(codes: &[Code]) -> (String, RefOr<Response>) {
+    (status(codes), Ref::from_response_name(name(codes)).into())
+}
+
+fn name(codes: &[Code]) -> String {
+    codes.iter().map(|code| code.kind().name).collect::<Vec<_>>().join("-or-")
+}
+
+fn status(codes: &[Code]) -> String {
+    codes[0].kind().status.as_str().to_owned()
+}
+
+fn response(problems: Vec<(Code, Problem)>, schema: AllOf) -> Response {
+    let described =
+        problems.iter().map(|(code, _)| format!("`{}`: {}.", code.kind().name, code.kind().title));
+    let description = described.collect::<Vec<_>>().join(" ");
+    let status = problems[0].0.kind().status;
+    let examples = problems.into_iter().map(|(code, problem)| {
+        let Kind { name, title, .. } = code.kind();
+        let example = ExampleBuilder::new().summary(title).value(Some(problem.example(REQUEST_ID)));
+        (name, RefOr::T(example.build()))
+    });
+    let content = ContentBuilder::new().schema(Some(Schema::AllOf(schema))).examples_from_iter(examples);
+    let mut response =
+        ResponseBuilder::new().description(description).content("application/problem+json", content.build());
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        response = response.header("Retry-After", retry_after());
+    }
+    if status == StatusCode::METHOD_NOT_ALLOWED {
+        response = response.header("Allow", allow());
+    }
+    response.build()
+}
+
+fn schema_of(codes: &[Code]) -> AllOf {
+    let words = codes.iter().map(|code| code.kind().name);
+    let these = ObjectBuilder::new()
+        .property(
+            "status",
+            ObjectBuilder::new()
+                .schema_type(Type::Integer)
+                .enum_values(Some([codes[0].kind().status.as_u16()])),
+        )
+        .property("code", ObjectBuilder::new().schema_type(Type::String).enum_values(Some(words)));
+    AllOfBuilder::new().item(schema::reference::<ProblemBody<'_>>()).item(these).build()
+}
+
+fn retry_after() -> Header {
+    let seconds = ObjectBuilder::new().schema_type(Type::String).pattern(Some("^[0-9]+$"));
+    HeaderBuilder::new().schema(Some(seconds)).description(Some("Seconds.")).example(Some(json!("1"))).build()
+}
+
+fn allow() -> Header {
+    HeaderBuilder::new()
+        .schema(Some(String::schema()))
+        .description(Some("The methods that the route answers."))
+        .build()
+}
+
+const REQUEST_ID: &str = "01a20aa4-0a52-7a91-8c3d-5d1f6e7a2b90";
+
+/// Returns the example that stands in the table of codes.
+fn example(code: Code) -> Problem {
+    let problem = Problem::usual(code);
+    match code.kind().field {
+        Some(field) => problem.blaming(field),
+        None => problem,
+    }
+}

@@ -1,0 +1,224 @@
+//! Schemas of the domain's values, for the API's document: the domain itself knows nothing of it.
+//!
+//! Where JSON Schema cannot say something, the description says it.
+
+use std::borrow::Cow;
+
+use serde_json::json;
+use utoipa::openapi::schema::{
+    AdditionalProperties, AnyOfBuilder, Array, ArrayBuilder, Object, ObjectBuilder, OneOfBuilder, Schema,
+    SchemaType, Type,
+};
+use utoipa::openapi::{KnownFormat, Ref, RefOr, SchemaFormat};
+use utoipa::{Number, PartialSchema, ToSchema};
+
+use crate::domain::{ChatId, ChatName, MessageId, Position, Seq, Text, Timestamp, UserId, Username};
+use crate::http::limits::LIST_LIMIT;
+use crate::http::request::Exclusive;
+use crate::http::request::cursor::Cursor;
+
+/// A name without control characters, and without white space at an end. The classes are spelled out: what `\s` matches
+/// differs between dialects.
+const NAME_PATTERN: &str = concat!(
+    r"^[^\u0000-\u0020\u007f-\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]",
+    r"([^\u0000-\u001f\u007f-\u009f]*",
+    r"[^\u0000-\u0020\u007f-\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000])?$"
+);
+
+macro_rules! schemas {
+    ($($type:ident: $schema:expr;)+) => { $(
+        impl PartialSchema for $type {
+            fn schema() -> RefOr<Schema> {
+                let schema: Object = $schema;
+                schema.into()
+            }
+        }
+
+        impl ToSchema for $type {
+            fn name() -> Cow<'static, str> {
+                stringify!($type).into()
+            }
+        }
+    )+ };
+}
+
+schemas! {
+    UserId: id("Names a user.", "01a20aa4-09fe-7b4a-8d5d-3a0a2f9d6f43");
+    ChatId: id("Names a chat.", "01a20aa4-0a1b-7d0e-a3cf-4b7d4ed1a2d5");
+    MessageId: id("Names a message.", "01a20aa4-0a3f-70c2-b3b5-10f6a3a5cb02");
+    Username: name("A user's name", Username::CHARS_MAX, "ann");
+    ChatName: name("A chat's name", ChatName::CHARS_MAX, "tea");
+    Text: string("What a message says: 1 to 16,384 bytes of UTF-8, any characters.")
+        .min_length(Some(1))
+        .max_length(Some(Text::BYTES_MAX))
+        .examples([json!("Kettle is on.")])
+        .build();
+    Seq: number("The place of a message in its chat: 1, 2, 3, … without gaps; 0 is the place before the first.", 3);
+    Position: number(
+        "The place of an event in the log: 1, 2, 3, … without gaps; 0 is the place before the first.",
+        7,
+    );
+    Timestamp: string("RFC 3339, UTC, six fractional digits; set by the server, strictly increasing in the log's order.")
+        .format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)))
+        .pattern(Some(r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{6}Z$"))
+        .examples([json!("2026-11-23T15:04:05.123456Z")])
+        .build();
+    Cursor: string("Where a list of chats goes on: the `cursor` of the last chat of the page before. Opaque.")
+        .min_length(Some(24))
+        .max_length(Some(24))
+        .pattern(Some("^[0-9a-f]{24}$"))
+        .examples([json!("800000000000000633c8d336")])
+        .build();
+}
+
+/// A field of a call's body.
+pub(crate) struct FieldSchema {
+    pub(crate) name: &'static str,
+    pub(crate) schema: RefOr<Schema>,
+    pub(crate) is_required: bool,
+}
+
+/// Returns the schema of a call's body: an object with these fields. Of exclusive fields, each has an alternative in
+/// which the others must be `null` or missing.
+pub(crate) fn request(
+    description: &str,
+    fields: &[FieldSchema],
+    exclusive: Option<Exclusive>,
+) -> RefOr<Schema> {
+    let object = |given: Option<&str>, alternatives: &[&str]| {
+        let mut object =
+            ObjectBuilder::new().additional_properties(Some(AdditionalProperties::FreeForm(false)));
+        for &FieldSchema { name, ref schema, is_required } in fields {
+            let is_excluded = given.is_some_and(|given| given != name) && alternatives.contains(&name);
+            object = object.property(name, if is_excluded { null().into() } else { schema.clone() });
+            if is_required {
+                object = object.required(name);
+            }
+        }
+        object
+    };
+    match exclusive {
+        None => object(None, &[]).description(Some(description)).into(),
+        Some(Exclusive::AtMostOneOf(names)) => {
+            let alternative = |name: &&str| {
+                object(Some(name), names).title(Some(format!("with {name}, or without"))).build()
+            };
+            let any_of = AnyOfBuilder::new().description(Some(description));
+            names.iter().map(alternative).fold(any_of, AnyOfBuilder::item).into()
+        }
+        Some(Exclusive::ExactlyOneOf(names)) => {
+            let alternative = |name: &&'static str| {
+                let field = fields.iter().find(|field| field.name == *name).expect("a field");
+                let object = object(Some(name), names).title(Some(format!("with {name}")));
+                object.property(*name, not_null(&field.schema)).required(*name).build()
+            };
+            let one_of = OneOfBuilder::new().description(Some(description));
+            names.iter().map(alternative).fold(one_of, OneOfBuilder::item).into()
+        }
+    }
+}
+
+/// Returns a reference to a schema that stands among the document's components.
+pub(crate) fn reference<T: ToSchema>() -> RefOr<Schema> {
+    Ref::from_schema_name(T::name()).into()
+}
+
+/// Returns the schema with this description, if it is not empty.
+pub(crate) fn described(mut schema: RefOr<Schema>, description: &str) -> RefOr<Schema> {
+    if !description.is_empty() {
+        let description_of_schema = match &mut schema {
+            RefOr::Ref(reference) => {
+                description.clone_into(&mut reference.description);
+                return schema;
+            }
+            RefOr::T(Schema::Object(object)) => &mut object.description,
+            RefOr::T(Schema::Array(array)) => &mut array.description,
+            RefOr::T(_) => unreachable!("no field has another schema"),
+        };
+        *description_of_schema = Some(description.to_owned());
+    }
+    schema
+}
+
+/// Returns the schema of a value that may be `null`.
+pub(crate) fn or_null(schema: RefOr<Schema>) -> RefOr<Schema> {
+    match schema {
+        RefOr::T(Schema::Object(mut object)) => {
+            if let SchemaType::Type(one) = object.schema_type {
+                object.schema_type = SchemaType::from_iter([one, Type::Null]);
+            }
+            object.into()
+        }
+        RefOr::T(_) | RefOr::Ref(_) => OneOfBuilder::new().item(schema).item(null()).into(),
+    }
+}
+
+/// Returns the schema of a value that may not be `null`, given that of one that may.
+fn not_null(schema: &RefOr<Schema>) -> RefOr<Schema> {
+    match schema {
+        RefOr::T(Schema::OneOf(one_of)) => one_of.items.first().expect("the value, and null").clone(),
+        RefOr::T(_) | RefOr::Ref(_) => schema.clone(),
+    }
+}
+
+fn null() -> Object {
+    ObjectBuilder::new().schema_type(Type::Null).build()
+}
+
+/// Returns the schema of a list of values among the components, with bounds of its length.
+pub(crate) fn list<T: ToSchema>(items_min: usize, items_max: Option<usize>) -> Array {
+    ArrayBuilder::new().items(reference::<T>()).min_items(Some(items_min)).max_items(items_max).build()
+}
+
+/// Returns the schema of the maximum length of a list's answer.
+pub(crate) fn limit() -> Object {
+    ObjectBuilder::new()
+        .schema_type(Type::Integer)
+        .description(Some("Maximum number of elements in the answer. Without it, the answer holds all."))
+        .minimum(Some(whole(*LIST_LIMIT.start())))
+        .maximum(Some(whole(*LIST_LIMIT.end())))
+        .examples([json!(50)])
+        .build()
+}
+
+fn id(description: &str, example: &str) -> Object {
+    let description = format!(
+        "{description} A UUID in the hyphenated form, either case; version 7 where the server made it. A UUID that \
+         names nothing is answered with 404, another form with 400."
+    );
+    string(&description)
+        .format(Some(SchemaFormat::Custom("uuid".to_owned())))
+        .examples([json!(example)])
+        .build()
+}
+
+fn name(what: &str, chars_max: usize, example: &str) -> Object {
+    let description = format!(
+        "{what}: 1 to {chars_max} characters (Unicode scalar values), no control characters, no white space at \
+         either end; unique byte for byte."
+    );
+    string(&description)
+        .min_length(Some(1))
+        .max_length(Some(chars_max))
+        .pattern(Some(NAME_PATTERN))
+        .examples([json!(example)])
+        .build()
+}
+
+fn string(description: &str) -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(Type::String).description(Some(description))
+}
+
+fn number(description: &str, example: u64) -> Object {
+    ObjectBuilder::new()
+        .schema_type(Type::Integer)
+        .description(Some(description))
+        .minimum(Some(whole(0)))
+        .maximum(Some(whole(u64::MAX)))
+        .examples([json!(example)])
+        .build()
+}
+
+fn whole(number: u64) -> Number {
+    Number::UInt(usize::try_from(number).unwrap_or(usize::MAX))
+}

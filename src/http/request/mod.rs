@@ -1,0 +1,86 @@
+//! From bytes to a typed call. A request's form is checked here, whole, before anything is decided.
+//!
+//! A call declares its fields once, with [`request!`]: parsing, refusals that name the field, and the schema in the
+//! API's document follow from that. Each field is parsed by its own [type](value::FieldValue).
+
+pub(crate) mod body;
+pub(crate) mod body_budget;
+pub(crate) mod cursor;
+pub(crate) mod follow;
+pub(crate) mod object;
+pub(crate) mod value;
+pub(crate) mod write;
+
+use crate::http::answer::problem::Problem;
+use object::Object;
+
+/// The fields of a call's body.
+pub(crate) trait Request: Sized {
+    /// The names of all its fields.
+    const NAMES: &'static [&'static str];
+    /// Fields that cannot be given together.
+    const EXCLUSIVE: Option<Exclusive> = None;
+    /// The body may be this many times as long as that of other calls.
+    const BODY_FACTOR: usize = 1;
+
+    /// Takes each field's value out of the object, in the order of their declaration.
+    ///
+    /// # Errors
+    ///
+    /// The first field that is not as it must be.
+    fn take(object: &Object<'_>) -> Result<Self, Problem>;
+}
+
+/// A rule over optional fields.
+#[derive(Clone, Copy)]
+pub(crate) enum Exclusive {
+    /// One of them must be given, and no other.
+    ExactlyOneOf(&'static [&'static str]),
+    /// At most one of them may be given.
+    AtMostOneOf(&'static [&'static str]),
+}
+
+/// Declares the fields of a call's body: the struct, its [`Request`], and its schema. A field of the type `Option` may
+/// be missing or `null`. Constants of [`Request`] that differ from their defaults follow the struct.
+macro_rules! request {
+    (
+        $(#[doc = $doc:literal])+
+        pub(crate) struct $name:ident {
+            $($(#[doc = $field_doc:literal])* $field:ident: $type:ty,)+
+        }
+        $(const $constant:ident: $constant_type:ty = $value:expr;)*
+    ) => {
+        $(#[doc = $doc])+
+        pub(crate) struct $name {
+            $($(#[doc = $field_doc])* pub(crate) $field: $type,)+
+        }
+
+        impl $crate::http::request::Request for $name {
+            const NAMES: &'static [&'static str] = &[$(stringify!($field)),+];
+            $(const $constant: $constant_type = $value;)*
+
+            fn take(
+                object: &$crate::http::request::object::Object<'_>,
+            ) -> Result<Self, $crate::http::answer::problem::Problem> {
+                use $crate::http::request::value::Field;
+                Ok(Self { $($field: Field::take(object, stringify!($field))?,)+ })
+            }
+        }
+
+        impl utoipa::PartialSchema for $name {
+            fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
+                use $crate::http::openapi::schema::{self, FieldSchema};
+                use $crate::http::request::{Request, value::Field};
+                let fields = [$(FieldSchema {
+                    name: stringify!($field),
+                    schema: <$type as Field>::schema(concat!($($field_doc),*).trim()),
+                    is_required: <$type as Field>::IS_REQUIRED,
+                }),+];
+                schema::request(concat!($($doc),+).trim(), &fields, Self::EXCLUSIVE)
+            }
+        }
+
+        impl utoipa::ToSchema for $name {}
+    };
+}
+pub(crate) use request;

@@ -1,0 +1,222 @@
+//! The types of fields: how each is parsed from JSON, and its schema.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::ops::RangeInclusive;
+
+use serde::de::{DeserializeSeed, Deserializer, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+use utoipa::ToSchema;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::Schema;
+
+use super::Request;
+use super::object::{BorrowedText, FieldPath, Object, invalid_json, parse_item};
+use crate::domain::{ChatId, ChatName, Seq, Text, UserId, Username};
+use crate::http::answer::problem::Problem;
+use crate::http::limits::{BATCH_MESSAGES, LIST_LIMIT};
+use crate::http::openapi::schema;
+
+/// A field of a call: one that must be there, or, of the type `Option`, one that may be missing or `null`.
+pub(crate) trait Field: Sized {
+    /// Whether the field must be there.
+    const IS_REQUIRED: bool;
+
+    /// Parses the field of this name.
+    fn take(object: &Object<'_>, name: &str) -> Result<Self, Problem>;
+
+    /// Returns the field's schema.
+    fn schema(description: &str) -> RefOr<Schema>;
+}
+
+impl<T: FieldValue> Field for T {
+    const IS_REQUIRED: bool = true;
+
+    fn take(object: &Object<'_>, name: &str) -> Result<Self, Problem> {
+        object.required(name)
+    }
+
+    fn schema(description: &str) -> RefOr<Schema> {
+        schema::described(T::schema(), description)
+    }
+}
+
+impl<T: FieldValue> Field for Option<T> {
+    const IS_REQUIRED: bool = false;
+
+    fn take(object: &Object<'_>, name: &str) -> Result<Self, Problem> {
+        object.optional(name)
+    }
+
+    fn schema(description: &str) -> RefOr<Schema> {
+        schema::or_null(schema::described(T::schema(), description))
+    }
+}
+
+/// A value of a field.
+pub(crate) trait FieldValue: Sized {
+    /// Parses the value of the field at this path.
+    fn from_json(raw: &RawValue, path: FieldPath<'_>) -> Result<Self, Problem>;
+
+    /// Returns the schema of the value.
+    fn schema() -> RefOr<Schema>;
+}
+
+/// Parses a JSON string.
+pub(super) fn string<'b>(raw: &'b RawValue, path: FieldPath<'_>) -> Result<Cow<'b, str>, Problem> {
+    if !raw.get().starts_with('"') {
+        return Err(Problem::invalid_field(path, "must be a string", Some(raw.get())));
+    }
+    serde_json::from_str(raw.get()).map(|BorrowedText(text)| text).map_err(|error| invalid_json(&error))
+}
+
+macro_rules! checked_strings {
+    ($($value:ident),*) => { $(
+        impl FieldValue for $value {
+            fn from_json(raw: &RawValue, path: FieldPath<'_>) -> Result<Self, Problem> {
+                let text = string(raw, path)?;
+                $value::try_from(text.into_owned())
+                    .map_err(|invalid| Problem::invalid_field(path, &invalid.to_string(), Some(raw.get())))
+            }
+
+            fn schema() -> RefOr<Schema> {
+                schema::reference::<Self>()
+            }
+        }
+    )* };
+}
+checked_strings!(Username, ChatName, Text);
+
+macro_rules! ids {
+    ($($id:ident),*) => { $(
+        impl FieldValue for $id {
+            fn from_json(raw: &RawValue, path: FieldPath<'_>) -> Result<Self, Problem> {
+                string(raw, path)?.parse().map_err(|_| {
+                    Problem::invalid_field(path, "must be a UUID in the hyphenated form", Some(raw.get()))
+                })
+            }
+
+            fn schema() -> RefOr<Schema> {
+                schema::reference::<Self>()
+            }
+        }
+    )* };
+}
+ids!(UserId, ChatId);
+
+/// Parses a whole number within this range.
+fn number(raw: &RawValue, path: FieldPath<'_>, range: RangeInclusive<u64>) -> Result<u64, Problem> {
+    let number = raw.get().parse().ok().filter(|number| range.contains(number));
+    number.ok_or_else(|| {
+        let problem = format!("must be a whole number from {} to {}", range.start(), range.end());
+        Problem::invalid_field(path, &problem, Some(raw.get()))
+    })
+}
+
+impl FieldValue for Seq {
+    fn from_json(raw: &RawValue, path: FieldPath<'_>) -> Result<Self, Problem> {
+        number(raw, path, 0..=u64::MAX).map(Self)
+    }
+
+    fn schema() -> RefOr<Schema> {
+        schema::reference::<Self>()
+    }
+}
+
+/// Maximum number of elements that a list answers.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limit(pub(crate) u64);
+
+impl FieldValue for Limit {
+    fn from_json(raw: &RawValue, path: FieldPath<'_>) -> Result<Self, Problem> {
+        number(raw, path, LIST_LIMIT).map(Self)
+    }
+
+    fn schema() -> RefOr<Schema> {
+        schema::limit().into()
+    }
+}
+
+/// At least one id, without an upper limit but the body's.
+impl FieldValue for Vec<UserId> {
+    fn from_json(raw: &RawValue, path: FieldPath<'_>) -> Result<Self, Problem> {
+        let ids = items(raw, path, usize::MAX)?.first;
+        if ids.is_empty() {
+            return Err(Problem::invalid_field(path, "must hold at least one id", Some(raw.get())));
+        }
+        let id = |(index, raw)| UserId::from_json(raw, path.item(index));
+        ids.into_iter().enumerate().map(id).collect()
+    }
+
+    fn schema() -> RefOr<Schema> {
+        schema::list::<UserId>(1, None).into()
+    }
+}
+
+/// Objects that are sent together.
+pub(crate) struct Batch<T>(pub(crate) Vec<T>);
+
+impl<T: Request + ToSchema> FieldValue for Batch<T> {
+    fn from_json(raw: &RawValue, path: FieldPath<'_>) -> Result<Self, Problem> {
+        let Items { first, count } = items(raw, path, *BATCH_MESSAGES.end())?;
+        if !BATCH_MESSAGES.contains(&count) {
+            let (start, end) = (BATCH_MESSAGES.start(), BATCH_MESSAGES.end());
+            let problem = format!("must hold {start} to {end} items; it holds {count}");
+            return Err(Problem::invalid_field(path, &problem, None));
+        }
+        let object = |(index, raw)| parse_item(raw, path, index);
+        first.into_iter().enumerate().map(object).collect::<Result<_, _>>().map(Self)
+    }
+
+    fn schema() -> RefOr<Schema> {
+        schema::list::<T>(*BATCH_MESSAGES.start(), Some(*BATCH_MESSAGES.end())).into()
+    }
+}
+
+/// The items of an array.
+struct Items<'b> {
+    /// The first of them, at most as many as may be kept.
+    first: Vec<&'b RawValue>,
+    /// How many there are in all.
+    count: usize,
+}
+
+fn items<'b>(raw: &'b RawValue, path: FieldPath<'_>, kept_max: usize) -> Result<Items<'b>, Problem> {
+    if !raw.get().starts_with('[') {
+        return Err(Problem::invalid_field(path, "must be an array", Some(raw.get())));
+    }
+    let empty = Items { first: Vec::new(), count: 0 };
+    let mut json = serde_json::Deserializer::from_str(raw.get());
+    KeepingItems { items: empty, kept_max }.deserialize(&mut json).map_err(|error| invalid_json(&error))
+}
+
+struct KeepingItems<'b> {
+    items: Items<'b>,
+    kept_max: usize,
+}
+
+impl<'de> DeserializeSeed<'de> for KeepingItems<'de> {
+    type Value = Items<'de>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+}
+
+impl<'de> Visitor<'de> for KeepingItems<'de> {
+    type Value = Items<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut array: A) -> Result<Self::Value, A::Error> {
+        while let Some(item) = array.next_element()? {
+            self.items.count += 1;
+            if self.items.first.len() < self.kept_max {
+                self.items.first.push(item);
+            }
+        }
+        Ok(self.items)
+    }
+}

@@ -1,0 +1,130 @@
+//! The routes, and what they answer as a whole: the API's document, unknown paths, other methods.
+
+use std::collections::HashSet;
+use std::sync::{Arc, LazyLock};
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::Request;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use utoipa::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::config::CorsOrigins;
+use crate::http::answer::codes::Code;
+use crate::http::answer::problem::{Problem, shown};
+use crate::http::app::App;
+use crate::http::calls::{chats, events, health, messages, metrics, users};
+use crate::http::openapi;
+use crate::http::request::body;
+use crate::http::web::{chat_page, cors, docs_page};
+
+/// Returns all routes. Pages of these origins may call them too.
+pub fn router(app: Arc<App>, cors_origins: Option<&CorsOrigins>) -> Router {
+    let (routes, _) = routes().split_for_parts();
+    let routes = routes.fallback(route_not_found).method_not_allowed_fallback(method_not_allowed);
+    let routes = match cors_origins {
+        Some(origins) => routes.layer(cors::layer(origins)),
+        None => routes,
+    };
+    routes.with_state(app)
+}
+
+/// Returns all routes, each with its part of the API's document.
+fn routes() -> OpenApiRouter<Arc<App>> {
+    let calls = OpenApiRouter::with_openapi(openapi::Api::openapi())
+        .routes(routes!(users::add))
+        .routes(routes!(users::get))
+        .routes(routes!(chats::add))
+        .routes(routes!(chats::get))
+        .routes(routes!(chats::add_user))
+        .routes(routes!(chats::remove_user))
+        .routes(routes!(chats::read))
+        .routes(routes!(messages::add))
+        .routes(routes!(messages::batch))
+        .routes(routes!(messages::get))
+        .routes(routes!(events::get))
+        .routes(routes!(health::get))
+        .routes(routes!(metrics::get))
+        .routes(routes!(document))
+        .routes(routes!(docs_page::get))
+        .routes(routes!(chat_page::get));
+    let docs = docs_page::ASSETS
+        .iter()
+        .fold(calls, |routes, asset| routes.route(asset.path, get(async move || (asset.answer)())));
+    chat_page::FILES
+        .iter()
+        .fold(docs, |routes, file| routes.route(file.path, get(async move || file.into_response())))
+}
+
+/// Returns the route of this path, if it has one. No route has parameters, so a path is a route's whole name.
+pub(crate) fn route_of(path: &str) -> Option<&'static str> {
+    static ROUTES: LazyLock<HashSet<String>> = LazyLock::new(|| {
+        let calls = routes().into_openapi().paths.paths.into_keys();
+        let assets = docs_page::ASSETS.iter().map(|asset| asset.path);
+        let files = chat_page::FILES.iter().map(|file| file.path);
+        calls.chain(assets.chain(files).map(str::to_owned)).collect()
+    });
+    ROUTES.get(path).map(String::as_str)
+}
+
+/// The OpenAPI 3.1 document: this one.
+#[utoipa::path(
+    get,
+    path = "/openapi.json",
+    tag = "server",
+    responses((status = OK, description = "The document.", body = Object))
+)]
+async fn document() -> Response {
+    static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| openapi::document(routes().into_openapi()));
+    ([(header::CONTENT_TYPE, "application/json")], DOCUMENT.clone()).into_response()
+}
+
+async fn route_not_found(request: Request) -> Problem {
+    let detail = format!("there is no route {}", shown(request.uri().path()));
+    body::discard(request);
+    Problem::new(Code::RouteNotFound, detail)
+}
+
+async fn method_not_allowed(request: Request) -> Problem {
+    let (method, path) = (shown(request.method().as_str()), shown(request.uri().path()));
+    let detail = format!("{path} does not answer {method}; the header Allow says what it answers");
+    body::discard(request);
+    Problem::new(Code::MethodNotAllowed, detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use clap::Parser;
+    use tower::ServiceExt;
+
+    use super::*;
+    use crate::config::Cli;
+    use crate::engine::ReplayProgress;
+
+    #[test]
+    fn a_route_is_known_by_its_whole_path() {
+        assert!(routes().into_openapi().paths.paths.keys().all(|path| !path.contains('{')), "no parameters");
+        for path in ["/", "/messages/add", "/events", "/metrics", "/docs/start.js", "/page/page.js"] {
+            assert_eq!(route_of(path), Some(path));
+        }
+        for path in ["", "/nothing", "/messages/add/", "/messages/Add"] {
+            assert_eq!(route_of(path), None);
+        }
+    }
+
+    #[tokio::test]
+    async fn the_document_and_its_page_are_there_while_the_server_starts() {
+        let limits = Cli::parse_from(["chinwag"]).serve.limits;
+        let router = router(Arc::new(App::starting(Arc::new(ReplayProgress::default()), limits)), None);
+        for path in ["/docs", "/openapi.json"].into_iter().chain(docs_page::ASSETS.map(|asset| asset.path)) {
+            let request = Request::get(path).body(Body::empty()).expect("a request");
+            let response = router.clone().oneshot(request).await.expect("infallible");
+            assert_eq!(response.status(), 200, "{path}");
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! Which other web pages may call (WHATWG Fetch, "CORS protocol").
+
+use std::time::Duration;
+
+use axum::http::{HeaderName, Method, header};
+use tower_http::cors::{AllowOrigin, CorsLayer};
+
+use crate::config::CorsOrigins;
+use crate::http::headers::{IDEMPOTENCY_KEY, LAST_EVENT_ID, POSITION, REPLAYED, REQUEST_ID};
+
+/// Time for which a browser keeps what it was allowed.
+const MAX_AGE: Duration = Duration::from_hours(1);
+
+pub(crate) fn layer(origins: &CorsOrigins) -> CorsLayer {
+    let origins = match origins {
+        CorsOrigins::Any => AllowOrigin::any(),
+        CorsOrigins::These(origins) => AllowOrigin::list(origins.iter().cloned()),
+    };
+    let name = |name: &str| HeaderName::try_from(name).expect("a header's name");
+    CorsLayer::new()
+        .allow_origin(origins)
+        .allow_methods([Method::GET, Method::POST])
+        .allow_headers([header::CONTENT_TYPE, name(IDEMPOTENCY_KEY), name(LAST_EVENT_ID), REQUEST_ID])
+        .expose_headers([POSITION, REPLAYED, REQUEST_ID, header::RETRY_AFTER])
+        .max_age(MAX_AGE)
+}
