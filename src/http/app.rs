@@ -10,9 +10,9 @@ use crate::engine::{Engine, ReplayProgress};
 use crate::http::answer::codes::Code;
 use crate::http::answer::event_cache::EventCache;
 use crate::http::answer::problem::Problem;
+use crate::http::body_budget::BodyBudget;
 use crate::http::limits::BODIES_IN_PARTS_MAX;
 use crate::http::metrics::HttpMetrics;
-use crate::http::request::body_budget::BodyBudget;
 
 /// The state of the API, shared by all requests.
 pub struct App {

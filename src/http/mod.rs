@@ -14,8 +14,10 @@
 
 mod answer;
 mod app;
+mod body_budget;
 mod calls;
 mod connection;
+mod cursor;
 mod headers;
 mod limits;
 mod metrics;

@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::domain::{ChatId, ChatName, MessageId, Seq, Text, Timestamp, UserId, Username};
-use crate::http::request::cursor::Cursor;
+use crate::http::cursor::Cursor;
 use crate::model::{ChatView, Message, SentMessage, UserView};
 
 /// A user.

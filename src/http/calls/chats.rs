@@ -10,12 +10,12 @@ use crate::engine::Engine;
 use crate::http::answer::bodies::{AddedBody, ChatBody};
 use crate::http::answer::list::{self, Pieces};
 use crate::http::answer::problem::Problem;
+use crate::http::cursor::Cursor;
 use crate::http::openapi::headers::Key;
 use crate::http::openapi::refusals;
 use crate::http::request::body::Read;
-use crate::http::request::cursor::{self, Cursor};
 use crate::http::request::request;
-use crate::http::request::value::Limit;
+use crate::http::request::value::{Limit, foreign_cursor};
 use crate::http::request::write::Write;
 use crate::model::{ListedChat, UserIndex};
 
@@ -159,7 +159,7 @@ pub(crate) async fn get(Read { engine, request }: Read<GetChats>) -> Result<Resp
     let below = request.cursor.map(|Cursor(rank)| rank);
     let user = engine.read(|model| {
         if let Some(below) = below.filter(|below| below.position() > model.position()) {
-            return Err(cursor::not_ours(&Cursor(below).to_string()));
+            return Err(foreign_cursor(&Cursor(below).to_string()));
         }
         model.user(request.user).ok_or_else(|| users::not_found(request.user))
     })?;

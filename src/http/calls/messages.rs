@@ -13,10 +13,11 @@ use crate::http::answer::problem::Problem;
 use crate::http::limits::BATCH_BODY_FACTOR;
 use crate::http::openapi::headers::Key;
 use crate::http::openapi::refusals;
+use crate::http::openapi::schema::Exclusive;
 use crate::http::request::body::Read;
+use crate::http::request::request;
 use crate::http::request::value::{Batch, Limit};
 use crate::http::request::write::Write;
-use crate::http::request::{Exclusive, request};
 use crate::model::ChatIndex;
 
 request! {

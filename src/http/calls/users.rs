@@ -9,9 +9,10 @@ use crate::http::answer::codes::Code;
 use crate::http::answer::problem::{Problem, shown};
 use crate::http::openapi::headers::Key;
 use crate::http::openapi::refusals;
+use crate::http::openapi::schema::Exclusive;
 use crate::http::request::body::Read;
+use crate::http::request::request;
 use crate::http::request::write::Write;
-use crate::http::request::{Exclusive, request};
 
 request! {
     /// A user to be made.

@@ -16,8 +16,8 @@ use crate::domain::{ChatId, ChatName, MessageId, Position, Seq, Text, Timestamp,
 use crate::http::answer::codes::Code;
 use crate::http::answer::events::{MemberEvent, ReadEvent};
 use crate::http::answer::problem::{ProblemBody, Replay};
+use crate::http::cursor::Cursor;
 use crate::http::headers::IDEMPOTENCY_KEY;
-use crate::http::request::cursor::Cursor;
 use headers::REQUEST_ID;
 
 /// The parts of the document that no call states: its head, and the schemas that are only referred to.

@@ -13,9 +13,8 @@ use utoipa::openapi::{KnownFormat, Ref, RefOr, SchemaFormat};
 use utoipa::{Number, PartialSchema, ToSchema};
 
 use crate::domain::{ChatId, ChatName, MessageId, Position, Seq, Text, Timestamp, UserId, Username};
+use crate::http::cursor::Cursor;
 use crate::http::limits::LIST_LIMIT;
-use crate::http::request::Exclusive;
-use crate::http::request::cursor::Cursor;
 
 /// A name without control characters, and without white space at an end. The classes are spelled out: what `\s` matches
 /// differs between dialects.
@@ -76,6 +75,15 @@ pub(crate) struct FieldSchema {
     pub(crate) name: &'static str,
     pub(crate) schema: RefOr<Schema>,
     pub(crate) is_required: bool,
+}
+
+/// A rule over optional fields.
+#[derive(Clone, Copy)]
+pub(crate) enum Exclusive {
+    /// One of them must be given, and no other.
+    ExactlyOneOf(&'static [&'static str]),
+    /// At most one of them may be given.
+    AtMostOneOf(&'static [&'static str]),
 }
 
 /// Returns the schema of a call's body: an object with these fields. Of exclusive fields, each has an alternative in

@@ -10,12 +10,12 @@ use axum::http::{HeaderMap, header};
 use http_body_util::BodyExt;
 use tokio::time::{Instant, timeout_at};
 
-use super::body_budget::{BodyBudget, Exceeded};
 use super::{Request, object};
 use crate::engine::Engine;
 use crate::http::answer::codes::Code;
 use crate::http::answer::problem::{Problem, shown};
 use crate::http::app::App;
+use crate::http::body_budget::{BodyBudget, Exceeded};
 use crate::http::limits::{DISCARD_TIME_MAX, DISCARDED_BYTES_MAX};
 
 /// A look-up: the call's fields, from a JSON body, and the engine that answers it.

@@ -4,14 +4,13 @@
 //! API's document follow from that. Each field is parsed by its own [type](value::FieldValue).
 
 pub(crate) mod body;
-pub(crate) mod body_budget;
-pub(crate) mod cursor;
 pub(crate) mod follow;
 pub(crate) mod object;
 pub(crate) mod value;
 pub(crate) mod write;
 
 use crate::http::answer::problem::Problem;
+use crate::http::openapi::schema::Exclusive;
 use object::Object;
 
 /// The fields of a call's body.
@@ -29,15 +28,6 @@ pub(crate) trait Request: Sized {
     ///
     /// The first field that is not as it must be.
     fn take(object: &Object<'_>) -> Result<Self, Problem>;
-}
-
-/// A rule over optional fields.
-#[derive(Clone, Copy)]
-pub(crate) enum Exclusive {
-    /// One of them must be given, and no other.
-    ExactlyOneOf(&'static [&'static str]),
-    /// At most one of them may be given.
-    AtMostOneOf(&'static [&'static str]),
 }
 
 /// Declares the fields of a call's body: the struct, its [`Request`], and its schema. A field of the type `Option` may

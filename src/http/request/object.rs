@@ -8,10 +8,11 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess,
 use serde_json::error::Category;
 use serde_json::value::RawValue;
 
+use super::Request;
 use super::value::FieldValue;
-use super::{Exclusive, Request};
 use crate::http::answer::codes::Code;
 use crate::http::answer::problem::Problem;
+use crate::http::openapi::schema::Exclusive;
 
 /// Where a value stands in a body: `text`, `users[1]`, `messages[37].text`.
 #[derive(Clone, Copy)]

@@ -14,6 +14,7 @@ use super::Request;
 use super::object::{BorrowedText, FieldPath, Object, invalid_json, parse_item};
 use crate::domain::{ChatId, ChatName, Seq, Text, UserId, Username};
 use crate::http::answer::problem::Problem;
+use crate::http::cursor::Cursor;
 use crate::http::limits::{BATCH_MESSAGES, LIST_LIMIT};
 use crate::http::openapi::schema;
 
@@ -63,7 +64,7 @@ pub(crate) trait FieldValue: Sized {
 }
 
 /// Parses a JSON string.
-pub(super) fn string<'b>(raw: &'b RawValue, path: FieldPath<'_>) -> Result<Cow<'b, str>, Problem> {
+fn string<'b>(raw: &'b RawValue, path: FieldPath<'_>) -> Result<Cow<'b, str>, Problem> {
     if !raw.get().starts_with('"') {
         return Err(Problem::invalid_field(path, "must be a string", Some(raw.get())));
     }
@@ -135,6 +136,21 @@ impl FieldValue for Limit {
     fn schema() -> RefOr<Schema> {
         schema::limit().into()
     }
+}
+
+impl FieldValue for Cursor {
+    fn from_json(raw: &RawValue, path: FieldPath<'_>) -> Result<Self, Problem> {
+        Self::parse(&string(raw, path)?).ok_or_else(|| foreign_cursor(raw.get()))
+    }
+
+    fn schema() -> RefOr<Schema> {
+        schema::reference::<Self>()
+    }
+}
+
+/// Returns the refusal of a cursor that this server did not make.
+pub(crate) fn foreign_cursor(value: &str) -> Problem {
+    Problem::invalid_field("cursor", "must be one that this server gave with a chat", Some(value))
 }
 
 /// At least one id, without an upper limit but the body's.

@@ -18,20 +18,20 @@ impl BodyBudget {
     }
 
     /// Returns the share of one body, which is empty at first.
-    pub(super) fn share(&self) -> BodyShare<'_> {
+    pub(crate) fn share(&self) -> BodyShare<'_> {
         BodyShare { budget: self, bytes: 0 }
     }
 }
 
 /// One body's share of the budget. It is given back when dropped.
-pub(super) struct BodyShare<'a> {
+pub(crate) struct BodyShare<'a> {
     budget: &'a BodyBudget,
     bytes: usize,
 }
 
 impl BodyShare<'_> {
     /// Adds bytes that have arrived to the share.
-    pub(super) fn grow(&mut self, bytes: usize) -> Result<(), Exceeded> {
+    pub(crate) fn grow(&mut self, bytes: usize) -> Result<(), Exceeded> {
         let before = self.budget.bytes.fetch_add(bytes, Ordering::Relaxed);
         self.bytes += bytes;
         if before + bytes > self.budget.bytes_max { Err(Exceeded) } else { Ok(()) }

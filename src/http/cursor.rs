@@ -2,14 +2,6 @@
 
 use std::fmt;
 
-use serde_json::value::RawValue;
-use utoipa::openapi::RefOr;
-use utoipa::openapi::schema::Schema;
-
-use super::object::FieldPath;
-use super::value::{FieldValue, string};
-use crate::http::answer::problem::Problem;
-use crate::http::openapi::schema;
 use crate::model::Rank;
 
 /// The rank below which a list goes on.
@@ -24,7 +16,7 @@ impl fmt::Display for Cursor {
 
 impl Cursor {
     /// Returns `None` if the text is not a cursor that this server made.
-    fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let bits = u64::from_str_radix(text.get(..16)?, 16).ok()?;
         let cursor = Self(Rank::from_bits(bits));
         (cursor.to_string() == text).then_some(cursor)
@@ -34,21 +26,6 @@ impl Cursor {
 /// Distinguishes cursors from typing errors. It is not a protection: anybody can compute it.
 fn check_value(bits: u64) -> u32 {
     crc32c::crc32c_append(crc32c::crc32c(b"chinwag cursor"), &bits.to_be_bytes())
-}
-
-/// Returns the refusal of a cursor that this server did not make.
-pub(crate) fn not_ours(value: &str) -> Problem {
-    Problem::invalid_field("cursor", "must be one that this server gave with a chat", Some(value))
-}
-
-impl FieldValue for Cursor {
-    fn from_json(raw: &RawValue, path: FieldPath<'_>) -> Result<Self, Problem> {
-        Self::parse(&string(raw, path)?).ok_or_else(|| not_ours(raw.get()))
-    }
-
-    fn schema() -> RefOr<Schema> {
-        schema::reference::<Self>()
-    }
 }
 
 #[cfg(test)]
