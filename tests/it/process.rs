@@ -127,39 +127,39 @@ fn the_log_goes_where_the_environment_says() {
 /// A flag: its name, its environment variable, its default.
 type Flag = [String; 3];
 
-/// The flags that `chinwag serve --help` tells of.
+/// Returns the flags that `chinwag serve --help` lists.
 fn flags_of_help() -> Vec<Flag> {
     let help = binary().args(["serve", "--help"]).output().unwrap();
     assert!(help.status.success());
     let help = String::from_utf8(help.stdout).unwrap();
     let options = help.split_once("\nOptions:\n").expect("options").1;
-    // Each begins with a line of its own; what is said of it is indented more.
+    // Each option begins with a line of its own; its description is indented more.
     let options = options.split("\n      --").map(|option| option.trim_start().trim_start_matches("--"));
     let flag = |option: &str| {
         let name = option.split([' ', '\n']).next().unwrap();
-        let told = |of: &str| Some(option.split_once(&format!("[{of}: "))?.1.split_once(']')?.0);
-        let variable = told("env").unwrap_or_default().trim_end_matches('=');
-        [format!("--{name}"), variable.to_owned(), told("default").unwrap_or_default().to_owned()]
+        let value = |of: &str| Some(option.split_once(&format!("[{of}: "))?.1.split_once(']')?.0);
+        let variable = value("env").unwrap_or_default().trim_end_matches('=');
+        [format!("--{name}"), variable.to_owned(), value("default").unwrap_or_default().to_owned()]
     };
     options.map(flag).collect()
 }
 
-/// The flags of the README's table.
-fn flags_of_readme() -> Vec<Flag> {
-    let readme = include_str!("../../README.md");
-    let table = readme.split_once("| flag | environment | default | |\n").expect("a table").1;
+/// Returns the flags of the table in `docs/operations.md`.
+fn flags_of_operations() -> Vec<Flag> {
+    let operations = include_str!("../../docs/operations.md");
+    let table = operations.split_once("| flag | environment | default | |\n").expect("a table").1;
     let rows = table.lines().skip(1).map_while(|row| row.strip_prefix("| "));
     let cells = rows.map(|row| row.split('|').map(|cell| cell.trim().trim_matches('`').to_owned()));
     cells.map(|cells| cells.take(3).collect::<Vec<_>>().try_into().expect("three cells and more")).collect()
 }
 
 #[test]
-fn help_and_readme_tell_the_same_flags_variables_and_defaults() {
+fn help_and_docs_list_the_same_flags() {
     let mut of_help = flags_of_help();
     of_help.sort();
-    let mut of_readme = flags_of_readme();
-    of_readme.sort();
-    assert_eq!(of_help, of_readme);
+    let mut of_operations = flags_of_operations();
+    of_operations.sort();
+    assert_eq!(of_help, of_operations);
     for [name, variable, _] in &of_help {
         assert_eq!(*variable, format!("CHINWAG_{}", name[2..].replace('-', "_").to_uppercase()));
     }
