@@ -33,7 +33,7 @@ fn run(mut command: Command) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_backup_of_a_busy_server_holds_all_that_was_acknowledged_before_it_began() {
+async fn a_backup_of_a_busy_server_holds_everything_acknowledged() {
     const ROUNDS: usize = 10;
     let server = TestServer::start();
     let author = server.add_user("ann").await;
@@ -58,7 +58,7 @@ async fn a_backup_of_a_busy_server_holds_all_that_was_acknowledged_before_it_beg
         }
         backups
     });
-    let backups = backups.await.expect("as it should be");
+    let backups = backups.await.expect("the backups end");
     let stopped = server.kill();
     finish_writers(writers).await;
     let (stopped, _) = stopped.restart().terminate();
@@ -76,7 +76,7 @@ async fn a_backup_of_a_busy_server_holds_all_that_was_acknowledged_before_it_beg
 
 /// A copy can catch the place of a frame before the frame was written, and a later place after it was.
 #[test]
-fn a_copy_that_caught_a_frame_unwritten_before_a_written_one_is_told_and_can_be_cut() {
+fn a_copy_without_an_earlier_frame_is_reported_and_repaired() {
     let log = old_log();
     let whole = export(log.path());
     let last = segments(log.path()).pop().unwrap();
