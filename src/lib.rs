@@ -13,20 +13,21 @@
 //!
 //! | room | what it knows |
 //! | --- | --- |
-//! | [`domain`] | commands, events, and the rules from the one to the other; pure |
+//! | [`domain`] | commands, events, and the rules from a command to an event; pure |
 //! | [`model`] | what the events add up to: the indexes that reads are served from |
-//! | [`log`] | events as bytes, in frames, on disk; what is torn and what is damage |
-//! | [`engine`] | the writer, the lock, the clock; the replay at boot |
+//! | [`log`] | events as bytes, in frames, on a disk; what is a torn write and what is damage |
+//! | [`engine`] | the writer, the lock, the clock; the replay at boot; who follows what |
 //! | [`http`] | the API, its limits and its refusals; connections |
 //! | [`tools`] | what an operator does with a log: verify, dump, repair, export, import |
 //! | [`server`] | a server's life: starting, ready, stopping |
-//! | [`config`] | flags and environment |
-//! | [`healthcheck`] | asks a running server how it is |
+//! | [`config`] | flags and environment variables |
+//! | [`healthcheck`] | asks a running server whether it is ready |
 //!
-//! Dependencies point one way, `domain ← model, log ← engine ← http ← server` and `model, log ← tools`; a test
-//! holds them to it. The
-//! invariants stand, in bold, where they are kept. To follow one write through the house, begin at
-//! [`engine::Engine::submit`].
+//! Dependencies point one way: `domain ← model, log ← engine ← http ← server`, and `model, log ← tools`. A test holds
+//! the code to it. Each invariant stands in bold at the place that keeps it.
+//!
+//! `docs/architecture.md` in the repository follows a write and a read through these rooms and lists the invariants. To
+//! follow a write in the code, begin at [`engine::Engine::submit`].
 
 pub mod config;
 pub mod domain;

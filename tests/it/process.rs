@@ -1,4 +1,4 @@
-//! The process: what it prints, how it stops, and what it refuses to start on.
+//! The process: its flags and exit codes, how it stops, and what it refuses to start on.
 
 use std::net::TcpListener;
 use std::path::Path;
@@ -25,7 +25,7 @@ fn expect_exit(ended: &Ended, code: i32, words: &[&str]) {
 }
 
 #[tokio::test]
-async fn sigterm_and_sigint_end_it_cleanly() {
+async fn sigterm_and_sigint_end_the_process_cleanly() {
     for signal in [Signal::TERM, Signal::INT] {
         let mut server = TestServer::start();
         server.add_user("ann").await;
@@ -60,7 +60,7 @@ async fn a_request_in_flight_at_sigterm_is_answered_and_kept() {
 }
 
 #[tokio::test]
-async fn connections_that_do_nothing_hold_up_no_stop() {
+async fn idle_connections_do_not_delay_a_stop() {
     let server = TestServer::start();
     let mut idle = Vec::new();
     for _ in 0..20 {
@@ -89,7 +89,7 @@ fn an_address_in_use_is_exit_2() {
 }
 
 #[test]
-fn a_data_path_that_is_no_directory_is_exit_2() {
+fn a_data_path_that_is_a_file_is_exit_2() {
     let dir = TempDir::new().unwrap();
     let file = dir.path().join("file");
     std::fs::write(&file, "mine").unwrap();
@@ -99,7 +99,7 @@ fn a_data_path_that_is_no_directory_is_exit_2() {
 }
 
 #[test]
-fn bad_usage_is_exit_2_and_names_what_is_bad() {
+fn bad_usage_is_exit_2_and_names_the_value() {
     let dir = TempDir::new().unwrap();
     expect_exit(&serve(dir.path(), &["--nonsense"]), 2, &["--nonsense"]);
     expect_exit(&serve(dir.path(), &["--segment-bytes", "65535"]), 2, &["65535", "--segment-bytes"]);
@@ -127,39 +127,39 @@ fn the_log_goes_where_the_environment_says() {
 /// A flag: its name, its environment variable, its default.
 type Flag = [String; 3];
 
-/// The flags that `chinwag serve --help` tells of.
+/// Returns the flags that `chinwag serve --help` lists.
 fn flags_of_help() -> Vec<Flag> {
     let help = binary().args(["serve", "--help"]).output().unwrap();
     assert!(help.status.success());
     let help = String::from_utf8(help.stdout).unwrap();
     let options = help.split_once("\nOptions:\n").expect("options").1;
-    // Each begins with a line of its own; what is said of it is indented more.
+    // Each option begins with a line of its own; its description is indented more.
     let options = options.split("\n      --").map(|option| option.trim_start().trim_start_matches("--"));
     let flag = |option: &str| {
         let name = option.split([' ', '\n']).next().unwrap();
-        let told = |of: &str| Some(option.split_once(&format!("[{of}: "))?.1.split_once(']')?.0);
-        let variable = told("env").unwrap_or_default().trim_end_matches('=');
-        [format!("--{name}"), variable.to_owned(), told("default").unwrap_or_default().to_owned()]
+        let value = |of: &str| Some(option.split_once(&format!("[{of}: "))?.1.split_once(']')?.0);
+        let variable = value("env").unwrap_or_default().trim_end_matches('=');
+        [format!("--{name}"), variable.to_owned(), value("default").unwrap_or_default().to_owned()]
     };
     options.map(flag).collect()
 }
 
-/// The flags of the README's table.
-fn flags_of_readme() -> Vec<Flag> {
-    let readme = include_str!("../../README.md");
-    let table = readme.split_once("| flag | environment | default | |\n").expect("a table").1;
+/// Returns the flags of the table in `docs/operations.md`.
+fn flags_of_operations() -> Vec<Flag> {
+    let operations = include_str!("../../docs/operations.md");
+    let table = operations.split_once("| flag | environment | default | |\n").expect("a table").1;
     let rows = table.lines().skip(1).map_while(|row| row.strip_prefix("| "));
     let cells = rows.map(|row| row.split('|').map(|cell| cell.trim().trim_matches('`').to_owned()));
     cells.map(|cells| cells.take(3).collect::<Vec<_>>().try_into().expect("three cells and more")).collect()
 }
 
 #[test]
-fn help_and_readme_tell_the_same_flags_variables_and_defaults() {
+fn help_and_docs_list_the_same_flags() {
     let mut of_help = flags_of_help();
     of_help.sort();
-    let mut of_readme = flags_of_readme();
-    of_readme.sort();
-    assert_eq!(of_help, of_readme);
+    let mut of_operations = flags_of_operations();
+    of_operations.sort();
+    assert_eq!(of_help, of_operations);
     for [name, variable, _] in &of_help {
         assert_eq!(*variable, format!("CHINWAG_{}", name[2..].replace('-', "_").to_uppercase()));
     }
@@ -167,13 +167,13 @@ fn help_and_readme_tell_the_same_flags_variables_and_defaults() {
 }
 
 #[test]
-fn the_environment_s_way_to_say_yes_and_no_is_understood() {
+fn a_flag_in_the_environment_can_say_no() {
     let dir = TempDir::new().unwrap();
     let file = dir.path().join("file");
     std::fs::write(&file, "no directory").unwrap();
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    // Without a log on disk, the address is what is looked at first.
+    // Without a log on disk, the server looks at the address first.
     for (value, complaint) in [("1", &address), ("true", &address), ("0", &file.display().to_string())] {
         let mut command = binary();
         command.args(["--listen", &address, "--data"]).arg(&file).env("CHINWAG_EPHEMERAL", value);
@@ -211,7 +211,7 @@ async fn stopped_with_users(count: usize) -> StoppedServer {
 }
 
 #[tokio::test]
-async fn a_damaged_log_is_exit_3_names_file_and_offset_and_is_not_touched() {
+async fn a_damaged_log_is_exit_3_and_left_untouched() {
     let stopped = stopped_with_users(20).await;
     let segment = stopped.segments().remove(0);
     let mut bytes = std::fs::read(&segment).unwrap();
@@ -222,7 +222,7 @@ async fn a_damaged_log_is_exit_3_names_file_and_offset_and_is_not_touched() {
 }
 
 #[tokio::test]
-async fn a_torn_end_is_cut_off_kept_aside_and_said() {
+async fn a_torn_end_is_cut_off_copied_and_reported() {
     let stopped = stopped_with_users(20).await;
     let segment = stopped.segments().remove(0);
     let mut bytes = std::fs::read(&segment).unwrap();
@@ -240,13 +240,13 @@ async fn a_torn_end_is_cut_off_kept_aside_and_said() {
 }
 
 #[test]
-fn a_stop_does_not_wait_until_the_next_segment_is_ready() {
+fn a_stop_does_not_wait_for_the_next_segment() {
     let (_, ended) = TestServer::start_with(&["--segment-bytes", "1073741824"]).terminate();
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
 }
 
 #[test]
-fn healthcheck_tells_a_ready_server_from_none() {
+fn healthcheck_is_exit_0_only_for_a_ready_server() {
     let server = TestServer::start();
     let check = |address: &str| run_to_end(binary().args(["healthcheck", "--listen", address]));
     expect_exit(&check(&server.address), 0, &[]);

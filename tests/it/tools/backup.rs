@@ -1,4 +1,4 @@
-//! The backup that the README describes, taken of a server that is busy.
+//! The backup that `docs/operations.md` describes, made of a server that is busy.
 
 use std::path::Path;
 use std::process::Command;
@@ -11,13 +11,13 @@ use super::{alter, export, last_used, old_log, tool};
 use crate::crash::{finish_writers, start_writers};
 use crate::support::{Reply, TestServer, binary, segments};
 
-const README: &str = include_str!("../../../README.md");
+const OPERATIONS: &str = include_str!("../../../docs/operations.md");
 
-/// The README's commands between these marks, with `data` and `backup` in place.
+/// Returns the documented commands under this mark, with `data` and `backup` set.
 fn commands(of: &str, data: &Path, backup: &Path) -> Command {
     let begin = format!("<!-- {of} -->\n\n```sh\n");
     let text =
-        README.split_once(&begin).and_then(|(_, text)| text.split_once("```")).expect("in the README").0;
+        OPERATIONS.split_once(&begin).and_then(|(_, text)| text.split_once("```")).expect("documented").0;
     let mut command = Command::new("sh");
     let chinwag = binary();
     command.args(["-euc", &format!("chinwag() {{ '{}' \"$@\"; }}\n{text}", chinwag.get_program().display())]);
@@ -33,7 +33,7 @@ fn run(mut command: Command) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_backup_of_a_busy_server_holds_all_that_was_acknowledged_before_it_began() {
+async fn a_backup_of_a_busy_server_holds_everything_acknowledged() {
     const ROUNDS: usize = 10;
     let server = TestServer::start();
     let author = server.add_user("ann").await;
@@ -58,7 +58,7 @@ async fn a_backup_of_a_busy_server_holds_all_that_was_acknowledged_before_it_beg
         }
         backups
     });
-    let backups = backups.await.expect("as it should be");
+    let backups = backups.await.expect("the backups end");
     let stopped = server.kill();
     finish_writers(writers).await;
     let (stopped, _) = stopped.restart().terminate();
@@ -74,9 +74,9 @@ async fn a_backup_of_a_busy_server_holds_all_that_was_acknowledged_before_it_beg
     }
 }
 
-/// What a copy can catch: the place of a frame before it was written, and that of a later one after.
+/// A copy can catch the place of a frame before the frame was written, and a later place after it was.
 #[test]
-fn a_copy_that_caught_a_frame_unwritten_before_a_written_one_is_told_and_can_be_cut() {
+fn a_copy_without_an_earlier_frame_is_reported_and_repaired() {
     let log = old_log();
     let whole = export(log.path());
     let last = segments(log.path()).pop().unwrap();

@@ -1,0 +1,100 @@
+//! The documents: their links lead somewhere, and the commands they give are those of the `justfile`.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+
+/// Returns the Markdown files that people read.
+fn documents() -> Vec<PathBuf> {
+    let root = Path::new(ROOT);
+    let in_dir = |dir: PathBuf| std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    [root.to_owned(), root.join("docs"), root.join("docs/decisions"), root.join("benches/peers")]
+        .into_iter()
+        .flat_map(in_dir)
+        .filter(|path| path.extension().is_some_and(|extension| extension == "md"))
+        .collect()
+}
+
+/// Returns the targets of a document's links and images.
+fn links(text: &str) -> impl Iterator<Item = &str> {
+    let until =
+        |start: &'static str, end| text.split(start).skip(1).filter_map(move |rest| rest.split(end).next());
+    until("](", ')').chain(until("src=\"", '"'))
+}
+
+/// Whether the document has this heading, as GitHub names it in a link.
+fn has_heading(text: &str, anchor: &str) -> bool {
+    let name = |heading: &str| {
+        let letters = heading.to_lowercase().replace(' ', "-");
+        letters.chars().filter(|c| c.is_alphanumeric() || "-_".contains(*c)).collect::<String>()
+    };
+    text.lines().any(|line| line.starts_with('#') && name(line.trim_start_matches('#').trim()) == anchor)
+}
+
+#[test]
+fn every_relative_link_leads_to_a_file() {
+    let mut followed = 0;
+    for document in documents() {
+        let text = std::fs::read_to_string(&document).unwrap();
+        for link in links(&text).filter(|link| !link.contains("://")) {
+            let (file, anchor) =
+                link.split_once('#').map_or((link, None), |(file, anchor)| (file, Some(anchor)));
+            let target = match file {
+                "" => document.clone(),
+                file => document.parent().expect("a directory").join(file),
+            };
+            assert!(target.exists(), "{}: {link}", document.display());
+            if let Some(anchor) = anchor {
+                let target = std::fs::read_to_string(&target).unwrap();
+                assert!(has_heading(&target, anchor), "{}: {link}", document.display());
+            }
+            followed += 1;
+        }
+    }
+    assert!(followed >= 20, "only {followed} links were found");
+}
+
+#[test]
+fn every_page_of_the_docs_is_linked() {
+    let documents = documents();
+    let target =
+        |document: &Path, link: &str| document.parent()?.join(link.split('#').next()?).canonicalize().ok();
+    let linked: BTreeSet<_> = documents
+        .iter()
+        .flat_map(|document| {
+            let text = std::fs::read_to_string(document).unwrap();
+            links(&text).filter_map(|link| target(document, link)).collect::<Vec<_>>()
+        })
+        .collect();
+    for document in documents.iter().filter(|document| !document.ends_with("README.md")) {
+        assert!(linked.contains(&document.canonicalize().unwrap()), "{}", document.display());
+    }
+}
+
+#[test]
+fn the_readme_is_short() {
+    let readme = std::fs::read_to_string(Path::new(ROOT).join("README.md")).unwrap();
+    assert!(readme.lines().count() <= 150, "{} lines", readme.lines().count());
+}
+
+/// Returns the commands of a document: the lines of its `sh` blocks, and the first cells of its tables.
+fn commands(text: &str) -> BTreeSet<&str> {
+    let blocks = text.split("```sh\n").skip(1).filter_map(|block| block.split("```").next());
+    let lines = blocks.flat_map(str::lines).filter(|line| !line.is_empty());
+    let cells = text.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+    lines.chain(cells).collect()
+}
+
+/// Returns the command lines of the recipes.
+fn recipes(justfile: &str) -> BTreeSet<&str> {
+    justfile.lines().filter_map(|line| line.strip_prefix("    ")).collect()
+}
+
+#[test]
+fn contributing_and_justfile_give_the_same_commands() {
+    let contributing = std::fs::read_to_string(Path::new(ROOT).join("CONTRIBUTING.md")).unwrap();
+    let justfile = std::fs::read_to_string(Path::new(ROOT).join("justfile")).unwrap();
+    assert_eq!(commands(&contributing), recipes(&justfile));
+    assert!(commands(&contributing).len() >= 15);
+}
