@@ -16,7 +16,7 @@ use crate::log::{SEGMENT_BYTES_DEFAULT, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
 pub struct Cli {
     /// What to do; without it, serve.
     #[command(subcommand)]
-    pub command: Option<Command>,
+    pub command: Option<CliCommand>,
     /// How to serve.
     #[command(flatten)]
     pub serve: ServeConfig,
@@ -55,7 +55,7 @@ fn log_filter(filter: &str) -> Result<String, String> {
 
 /// What the binary can do.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub enum CliCommand {
     /// Serve (the default)
     Serve(ServeConfig),
     /// Ask the server at --listen for /health: exit 0 if it is ready, else 1
