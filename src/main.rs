@@ -78,7 +78,7 @@ fn run_healthcheck(listen: SocketAddr) -> Result<(), Failure> {
     runtime.block_on(healthcheck(listen)).map_err(|error| Failure::new(RUNTIME_FAILURE, error))
 }
 
-/// An error, and the exit code that it ends the process with.
+/// An error, and the exit code of the process that it ends.
 struct Failure {
     exit_code: u8,
     message: String,
