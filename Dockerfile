@@ -1,11 +1,12 @@
-# The tag is the `rust-version` of Cargo.toml; .ci/container checks that.
+# The tag is the `rust-version` of Cargo.toml, which .ci/container checks.
 FROM docker.io/library/rust:1.95-slim-trixie AS build
 WORKDIR /src
 COPY . .
-# Linked with nothing left to load, so that the image needs no base: no shell, no package manager,
-# no library to keep patched. Only the last link is static; procedural macros could not be.
-# The caches spare a rebuild the dependencies. The touch is for cargo, which tells a changed file
-# by its time: the cached build may be younger than a file of another checkout.
+# The binary is linked statically, so the image does not need a base: it has no shell, no package
+# manager, and no library that needs patches. Only the last link is static, because procedural
+# macros must be dynamic. With the caches, a rebuild does not compile the dependencies again.
+# cargo detects a changed file by its time, and the cached build may be newer than a file of another
+# checkout: hence the touch.
 RUN --mount=type=cache,id=chinwag-registry,target=/usr/local/cargo/registry \
     --mount=type=cache,id=chinwag-target,target=/target,sharing=locked \
     find . -type f -exec touch {} + \
@@ -16,17 +17,18 @@ RUN --mount=type=cache,id=chinwag-registry,target=/usr/local/cargo/registry \
 
 FROM scratch
 COPY --from=build /out/chinwag /usr/local/bin/chinwag
-# A new volume takes its owner from here. By number: there is no /etc/passwd to look a name up in.
+# A new volume gets its owner from this directory. The owner is a number, because the image does not
+# have an /etc/passwd.
 COPY --from=build --chown=65532:65532 /out/data /data
-# All addresses, since a published port does not arrive on the container's loopback.
+# All addresses, because a published port does not reach the container's loopback.
 ENV CHINWAG_LISTEN=0.0.0.0:9000 CHINWAG_DATA=/data
 USER 65532:65532
 VOLUME /data
 EXPOSE 9000
 STOPSIGNAL SIGTERM
-# Not ready while it replays its log, which is no fault: failures count only after the start period.
-# Its own time-out of 5 s comes first, so that it can say what is wrong.
+# A server that replays its log is not ready, but healthy: failures count only after the start period.
+# The health check's own timeout of 5 s ends first, so that it can report the error.
 HEALTHCHECK --interval=10s --timeout=7s --start-period=10m --retries=3 \
     CMD ["/usr/local/bin/chinwag", "healthcheck"]
-# Arguments go to the binary: `docker run chinwag --help`.
+# Arguments are passed to the binary: `docker run chinwag --help`.
 ENTRYPOINT ["/usr/local/bin/chinwag"]

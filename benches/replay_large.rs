@@ -1,8 +1,8 @@
-//! Replays one large log, once, and tells how long that took and what its messages take on disk and in memory.
+//! How long does one large log take to replay, and how much disk and memory do its messages use?
 //!
 //! `CHINWAG_BENCH_MESSAGES=10000000 cargo bench --bench replay_large`
 
-#![expect(clippy::print_stdout, reason = "its answer goes to whoever runs it")]
+#![expect(clippy::print_stdout, reason = "its result goes to stdout")]
 
 mod support;
 
@@ -16,7 +16,7 @@ use chinwag::log::{EventLog, MemoryLog};
 
 use support::{LogWriter, World, messages, open_log, temporary_dir, text};
 
-/// Set in the process that replays: the log's directory.
+/// Environment variable of the process that replays: the log's directory.
 const REPLAY: &str = "CHINWAG_BENCH_REPLAY";
 const QUEUE_MAX: usize = 1;
 
@@ -28,7 +28,7 @@ fn main() {
     }
     let dir = temporary_dir();
     build(dir.path(), messages);
-    // In a process of its own: what the building left in the allocator would pass for the model's.
+    // In a process of its own: memory that the building left in the allocator would count as the model's.
     let program = env::current_exe().expect("this program");
     let replayed = Command::new(program).args(env::args_os().skip(1)).env(REPLAY, dir.path()).status();
     assert!(replayed.expect("started").success(), "replayed");
@@ -88,7 +88,7 @@ fn per(bytes: u64, messages: u64) -> String {
     format!("{:.1}", bytes as f64 / messages as f64)
 }
 
-/// What the kernel says that this process holds in memory.
+/// Returns the resident memory of this process, as the kernel reports it.
 fn resident_bytes() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a process has memory");

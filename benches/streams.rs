@@ -1,8 +1,8 @@
-//! Many streams on the real server: what an idle one costs, and how soon a message is with a thousand members.
+//! How much memory does an idle stream cost, and how fast does a message reach a thousand members?
 //!
-//! `cargo bench --bench streams`; with `-- --test` small, to see that it runs.
+//! `cargo bench --bench streams`; with `-- --test`, small sizes that only show that it runs.
 
-#![expect(clippy::print_stdout, reason = "its answer goes to whoever runs it")]
+#![expect(clippy::print_stdout, reason = "its result goes to stdout")]
 
 use std::env;
 use std::io::{BufRead, BufReader};
@@ -69,18 +69,18 @@ impl Server {
 
     async fn connect(&self) -> TcpStream {
         let stream = TcpStream::connect(&self.address).await.expect("connected");
-        stream.set_nodelay(true).expect("a sound connection");
+        stream.set_nodelay(true).expect("an open connection");
         stream
     }
 
-    /// Opens a stream, and reads the head of the answer and its first piece.
+    /// Opens a stream, and reads the head of the answer and its first chunk.
     async fn follow(&self, user: &str) -> TcpStream {
         let mut stream = self.connect().await;
         let head = format!("GET /events?user={user} HTTP/1.1\r\nHost: bench\r\n\r\n");
         stream.write_all(head.as_bytes()).await.expect("sent");
         let mut read = Vec::new();
         while !read.windows(7).any(|window| window == b"1000\n\n\r") {
-            assert!(stream.read_buf(&mut read).await.expect("read") > 0, "cut off");
+            assert!(stream.read_buf(&mut read).await.expect("read") > 0, "disconnected");
         }
         stream
     }
@@ -103,7 +103,7 @@ impl Drop for Server {
     }
 }
 
-/// The body of the answer, which is short.
+/// Sends a request, and returns the body of its answer, which is short.
 async fn post(stream: &mut TcpStream, path: &str, body: &Value) -> String {
     let body = body.to_string();
     let request = format!(
@@ -123,7 +123,7 @@ async fn measure_idle(streams: usize) {
     let server = Server::start();
     let user = server.add_user("ann").await;
     server.add("/chats/add", &json!({ "name": "den", "users": [user] })).await;
-    // The first ones pay for what all share.
+    // The first stream also costs what all streams share.
     let mut open = vec![server.follow(&user).await];
     let before = server.resident_bytes();
     while open.len() <= streams {
@@ -133,7 +133,7 @@ async fn measure_idle(streams: usize) {
     println!("{streams} idle streams: {:.1} KiB of the server's memory each", each / 1024.0);
 }
 
-/// Sends messages to a chat whose members all follow, while others write elsewhere as fast as they can.
+/// Sends messages to a chat whose members all have streams, while others write to other chats as fast as they can.
 async fn measure_latency(sizes: &Sizes, others: usize) {
     let server = Arc::new(Server::start());
     let mut users = Vec::new();
@@ -191,12 +191,12 @@ async fn measure_latency(sizes: &Sizes, others: usize) {
     );
 }
 
-/// Reads so many messages, each of which says when it was sent.
+/// Reads `messages` messages, each of which contains the time when it was sent.
 async fn read(mut stream: TcpStream, messages: u32, began: Instant, latency_us: Arc<Mutex<Histogram<u64>>>) {
     let mut text = Vec::new();
     let mut received = 0;
     while received < messages {
-        assert!(stream.read_buf(&mut text).await.expect("read") > 0, "cut off");
+        assert!(stream.read_buf(&mut text).await.expect("read") > 0, "disconnected");
         let now = began.elapsed();
         while let Some(end) = text.windows(2).position(|window| window == b"\n\n") {
             let event: Vec<u8> = text.drain(..end + 2).collect();

@@ -1,4 +1,4 @@
-//! What can be set, from flags and from the environment.
+//! What can an operator set, by flags and by environment variables?
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -14,35 +14,35 @@ use crate::log::{SEGMENT_BYTES_DEFAULT, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
 #[derive(Debug, Parser)]
 #[command(version, about, args_conflicts_with_subcommands = true)]
 pub struct Cli {
-    /// What to do; without it, serve.
+    /// Command to run; `serve` if it is absent.
     #[command(subcommand)]
-    pub command: Option<Command>,
-    /// How to serve.
+    pub command: Option<CliCommand>,
+    /// Settings of `serve`, for a command line without a command.
     #[command(flatten)]
     pub serve: ServeConfig,
-    /// What is logged.
+    /// Settings of the process's own log, for every command.
     #[command(flatten)]
     pub logging: Logging,
 }
 
-/// What is logged, on stderr.
+/// Settings of the process's own log, which goes to stderr.
 #[derive(Debug, Args)]
 pub struct Logging {
-    /// What is logged: error, warn, info or debug; or for each part, as in `info,chinwag::log=debug`
+    /// Level of log messages: error, warn, info or debug; or one for each module, as in `info,chinwag::log=debug`
     #[arg(long, env = "CHINWAG_LOG", value_name = "FILTER", default_value = "info", global = true,
         value_parser = log_filter)]
     pub log: String,
-    /// How it is logged: lines for people, or a JSON object a line
+    /// Format of log messages: lines of text, or one JSON object per line
     #[arg(long, env = "CHINWAG_LOG_FORMAT", value_name = "FORMAT", default_value = "text", global = true)]
     pub log_format: LogFormat,
 }
 
-/// How something is logged.
+/// Format of log messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
-    /// A line for people.
+    /// Line of text for people to read
     Text,
-    /// A JSON object on a line.
+    /// One JSON object per line
     Json,
 }
 
@@ -53,31 +53,31 @@ fn log_filter(filter: &str) -> Result<String, String> {
     }
 }
 
-/// What the binary can do.
+/// Commands of the binary.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub enum CliCommand {
     /// Serve (the default)
     Serve(ServeConfig),
-    /// Ask the server at --listen for /health: exit 0 if it is ready, else 1
+    /// Request /health from the server at --listen; exit 0 if it is ready, else 1
     Healthcheck {
         /// Address and port that the server listens on
         #[arg(long, env = "CHINWAG_LISTEN", value_name = "ADDR:PORT", default_value = LISTEN_DEFAULT)]
         listen: SocketAddr,
     },
-    /// Look after a log
+    /// Verify, dump or repair a log
     #[command(subcommand)]
     Log(LogCommand),
-    /// Print the whole history as JSON lines, for `import`; works beside a running server
+    /// Print the whole history as JSON lines, for `import`; works while a server is running
     Export(Data),
-    /// Make a log of the JSON lines on stdin, as printed by `export` or by names; all of it, or nothing
+    /// Create a log from JSON lines on stdin: either the output of `export`, or events by name; all lines, or none
     ///
-    /// Lines by names are {"op":"message","chat","user","time","text"}, {"op":"join","chat","user"} and
-    /// {"op":"leave","chat","user"}, the latter two with or without "time".
+    /// Events by name are {"op":"message","chat","user","time","text"}, {"op":"join","chat","user"} and
+    /// {"op":"leave","chat","user"}. In the latter two, "time" is optional.
     Import {
-        /// Directory to make the log in; empty or missing
+        /// Directory for the new log; it must be empty or missing
         #[arg(long, env = "CHINWAG_DATA", value_name = "DIR", default_value = DATA_DEFAULT)]
         data: PathBuf,
-        /// Length of the log's segments, in bytes
+        /// Length of each segment of the log, in bytes
         #[arg(long, env = "CHINWAG_SEGMENT_BYTES", value_name = "BYTES",
             default_value_t = SEGMENT_BYTES_DEFAULT,
             value_parser = clap::value_parser!(u64).range(SEGMENT_BYTES_MIN..=SEGMENT_BYTES_MAX))]
@@ -85,25 +85,25 @@ pub enum Command {
     },
 }
 
-/// What can be done with a log.
+/// Commands on a log.
 #[derive(Debug, Subcommand)]
 pub enum LogCommand {
-    /// Check every frame, and print what there is; exit 3 names the first damage; works beside a running server
+    /// Check every frame and print a summary; report the first damage and exit 3; works while a server is running
     Verify(Data),
-    /// Print a JSON object a line for each event; works beside a running server
+    /// Print each event as one JSON object per line; works while a server is running
     Dump {
-        /// Where the log is
+        /// Location of the log
         #[command(flatten)]
         data: Data,
         /// Position of the first event to print
         #[arg(long, value_name = "POSITION", default_value_t = 1)]
         from: u64,
     },
-    /// Cut a damaged log at its first damage, and keep what is cut off beside it; a sound log is left as it is
+    /// Cut a damaged log at its first damage, and keep a copy of the rest beside it; a sound log is not changed
     Repair(Data),
 }
 
-/// Where the log is.
+/// Location of a log.
 #[derive(Debug, Args)]
 pub struct Data {
     /// Directory of the log
@@ -114,23 +114,24 @@ pub struct Data {
 const LISTEN_DEFAULT: &str = "127.0.0.1:9000";
 const DATA_DEFAULT: &str = "./data";
 
-/// How to serve.
+/// Settings of `serve`.
 #[derive(Debug, Clone, Args)]
 pub struct ServeConfig {
-    /// Address and port to listen on; port 0 picks a free one
+    /// Address and port to listen on; port 0 selects a free port
     #[arg(long, env = "CHINWAG_LISTEN", value_name = "ADDR:PORT", default_value = LISTEN_DEFAULT)]
     pub listen: SocketAddr,
-    /// Directory that the log is kept in; made if it is missing
+    /// Directory of the log; created if it is missing
     #[arg(long, env = "CHINWAG_DATA", value_name = "DIR", default_value = DATA_DEFAULT)]
     pub data: PathBuf,
-    /// Keep the log in memory: nothing outlives the process
+    /// Keep the log in memory only; all data is lost when the process ends
     #[arg(long, env = "CHINWAG_EPHEMERAL", value_parser = clap::builder::FalseyValueParser::new())]
     pub ephemeral: bool,
-    /// Length of a new segment of the log, in bytes
+    /// Length of each new segment of the log, in bytes
     #[arg(long, env = "CHINWAG_SEGMENT_BYTES", value_name = "BYTES", default_value_t = SEGMENT_BYTES_DEFAULT,
         value_parser = clap::value_parser!(u64).range(SEGMENT_BYTES_MIN..=SEGMENT_BYTES_MAX))]
     pub segment_bytes: u64,
-    /// Origins of web pages that may call from a browser, separated by commas, or * for any; none if absent
+    /// Origins whose web pages may call the API from a browser, separated by commas; * allows every origin; without
+    /// this flag, other origins are not allowed
     #[arg(long, env = "CHINWAG_CORS_ORIGINS", value_name = "ORIGINS")]
     pub cors_origins: Option<CorsOrigins>,
     /// Limits that keep one client from harming others
@@ -138,12 +139,12 @@ pub struct ServeConfig {
     pub limits: Limits,
 }
 
-/// Web origins (RFC 6454) whose pages may call.
+/// Web origins (RFC 6454) whose pages may call the API.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CorsOrigins {
-    /// Every page.
+    /// Every origin.
     Any,
-    /// Pages of these.
+    /// The listed origins only.
     These(Vec<HeaderValue>),
 }
 
@@ -160,8 +161,8 @@ impl FromStr for CorsOrigins {
 
 fn origin(text: &str) -> Result<HeaderValue, String> {
     let refused = match text {
-        "*" => "* cannot be given beside others".to_owned(),
-        _ => format!("{text:?} is no origin, such as https://example.com or http://localhost:3000"),
+        "*" => "* cannot be combined with other origins".to_owned(),
+        _ => format!("{text:?} is not an origin, such as https://example.com or http://localhost:3000"),
     };
     let uri = text.parse::<Uri>().ok().filter(|uri| matches!(uri.scheme_str(), Some("http" | "https")));
     let whole = uri.as_ref().and_then(|uri| Some(format!("{}://{}", uri.scheme_str()?, uri.authority()?)));
@@ -173,24 +174,25 @@ fn origin(text: &str) -> Result<HeaderValue, String> {
 
 /// Limits that keep one client from harming others.
 ///
-/// **Invariant:** everything that a client can make grow has a limit: these, and those of the domain's
-/// values, of a batch, of a page, of the queue's bytes, each where it is kept.
+/// **Invariant:** everything that a client can make grow has a limit. The limits that an operator can set stand
+/// here; those of the domain's values, of a batch, of a page and of the queue's bytes stand where they are enforced.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct Limits {
-    /// Writes that may wait for the disk; more are refused with 503
+    /// Maximum writes waiting for the disk; further writes are refused with 503
     #[arg(long, env = "CHINWAG_QUEUE_MAX", value_name = "WRITES", default_value_t = 1024,
         value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub queue_max: u32,
-    /// Length of a request's body, in bytes; longer ones are refused with 413; of /messages/batch, 32 times that
+    /// Maximum length of a request's body, in bytes (32 times that for /messages/batch); longer bodies are refused with
+    /// 413
     #[arg(long, env = "CHINWAG_BODY_BYTES_MAX", value_name = "BYTES", default_value_t = 1024 * 1024,
         value_parser = clap::value_parser!(u32).range(1024..=64 * 1024 * 1024))]
     pub body_bytes_max: u32,
-    /// Seconds within which a request must arrive whole; also how long a connection may be idle, and, up to 30, how long
-    /// a client may take none of its answer
+    /// Deadline for a whole request to arrive, in seconds; also the maximum idle time of a connection, and (but at most
+    /// 30 s) the maximum time without progress while a client reads an answer
     #[arg(long, env = "CHINWAG_REQUEST_TIMEOUT_S", value_name = "SECONDS", default_value_t = 30,
         value_parser = clap::value_parser!(u32).range(1..=3600))]
     pub request_timeout_s: u32,
-    /// Connections open at a time; more wait to be accepted
+    /// Maximum open connections; further connections wait to be accepted
     #[arg(long, env = "CHINWAG_CONNECTIONS_MAX", value_name = "CONNECTIONS", default_value_t = 16_384,
         value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub connections_max: u32,

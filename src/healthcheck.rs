@@ -1,4 +1,4 @@
-//! `chinwag healthcheck`: for containers without curl.
+//! Is a running server ready? Answers `chinwag healthcheck`, for containers without curl.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -9,58 +9,59 @@ use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-/// Why the server does not count as healthy.
+/// A reason why a server is not healthy.
 #[derive(Debug, thiserror::Error)]
 pub enum Unhealthy {
-    /// Nobody listens there.
+    /// The address does not accept a connection.
     #[error("failed to connect to {address}: {source}")]
     Connect {
-        /// Where.
+        /// Address of the server.
         address: SocketAddr,
-        /// Why.
+        /// Error of the system.
         source: std::io::Error,
     },
-    /// Whoever listens does not answer HTTP.
-    #[error("failed to ask {address}: {source}")]
-    Ask {
-        /// Where.
+    /// The listening process does not answer in HTTP.
+    #[error("failed to get an HTTP answer from {address}: {source}")]
+    Http {
+        /// Address of the server.
         address: SocketAddr,
-        /// Why.
+        /// Error of the HTTP client.
         source: hyper::Error,
     },
-    /// It is starting, or failing.
+    /// The server is starting or failing.
     #[error("{address} answered {status}")]
     Answer {
-        /// Where.
+        /// Address of the server.
         address: SocketAddr,
-        /// What it answered.
+        /// Status of its answer.
         status: StatusCode,
     },
-    /// It does not answer.
+    /// The server does not answer in time.
     #[error("{address} did not answer within {} s", TIMEOUT.as_secs())]
     Timeout {
-        /// Where.
+        /// Address of the server.
         address: SocketAddr,
     },
 }
 
+/// Deadline for the connection and the answer together.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Asks the server that listens there for `/health`.
+/// Requests `/health` from the server that listens on this address.
 ///
 /// # Errors
 ///
-/// It is anything but ready.
+/// See [`Unhealthy`]: every answer but 200 is an error.
 pub async fn healthcheck(listen: SocketAddr) -> Result<(), Unhealthy> {
     let address = reachable(listen);
-    let asked = tokio::time::timeout(TIMEOUT, ask(address)).await;
-    match asked.map_err(|_| Unhealthy::Timeout { address })?? {
+    let status = tokio::time::timeout(TIMEOUT, request_health(address)).await;
+    match status.map_err(|_| Unhealthy::Timeout { address })?? {
         StatusCode::OK => Ok(()),
         status => Err(Unhealthy::Answer { address, status }),
     }
 }
 
-/// A server that listens on every address is asked on the loopback one.
+/// Returns an address that a client can connect to: loopback for a server that listens on every address.
 fn reachable(listen: SocketAddr) -> SocketAddr {
     let ip = match listen.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
@@ -70,12 +71,12 @@ fn reachable(listen: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, listen.port())
 }
 
-async fn ask(address: SocketAddr) -> Result<StatusCode, Unhealthy> {
-    let failed = |source| Unhealthy::Ask { address, source };
+async fn request_health(address: SocketAddr) -> Result<StatusCode, Unhealthy> {
+    let failed = |source| Unhealthy::Http { address, source };
     let stream =
         TcpStream::connect(address).await.map_err(|source| Unhealthy::Connect { address, source })?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(failed)?;
-    // Its errors show in the answer, too.
+    // The request below also fails with the connection's error.
     tokio::spawn(async { drop(connection.await) });
     let request = Request::get("/health").header("host", address.to_string()).body(Body::empty());
     let response = sender.send_request(request.expect("a well-formed request")).await.map_err(failed)?;

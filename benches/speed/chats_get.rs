@@ -1,7 +1,7 @@
-//! What `/chats/get` asks of the model, for users at both ends: of few chats, and of very many.
+//! How fast does the model answer `/chats/get`, for members of few chats and of very many?
 //!
-//! The two ways to find a page, walking all chats from the most active one and sorting the user's own, are each the
-//! wrong one for somebody.
+//! There are two ways to find a page: to walk all chats from the most active one, or to sort the user's own chats. Each
+//! is slow for some users.
 
 use std::cell::LazyCell;
 use std::hint::black_box;
@@ -12,21 +12,21 @@ use chinwag::model::ChatView;
 use criterion::Criterion;
 use tokio::runtime::Runtime;
 
-use crate::Running;
+use crate::running_engine::RunningEngine;
 use crate::support::{LogWriter, chat, once, user};
 
-/// In every tenth chat, busy and quiet ones alike.
+/// Member of every tenth chat, active and quiet chats alike.
 const ACTIVE: u64 = 0;
-/// In as many, the ones that were quiet for the longest time.
+/// Member of as many chats: those that were quiet for the longest time.
 const QUIET: u64 = 1;
 const OF_FIVE: u64 = 2;
 const OF_TWENTY: u64 = 3;
-/// The first of those that make up the numbers.
+/// First of the users who fill the chats.
 const OTHERS: u64 = 4;
 
 pub(crate) fn bench(criterion: &mut Criterion, runtime: &Runtime) {
     let chats = if once() { 1_000 } else { 1_000_000 };
-    let running = LazyCell::new(|| Running::start(Box::new(log(chats)), runtime));
+    let running = LazyCell::new(|| RunningEngine::start(Box::new(log(chats)), runtime));
     let mut group = criterion.benchmark_group(format!("chats_get/{chats}"));
     for (name, number, limit, expected) in [
         ("all_of_5", OF_FIVE, usize::MAX, 5),
@@ -35,7 +35,7 @@ pub(crate) fn bench(criterion: &mut Criterion, runtime: &Runtime) {
         ("page_of_20_of_a_tenth_quietest", QUIET, 20, 20),
     ] {
         group.bench_function(name, |bencher| {
-            // Made before the clock runs.
+            // The log is written and replayed before the clock starts.
             let engine = &running.engine;
             bencher.iter(|| {
                 let listed = list(engine, black_box(number), limit);
@@ -53,7 +53,7 @@ fn list(engine: &Engine, number: u64, limit: usize) -> Vec<ChatView> {
     engine.read(|model| listed.into_iter().map(|listed| model.view(user, listed)).collect())
 }
 
-/// So many chats, each with one message, the later the greater its number.
+/// Returns a log of `chats` chats with one message each. The message of a chat is later the greater its number is.
 fn log(chats: u64) -> MemoryLog {
     let others = chats / 100;
     let mut log = MemoryLog::default();

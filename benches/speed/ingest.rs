@@ -1,7 +1,7 @@
-//! How many messages a second are taken, durable and in memory, from so many writers that each send the next message
-//! as soon as the last one is answered.
+//! How many messages per second does the server store, durably and in memory? Each of several writers sends the next
+//! message as soon as the last one is answered.
 //!
-//! Over HTTP the clients share the processors with the server: a figure to compare with its like, not to promise.
+//! Over HTTP the clients share the processors with the server: compare such a figure only with others of this bench.
 
 use std::cell::{LazyCell, RefCell};
 use std::sync::Arc;
@@ -26,7 +26,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, JoinSet};
 
-use crate::Running;
+use crate::running_engine::RunningEngine;
 use crate::support::{LogWriter, World, open_log, temporary_dir, text};
 
 const WRITERS: [usize; 4] = [1, 16, 64, 256];
@@ -35,9 +35,9 @@ const WORLD: World = World { chats: 100 };
 pub(crate) fn bench(criterion: &mut Criterion, runtime: &Runtime) {
     for kept in ["durable", "ephemeral"] {
         for writers in WRITERS {
-            // Made when the first sample is taken: a filter may leave it out.
+            // Created at the first sample, because a filter may exclude it.
             let dir = LazyCell::new(temporary_dir);
-            let engine = LazyCell::new(|| Running::start(founded(kept, &dir), runtime));
+            let engine = LazyCell::new(|| RunningEngine::start(log_of_world(kept, &dir), runtime));
             measure(criterion, &format!("ingest/engine/{kept}"), writers, |messages| {
                 runtime.block_on(submit_all(&engine.engine, writers, messages))
             });
@@ -46,23 +46,23 @@ pub(crate) fn bench(criterion: &mut Criterion, runtime: &Runtime) {
     for kept in ["durable", "ephemeral"] {
         for writers in WRITERS {
             let dir = LazyCell::new(temporary_dir);
-            let server = LazyCell::new(|| Server::start(founded(kept, &dir), writers, runtime));
+            let server = LazyCell::new(|| Server::start(log_of_world(kept, &dir), writers, runtime));
             measure(criterion, &format!("ingest/http/{kept}"), writers, |messages| server.post_all(messages));
         }
     }
 }
 
-/// One iteration is one message, whoever sends it.
-fn measure(criterion: &mut Criterion, group: &str, writers: usize, mut take: impl FnMut(u64) -> Duration) {
+/// Measures how long messages take. One iteration is one message of any writer.
+fn measure(criterion: &mut Criterion, group: &str, writers: usize, mut store: impl FnMut(u64) -> Duration) {
     let mut group = criterion.benchmark_group(group);
     group.throughput(Throughput::Elements(1)).sampling_mode(SamplingMode::Flat);
     group.warm_up_time(Duration::from_secs(1)).measurement_time(Duration::from_secs(3));
-    group.bench_function(BenchmarkId::from_parameter(writers), |bencher| bencher.iter_custom(&mut take));
+    group.bench_function(BenchmarkId::from_parameter(writers), |bencher| bencher.iter_custom(&mut store));
     group.finish();
 }
 
-/// A log with users and chats in it.
-fn founded(kept: &str, dir: &TempDir) -> Box<dyn EventLog> {
+/// Returns a log that holds users and chats.
+fn log_of_world(kept: &str, dir: &TempDir) -> Box<dyn EventLog> {
     let found = |log: &mut dyn EventLog| {
         let mut writer = LogWriter::on(log);
         WORLD.found(&mut writer);
@@ -79,15 +79,15 @@ fn founded(kept: &str, dir: &TempDir) -> Box<dyn EventLog> {
 }
 
 async fn submit_all(engine: &Arc<Engine>, writers: usize, messages: u64) -> Duration {
-    let taken = Arc::new(AtomicU64::new(0));
+    let sent = Arc::new(AtomicU64::new(0));
     let start = Instant::now();
     let mut tasks = JoinSet::new();
     for _ in 0..writers {
-        let (engine, taken) = (Arc::clone(engine), Arc::clone(&taken));
+        let (engine, sent) = (Arc::clone(engine), Arc::clone(&sent));
         tasks.spawn(async move {
-            while let Some(number) = next(&taken, messages) {
+            while let Some(number) = next(&sent, messages) {
                 let (chat, author) = WORLD.place(number);
-                let text = Text::try_from(text(number).to_owned()).expect("a fine text");
+                let text = Text::try_from(text(number).to_owned()).expect("a valid text");
                 engine
                     .submit(Command::AddMessage(NewMessage { chat, author, text }), None)
                     .await
@@ -99,9 +99,9 @@ async fn submit_all(engine: &Arc<Engine>, writers: usize, messages: u64) -> Dura
     start.elapsed()
 }
 
-/// The number of the next message, until so many are taken.
-fn next(taken: &AtomicU64, messages: u64) -> Option<u64> {
-    let number = taken.fetch_add(1, Ordering::Relaxed);
+/// Returns the number of the next message, or `None` after `messages` of them.
+fn next(sent: &AtomicU64, messages: u64) -> Option<u64> {
+    let number = sent.fetch_add(1, Ordering::Relaxed);
     (number < messages).then_some(number)
 }
 
@@ -141,14 +141,14 @@ impl<'r> Server<'r> {
     }
 
     fn post_all(&self, messages: u64) -> Duration {
-        let taken = Arc::new(AtomicU64::new(0));
+        let sent = Arc::new(AtomicU64::new(0));
         self.runtime.block_on(async {
             let start = Instant::now();
             let mut tasks = JoinSet::new();
             for mut connection in self.connections.take() {
-                let taken = Arc::clone(&taken);
+                let sent = Arc::clone(&sent);
                 tasks.spawn(async move {
-                    while let Some(number) = next(&taken, messages) {
+                    while let Some(number) = next(&sent, messages) {
                         post(&mut connection, number).await;
                     }
                     connection
@@ -167,7 +167,7 @@ async fn post(connection: &mut Connection, number: u64) {
         .header("Host", "localhost")
         .header("Content-Type", "application/json")
         .body(Full::from(body))
-        .expect("a sound request");
+        .expect("a valid request");
     connection.ready().await.expect("kept alive");
     let response = connection.send_request(request).await.expect("answered");
     assert_eq!(response.status(), StatusCode::CREATED);

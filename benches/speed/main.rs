@@ -1,4 +1,4 @@
-//! How fast the server writes, reads and starts. See each part's first lines for what it answers.
+//! How fast does the server write, read and start? The first lines of each module say what it measures.
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -7,11 +7,8 @@ mod chats_get;
 mod ingest;
 mod messages_get;
 mod replay;
+mod running_engine;
 
-use std::sync::Arc;
-
-use chinwag::engine::{Engine, ReplayProgress, WriterEnd};
-use chinwag::log::EventLog;
 use criterion::Criterion;
 use tokio::runtime::Runtime;
 
@@ -23,27 +20,4 @@ fn main() {
     chats_get::bench(&mut criterion, &runtime);
     messages_get::bench(&mut criterion, &runtime);
     criterion.final_summary();
-}
-
-/// An engine that ends, and lets go of its log, when it is dropped.
-struct Running<'r> {
-    engine: Arc<Engine>,
-    end: WriterEnd,
-    runtime: &'r Runtime,
-}
-
-impl<'r> Running<'r> {
-    fn start(log: Box<dyn EventLog>, runtime: &'r Runtime) -> Self {
-        const QUEUE_MAX: usize = 1024;
-        let (engine, end) =
-            Engine::start(log, QUEUE_MAX, &ReplayProgress::default()).expect("the log can be replayed");
-        Self { engine: Arc::new(engine), end, runtime }
-    }
-}
-
-impl Drop for Running<'_> {
-    fn drop(&mut self) {
-        self.engine.close();
-        self.runtime.block_on(self.end.wait()).expect("nothing failed");
-    }
 }

@@ -1,4 +1,5 @@
-//! `/messages/get` of one long chat, from the router to the last byte of the body: the newest 50, and everything.
+//! How fast is `/messages/get` of one long chat, from the router to the last byte of the body? Once for the newest 50
+//! messages, once for all.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,12 +18,12 @@ use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 use tower::ServiceExt;
 
-use crate::Running;
+use crate::running_engine::RunningEngine;
 use crate::support::{LogWriter, World, chat, messages};
 
 pub(crate) fn bench(criterion: &mut Criterion, runtime: &Runtime) {
     let messages = messages();
-    let running = Running::start(Box::new(log(messages)), runtime);
+    let running = RunningEngine::start(Box::new(log(messages)), runtime);
     let limits = Cli::parse_from(["chinwag"]).serve.limits;
     let app = App::starting(Arc::new(ReplayProgress::default()), limits);
     app.ready(Arc::clone(&running.engine));
@@ -43,12 +44,12 @@ pub(crate) fn bench(criterion: &mut Criterion, runtime: &Runtime) {
     group.finish();
 }
 
-/// Takes the answer as a client does that keeps up; returns the length of its body.
+/// Reads the answer as a client without backpressure does, and returns the length of its body.
 async fn get(router: &Router, wanted: &Value) -> u64 {
     let request = Request::post("/messages/get")
         .header("Content-Type", "application/json")
         .body(Body::from(wanted.to_string()))
-        .expect("a sound request");
+        .expect("a valid request");
     let response = router.clone().oneshot(request).await.expect("infallible");
     assert_eq!(response.status(), StatusCode::OK);
     let mut body = response.into_body();

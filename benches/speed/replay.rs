@@ -1,4 +1,4 @@
-//! How many messages a second a start takes in, from a log that the page cache holds.
+//! How many messages per second does a start replay, from a log in the page cache?
 
 use std::cell::LazyCell;
 use std::path::Path;
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use criterion::{BenchmarkId, Criterion, SamplingMode, Throughput};
 use tokio::runtime::Runtime;
 
-use crate::Running;
+use crate::running_engine::RunningEngine;
 use crate::support::{LogWriter, World, messages, open_log, temporary_dir};
 
 pub(crate) fn bench(criterion: &mut Criterion, runtime: &Runtime) {
@@ -31,11 +31,11 @@ pub(crate) fn bench(criterion: &mut Criterion, runtime: &Runtime) {
     group.finish();
 }
 
-/// Neither what is made ready after the replay nor the end of the engine counts.
+/// Returns the time that a start takes, without the end of the engine.
 fn replay(dir: &Path, runtime: &Runtime) -> Duration {
     let log = Box::new(open_log(dir));
     let start = Instant::now();
-    let running = Running::start(log, runtime);
+    let running = RunningEngine::start(log, runtime);
     let took = start.elapsed();
     drop(running);
     took

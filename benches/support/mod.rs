@@ -1,5 +1,5 @@
-//! What the benches share: messages shaped like a real conversation's, the people who say them, and logs that hold
-//! them.
+//! What data do the benches share? Messages whose lengths are those of a real conversation, their authors, and logs
+//! that hold them.
 
 use std::path::Path;
 
@@ -11,19 +11,19 @@ use uuid::{Builder, Uuid};
 /// Members of every chat.
 const MEMBERS: u64 = 20;
 
-/// Users and chats, as many as go with so many chats. Everything in it follows from that number.
+/// Users and chats. Everything in it follows from the number of chats.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct World {
     pub(crate) chats: u64,
 }
 
 impl World {
-    /// A world for so many messages, where a chat has about a thousand of them.
+    /// Returns a world for this many messages, with about a thousand per chat.
     pub(crate) fn for_messages(messages: u64) -> Self {
         Self { chats: (messages / 1_000).max(10) }
     }
 
-    /// Every user is in about ten chats.
+    /// Returns the number of users, each of whom is a member of about ten chats.
     pub(crate) fn users(self) -> u64 {
         (self.chats * 2).max(MEMBERS)
     }
@@ -32,8 +32,8 @@ impl World {
         user(((chat * MEMBERS / 2) + place) % self.users())
     }
 
-    /// Where the message of this number is said, and by whom. As on a real channel, a chat has its day: a hundred are
-    /// awake at a time and talk in no order, then others do.
+    /// Returns chat and author of the message with this number. As on real channels, activity moves on: a hundred chats
+    /// are active at a time, in random order, and then others.
     pub(crate) fn place(self, message: u64) -> (ChatId, UserId) {
         let mixed = mix(message);
         let at = (message / 1_000 + mixed % 100) % self.chats;
@@ -48,7 +48,7 @@ impl World {
         }
     }
 
-    /// Writes the messages 0 to `messages`; returns the bytes of their texts.
+    /// Writes messages 0 to `messages`, and returns the total bytes of their texts.
     pub(crate) fn talk(self, messages: u64, log: &mut LogWriter<'_>) -> u64 {
         for number in 0..messages {
             let (chat, author) = self.place(number);
@@ -85,7 +85,7 @@ impl<'l> LogWriter<'l> {
     }
 
     fn add(&mut self, event: Event<'_>) {
-        /// About what a busy server gathers in one.
+        /// Events per frame, about as many as on a busy server.
         const FRAME_EVENTS: u64 = 256;
         const TIME_OF_FIRST_US: u64 = 1_700_000_000_000_000;
         let time = Timestamp::from_micros(TIME_OF_FIRST_US + self.next.0).expect("before 9999");
@@ -125,7 +125,7 @@ pub(crate) fn messages() -> u64 {
         .map_or(default, |number| number.parse().expect("CHINWAG_BENCH_MESSAGES is a number"))
 }
 
-/// Whether to see only that the benches run, as criterion does with `--test` and outside of `cargo bench`.
+/// Returns whether the benches only have to run once, as criterion's do with `--test` and outside `cargo bench`.
 pub(crate) fn once() -> bool {
     let has = |flag: &str| std::env::args().any(|arg| arg == flag);
     has("--test") || !has("--bench")
@@ -139,17 +139,16 @@ pub(crate) fn chat(number: u64) -> ChatId {
     id(2, number).into()
 }
 
-/// A UUID of version 7, the same for the same arguments.
+/// Returns a UUID of version 7 that depends on the arguments only.
 fn id(kind: u8, number: u64) -> Uuid {
-    const MADE_IN_A_MILLISECOND: u64 = 50;
+    const IDS_PER_MILLISECOND: u64 = 50;
     const TIME_OF_FIRST_MS: u64 = 1_700_000_000_000;
     let mut random = [kind; 10];
     random[2..].copy_from_slice(&mix(number).to_le_bytes());
-    Builder::from_unix_timestamp_millis(TIME_OF_FIRST_MS + number / MADE_IN_A_MILLISECOND, &random)
-        .into_uuid()
+    Builder::from_unix_timestamp_millis(TIME_OF_FIRST_MS + number / IDS_PER_MILLISECOND, &random).into_uuid()
 }
 
-/// A number that looks random, another one for each (the finaliser of `SplitMix64`).
+/// Returns a pseudo-random number, different for each argument (the finaliser of `SplitMix64`).
 pub(crate) fn mix(number: u64) -> u64 {
     let mut mixed = number.wrapping_add(0x9E37_79B9_7F4A_7C15);
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -157,13 +156,13 @@ pub(crate) fn mix(number: u64) -> u64 {
     mixed ^ (mixed >> 31)
 }
 
-/// The text of the message of this number.
+/// Returns the text of the message with this number.
 pub(crate) fn text(number: u64) -> &'static str {
     let percentile = mix(number) % TEXT_BYTES.len() as u64;
     &PROSE[..TEXT_BYTES[usize::try_from(percentile).expect("less than a hundred")]]
 }
 
-/// How long messages are in a busy public IRC channel, by percentile: 43 bytes at the median, 58 on average.
+/// Lengths of messages in a busy public IRC channel, by percentile: the median is 43 bytes, the mean 58.
 const TEXT_BYTES: [usize; 100] = [
     2, 2, 3, 3, 4, 5, 6, 6, 7, 9, 9, 10, 11, 12, 13, 14, 15, 16, 16, 17, 18, 19, 20, 20, 21, 22, 23, 24, 25,
     25, 26, 27, 28, 29, 30, 30, 31, 32, 33, 34, 35, 35, 36, 37, 38, 39, 40, 41, 42, 43, 44, 45, 46, 47, 48,
@@ -171,7 +170,7 @@ const TEXT_BYTES: [usize; 100] = [
     92, 95, 97, 101, 104, 108, 112, 117, 122, 128, 135, 142, 150, 161, 174, 191, 213, 248, 322,
 ];
 
-/// Messages of 191 bytes and more hold a quote, which JSON must escape: 4 of 100, as in that channel.
+/// Source of all texts. Those of 191 bytes and more contain a quote, which JSON must escape: 4 %, as in that channel.
 const PROSE: &str = "so I tried that and it still says no such device, although it shows up when I list them all; \
     is there anything else that has to be loaded first, or do I need to restart the whole thing? \"no such \
     device\" is all I find, I have looked through the manual twice by now and it only talks about the old \

@@ -1,4 +1,4 @@
-"""What Schemathesis must be told of our API beyond its document."""
+"""What does Schemathesis need beyond the API's document? Ids that exist."""
 
 import os
 import re
@@ -7,7 +7,7 @@ import schemathesis
 
 ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 USERS = os.environ["CHINWAG_USERS"].split()
-# Some users are in the one chat throughout; who is in the other changes.
+# The members of one chat stay the same; those of the other change.
 STEADY, CHANGING = os.environ["CHINWAG_CHATS"].split()
 
 
@@ -17,10 +17,10 @@ def known(path):
 
 
 def sent(value, known, name=None):
-    """What is sent in place of a value that was made up.
+    """Returns the value to send in place of a generated one.
 
-    Of ids that nobody has, most become ids of somebody: a call does little else with the others than say so. And a
-    number is never 64.0, which to JSON Schema is an integer, and to us is none.
+    Most generated ids are replaced by ids that exist, because a call only refuses the others. A number such as 64.0
+    becomes 64: JSON Schema counts both as integers, our API only the latter.
     """
     if isinstance(value, list):
         return [sent(item, known, name) for item in value]

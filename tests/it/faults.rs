@@ -158,7 +158,7 @@ async fn a_log_that_cannot_be_replayed_ends_the_server() {
     let server = FaultyServer::starting().await;
     drop(server.replay_now);
     let ended = tokio::time::timeout(Duration::from_secs(5), server.end).await.expect("it ends").unwrap();
-    assert!(matches!(ended, Err(ServeError::Replay(_))), "{ended:?}");
+    assert!(matches!(ended, Err(ServeError::Log(_))), "{ended:?}");
 }
 
 #[tokio::test]

@@ -112,7 +112,7 @@ fn bad_usage_is_exit_2_and_names_the_value() {
     expect_exit(&run_to_end(binary().env("CHINWAG_LOG", "chinwag=loud")), 2, &["chinwag=loud"]);
     expect_exit(&serve(dir.path(), &["--log-format", "xml"]), 2, &["xml", "text", "json"]);
     let contradiction = ["--cors-origins", "*,https://example.com"];
-    expect_exit(&serve(dir.path(), &contradiction), 2, &["--cors-origins", "beside others"]);
+    expect_exit(&serve(dir.path(), &contradiction), 2, &["--cors-origins", "combined with other origins"]);
 }
 
 #[test]

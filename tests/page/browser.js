@@ -1,4 +1,4 @@
-// The browser: Debian's Chromium, or the one that CHROMIUM names.
+// Which browser do the tests use? Debian's Chromium, or the one that CHROMIUM names.
 
 import { chromium } from "playwright-core";
 

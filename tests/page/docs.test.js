@@ -1,4 +1,4 @@
-// The page of the API's document in a real browser, on the real server.
+// Does the page of the API's document work in a real browser, on the real server?
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -17,7 +17,7 @@ after(async () => {
   await server.stop();
 });
 
-test("the document is read and tried, and nothing is loaded from elsewhere", async () => {
+test("the docs page sends requests, and loads only from the server", async () => {
   const page = await browser.newPage({ viewport: { width: 1280, height: 900 } });
   page.setDefaultTimeout(15_000);
   const complaints = [];

@@ -1,4 +1,4 @@
-// Streams of events, followed as the standard says by a client that is not a browser.
+// Does a standard EventSource client that is not a browser receive every event?
 
 import assert from "node:assert/strict";
 import { createServer } from "node:http";
@@ -9,7 +9,7 @@ import { Server } from "./server.js";
 const ROUNDS = 8;
 
 let server;
-/** Then nothing goes on, whether the test has failed or not. */
+/** Whether all background work must stop, even after a failure. */
 let isOver = false;
 let following;
 
@@ -23,9 +23,9 @@ after(async () => {
 });
 
 /**
- * Follows a user for good. What the client goes on with by itself after a broken connection is its own affair; where
- * it gives up, as the standard wants at an answer that is no stream (our 503 while a log is replayed), a new one
- * begins where the last event was.
+ * Follows a user's events until it is closed. The client reconnects by itself after a broken connection. At an answer
+ * that is not a stream (our 503 during a replay) the standard wants it to stop: then a new one continues from the last
+ * event.
  */
 function follow(user, take) {
   let last = 0;
@@ -51,7 +51,7 @@ function follow(user, take) {
   return followed;
 }
 
-/** What a server answers while it replays its log; that of a test is over too soon to be met. */
+/** Answers as a server does during its replay. The replay of a test's log is too short for a client to notice. */
 async function starting(until) {
   const replaying = createServer((_, response) => {
     response.writeHead(503, { "Content-Type": "application/problem+json", "Retry-After": "1" }).end("{}");
@@ -63,14 +63,14 @@ async function starting(until) {
   await closed;
 }
 
-/** Waits until it holds, or at most 20 s. */
+/** Waits until `check` holds, for at most 20 s. */
 async function until(check) {
   for (const end = Date.now() + 20_000; !check() && Date.now() < end; ) {
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
 }
 
-/** Sends until it is answered, under a key. */
+/** Sends a message under a key, and retries until it is answered. */
 async function send(chat, author, text) {
   const headers = { "Content-Type": "application/json", "Idempotency-Key": text };
   while (!isOver) {
@@ -87,7 +87,7 @@ async function send(chat, author, text) {
   }
 }
 
-test("a client of the standard sees every message once and in order, over kills under load", { timeout: 60_000 }, async () => {
+test("a standard client sees every message once, in order, across kills", { timeout: 60_000 }, async () => {
   const { id: user } = await server.post("users/add", { username: "ann" });
   const { id: chat } = await server.post("chats/add", { name: "tea", users: [user] });
   const seen = [];

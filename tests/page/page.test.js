@@ -1,4 +1,4 @@
-// The chat page in a real browser, on the real server.
+// Does the chat page work in a real browser, on the real server?
 
 import assert from "node:assert/strict";
 import { mkdir } from "node:fs/promises";
@@ -12,7 +12,7 @@ const PHONE = { width: 360, height: 640 };
 
 let browser;
 let server;
-/** What went wrong in any page. */
+/** Errors of all pages. */
 let complaints;
 
 before(async () => {
@@ -30,7 +30,7 @@ afterEach(async () => {
   assert.deepEqual(complaints, []);
 });
 
-/** A page of a browser of its own, in which somebody is signed in. */
+/** Returns a page in a new browser context, signed in under this name. */
 async function enter(name, options = {}) {
   return enterIn(await browser.newContext(options), name);
 }
@@ -44,7 +44,7 @@ async function enterIn(context, name) {
     if (/Content.Security.Policy|TrustedHTML/i.test(message.text())) complaints.push(message.text());
   });
   await page.goto(server.url);
-  await page.getByLabel("Who are you?").fill(name);
+  await page.getByLabel("Your username").fill(name);
   await page.keyboard.press("Enter");
   await page.getByRole("button", { name: "New chat" }).waitFor();
   return page;
@@ -52,9 +52,9 @@ async function enterIn(context, name) {
 
 async function makeChat(page, name, users) {
   await page.getByRole("button", { name: "New chat" }).click();
-  await page.getByLabel("Its name").fill(name);
-  await page.getByLabel("Who else").fill(users);
-  await page.getByRole("button", { name: "Make chat" }).click();
+  await page.getByLabel("Chat name").fill(name);
+  await page.getByLabel("Other members").fill(users);
+  await page.getByRole("button", { name: "Create chat" }).click();
   await page.getByRole("heading", { name, level: 2 }).waitFor();
 }
 
@@ -71,7 +71,7 @@ async function say(page, text) {
 const texts = (page) => page.locator(".message:not(.waiting) .text").allTextContents();
 const shown = (page, text) => page.locator(".message:not(.waiting) .text", { hasText: text }).last().waitFor();
 
-/** Waits until it holds. */
+/** Waits until `check` holds. */
 async function until(check, what) {
   for (const end = Date.now() + 20_000; Date.now() < end; ) {
     if (await check()) return;
@@ -80,7 +80,7 @@ async function until(check, what) {
   assert.fail(`not in time: ${what}`);
 }
 
-test("two people talk, and each sees the other at once", async () => {
+test("two users see each other's messages at once", async () => {
   const bob = await enter("bob");
   const ann = await enter("ann");
   await makeChat(ann, "tea", "bob");
@@ -93,7 +93,7 @@ test("two people talk, and each sees the other at once", async () => {
   assert.deepEqual(await texts(bob), ["hello bob", "hello ann"]);
 });
 
-test("chats stand in the order of their last messages, with what is unread", async () => {
+test("chats are listed by last message, with unread counts", async () => {
   const bob = await enter("bob");
   const ann = await enter("ann");
   await makeChat(ann, "first", "bob");
@@ -112,23 +112,23 @@ test("chats stand in the order of their last messages, with what is unread", asy
   assert.equal(await bob.locator(".unread").count(), 0);
 });
 
-test("somebody is added, and is in", async () => {
+test("an added member sees the chat", async () => {
   const cy = await enter("cy");
   const ann = await enter("ann");
   await makeChat(ann, "tea", "");
   await say(ann, "before");
   await ann.getByRole("button", { name: "Add", exact: true }).click();
-  await ann.getByLabel("Whom").fill("nobody");
-  await ann.getByRole("button", { name: "Add to chat" }).click();
+  await ann.getByLabel("Username").fill("nobody");
+  await ann.getByRole("button", { name: "Add member" }).click();
   await ann.getByRole("alert").getByText("nobody").waitFor();
-  await ann.getByLabel("Whom").fill("cy");
-  await ann.getByRole("button", { name: "Add to chat" }).click();
+  await ann.getByLabel("Username").fill("cy");
+  await ann.getByRole("button", { name: "Add member" }).click();
   await open(cy, "tea");
   await shown(cy, "before");
   await ann.locator(".members", { hasText: "cy" }).waitFor();
 });
 
-test("a kill and a restart lose nothing and double nothing", async () => {
+test("a kill neither loses nor duplicates messages", async () => {
   const bob = await enter("bob");
   const ann = await enter("ann");
   await makeChat(ann, "tea", "bob");
@@ -147,7 +147,7 @@ test("a kill and a restart lose nothing and double nothing", async () => {
     await server.kill();
     await talking;
     await sayAll([`while it is down ${round}`]);
-    // Even a page that is loaded anew has what it was told to say. (The page itself must come from somewhere.)
+    // A reloaded page still has its unsent messages. (The server must run to serve the page itself.)
     await server.run();
     if (round === 2) {
       await ann.reload();
@@ -166,7 +166,7 @@ test("a kill and a restart lose nothing and double nothing", async () => {
   assert.deepEqual(await texts(bob), said);
 });
 
-test("two pages of one user that write while the server is away lose nothing and double nothing", async () => {
+test("two pages of one user neither lose nor duplicate messages", async () => {
   const one = await enter("ann");
   await makeChat(one, "tea", "");
   const other = await enterIn(one.context(), "ann");
@@ -177,17 +177,17 @@ test("two pages of one user that write while the server is away lose nothing and
     await page.locator(".message.waiting .text", { hasText: text }).last().waitFor();
   }
   await server.run();
-  // What a page wrote is sent by any page there is afterwards, however soon the first one goes.
+  // Every later page of the user sends the messages that an earlier page left.
   await other.close();
   await one.reload();
   await open(one, "tea");
   const all = ["from one", "from one again", "from the other"];
   await until(async () => String((await texts(one)).sort()) === String(all), "each is there once");
-  await until(async () => (await one.locator(".message.waiting").count()) === 0, "none waits");
+  await until(async () => (await one.locator(".message.waiting").count()) === 0, "all are sent");
   assert.equal(await one.evaluate(() => Object.keys(localStorage).filter((name) => name.includes("outbox")).length), 0);
 });
 
-test("what came before one's own message, and is heard of later, is loaded and shown with it", async () => {
+test("missed messages are loaded before one's own", async () => {
   const { id: bob } = await server.post("users/add", { username: "bob" });
   const ann = await enter("ann");
   await makeChat(ann, "tea", "bob");
@@ -195,7 +195,7 @@ test("what came before one's own message, and is heard of later, is loaded and s
   const [{ id: chat }] = await server.post("chats/get", { user });
   await say(ann, "first");
   await shown(ann, "first");
-  // No stream of events tells this page anything from here on.
+  // From here on, this page does not receive a stream of events.
   await ann.route("**/events?*", () => {});
   await server.kill();
   await server.run();
@@ -205,7 +205,7 @@ test("what came before one's own message, and is heard of later, is loaded and s
   assert.deepEqual(await texts(ann), ["first", "second", "third"]);
 });
 
-test("light and dark are read as easily", async () => {
+test("text has contrast in light and dark mode", async () => {
   const page = await enter("ann");
   const brightness = () =>
     page.evaluate(() => {
@@ -227,7 +227,7 @@ test("light and dark are read as easily", async () => {
   assert.ok(dark.text - dark.ground > 0.6, JSON.stringify(dark));
 });
 
-test("whatever is written is text", async () => {
+test("user input is never HTML", async () => {
   const hostile = [
     `<img src=x onerror="alert('img')">`,
     `<script>alert("script")</script>`,
@@ -255,7 +255,7 @@ test("whatever is written is text", async () => {
   assert.deepEqual(await texts(ann), hostile);
 });
 
-test("a thousand messages are scrolled back through", async () => {
+test("a thousand messages load while scrolling back", async () => {
   const { id: user } = await server.post("users/add", { username: "ann" });
   const { id: chat } = await server.post("chats/add", { name: "tea", users: [user] });
   const all = Array.from({ length: 1000 }, (_, index) => `message ${index + 1}`);
@@ -271,14 +271,14 @@ test("a thousand messages are scrolled back through", async () => {
     return length === 1000;
   }, "all were loaded");
   assert.deepEqual(await texts(ann), all);
-  // What comes now does not tear the reader away.
+  // A new message does not move the reader's view.
   await list.evaluate((messages) => messages.scrollTo(0, 200));
   await server.post("messages/add", { chat, author: user, text: "the newest" });
   await shown(ann, "the newest");
   assert.equal(await list.evaluate((messages) => messages.scrollTop), 200);
 });
 
-test("all of it works on a phone, and by the keyboard alone", async () => {
+test("the page works on a phone, by keyboard alone", async () => {
   await server.post("users/add", { username: "bob" });
   const ann = await enter("ann", { viewport: PHONE, colorScheme: "dark" });
   const press = async (...keys) => {
@@ -294,7 +294,7 @@ test("all of it works on a phone, and by the keyboard alone", async () => {
   };
   await focus("New chat");
   await press("Enter");
-  await ann.getByLabel("Its name").waitFor();
+  await ann.getByLabel("Chat name").waitFor();
   await type("tea");
   await press("Tab");
   await type("bob");
@@ -317,7 +317,7 @@ test("all of it works on a phone, and by the keyboard alone", async () => {
   assert.ok(width <= PHONE.width, `${width} pixels wide`);
 });
 
-test("the browser's own EventSource goes on by itself, gapless, over restarts", async () => {
+test("a browser's EventSource resumes without gaps after restarts", async () => {
   const { id: user } = await server.post("users/add", { username: "ann" });
   const { id: chat } = await server.post("chats/add", { name: "tea", users: [user] });
   const page = await enter("somebody");
@@ -337,7 +337,7 @@ test("the browser's own EventSource goes on by itself, gapless, over restarts", 
     await server.run();
     await server.post("messages/add", { chat, author: user, text: `after ${round}` });
     expected.push(`after ${round}`);
-    await until(async () => (await page.evaluate(() => window.seen.length)) >= expected.length, "all came");
+    await until(async () => (await page.evaluate(() => window.seen.length)) >= expected.length, "all messages arrived");
   }
   const seen = await page.evaluate(() => window.seen);
   assert.deepEqual(seen.map(([, text]) => text), expected);

@@ -1,4 +1,4 @@
-// A server that can be killed and started again in the same place.
+// How do the tests run a server? It can be killed, and started again with the same port and data.
 
 import { spawn } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
@@ -35,7 +35,7 @@ export class Server {
     });
   }
 
-  /** As a power cut would. */
+  /** Ends the process without a chance to finish. */
   async kill() {
     const ended = new Promise((resolve) => this.process.once("exit", resolve));
     this.process.kill("SIGKILL");

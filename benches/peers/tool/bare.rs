@@ -1,5 +1,5 @@
-//! What axum can do on this machine when a server does nothing else: requests are parsed, strictly, into the
-//! same fields as ours; answers are always the same, with headers and lengths like ours.
+//! How fast is axum on this machine when a server does nothing else? Requests are parsed strictly into the same fields
+//! as ours. Answers are always the same, with headers and lengths like ours.
 
 use std::path::PathBuf;
 
@@ -17,14 +17,14 @@ use uuid::Uuid;
 
 #[derive(Args)]
 pub(crate) struct BareArgs {
-    /// What `/messages/get` answers: the bytes of this file, from memory
+    /// File whose bytes `/messages/get` answers, from memory
     #[arg(long)]
     page: Option<PathBuf>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "parsed, as in any server, but not looked at")]
+#[expect(dead_code, reason = "parsed, as in any server, but not used")]
 struct AddMessage {
     chat: Uuid,
     author: Uuid,
@@ -33,7 +33,7 @@ struct AddMessage {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "parsed, as in any server, but not looked at")]
+#[expect(dead_code, reason = "parsed, as in any server, but not used")]
 struct GetMessages {
     chat: Uuid,
     limit: Option<u64>,
@@ -50,11 +50,11 @@ async fn serve(page: Bytes) {
         Router::new().route("/messages/add", post(add)).route("/messages/get", post(get)).with_state(page);
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     println!("bare listening on http://{}", listener.local_addr().expect("bound"));
-    let listener = listener.tap_io(|stream| stream.set_nodelay(true).expect("a sound connection"));
+    let listener = listener.tap_io(|stream| stream.set_nodelay(true).expect("an open connection"));
     axum::serve(listener, router).await.expect("it does not end");
 }
 
-/// As long as one that is made.
+/// Request id as long as one of ours.
 const REQUEST_ID: (HeaderName, HeaderValue) = (
     HeaderName::from_static("x-request-id"),
     HeaderValue::from_static("01a20aa4-0a09-74de-9d72-3ca94e1ae31f"),

@@ -1,4 +1,4 @@
-//! Logs and streams that hold a conversation already, the same one for every server.
+//! How does a server start with a conversation? The same one is written for every server.
 
 use std::io::{BufWriter, Write, stdout};
 use std::path::PathBuf;
@@ -12,18 +12,18 @@ use crate::support::{LogWriter, World, chat, mix, open_log, text, user};
 
 #[derive(Args)]
 pub(crate) struct FillArgs {
-    /// Made if it is missing
+    /// Data directory; created if it is missing
     dir: PathBuf,
     #[arg(long)]
     chats: u64,
     #[arg(long)]
     messages: u64,
-    /// How many members to name, each with one of their chats, from all over
+    /// Number of members to print, each with one of their chats, chosen from the whole conversation
     #[arg(long, default_value_t = 1_000)]
     named: u64,
 }
 
-/// Prints the bytes of all texts, the log's, and some members.
+/// Fills a log, and prints the total bytes of the texts, the bytes of the log, and some members.
 pub(crate) fn fill(args: &FillArgs) {
     let world = World { chats: args.chats };
     let mut log = open_log(&args.dir);
@@ -35,7 +35,7 @@ pub(crate) fn fill(args: &FillArgs) {
     let progress = Progress::default();
     open_log(&args.dir).replay(&progress, &mut |_| Ok(())).expect("a sound log");
     let members = (0..args.named).map(|number| {
-        /// So many numbers of messages go once around all chats.
+        /// Messages per chat until every chat has been written to.
         const NUMBERS_A_CHAT: u64 = 1_000;
         let (chat, user) = world.place(mix(number) % (args.chats * NUMBERS_A_CHAT));
         [Uuid::from(chat), Uuid::from(user)]
@@ -46,14 +46,14 @@ pub(crate) fn fill(args: &FillArgs) {
 
 #[derive(Args)]
 pub(crate) struct FillListsArgs {
-    /// Made if it is missing
+    /// Data directory; created if it is missing
     dir: PathBuf,
-    /// Chats of the busier user
+    /// Number of chats of the busier user
     #[arg(long)]
     chats: u64,
 }
 
-/// Prints the ids of the two users, the busier one first.
+/// Fills a log, and prints the ids of the two users, the busier one first.
 pub(crate) fn fill_lists(args: &FillListsArgs) {
     const FEW_CHATS: u64 = 20;
     let mut log = open_log(&args.dir);
@@ -76,7 +76,7 @@ pub(crate) struct RedisArgs {
     messages: u64,
 }
 
-/// A stream a chat; of an author the 16 bytes of the id.
+/// Prints one `XADD` per message: a stream for each chat, and the 16 bytes of the author's id.
 pub(crate) fn redis_commands(args: &RedisArgs) {
     let world = World { chats: args.chats };
     let mut out = BufWriter::new(stdout().lock());
@@ -85,12 +85,12 @@ pub(crate) fn redis_commands(args: &RedisArgs) {
         let (chat, author) = (Uuid::from(chat).to_string(), Uuid::from(author));
         let words: [&[u8]; 7] =
             [b"XADD", chat.as_bytes(), b"*", b"author", author.as_bytes(), b"text", text(number).as_bytes()];
-        write!(out, "*{}\r\n", words.len()).expect("somebody reads");
+        write!(out, "*{}\r\n", words.len()).expect("stdout is open");
         for word in words {
-            write!(out, "${}\r\n", word.len()).expect("somebody reads");
-            out.write_all(word).expect("somebody reads");
-            out.write_all(b"\r\n").expect("somebody reads");
+            write!(out, "${}\r\n", word.len()).expect("stdout is open");
+            out.write_all(word).expect("stdout is open");
+            out.write_all(b"\r\n").expect("stdout is open");
         }
     }
-    out.flush().expect("somebody reads");
+    out.flush().expect("stdout is open");
 }

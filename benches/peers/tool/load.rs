@@ -1,6 +1,7 @@
-//! Load in a closed loop: every connection sends, waits for the answer, and sends again.
+//! How fast does a server answer under load in a closed loop? Every connection sends a request, waits for the answer,
+//! and sends the next.
 //!
-//! One thread with as little in it as there can be: the server does not have what it takes of the processors.
+//! One thread does as little as possible: the server cannot use the processor time that the load generator uses.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -18,34 +19,35 @@ use tokio::net::TcpStream;
 use tokio::task::LocalSet;
 use tokio::time::{Instant, sleep_until};
 
+use crate::wire::Answer;
 use crate::{http, nats};
 
 #[derive(Args)]
 pub(crate) struct LoadArgs {
-    /// Where the server listens
+    /// Address and port of the server
     address: SocketAddr,
-    /// A file with a body a line; they take turns
+    /// File with one body per line; the requests use them in turn
     #[arg(long)]
     bodies: PathBuf,
     #[arg(long, value_enum, default_value = "http")]
     protocol: Protocol,
-    /// The path (of HTTP) or the subject's first token (of NATS)
+    /// HTTP path, or first token of the NATS subject
     #[arg(long)]
     to: String,
     #[arg(long)]
     connections: usize,
     #[arg(long)]
     seconds: f64,
-    /// Answers that a connection waits for together: so many are sent before the first is read
+    /// Requests that a connection sends before it reads the first answer
     #[arg(long, default_value_t = 1)]
     pipeline: usize,
-    /// Requests a second of all connections together; without it, as many as are answered
+    /// Requests per second of all connections together; without it, each answer is followed by the next request
     #[arg(long)]
     rate: Option<f64>,
-    /// Sends every request with a header that differs: this one, to which a number is added
+    /// Header for every request; the request's number is appended to its value
     #[arg(long, value_name = "NAME: VALUE")]
     numbered: Option<String>,
-    /// Waits as long as a refusal asks for in `Retry-After` before the next request
+    /// Wait for the time in a refusal's `Retry-After` before the next request
     #[arg(long)]
     retry_after: bool,
 }
@@ -56,15 +58,8 @@ enum Protocol {
     Nats,
 }
 
-/// What a server said to one request.
-pub(crate) struct Answer {
-    /// As in HTTP.
-    pub(crate) status: u16,
-    pub(crate) retry_after: Option<Duration>,
-}
-
-/// Renders requests, each with the next of the bodies.
-pub(crate) enum Requests {
+/// Renders requests, which use the bodies in turn.
+enum Requests {
     Http(http::Requests),
     Nats(nats::Requests),
 }
@@ -96,22 +91,22 @@ impl Requests {
         }
     }
 
-    async fn answer(&self, stream: &mut BufReader<TcpStream>, line: &mut Vec<u8>) -> io::Result<Answer> {
+    async fn read_answer(&self, stream: &mut BufReader<TcpStream>, line: &mut Vec<u8>) -> io::Result<Answer> {
         match self {
-            Self::Http(_) => http::answer(stream, line).await,
-            Self::Nats(_) => nats::answer(stream, line).await,
+            Self::Http(_) => http::read_answer(stream, line).await,
+            Self::Nats(_) => nats::read_answer(stream, line).await,
         }
     }
 }
 
-/// How the requests with one status went.
+/// Count and latencies of the answers with one status.
 struct Tally {
-    /// Answered before the time was up.
+    /// Answers that arrived before the end of the run.
     in_time: u64,
     latency_us: Histogram<u64>,
 }
 
-/// What all connections share.
+/// State that all connections share.
 struct Run {
     requests: Requests,
     sent: RefCell<usize>,
@@ -119,7 +114,7 @@ struct Run {
     failed: RefCell<Vec<String>>,
     ends: Instant,
     pipeline: usize,
-    /// Between two requests of a connection.
+    /// Time between two requests of a connection.
     interval: Option<Duration>,
     retry_after: bool,
 }
@@ -169,7 +164,7 @@ async fn load(args: LoadArgs) {
 }
 
 impl Run {
-    /// One connection's requests. With a rate, the first is due at a time of its own.
+    /// Sends one connection's requests. With a rate, `due` is the time of the first.
     async fn converse(
         &self,
         mut stream: BufReader<TcpStream>,
@@ -184,7 +179,7 @@ impl Run {
                     sleep_until(due).await;
                     started = Instant::now();
                 } else {
-                    // Sent late because the last answer was late: its latency counts from when it was due.
+                    // The last answer was late, so this request is late: its latency counts from when it was due.
                     started = due;
                 }
                 due += interval;
@@ -200,7 +195,7 @@ impl Run {
             stream.get_mut().write_all(&out).await?;
             let mut wait = Duration::ZERO;
             for _ in 0..self.pipeline {
-                let answer = self.requests.answer(&mut stream, &mut line).await?;
+                let answer = self.requests.read_answer(&mut stream, &mut line).await?;
                 self.count(answer.status, started);
                 wait = wait.max(answer.retry_after.unwrap_or_default());
             }
@@ -226,14 +221,14 @@ impl Run {
     fn print(&self, seconds: f64) {
         let tallies = self.tallies.borrow();
         let answers = tallies.iter().map(|(status, Tally { in_time, latency_us })| {
-            let told = json!({
+            let summary = json!({
                 "answers": latency_us.len(),
                 "per_s": *in_time as f64 / seconds,
                 "p50_us": latency_us.value_at_quantile(0.5),
                 "p99_us": latency_us.value_at_quantile(0.99),
                 "max_us": latency_us.max(),
             });
-            (status.to_string(), told)
+            (status.to_string(), summary)
         });
         let answers: serde_json::Map<_, _> = answers.collect();
         println!("{}", json!({ "answers": answers, "failed": *self.failed.borrow() }));

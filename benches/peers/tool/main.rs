@@ -1,6 +1,6 @@
-//! The tools behind `benches/peers/run`: what it measures with, measures against, and fills logs with.
+//! Which tools does `benches/peers/run` use? A load generator, servers to compare with, and generators of logs.
 
-#![expect(clippy::print_stdout, reason = "its answers go to whoever runs it")]
+#![expect(clippy::print_stdout, reason = "its results go to stdout")]
 
 mod bare;
 mod fill;
@@ -11,22 +11,23 @@ mod probe;
 #[path = "../../support/mod.rs"]
 #[expect(dead_code, reason = "the other benches use the rest of it")]
 mod support;
+mod wire;
 
 use clap::Parser;
 
 #[derive(Parser)]
 enum Tool {
-    /// Sends from many connections, each the next request as soon as the last is answered; tells how it went
+    /// Send from many connections, each the next request as soon as the last is answered; print counts and latencies
     Load(load::LoadArgs),
-    /// Serves with axum and no more: the bodies are parsed, the answers are always the same
+    /// Serve with axum only: bodies are parsed, answers are always the same
     Bare(bare::BareArgs),
-    /// Tells how long a write and its sync take
+    /// Measure how long a write and its sync take
     Probe(probe::ProbeArgs),
-    /// Fills a data directory with a conversation
+    /// Fill a data directory with a conversation
     Fill(fill::FillArgs),
-    /// Fills a data directory with the chats of one user who is in many, and of one who is in 20
+    /// Fill a data directory with one user who is a member of many chats, and one of 20 chats
     FillLists(fill::FillListsArgs),
-    /// Prints the conversation that `fill` makes as Redis commands, for `redis-cli --pipe`
+    /// Print the conversation that `fill` writes as Redis commands, for `redis-cli --pipe`
     RedisCommands(fill::RedisArgs),
 }
 

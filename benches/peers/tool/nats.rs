@@ -1,4 +1,4 @@
-//! NATS from a publisher's side: every message asks the stream for an acknowledgement.
+//! How does a publisher speak NATS? Every message asks the stream for an acknowledgement.
 
 use std::io::{self, Write as _};
 
@@ -6,10 +6,9 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
-use crate::http::{number, odd, read_line};
-use crate::load::Answer;
+use crate::wire::{Answer, malformed, number, read_line};
 
-/// Subjects that the messages take turns on.
+/// Number of subjects, which the messages use in turn.
 const SUBJECTS: usize = 100;
 
 pub(crate) struct Requests {
@@ -26,20 +25,20 @@ impl Requests {
         let body = &self.bodies[number % self.bodies.len()];
         let (subject, chat) = (&self.subject, number % SUBJECTS);
         write!(out, "PUB {subject}.{chat} inbox.{connection} {}\r\n{body}\r\n", body.len())
-            .expect("memory takes it");
+            .expect("a write to memory cannot fail");
     }
 }
 
-/// Asks for the acknowledgements of this connection.
+/// Subscribes to the acknowledgements of this connection.
 pub(crate) async fn greet(stream: &mut BufReader<TcpStream>, connection: usize) -> io::Result<()> {
-    // What the server says of itself.
+    // The server begins with a description of itself.
     read_line(stream, &mut Vec::new()).await?;
     let greeting = format!("CONNECT {{\"verbose\":false}}\r\nSUB inbox.{connection} 1\r\n");
     stream.get_mut().write_all(greeting.as_bytes()).await
 }
 
-/// Reads one acknowledgement. One that is an error counts as a 500.
-pub(crate) async fn answer(stream: &mut BufReader<TcpStream>, line: &mut Vec<u8>) -> io::Result<Answer> {
+/// Reads one acknowledgement. An error counts as status 500.
+pub(crate) async fn read_answer(stream: &mut BufReader<TcpStream>, line: &mut Vec<u8>) -> io::Result<Answer> {
     loop {
         read_line(stream, line).await?;
         if line == b"PING" {
@@ -47,10 +46,10 @@ pub(crate) async fn answer(stream: &mut BufReader<TcpStream>, line: &mut Vec<u8>
             continue;
         }
         if !line.starts_with(b"MSG ") {
-            return Err(odd("message", line));
+            return Err(malformed("message", line));
         }
         let length = line.rsplit(|byte| *byte == b' ').next().and_then(number);
-        let mut message = vec![0; length.ok_or_else(|| odd("length", line))?];
+        let mut message = vec![0; length.ok_or_else(|| malformed("length", line))?];
         stream.read_exact(&mut message).await?;
         read_line(stream, line).await?;
         let message: Value = serde_json::from_slice(&message)?;

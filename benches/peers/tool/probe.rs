@@ -1,5 +1,5 @@
-//! What the disk itself takes for a small commit: one write and one `fdatasync`, over and over, on a file of
-//! zeros, in the directory where the log would be.
+//! How long does the disk alone take for a small commit? One write and one `fdatasync`, repeated, on a file of zeros, in
+//! the directory where the log would be.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -12,7 +12,7 @@ use serde_json::json;
 
 #[derive(Args)]
 pub(crate) struct ProbeArgs {
-    /// On the disk that is to be measured
+    /// Directory on the disk to measure
     dir: PathBuf,
     #[arg(long, default_value_t = 256)]
     bytes: usize,

@@ -1,4 +1,4 @@
-//! A directory in memory.
+//! How does a log run on a directory in memory?
 
 use std::collections::BTreeMap;
 use std::io;
@@ -15,13 +15,13 @@ pub struct MemoryDisk(Arc<Mutex<BTreeMap<String, Contents>>>);
 pub struct MemoryFile(Contents);
 
 impl MemoryDisk {
-    /// A directory of these files.
+    /// Returns a directory with these files.
     pub fn of(files: impl IntoIterator<Item = (String, Vec<u8>)>) -> Self {
         let files = files.into_iter().map(|(name, bytes)| (name, Arc::new(Mutex::new(bytes))));
         Self(Arc::new(Mutex::new(files.collect())))
     }
 
-    /// All that it holds.
+    /// Returns all files with their contents.
     pub fn files(&self) -> BTreeMap<String, Vec<u8>> {
         let files = self.0.lock().unwrap();
         files.iter().map(|(name, bytes)| (name.clone(), bytes.lock().unwrap().clone())).collect()

@@ -1,5 +1,5 @@
-//! What the fuzz targets share. Each target takes bytes from outside and must neither panic nor take memory without
-//! bound, whatever they are; what else must hold is said with each.
+//! What do the fuzz targets share? Each target reads arbitrary bytes, and must neither panic nor allocate without bound.
+//! Its first lines say what else must hold.
 
 mod disk;
 pub mod log;
@@ -9,6 +9,6 @@ use std::alloc::System;
 
 use cap::Cap;
 
-/// Whatever asks for more than this ends the run.
+/// Allocator with a limit: more memory than this ends the run.
 #[global_allocator]
 static ALLOCATOR: Cap<System> = Cap::new(System, 256 << 20);

@@ -1,4 +1,4 @@
-//! Logs from bytes: written here from the description of the format alone.
+//! How do bytes become a log? This is written from the description of the format, without the server's code.
 
 use chinwag::domain::Position;
 use chinwag::engine::{Engine, ReplayProgress};
@@ -10,7 +10,7 @@ use crate::disk::MemoryDisk;
 const LOG_ID: [u8; 16] = *b"a log for fuzzes";
 const FIRST_SEGMENT: &str = "00000000000000000001.log";
 
-/// A header block of a first segment.
+/// Returns a header block of a first segment.
 pub fn header() -> Vec<u8> {
     let mut header = vec![0; 4096];
     header[..8].copy_from_slice(b"CHINWAG\n");
@@ -23,7 +23,7 @@ pub fn header() -> Vec<u8> {
     header
 }
 
-/// A frame with a right checksum, whatever is in it.
+/// Returns a frame with a correct checksum around any payload.
 pub fn frame(first: u64, count: u32, payload: &[u8]) -> Vec<u8> {
     let mut frame = vec![0xFF, b'c', b'w', 0xFE, 0, 0, 0, 0];
     frame.extend(u32::try_from(payload.len()).unwrap().to_le_bytes());
@@ -36,10 +36,9 @@ pub fn frame(first: u64, count: u32, payload: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// Starts on a first segment of these bytes.
+/// Starts an engine on a first segment of these bytes. Returns the number of events, or `None` if the log was refused.
 ///
-/// A log that is refused is left as it was. One that is taken is taken again, and comes to the same. Returns how many
-/// events there are; none if the log was refused.
+/// A refused log must stay unchanged. An accepted log must be accepted again, with the same number of events.
 pub fn start(segment: Vec<u8>) -> Option<Position> {
     let disk = MemoryDisk::of([(FIRST_SEGMENT.to_owned(), segment)]);
     let before = disk.files();
@@ -47,7 +46,7 @@ pub fn start(segment: Vec<u8>) -> Option<Position> {
         assert_eq!(disk.files(), before, "a refused log is not touched");
         return None;
     };
-    assert_eq!(replayed(&disk), Some(position), "what was taken once is taken again");
+    assert_eq!(replayed(&disk), Some(position), "an accepted log is accepted again");
     Some(position)
 }
 

@@ -1,4 +1,4 @@
-//! Requests from bytes, sent to the real router over a log in memory.
+//! How do bytes become a request? It is sent to the real router over a log in memory.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -16,14 +16,15 @@ use serde_json::{Value, json};
 use tokio::runtime::{Builder, Runtime};
 use tower::ServiceExt;
 
-/// Sends a request made of these bytes: a line `METHOD PATH`, lines `Name: value`, an empty line, a body. `$USER`
-/// stands for an id that there is in the path and in the body, `$CHAT` in the body.
+/// Sends a request made of these bytes: a line `METHOD PATH`, lines `Name: value`, an empty line, and a body. `$USER` in
+/// the path or the body, and `$CHAT` in the body, stand for an id that exists.
 ///
-/// The answer is one that the API describes, JSON where it says so; a message that was taken is read back as it was sent.
+/// The answer must be one that the API describes, and JSON if its type says so. A stored message must be read back as it
+/// was sent.
 pub fn send(bytes: &[u8]) {
     thread_local!(static SERVER: RefCell<Server> = RefCell::new(Server::start()));
     SERVER.with_borrow_mut(|server| {
-        // What was written is not to fill the memory.
+        // A new server, before the written data fills the memory.
         if server.requests == 10_000 {
             *server = Server::start();
         }
@@ -121,7 +122,7 @@ impl Server {
         assert_eq!(read[0]["id"], answer["id"]);
     }
 
-    /// None where the bytes are not even a head.
+    /// Returns the request and its body, or `None` if the bytes do not contain a request's head.
     fn request(&self, bytes: &[u8]) -> Option<(Request<Body>, Vec<u8>)> {
         let mut lines = bytes.splitn(2, |&byte| byte == b'\n');
         let line = replaced(lines.next()?, b"$USER", &self.user);

@@ -1,4 +1,4 @@
-//! Events in a frame whose checksum is right: the first byte says how many, the others are they.
+//! Are arbitrary events in a frame with a correct checksum handled? The first byte is their number, the rest their bytes.
 #![no_main]
 
 use chinwag_fuzz::log;

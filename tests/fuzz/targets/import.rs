@@ -1,5 +1,5 @@
-//! Lines given to `chinwag import`: of an exported history, or of one told by names. What is taken is exported and
-//! imported again, and comes to the same.
+//! Does `chinwag import` handle arbitrary lines, of an exported history or of events by name? Accepted lines are
+//! exported and imported again, with the same result.
 #![no_main]
 
 use std::path::Path;
@@ -12,16 +12,16 @@ use libfuzzer_sys::fuzz_target;
 fuzz_target!(|bytes: &[u8]| {
     let dir = tempfile::tempdir().unwrap();
     let (first, second) = (dir.path().join("first"), dir.path().join("second"));
-    if !is_taken(&first, bytes) {
-        assert!(!first.exists(), "nothing is left behind");
+    if !is_accepted(&first, bytes) {
+        assert!(!first.exists(), "a refused import leaves nothing behind");
         return;
     }
     let exported = export(&first);
-    assert!(is_taken(&second, &exported));
+    assert!(is_accepted(&second, &exported));
     assert_eq!(export(&second), exported);
 });
 
-fn is_taken(dir: &Path, lines: &[u8]) -> bool {
+fn is_accepted(dir: &Path, lines: &[u8]) -> bool {
     let into = Import { data: dir.to_owned(), segment_bytes: SEGMENT_BYTES_MIN };
     import(&into, lines, std::io::sink()).is_ok()
 }

@@ -1,4 +1,4 @@
-//! A request: its path, its headers, its body.
+//! Does the router handle an arbitrary request: its path, its headers, its body?
 #![no_main]
 
 use chinwag_fuzz::request;

@@ -1,4 +1,4 @@
-//! A segment's bytes: the whole file, or what follows a sound header.
+//! Are arbitrary bytes of a segment handled, as the whole file or after a valid header?
 #![no_main]
 
 use chinwag_fuzz::log;

@@ -1,6 +1,6 @@
-// Calls to the server.
+// How does the page call the server?
 
-/** What the server refused: a problem of RFC 9457. */
+/** An error for a refused request: a problem of RFC 9457. */
 export class Refused extends Error {
   constructor(status, problem) {
     super(problem.detail ?? `the server answered ${status}`);
@@ -8,13 +8,13 @@ export class Refused extends Error {
     this.code = problem.code;
   }
 
-  /** Whether the same request may be answered later. */
-  get isPassing() {
+  /** Whether the same request may succeed later. */
+  get isTemporary() {
     return this.status >= 500 || this.status === 408 || this.status === 429;
   }
 }
 
-/** Posts, and gives the answer's JSON; null where there is none. Throws Refused, or TypeError where nobody answers. */
+/** Posts, and returns the answer's JSON, or null for an empty body. Throws Refused, or TypeError without an answer. */
 export async function post(path, body, key) {
   const headers = { "Content-Type": "application/json" };
   if (key) headers["Idempotency-Key"] = key;
@@ -24,7 +24,7 @@ export async function post(path, body, key) {
   return text ? JSON.parse(text) : null;
 }
 
-/** The position of the last event. */
+/** Returns the position of the last event. */
 export async function position() {
   const response = await fetch("health");
   const body = parsed(await response.text());
@@ -32,7 +32,7 @@ export async function position() {
   return body.position;
 }
 
-// Something between us and the server may have answered.
+// A proxy between the page and the server may have answered without JSON.
 function parsed(text) {
   try {
     return JSON.parse(text);
@@ -41,19 +41,19 @@ function parsed(text) {
   }
 }
 
-/** Has something done that will succeed sooner or later, unless it is refused for good. */
+/** Retries `work` until it succeeds or is refused permanently. */
 export async function persist(work) {
   for (let wait = 250; ; wait = Math.min(wait * 2, 4000)) {
     try {
       return await work();
     } catch (error) {
-      if (error instanceof Refused && !error.isPassing) throw error;
+      if (error instanceof Refused && !error.isTemporary) throw error;
     }
     await new Promise((resolve) => setTimeout(resolve, wait));
   }
 }
 
-/** A key that no other request has. (`crypto.randomUUID` is there on HTTPS and localhost only.) */
+/** Returns a random key. (`crypto.randomUUID` exists on HTTPS and localhost only.) */
 export function newKey() {
   return Array.from(crypto.getRandomValues(new Uint32Array(4)), (word) => word.toString(16).padStart(8, "0")).join("");
 }

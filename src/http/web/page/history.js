@@ -1,4 +1,4 @@
-// The messages of one chat, as far as they are known: those of `seq` first to last, without gaps.
+// Which messages of a chat has the page loaded? Those with `seq` from first to last, without gaps.
 
 import { persist, post } from "./api.js";
 
@@ -6,11 +6,11 @@ const PAGE = 50;
 
 export class History {
   messages = [];
-  /** Whether the first message of all is among them. */
+  /** Whether the chat's first message is loaded. */
   isWhole = false;
   #chat;
   #loading;
-  /** The last message that was heard of. */
+  /** Greatest `seq` that the page knows of, loaded or not. */
   #newest = 0;
 
   constructor(chat) {
@@ -25,7 +25,7 @@ export class History {
     return this.messages.at(-1)?.seq ?? 0;
   }
 
-  /** Loads the newest page, or the one before the first that is known. */
+  /** Loads the newest page, or the one before the first loaded message. */
   async load() {
     if (this.isWhole) return;
     this.#loading ??= this.#loadPage().finally(() => (this.#loading = undefined));
@@ -40,7 +40,7 @@ export class History {
     await this.#catchUp();
   }
 
-  /** Takes in a message that was just sent. Tells, later, whether others had to be loaded for that. */
+  /** Adds a message that was just sent. Resolves to whether messages before it had to be loaded. */
   async add(message) {
     this.#newest = Math.max(this.#newest, message.seq);
     const isLoaded = this.isWhole || this.first !== undefined;
@@ -53,7 +53,7 @@ export class History {
     return true;
   }
 
-  // What came while a page was on its way may not be on it.
+  // A page does not contain the messages that were sent while it was being loaded.
   async #catchUp() {
     while (this.last < this.#newest) {
       const after = this.last;

@@ -1,15 +1,16 @@
-// What was written and not yet answered. It outlives the page: every message has its key from the start, so that it
-// can be sent again and again, by several pages of one user too, and is there once.
+// Which messages has the user written that the server has not answered? They are stored in the browser and survive a
+// reload. Each has an idempotency key from the start, so that several pages of one user can retry it, and the server
+// stores it once.
 
 import { newKey, persist, post } from "./api.js";
 
 export class Outbox {
-  /** Each message is stored by itself, so that no page overwrites another's. */
+  /** Prefix of the stored names. Each message has a name of its own, so that pages do not overwrite each other's. */
   #prefix;
   #sending = new Set();
   #onChange;
   #onSent;
-  /** { key, chat, author, text, written, refused? }, oldest first. */
+  /** Messages { key, chat, author, text, written, refused? }, oldest first. */
   messages;
 
   constructor(user, onSent, onChange) {
@@ -24,7 +25,7 @@ export class Outbox {
   }
 
   add(chat, author, text) {
-    // Not even two in one millisecond change places.
+    // Two messages of one millisecond also keep their order.
     const written = Math.max(Date.now(), (this.messages.at(-1)?.written ?? 0) + 1);
     const message = { key: newKey(), chat, author, text, written };
     this.#keep(message);
@@ -32,13 +33,13 @@ export class Outbox {
     this.#send(chat);
   }
 
-  /** Takes back what was refused. */
+  /** Removes a refused message. */
   discard(message) {
     this.#forget(message);
     this.#onChange();
   }
 
-  // One at a time in each chat, so that their order is kept.
+  // Sends one message at a time in each chat, which keeps their order.
   async #send(chat) {
     if (this.#sending.has(chat)) return;
     this.#sending.add(chat);

@@ -1,4 +1,4 @@
-// The page: what is shown when, and what the user does.
+// What does the page show at which time, and what do the user's actions do?
 
 import { html, render } from "./lit-html/lit-html.js";
 import { Refused, newKey, persist, post } from "./api.js";
@@ -7,14 +7,14 @@ import * as view from "./view.js";
 
 const page = document.getElementById("page");
 const NAME = "chinwag-username";
-/** So near to the end of the messages, in pixels, is at the end. */
-const NEAR = 40;
+/** Maximum distance from the end of the messages, in pixels, that counts as the end. */
+const END_DISTANCE_MAX = 40;
 
 let store = null;
 let ask = null;
 let error = null;
 let isDrawing = false;
-/** Whether the messages are scrolled to their end; then they stay there. */
+/** Whether the messages are scrolled to their end. If so, a new message scrolls them. */
 let isAtEnd = true;
 
 function draw() {
@@ -37,14 +37,14 @@ function draw() {
   });
 }
 
-// The message that is looked at, and where in the window it stands.
+// Returns the topmost visible message and its distance from the top.
 function topmost(list) {
   if (!list || isAtEnd) return null;
   const message = [...list.querySelectorAll(".message")].find((each) => each.offsetTop >= list.scrollTop);
   return message ? { message, top: message.offsetTop - list.scrollTop } : null;
 }
 
-// What comes in above or below leaves what is looked at where it is.
+// Messages that are added above or below do not move the visible ones.
 function keepScrolled(list, anchor) {
   if (!list) return;
   if (isAtEnd) list.scrollTop = list.scrollHeight;
@@ -89,7 +89,7 @@ const actions = {
   open(chat) {
     isAtEnd = true;
     store.show(chat);
-    // On a screen without keys the keyboard would hide what is to be read.
+    // On a touch screen, the on-screen keyboard would hide the messages.
     queueMicrotask(() => matchMedia("(hover: hover)").matches && page.querySelector("textarea")?.focus());
   },
   back() {
@@ -97,7 +97,7 @@ const actions = {
     draw();
   },
   scrolled({ target }) {
-    isAtEnd = target.scrollHeight - target.scrollTop - target.clientHeight < NEAR;
+    isAtEnd = target.scrollHeight - target.scrollTop - target.clientHeight < END_DISTANCE_MAX;
     if (target.scrollTop < target.clientHeight) store.loadEarlier();
     if (isAtEnd) store.markRead();
   },
@@ -120,18 +120,18 @@ const actions = {
   },
   newChat() {
     ask = {
-      title: "Make chat",
+      title: "Create chat",
       fields: [
-        { name: "name", label: "Its name", required: true },
-        { name: "users", label: "Who else is in it (names, with commas between)" },
+        { name: "name", label: "Chat name", required: true },
+        { name: "users", label: "Other members (usernames, separated by commas)" },
       ],
       answer: ({ name, users }) => store.addChat(name, users.split(",").map((each) => each.trim()).filter(Boolean)),
     };
     draw();
   },
   addMember() {
-    const fields = [{ name: "username", label: "Whom", required: true }];
-    ask = { title: "Add to chat", fields, answer: ({ username }) => store.addMember(username.trim()) };
+    const fields = [{ name: "username", label: "Username", required: true }];
+    ask = { title: "Add member", fields, answer: ({ username }) => store.addMember(username.trim()) };
     draw();
   },
   closeDialog() {
@@ -160,7 +160,7 @@ document.addEventListener("keydown", (event) => {
   if (event.key === "Escape" && !ask && store?.open) actions.back();
 });
 
-// Each tab may be somebody else's.
+// Each tab can be signed in as a different user.
 const known = sessionStorage.getItem(NAME);
 if (known) enter(known);
 else draw();

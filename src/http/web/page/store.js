@@ -1,4 +1,4 @@
-// What a user knows: chats, messages, people. It begins with what there is, and is then kept by the stream of events.
+// Which chats, messages and users does the page know? It loads them once; the stream of events then keeps them current.
 
 import { newKey, persist, position, post } from "./api.js";
 import { History } from "./history.js";
@@ -6,15 +6,15 @@ import { Outbox } from "./outbox.js";
 
 export class Store {
   me;
-  /** By id. */
+  /** Chats by id. */
   chats = new Map();
-  /** By id: names of users. */
+  /** Usernames by id. */
   names = new Map();
-  /** The chat that is shown. */
+  /** Id of the chat that is shown, or null. */
   open = null;
   isConnected = false;
   #histories = new Map();
-  /** Up to here every event was taken in. */
+  /** Position of the last event that was applied. */
   #position;
   #onChange;
   outbox;
@@ -23,7 +23,7 @@ export class Store {
     this.me = me;
     this.names.set(me.id, me.username);
     this.#onChange = onChange;
-    this.outbox = new Outbox(me.id, (message) => this.#takeMessage(message), onChange);
+    this.outbox = new Outbox(me.id, (message) => this.#applyMessage(message), onChange);
   }
 
   async start() {
@@ -32,10 +32,10 @@ export class Store {
     this.#follow();
   }
 
-  /** Chats with messages first, the one that spoke last on top; then the newest. */
+  /** Chats in order: those with messages, by the latest message; then those without, the newest first. */
   get listed() {
-    const spoke = (chat) => chat.last_message?.created_at ?? "";
-    const later = (one, other) => spoke(other).localeCompare(spoke(one)) || other.made - one.made;
+    const lastSent = (chat) => chat.last_message?.created_at ?? "";
+    const later = (one, other) => lastSent(other).localeCompare(lastSent(one)) || other.made - one.made;
     return [...this.chats.values()].sort(later);
   }
 
@@ -72,7 +72,7 @@ export class Store {
       if (seq === (chat.last_message?.seq ?? 0)) chat.unread = 0;
       this.#onChange();
     } catch {
-      // Whoever was taken out of the chat marks nothing any more.
+      // A user who is no longer a member cannot mark the chat as read.
     }
   }
 
@@ -103,22 +103,22 @@ export class Store {
 
   async #listChats() {
     const listed = await persist(() => post("chats/get", { user: this.me.id }));
-    // The server's order is ours for chats without messages.
-    listed.reverse().forEach((chat, made) => this.#takeChat({ ...chat, made }));
+    // Chats without messages keep the server's order.
+    listed.reverse().forEach((chat, made) => this.#applyChat({ ...chat, made }));
     this.#onChange();
   }
 
-  #takeChat(chat) {
+  #applyChat(chat) {
     this.chats.set(chat.id, { made: this.chats.size, ...this.chats.get(chat.id), ...chat });
     for (const user of chat.users) this.#learnName(user);
     if (chat.last_message) this.#learnName(chat.last_message.author);
   }
 
-  // The browser's own stream gives up at an answer that is no stream, as while the server starts: a new one begins
-  // where the last one ended.
+  // An EventSource stops at an answer that is not a stream, such as the 503 of a starting server. So a new one
+  // continues from the last event.
   async #follow() {
     if ((await persist(position)) < this.#position) {
-      // Another log, as after a restart with `--ephemeral`.
+      // The server has another log, as after a restart with `--ephemeral`.
       location.reload();
       return;
     }
@@ -129,20 +129,20 @@ export class Store {
       this.#connected(false);
       setTimeout(() => this.#follow(), 250 + Math.random() * 250);
     };
-    const on = (kind, take) =>
+    const on = (kind, apply) =>
       stream.addEventListener(kind, (event) => {
         this.#position = Number(event.lastEventId);
-        take(JSON.parse(event.data));
+        apply(JSON.parse(event.data));
         this.#onChange();
       });
-    on("message", (message) => this.#takeMessage(message));
-    on("chat", (chat) => this.#takeChat(chat));
-    on("member", ({ chat, user }) => this.#takeMembers(chat, (users) => [...users, user]));
+    on("message", (message) => this.#applyMessage(message));
+    on("chat", (chat) => this.#applyChat(chat));
+    on("member", ({ chat, user }) => this.#changeMembers(chat, (users) => [...users, user]));
     on("member_removed", ({ chat, user }) => {
       if (user === this.me.id) this.#leave(chat);
-      else this.#takeMembers(chat, (users) => users.filter((other) => other !== user));
+      else this.#changeMembers(chat, (users) => users.filter((other) => other !== user));
     });
-    on("read", ({ chat, user, seq }) => this.#takeMark(chat, user, seq));
+    on("read", ({ chat, user, seq }) => this.#applyReadMark(chat, user, seq));
   }
 
   #connected(isConnected) {
@@ -150,18 +150,18 @@ export class Store {
     this.#onChange();
   }
 
-  #takeMessage(message) {
+  #applyMessage(message) {
     this.#learnName(message.author);
     const history = this.#histories.get(message.chat);
     history?.add(message).then((isLate) => isLate && this.#loaded(history));
     const chat = this.chats.get(message.chat);
-    // It may have been in the list of chats already, or have come as an answer to its sender.
+    // The list of chats, or the answer to its sender, may have contained the message already.
     if (!chat || message.seq <= (chat.last_message?.seq ?? 0)) return;
     chat.last_message = message;
     if (message.author !== this.me.id) chat.unread += 1;
   }
 
-  #takeMembers(id, change) {
+  #changeMembers(id, change) {
     const chat = this.chats.get(id);
     if (!chat) return;
     chat.users = [...new Set(change(chat.users))];
@@ -173,8 +173,8 @@ export class Store {
     if (this.open === chat) this.open = null;
   }
 
-  // Another page of the same user may have marked it.
-  #takeMark(id, user, seq) {
+  // Applies a read mark that another page of the same user may have set.
+  #applyReadMark(id, user, seq) {
     const chat = this.chats.get(id);
     if (!chat || user !== this.me.id || !chat.unread) return;
     if (seq === chat.last_message?.seq) chat.unread = 0;

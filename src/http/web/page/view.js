@@ -1,4 +1,4 @@
-// How it looks. Templates set text as text: whatever people write, nothing of it is taken for HTML.
+// What does the page look like? Templates insert values as text: nothing that a user writes becomes HTML.
 
 import { html, nothing } from "./lit-html/lit-html.js";
 import { repeat } from "./lit-html/directives/repeat.js";
@@ -11,11 +11,11 @@ export function signIn({ submit, error, name }) {
     <main class="sign-in">
       <h1>Chinwag</h1>
       <form @submit=${submit}>
-        <label for="username">Who are you?</label>
+        <label for="username">Your username</label>
         <input id="username" name="username" required maxlength="64" autocomplete="username" autofocus .value=${name}>
-        <button>Chat</button>
+        <button>Sign in</button>
       </form>
-      <p>A name that nobody has yet makes a new user.</p>
+      <p>A username that is not in use creates a new user.</p>
       ${error ? html`<p role="alert" class="error">${error}</p>` : nothing}
     </main>`;
 }
@@ -34,9 +34,10 @@ export function chat(store, actions) {
         <ul class="chats">
           ${repeat(store.listed, ({ id }) => id, (each) => listedChat(store, each, actions))}
         </ul>
-        ${store.chats.size ? nothing : html`<p class="hint">You are in no chat yet. Make one, or be added to one.</p>`}
+        ${store.chats.size ? nothing : html`
+          <p class="hint">You are not in a chat yet. Create one, or ask a member to add you.</p>`}
       </nav>
-      ${open ? openChat(store, open, actions) : html`<main class="empty"><p class="hint">Pick a chat.</p></main>`}
+      ${open ? openChat(store, open, actions) : html`<main class="empty"><p class="hint">Select a chat.</p></main>`}
     </div>`;
 }
 
@@ -101,7 +102,7 @@ function waitingMessage(message, actions) {
     </li>`;
 }
 
-/** A dialog that asks for some fields; `ask` is null while there is none. */
+/** Returns the dialog with the fields of `ask`, or a closed one if `ask` is null. */
 export function dialog(ask, actions) {
   if (!ask) return html`<dialog></dialog>`;
   return html`

@@ -1,0 +1,30 @@
+//! How does a measurement get an engine, and how does that stop?
+
+use std::sync::Arc;
+
+use chinwag::engine::{Engine, ReplayProgress, WriterEnd};
+use chinwag::log::EventLog;
+use tokio::runtime::Runtime;
+
+/// An engine that stops and closes its log when it is dropped.
+pub(crate) struct RunningEngine<'r> {
+    pub(crate) engine: Arc<Engine>,
+    end: WriterEnd,
+    runtime: &'r Runtime,
+}
+
+impl<'r> RunningEngine<'r> {
+    pub(crate) fn start(log: Box<dyn EventLog>, runtime: &'r Runtime) -> Self {
+        const QUEUE_MAX: usize = 1024;
+        let (engine, end) =
+            Engine::start(log, QUEUE_MAX, &ReplayProgress::default()).expect("the log can be replayed");
+        Self { engine: Arc::new(engine), end, runtime }
+    }
+}
+
+impl Drop for RunningEngine<'_> {
+    fn drop(&mut self) {
+        self.engine.close();
+        self.runtime.block_on(self.end.wait()).expect("nothing failed");
+    }
+}

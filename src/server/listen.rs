@@ -1,0 +1,65 @@
+//! What does a server need from the system: a socket, open files, signals, a runtime.
+
+use std::io;
+use std::net::SocketAddr;
+
+use tokio::net::{TcpListener, TcpSocket};
+use tokio::runtime::{Builder, Runtime};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Returns a listener whose backlog has room for all clients that reconnect after a restart. The system may grant
+/// a shorter backlog.
+pub(super) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    const BACKLOG: u32 = 4096;
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // A restarted server can bind the port while connections of the previous process are in TIME_WAIT.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+/// Raises the limit on open files, and returns `connections_max`, lowered to what that limit leaves for connections.
+pub(super) fn fit_open_files(connections_max: u32) -> u32 {
+    /// Open files that are not connections: the log's, standard streams, and the runtime's.
+    const OTHER_FILES: u64 = 64;
+    match rlimit::increase_nofile_limit(u64::MAX) {
+        Ok(files_max) => {
+            let room = u32::try_from(files_max.saturating_sub(OTHER_FILES).max(1)).unwrap_or(u32::MAX);
+            if room < connections_max {
+                tracing::warn!(files_max, "limited to {room} connections: each one is an open file");
+            }
+            connections_max.min(room)
+        }
+        Err(error) => {
+            tracing::warn!(%error, "failed to raise the limit on open files");
+            connections_max
+        }
+    }
+}
+
+/// Returns a future that resolves at SIGTERM or SIGINT. From the call on, neither signal ends the process by itself.
+pub(super) fn stop_signal() -> io::Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("stopping");
+    })
+}
+
+/// Returns a runtime that serves requests in the order of their arrival, however many there are.
+pub(super) fn runtime() -> io::Result<Runtime> {
+    Builder::new_multi_thread()
+        .enable_all()
+        // A worker's own queue holds 256 tasks; when more arrive, its older half moves to the end of the global
+        // queue, behind later arrivals. So a worker accepts few events at a time, and runs all of their tasks
+        // before it polls for others.
+        .max_io_events_per_tick(64)
+        .event_interval(256)
+        // Answers come from the writer's thread through the global queue, and have waited longest.
+        .global_queue_interval(1)
+        .build()
+}

@@ -1,0 +1,135 @@
+//! How does a server live: how does it start, when is it ready, and how does it stop?
+
+mod listen;
+
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+
+use crate::config::{CorsOrigins, Limits, ServeConfig};
+use crate::engine::{Engine, ReplayProgress, WriterError};
+pub use crate::http::log_panics;
+use crate::http::{self, App};
+use crate::log::{EventLog, FileLog, LogError, MemoryLog, RealDisk};
+
+/// Time that requests in flight have to finish when the server stops.
+const GRACE: Duration = Duration::from_secs(7);
+
+/// Time that the log has for its last sync after that: a disk may hang.
+const LAST_SYNC: Duration = Duration::from_millis(1_500);
+
+/// A reason why a server did not start, or ended before it was asked to.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The log could not be opened or replayed.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// The server could not listen on its address.
+    #[error("failed to listen on {address}: {source}")]
+    Listen {
+        /// Address that was configured.
+        address: SocketAddr,
+        /// Error of the system.
+        source: io::Error,
+    },
+    /// The runtime, or one of its threads, could not be started.
+    #[error("failed to start the runtime: {0}")]
+    Runtime(io::Error),
+    /// The handlers for SIGTERM and SIGINT could not be installed.
+    #[error("failed to wait for signals: {0}")]
+    Signals(io::Error),
+    /// The log failed at a write or a sync.
+    #[error(transparent)]
+    Writer(#[from] WriterError),
+    /// The disk did not finish the last write before the server had to stop. That write was not answered.
+    #[error("the log did not finish its last write in time")]
+    Unfinished,
+    /// A task of the server panicked.
+    #[error("the server panicked: {0}")]
+    Panicked(#[from] tokio::task::JoinError),
+}
+
+/// Runs a server as configured until SIGTERM or SIGINT, and prints its address when it is ready.
+///
+/// # Errors
+///
+/// See [`ServeError`]. The process must end then, because requests in flight are never answered.
+pub fn run(config: ServeConfig) -> Result<(), ServeError> {
+    let runtime = listen::runtime().map_err(ServeError::Runtime)?;
+    let ended = runtime.block_on(run_until_signal(config));
+    // The grace period of clients that are still connected is over.
+    runtime.shutdown_background();
+    ended
+}
+
+async fn run_until_signal(mut config: ServeConfig) -> Result<(), ServeError> {
+    config.limits.connections_max = listen::fit_open_files(config.limits.connections_max);
+    let log: Box<dyn EventLog> = if config.ephemeral {
+        Box::new(MemoryLog::default())
+    } else {
+        Box::new(FileLog::new(RealDisk::lock(&config.data)?, config.segment_bytes))
+    };
+    let failed = |source| ServeError::Listen { address: config.listen, source };
+    let listener = listen::listen(config.listen).map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    let ready = || {
+        // A closed stdout does not stop the server.
+        drop(writeln!(io::stdout(), "chinwag listening on http://{address}"));
+    };
+    let shutdown = listen::stop_signal().map_err(ServeError::Signals)?;
+    serve(listener, log, config.limits, config.cors_origins, ready, shutdown).await
+}
+
+/// Serves the log on the listener until `shutdown` resolves. Answers 503 during the replay, and calls `ready` after
+/// it. Before it returns, requests in flight are answered and their writes synced.
+///
+/// # Errors
+///
+/// See [`ServeError`]. The process must end then, because requests in flight are never answered.
+pub async fn serve(
+    listener: TcpListener,
+    log: Box<dyn EventLog>,
+    limits: Limits,
+    cors_origins: Option<CorsOrigins>,
+    ready: impl FnOnce(),
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), ServeError> {
+    let progress = Arc::new(ReplayProgress::default());
+    let app = Arc::new(App::starting(Arc::clone(&progress), limits));
+    let (stop, stopped) = oneshot::channel::<()>();
+    let router = http::router(Arc::clone(&app), cors_origins.as_ref());
+    let served = Arc::clone(&app);
+    let connections = tokio::spawn(async move {
+        let stop = async { drop(stopped.await) };
+        http::serve_connections(listener, router, &served, stop, GRACE).await;
+    });
+
+    let mut shutdown = std::pin::pin!(shutdown);
+    let queue_max = limits.queue_max as usize;
+    let starting = tokio::task::spawn_blocking(move || Engine::start(log, queue_max, &progress));
+    let (engine, mut writer) = tokio::select! {
+        started = starting => started??,
+        // The server has accepted no write yet, so nothing is lost.
+        () = &mut shutdown => return Ok(()),
+    };
+    let engine = Arc::new(engine);
+    app.ready(Arc::clone(&engine));
+    ready();
+
+    tokio::select! {
+        ended = writer.wait() => return Ok(ended?),
+        () = &mut shutdown => {}
+    }
+    // An event stream would otherwise stay open for the whole grace period.
+    engine.end_following();
+    // A dropped sender resolves `stopped` as a sent value does.
+    drop(stop);
+    connections.await?;
+    engine.close();
+    tokio::time::timeout(LAST_SYNC, writer.wait()).await.map_err(|_| ServeError::Unfinished)??;
+    Ok(())
+}
