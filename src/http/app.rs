@@ -1,4 +1,4 @@
-//! What every call can reach: the engine, once there is one, and what the API itself keeps.
+//! The state that every call can reach: the engine, once there is one, and what the API itself keeps.
 
 use std::sync::{Arc, OnceLock};
 

@@ -30,5 +30,5 @@ pub(crate) const HEAD_BYTES_MAX: usize = 64 * 1024;
 /// Time after which a client that reads none of its answer is disconnected, however long a request may take to arrive.
 pub(crate) const UNREAD_TIME_MAX: Duration = Duration::from_secs(30);
 
-/// Characters of a request id that is taken from a client.
+/// Characters of a request id that a client gives.
 pub(crate) const REQUEST_ID_CHARS_MAX: usize = 128;

@@ -1,4 +1,4 @@
-//! What is measured of requests and connections.
+//! Metrics of requests and connections.
 
 use std::time::Duration;
 

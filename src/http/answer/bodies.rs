@@ -1,4 +1,4 @@
-//! What answers show: users, chats, messages, and what a write made.
+//! The bodies of answers: users, chats, messages, and what a write made.
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -54,7 +54,7 @@ pub(crate) struct ChatBody<'a> {
     /// Its members, in the order in which they came.
     users: &'a [UserId],
     created_at: Timestamp,
-    /// Null where nothing was said.
+    /// `null` if the chat has no message.
     #[schema(required)]
     last_message: Option<MessageBody<'a>>,
     /// How many messages others have sent since this user's read mark.

@@ -3,7 +3,7 @@
 use axum::http::StatusCode;
 use utoipa::ToSchema;
 
-/// What is the same for every problem of a code.
+/// The properties that all problems of a code share.
 pub(crate) struct Kind {
     pub(crate) status: StatusCode,
     /// The code as it is sent.
@@ -17,7 +17,7 @@ pub(crate) struct Kind {
 
 macro_rules! codes {
     ($($code:ident: $status:ident, $name:literal, $title:literal, $detail:literal $(, blaming $field:literal)?;)+) => {
-        /// What went wrong, in a word that stays.
+        /// A stable name for what went wrong.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, ToSchema)]
         #[schema(rename_all = "snake_case")]
         pub(crate) enum Code {

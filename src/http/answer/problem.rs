@@ -46,16 +46,16 @@ pub(crate) struct ProblemBody<'a> {
     /// The status of the answer.
     #[schema(minimum = 400, maximum = 599)]
     status: u16,
-    /// What was wrong this time, in a sentence, with the offending value, cut to 64 characters.
+    /// A sentence that says what was wrong this time, with the offending value, cut to 64 characters.
     detail: &'a str,
-    /// To program against: it stays.
+    /// A stable code for programs.
     #[schema(value_type = Code)]
     code: &'a str,
     /// The field, header or parameter that is to blame, where one is: `username`, `users[1]`, `messages[37].text`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = String, required = false)]
     field: Option<&'a str>,
-    /// The request's `X-Request-Id`, taken from the client or made.
+    /// The request's `X-Request-Id`: the client's own, or one that the server made.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = String, required)]
     request_id: Option<String>,

@@ -1,4 +1,4 @@
-//! What the engine refuses, as problems.
+//! Refusals of the engine, as problems.
 
 use super::codes::Code;
 use super::problem::{Problem, shown};

@@ -23,7 +23,7 @@ request! {
 
 /// Makes a user.
 ///
-/// A name is taken once.
+/// No two users have the same name.
 #[utoipa::path(
     post,
     path = "/users/add",

@@ -1,5 +1,5 @@
-//! What holds for every request, whatever its route: it has an id, it is counted and timed, and if it was slow, that is
-//! logged.
+//! The treatment of every request, whatever its route: it gets an id, it is counted and timed, and it is logged if it
+//! was slow.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;

@@ -47,7 +47,7 @@ schemas! {
     MessageId: id("Names a message.", "01a20aa4-0a3f-70c2-b3b5-10f6a3a5cb02");
     Username: name("A user's name", Username::CHARS_MAX, "ann");
     ChatName: name("A chat's name", ChatName::CHARS_MAX, "tea");
-    Text: string("What a message says: 1 to 16,384 bytes of UTF-8, any characters.")
+    Text: string("The text of a message: 1 to 16,384 bytes of UTF-8, any characters.")
         .min_length(Some(1))
         .max_length(Some(Text::BYTES_MAX))
         .examples([json!("Kettle is on.")])
@@ -57,12 +57,12 @@ schemas! {
         "The place of an event in the log: 1, 2, 3, … without gaps; 0 is the place before the first.",
         7,
     );
-    Timestamp: string("RFC 3339, UTC, six fractional digits; set by the server, strictly increasing in the log's order.")
+    Timestamp: string("RFC 3339, UTC, with six fractional digits. The server sets it; it increases strictly in the order of the log.")
         .format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)))
         .pattern(Some(r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{6}Z$"))
         .examples([json!("2026-11-23T15:04:05.123456Z")])
         .build();
-    Cursor: string("Where a list of chats goes on: the `cursor` of the last chat of the page before. Opaque.")
+    Cursor: string("The place after which a list of chats goes on: the `cursor` of the last chat of the previous page. It is opaque.")
         .min_length(Some(24))
         .max_length(Some(24))
         .pattern(Some("^[0-9a-f]{24}$"))

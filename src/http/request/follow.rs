@@ -1,4 +1,4 @@
-//! What a client of `/events` follows: its query, and the header with which it resumes.
+//! The request of `/events`: its query, and the header with which a client resumes.
 
 use axum::extract::FromRequestParts;
 use axum::http::HeaderMap;

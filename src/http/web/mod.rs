@@ -1,4 +1,4 @@
-//! What a browser loads: the chat page, the documentation page, and which other pages may call.
+//! Everything that a browser loads: the chat page, the documentation page, and which other pages may call.
 
 pub(crate) mod chat_page;
 pub(crate) mod cors;
