@@ -1,72 +1,72 @@
-//! The rules: which commands become events, and which are refused.
+//! Which commands become events, and which are refused: all rules of the chat server.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
 
 use super::{ChatId, Command, Event, NewMessage, Seq, Stamp, UserId};
 
-/// What a decision may ask about the state that it rests on.
+/// What a decision may ask about the state, by ids and names.
 pub trait Facts {
-    /// Whether there is such a user.
+    /// Returns whether the user exists.
     fn user_exists(&self, user: UserId) -> bool;
-    /// Whether a user has this name.
+    /// Returns whether a user has this name.
     fn username_taken(&self, username: &str) -> bool;
-    /// Whether there is such a chat.
+    /// Returns whether the chat exists.
     fn chat_exists(&self, chat: ChatId) -> bool;
-    /// Whether a chat has this name.
+    /// Returns whether a chat has this name.
     fn chat_name_taken(&self, name: &str) -> bool;
-    /// Whether the user is in the chat.
+    /// Returns whether the user is a member of the chat.
     fn is_member(&self, chat: ChatId, user: UserId) -> bool;
-    /// The chat's last message; 0 if it has none.
+    /// Returns the seq of the chat's last message, or 0 if it has no messages.
     fn last_seq(&self, chat: ChatId) -> Seq;
-    /// Up to where the user has read the chat; 0 if nothing.
+    /// Returns the seq up to which the user has read the chat, or 0 if they have read nothing.
     fn read_mark(&self, chat: ChatId, user: UserId) -> Seq;
 }
 
-/// What becomes of a command that breaks no rule.
+/// What a command that breaks no rule becomes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decision<'c> {
-    /// This happens.
+    /// One event.
     Event(Event<'c>),
-    /// All of this happens, in this order.
+    /// Several events, in this order.
     Events(Vec<Event<'c>>),
-    /// What it asks for is so already.
+    /// No event, because the state is already as the command asks.
     Unchanged,
 }
 
-/// Why a well-formed command did not become an event.
+/// Why a well-formed command was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// A user id names nothing.
+    /// The user does not exist.
     #[error("there is no user {user}")]
     UserNotFound {
         /// The id.
         user: UserId,
-        /// Where the command names it.
+        /// Where the command names the user.
         field: UserField,
     },
-    /// A chat id names nothing.
+    /// The chat does not exist.
     #[error("there is no chat {chat}")]
     ChatNotFound {
         /// The id.
         chat: ChatId,
     },
-    /// The user is not in the chat.
+    /// The user is not a member of the chat.
     #[error("user {user} is not a member of chat {chat}")]
     NotAMember {
         /// The chat.
         chat: ChatId,
         /// The user.
         user: UserId,
-        /// Where the command names it.
+        /// Where the command names the user.
         field: UserField,
     },
-    /// A read mark lies beyond the chat's last message.
+    /// The read mark lies beyond the chat's last message.
     #[error("seq {} is beyond the last message of the chat, which has seq {}", seq.0, last.0)]
     BeyondLastMessage {
-        /// The mark.
+        /// The read mark.
         seq: Seq,
-        /// Its last message; 0 if it has none.
+        /// The seq of the chat's last message, or 0 if it has no messages.
         last: Seq,
     },
     /// Another user has this name.
@@ -87,12 +87,12 @@ pub enum Refusal {
         /// The key.
         key: String,
     },
-    /// One of several messages breaks a rule.
+    /// One of several messages was refused, and so all of them were.
     #[error("message {index}: {refusal}")]
     OfMessage {
-        /// Its index among them.
+        /// The index of the message.
         index: usize,
-        /// The rule.
+        /// Why the message was refused.
         refusal: Box<Refusal>,
     },
 }
@@ -102,24 +102,24 @@ pub enum Refusal {
 pub enum UserField {
     /// As a message's author.
     Author,
-    /// As the member that it is about.
+    /// As the user whose membership or read mark the command changes.
     User,
-    /// In a list, at this index.
+    /// In a list of users, at this index.
     Users(usize),
 }
 
-/// Decides one command on the facts, with a stamp for each event that it may become.
+/// Decides a command on the facts. `stamps` holds one stamp for each event that the command may become.
 ///
-/// What ids name comes first, then membership, then what depends on state. Several messages are judged one after the
-/// other.
+/// The checks come in this order: existence of users and chats, membership, other state. Several messages are checked
+/// one after the other.
 ///
 /// # Errors
 ///
-/// The first rule that the command breaks.
+/// Returns the first rule that the command breaks.
 ///
 /// # Panics
 ///
-/// Without a stamp.
+/// Panics if `stamps` is empty.
 pub fn decide<'c>(
     facts: &impl Facts,
     command: &'c Command,
@@ -212,13 +212,16 @@ fn each_once(users: &[UserId]) -> Vec<UserId> {
 }
 
 #[cfg(test)]
-#[expect(clippy::wildcard_enum_match_arm, reason = "the naive facts look at what bears on them only")]
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "each naive fact looks only at the events that bear on it"
+)]
 mod tests {
     use super::*;
     use crate::domain::{ChatName, Text, Timestamp, Username};
     use uuid::Uuid;
 
-    /// The facts that some events amount to, as naively as can be.
+    /// The facts that follow from some events, computed as naively as possible.
     struct Given(Vec<Event<'static>>);
 
     impl Facts for Given {
@@ -319,13 +322,13 @@ mod tests {
     }
 
     #[test]
-    fn a_user_is_made_with_the_stamped_id() {
+    fn a_new_user_has_the_stamped_id() {
         let expected = Event::UserAdded { id: NEXT.into(), username: "ann".into() };
         given([]).when_then(&add_user("ann"), Ok(expected));
     }
 
     #[test]
-    fn a_username_is_taken_once_byte_for_byte() {
+    fn usernames_are_unique_byte_for_byte() {
         let given = given([user_added(1, "ann"), chat_added(2, "bob", &[1])]);
         given.when_then(&add_user("ann"), Err(Refusal::UsernameTaken { username: "ann".to_owned() }));
         for free in ["Ann", "bob", "änn"] {
@@ -334,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn a_chat_has_each_of_its_users_once_in_the_order_given() {
+    fn a_chat_has_each_user_once_in_order() {
         let given = given([user_added(1, "ann"), user_added(2, "bob"), user_added(3, "cid")]);
         let users = vec![user(3), user(1), user(2)];
         let expected = Event::ChatAdded { id: NEXT.into(), name: "tea".into(), users };
@@ -342,14 +345,14 @@ mod tests {
     }
 
     #[test]
-    fn a_chat_of_unknown_users_is_refused_and_the_first_of_them_named() {
+    fn a_new_chat_names_its_first_unknown_user() {
         let given = given([user_added(1, "ann")]);
         let refusal = Refusal::UserNotFound { user: user(8), field: UserField::Users(2) };
         given.when_then(&add_chat("tea", &[1, 1, 8, 9]), Err(refusal));
     }
 
     #[test]
-    fn what_ids_name_comes_before_a_taken_chat_name() {
+    fn existence_is_checked_before_chat_names() {
         let given = given([user_added(1, "ann"), chat_added(2, "tea", &[1])]);
         given.when_then(&add_chat("tea", &[1]), Err(Refusal::ChatNameTaken { name: "tea".to_owned() }));
         let refusal = Refusal::UserNotFound { user: user(9), field: UserField::Users(0) };
@@ -365,14 +368,14 @@ mod tests {
     }
 
     #[test]
-    fn whoever_is_not_a_member_sends_nothing() {
+    fn only_members_send_messages() {
         let given = given([user_added(1, "ann"), user_added(2, "bob"), chat_added(3, "tea", &[1])]);
         let refusal = Refusal::NotAMember { chat: chat(3), user: user(2), field: UserField::Author };
         given.when_then(&add_message(3, 2, "hello"), Err(refusal));
     }
 
     #[test]
-    fn several_messages_are_sent_in_order_each_with_its_own_stamp() {
+    fn each_of_several_messages_has_its_own_stamp() {
         let given = given([user_added(1, "ann"), chat_added(2, "tea", &[1]), chat_added(3, "cake", &[1])]);
         let stamp = |number: u128| Stamp { id: Uuid::from_u128(100 + number), ..STAMP };
         let sent = |number, to, text: &'static str| Event::MessageAdded {
@@ -387,9 +390,9 @@ mod tests {
     }
 
     #[test]
-    fn of_several_messages_the_first_bad_one_is_named_whatever_is_wrong_with_the_others() {
+    fn the_first_bad_one_of_several_messages_is_named() {
         let given = given([user_added(1, "ann"), user_added(2, "bob"), chat_added(3, "tea", &[1])]);
-        let (fine, stranger, nowhere) = (message(3, 1, "a"), message(3, 2, "a"), message(9, 1, "a"));
+        let (fine, outsider, nowhere) = (message(3, 1, "a"), message(3, 2, "a"), message(9, 1, "a"));
         let check = |messages: Vec<NewMessage>, index, refusal| {
             let stamps = vec![STAMP; messages.len()];
             let batch = Command::AddMessages(messages);
@@ -397,8 +400,8 @@ mod tests {
             assert_eq!(refused, Err(Refusal::OfMessage { index, refusal: Box::new(refusal) }));
         };
         let not_a_member = Refusal::NotAMember { chat: chat(3), user: user(2), field: UserField::Author };
-        check(vec![fine.clone(), stranger.clone(), nowhere.clone()], 1, not_a_member);
-        check(vec![nowhere, stranger, fine], 0, Refusal::ChatNotFound { chat: chat(9) });
+        check(vec![fine.clone(), outsider.clone(), nowhere.clone()], 1, not_a_member);
+        check(vec![nowhere, outsider, fine], 0, Refusal::ChatNotFound { chat: chat(9) });
     }
 
     #[test]
@@ -410,7 +413,7 @@ mod tests {
         given.when_then(&add_message(3, 8, "hello"), Err(refusal));
     }
 
-    /// A chat 10 of ann (1), with so many messages of hers; bob (2) is not in it.
+    /// Chat 10 of ann (1), who has sent `messages` messages to it. Bob (2) is not a member.
     fn given_tea(messages: u128, more: impl IntoIterator<Item = Event<'static>>) -> Given {
         let said = (0..messages).map(|number| Event::MessageAdded {
             id: Uuid::from_u128(100 + number).into(),
@@ -462,7 +465,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_has_left_sends_and_reads_no_more() {
+    fn a_former_member_neither_sends_nor_reads() {
         let given = given_tea(1, [left(1)]);
         let not_a_member = |field| Refusal::NotAMember { chat: chat(10), user: user(1), field };
         given.when_then(&add_message(10, 1, "hello"), Err(not_a_member(UserField::Author)));
@@ -500,7 +503,7 @@ mod tests {
     }
 
     #[test]
-    fn a_read_mark_of_a_stranger_is_refused_whatever_it_is() {
+    fn only_members_have_their_marks_moved() {
         for seq in [0, 1, 99] {
             let refusal = Refusal::NotAMember { chat: chat(10), user: user(2), field: UserField::User };
             given_tea(3, []).when_then(&read(2, seq), Err(refusal));

@@ -208,7 +208,7 @@ impl Engine {
         if self.queued.bytes() >= QUEUE_BYTES_MAX {
             return Err(SubmitError::Overloaded);
         }
-        let bytes = job.command.bytes();
+        let bytes = job.command.payload_bytes();
         self.queued.add(bytes);
         queue.try_send(job).map_err(|error| {
             self.queued.remove(1, bytes);

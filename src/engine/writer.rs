@@ -123,11 +123,11 @@ impl Writer {
 
     /// What waits, without waiting: while one batch is being synced, the next one gathers by itself.
     fn gather(&self, first: Job) -> Vec<Job> {
-        let mut bytes = first.command.bytes();
+        let mut bytes = first.command.payload_bytes();
         let mut batch = vec![first];
         while batch.len() < BATCH_COMMANDS_MAX && bytes < BATCH_BYTES_MAX {
             let Ok(job) = self.jobs.try_recv() else { break };
-            bytes += job.command.bytes();
+            bytes += job.command.payload_bytes();
             batch.push(job);
         }
         self.queued.remove(batch.len(), bytes);
