@@ -24,7 +24,7 @@ use super::rendered::Rendered;
 use super::watched::Endless;
 use super::{App, Ready, refusals, schema, users};
 use crate::domain::{ChatId, Position, Seq, UserId};
-use crate::engine::{FollowError, Follower, Seen};
+use crate::engine::{FeedEvent, FeedEventKind, FollowError, Follower};
 
 /// Where a client that has been cut off goes on. It wins over `after`.
 pub(super) const LAST_EVENT_ID: &str = "Last-Event-ID";
@@ -185,8 +185,7 @@ fn streamed(app: Arc<App>, follower: Follower) -> Body {
 
 /// The next events; a single one is shared with all others who see it.
 fn piece(rendered: &Rendered, follower: &mut Follower) -> Bytes {
-    let mut events: Vec<_> =
-        follower.take().into_iter().map(|(position, seen)| render(rendered, position, &seen)).collect();
+    let mut events: Vec<_> = follower.take().iter().map(|event| render(rendered, event)).collect();
     if events.len() == 1 { events.remove(0) } else { events.concat().into() }
 }
 
@@ -205,20 +204,20 @@ pub(super) struct ReadEvent {
     seq: Seq,
 }
 
-fn render(rendered: &Rendered, position: Position, seen: &Seen) -> Bytes {
-    match *seen {
-        Seen::Message(chat, ref run) => rendered.get_or_render(position, || {
+fn render(rendered: &Rendered, &FeedEvent { position, ref kind }: &FeedEvent) -> Bytes {
+    match *kind {
+        FeedEventKind::Message { chat, ref run } => rendered.get_or_render(position, || {
             let message = run.messages().next().expect("a run of one");
             written(position, "message", &MessageBody::new(chat, &message))
         }),
         // As this user sees it, and as it is now.
-        Seen::Entered(ref chat) => written(position, "chat", &ChatBody::new(chat)).into(),
-        Seen::Joined(chat, user) => {
+        FeedEventKind::Entered(ref chat) => written(position, "chat", &ChatBody::new(chat)).into(),
+        FeedEventKind::Joined { chat, user } => {
             rendered.get_or_render(position, || written(position, "member", &MemberEvent { chat, user }))
         }
-        Seen::Left(chat, user) => rendered
+        FeedEventKind::Left { chat, user } => rendered
             .get_or_render(position, || written(position, "member_removed", &MemberEvent { chat, user })),
-        Seen::Read(chat, user, seq) => {
+        FeedEventKind::Read { chat, user, seq } => {
             rendered.get_or_render(position, || written(position, "read", &ReadEvent { chat, user, seq }))
         }
     }

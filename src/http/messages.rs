@@ -200,7 +200,7 @@ pub(super) async fn get(Json { engine, fields: request }: Json<GetMessages>) -> 
     let (chat, last) = engine
         .read(|model| {
             let chat = model.chat(request.chat)?;
-            Some((chat, model.last_seq(chat).0))
+            Some((chat, model.newest_seq(chat).0))
         })
         .ok_or(Refusal::ChatNotFound { chat: request.chat })?;
     let (next, end) = request.page.range(last);
