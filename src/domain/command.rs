@@ -1,11 +1,13 @@
-//! What a client may ask for, and what follows from a command alone: its fingerprint, its size, its number of events.
+//! What a client may ask for, and what follows from a command alone: its fingerprint, its size, its number of
+//! events.
 
 use uuid::Uuid;
 
 use super::idempotency::{Fingerprint, FingerprintHasher};
 use super::{ChatId, ChatName, Seq, Text, Timestamp, UserId, Username};
 
-/// A request to change something. It becomes one or more [`Event`](super::Event)s, or a [`Refusal`](super::Refusal).
+/// A request to change something. It becomes one or more [`Event`](super::Event)s, or a
+/// [`Refusal`](super::Refusal).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
     /// Adds a user.

@@ -79,8 +79,8 @@ pub enum Event<'a> {
 }
 
 impl Event<'_> {
-    /// Returns the chat in which the event happened, or `None` if it did not happen in a chat. Adding a chat happens
-    /// in that chat.
+    /// Returns the chat in which the event happened, or `None` if it did not happen in a chat. Adding a chat
+    /// happens in that chat.
     #[must_use]
     pub fn chat(&self) -> Option<ChatId> {
         match self {

@@ -17,7 +17,8 @@ use super::Command;
 #[error("must be 1 to 255 visible ASCII characters")]
 pub struct InvalidKey;
 
-/// The key of a request, and a digest of what was requested under it. It stands with the record that the request made.
+/// The key of a request, and a digest of what was requested under it. It stands with the record that the
+/// request made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IdempotencyKey<'a> {
     text: Cow<'a, str>,
@@ -29,13 +30,13 @@ pub struct IdempotencyKey<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, BorrowDecode)]
 pub struct Fingerprint(pub [u8; 16]);
 
-/// A digest of a key's text, by which the key is found: the first 12 bytes of a SHA-256. At that length no two keys
-/// collide in practice.
+/// A digest of a key's text, by which the key is found: the first 12 bytes of a SHA-256. At that length no
+/// two keys collide in practice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct KeyDigest(pub [u32; 3]);
 
-/// Computes a [`Fingerprint`]. Each text is fed behind its length, so that two lists of values never feed the same
-/// bytes.
+/// Computes a [`Fingerprint`]. Each text is fed behind its length, so that two lists of values never feed the
+/// same bytes.
 #[derive(Default)]
 pub(super) struct FingerprintHasher(Sha256);
 

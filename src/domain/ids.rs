@@ -95,7 +95,8 @@ fn parse_hyphenated(text: &str) -> Result<Uuid, InvalidId> {
     Uuid::try_parse(text).map_err(|_| InvalidId)
 }
 
-/// The place of a message in its chat: 1, 2, 3, … without gaps. 0 stands for the place before the first message.
+/// The place of a message in its chat: 1, 2, 3, … without gaps. 0 stands for the place before the first
+/// message.
 #[derive(
     Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Encode, BorrowDecode,
 )]

@@ -9,9 +9,9 @@ const LOOKS_MAX: usize = 4096;
 impl Engine {
     /// Lists the user's chats that rank below `below`, highest rank first, at most `limit`.
     ///
-    /// **Invariant:** a reader never stalls the writer. If the user is in too many chats to look at while the lock is
-    /// held once, they are looked at part by part, and sorted without the lock. Each chat is then listed as it was
-    /// when its part was looked at.
+    /// **Invariant:** a reader never stalls the writer. If the user is in too many chats to look at while the
+    /// lock is held once, they are looked at part by part, and sorted without the lock. Each chat is then
+    /// listed as it was when its part was looked at.
     pub fn list_chats(&self, user: UserIndex, below: Option<Rank>, limit: usize) -> Vec<ListedChat> {
         let at_once = |model: &Model| {
             model.top_chats(user, below, limit, LOOKS_MAX).ok_or_else(|| model.chats_of(user))

@@ -1,7 +1,7 @@
 //! Which time and which id an event gets: stamps never go backwards.
 //!
-//! **Invariant:** the writer makes all times and ids, and `decide` gets them with the command. Two replays of one log
-//! give equal models.
+//! **Invariant:** the writer makes all times and ids, and `decide` gets them with the command. Two replays of
+//! one log give equal models.
 
 use std::time::SystemTime;
 

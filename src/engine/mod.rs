@@ -1,9 +1,10 @@
 //! How commands are carried out and how the model is read.
 //!
-//! One writer turns commands into events, makes a batch of them durable with one sync, and only then shows them to the
-//! readers.
+//! One writer turns commands into events, makes a batch of them durable with one sync, and only then shows
+//! them to the readers.
 //!
-//! **Invariant:** a guard of the model's lock never leaves this module, so no reader can hold it across an await.
+//! **Invariant:** a guard of the model's lock never leaves this module, so no reader can hold it across an
+//! await.
 
 mod chat_list;
 mod clock;
@@ -35,7 +36,8 @@ use writer::{Job, Writer};
 /// Carries out commands, and lets readers look at the model.
 pub struct Engine {
     model: Arc<RwLock<Model>>,
-    /// A bounded queue: a command that does not fit is refused at once. `None` after [`close`](Engine::close).
+    /// A bounded queue: a command that does not fit is refused at once. `None` after
+    /// [`close`](Engine::close).
     queue: RwLock<Option<SyncSender<Job>>>,
     queued: Arc<Queued>,
     live: Arc<Live>,
@@ -140,7 +142,8 @@ impl WriterEnd {
 }
 
 impl Engine {
-    /// Replays the log, and starts the writer with room for `queue_max` waiting commands. Blocks during the replay.
+    /// Replays the log, and starts the writer with room for `queue_max` waiting commands. Blocks during the
+    /// replay.
     ///
     /// # Errors
     ///
@@ -182,8 +185,8 @@ impl Engine {
         Ok((Self { model, queue: RwLock::new(Some(queue)), queued, live, metrics }, WriterEnd(end)))
     }
 
-    /// Has the command decided and made durable. A command with a key is carried out only once, however often it is
-    /// submitted. A command in the queue is carried out even if nobody waits for the answer any longer.
+    /// Has the command decided and made durable. A command with a key is carried out only once, however often
+    /// it is submitted. A command in the queue is carried out even if nobody waits for the answer any longer.
     ///
     /// # Errors
     ///
@@ -224,8 +227,8 @@ impl Engine {
 
     /// Reads the model.
     ///
-    /// **Invariant:** a reader never stalls the writer. The writer waits while `look` runs, so `look` only copies what is
-    /// small or shared.
+    /// **Invariant:** a reader never stalls the writer. The writer waits while `look` runs, so `look` only
+    /// copies what is small or shared.
     pub fn read<T>(&self, look: impl FnOnce(&Model) -> T) -> T {
         look(&self.model.read())
     }

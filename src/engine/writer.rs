@@ -111,8 +111,8 @@ impl Writer {
 
     /// Waits for a command. Returns `None` if the queue is closed and empty.
     ///
-    /// A client that was just answered may be about to send its next command. Yielding to it costs less than sleeping
-    /// and being woken.
+    /// A client that was just answered may be about to send its next command. Yielding to it costs less than
+    /// sleeping and being woken.
     fn next(&self) -> Option<Job> {
         /// Number of yields before the writer sleeps.
         const YIELDS: usize = 4;
@@ -125,7 +125,8 @@ impl Writer {
         self.jobs.recv().ok()
     }
 
-    /// Gathers what is in the queue, without waiting for more: while one batch is being synced, the next one queues up.
+    /// Gathers what is in the queue, without waiting for more: while one batch is being synced, the next one
+    /// queues up.
     fn gather(&self, first: Job) -> Vec<Job> {
         let mut bytes = first.command.payload_bytes();
         let mut batch = vec![first];
@@ -140,8 +141,8 @@ impl Writer {
 
     /// Decides a batch, makes it durable, applies it, and returns the answers.
     ///
-    /// **Invariant:** durable before visible, visible before answered. No answer is sent before the sync. That holds
-    /// for refusals also, because a refusal may rest on an event of the same batch.
+    /// **Invariant:** durable before visible, visible before answered. No answer is sent before the sync.
+    /// That holds for refusals also, because a refusal may rest on an event of the same batch.
     fn commit(&mut self, batch: &[Job]) -> Result<Vec<Answer>, AppendError> {
         let resolutions = self.decide(batch);
         #[cfg(not(without = "visibility"))]
@@ -223,8 +224,8 @@ impl Writer {
         resolutions
     }
 
-    /// Answers a batch for which the log had no room. A command that was refused because of an event of the same batch
-    /// may have been refused wrongly, so each command is decided again by itself.
+    /// Answers a batch for which the log had no room. A command that was refused because of an event of the
+    /// same batch may have been refused wrongly, so each command is decided again by itself.
     fn refuse(&mut self, batch: &[Job]) -> Vec<Answer> {
         let model = self.model.read();
         let resolutions = batch.iter().map(|job| {
@@ -245,8 +246,9 @@ impl Writer {
     }
 }
 
-/// Decides what a command comes to, on the model and on the draft of its batch. `last` is the position of the draft's
-/// last event. The key comes first: a retry gets the answer of the first request, whatever has happened since.
+/// Decides what a command comes to, on the model and on the draft of its batch. `last` is the position of the
+/// draft's last event. The key comes first: a retry gets the answer of the first request, whatever has
+/// happened since.
 fn resolve<'b>(
     model: &Model,
     draft: &Draft<'_>,
@@ -277,7 +279,8 @@ fn resolve<'b>(
     }
 }
 
-/// Returns the records of events that happen together. Their key stands with the last one, and counts for all.
+/// Returns the records of events that happen together. Their key stands with the last one, and counts for
+/// all.
 fn under_key<'b>(
     events: Vec<Event<'b>>,
     stamps: &[Stamp],

@@ -9,8 +9,8 @@ use crate::domain::{Position, Seq};
 
 /// The place of a chat among all chats. The chat with the greatest rank comes first in a list.
 ///
-/// A chat with messages ranks by the position of its last message. Below those, a chat without messages ranks by the
-/// position at which it was added. No two chats have the same rank.
+/// A chat with messages ranks by the position of its last message. Below those, a chat without messages ranks
+/// by the position at which it was added. No two chats have the same rank.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Rank(u64);
 
@@ -57,8 +57,8 @@ pub struct ListedChat {
 pub(super) struct Activity {
     chats: Vec<ChatActivity>,
     messages: u64,
-    /// `None` until [`rank_all`](Self::rank_all): during a replay, ranking once at the end costs less than ranking
-    /// at every message.
+    /// `None` until [`rank_all`](Self::rank_all): during a replay, ranking once at the end costs less than
+    /// ranking at every message.
     by_rank: Option<BTreeMap<Rank, ChatIndex>>,
 }
 
@@ -113,12 +113,12 @@ impl Activity {
         ListedChat { chat, rank, last }
     }
 
-    /// Returns the highest-ranking of these chats that rank below `below`, at most `limit`, in order. Returns `None`
-    /// if that takes looking at more than `looks_max` chats.
+    /// Returns the highest-ranking of these chats that rank below `below`, at most `limit`, in order. Returns
+    /// `None` if that takes looking at more than `looks_max` chats.
     ///
-    /// Walking down the ranks of all chats is cheap for a user who is in many of them. Sorting the user's own chats
-    /// is cheap for a user who is in few. A walk is slow if the user's chats are many but quiet, and only trying
-    /// shows that. So this walks, but takes no more steps than there are chats to sort.
+    /// Walking down the ranks of all chats is cheap for a user who is in many of them. Sorting the user's own
+    /// chats is cheap for a user who is in few. A walk is slow if the user's chats are many but quiet, and
+    /// only trying shows that. So this walks, but takes no more steps than there are chats to sort.
     pub(super) fn top<S: BuildHasher>(
         &self,
         chats: &HashSet<ChatIndex, S>,
@@ -134,7 +134,8 @@ impl Activity {
         })
     }
 
-    /// Returns `None` if the walk takes more than `looks_max` steps, or more steps than there are chats to sort.
+    /// Returns `None` if the walk takes more than `looks_max` steps, or more steps than there are chats to
+    /// sort.
     fn walked<S: BuildHasher>(
         &self,
         chats: &HashSet<ChatIndex, S>,

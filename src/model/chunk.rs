@@ -45,7 +45,8 @@ pub struct Message<'a> {
     pub seq: Seq,
 }
 
-/// Messages of a chat that follow one another. They are shared with the model, but later writes do not show in them.
+/// Messages of a chat that follow one another. They are shared with the model, but later writes do not show
+/// in them.
 #[derive(Debug, Clone)]
 pub struct MessageRun {
     chunk: Arc<Chunk>,
@@ -68,8 +69,8 @@ struct StoredMessage {
     created_at: Timestamp,
     /// The distance from the position of the chunk's first message.
     position_offset: u32,
-    /// The end of its text in the chunk's text (upper 24 bits), and the index of its author in the chunk's authors
-    /// (lower 8 bits).
+    /// The end of its text in the chunk's text (upper 24 bits), and the index of its author in the chunk's
+    /// authors (lower 8 bits).
     text_end_and_author: u32,
 }
 
@@ -111,7 +112,8 @@ impl Chunk {
         });
     }
 
-    /// Moves the contents to memory of exactly their size: an allocator may leave a vector that shrinks in its place.
+    /// Moves the contents to memory of exactly their size: an allocator may leave a vector that shrinks in
+    /// its place.
     pub(super) fn shrink(&mut self) {
         self.messages = self.messages.as_slice().into();
         self.authors = self.authors.as_slice().into();

@@ -147,7 +147,8 @@ impl ChatHistory {
         }
     }
 
-    /// Returns how many of the messages up to `last` others than the reader have written after the reader's mark.
+    /// Returns how many of the messages up to `last` others than the reader have written after the reader's
+    /// mark.
     pub(super) fn unread(&self, reader: Member, mark: Seq, last: Seq) -> u64 {
         // The caller may have looked up `last` before the mark moved beyond it.
         let Some(after_mark) = last.0.checked_sub(mark.0) else { return 0 };

@@ -1,4 +1,5 @@
-//! What rules and tools ask of the events: who and what exists, who is a member, who has read how far.
+//! What rules and tools ask: which users and chats exist, who is a member, who has read how far, which keys
+//! are used.
 
 use super::activity::Activity;
 use super::chunk::AddedMessage;
@@ -37,8 +38,8 @@ impl Effect<'_> {
 impl Index {
     /// Takes in the next event of a log. Returns its receipt, and what it adds to the histories.
     ///
-    /// Returns `None` if the event contradicts those before it: [`decide`](crate::domain::decide) would not have let
-    /// it happen, but somebody else may have written the log. The index must not be used after that.
+    /// Returns `None` if the event contradicts those before it: [`decide`](crate::domain::decide) would not
+    /// have let it happen, but somebody else may have written the log. The index must not be used after that.
     pub fn try_apply<'r>(&mut self, record: &'r Record<'_>) -> Option<(Receipt, Addition<&'r str>)> {
         let is_later = self.position == Position(0) || record.time > self.time;
         if !is_later {

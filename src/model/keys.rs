@@ -31,6 +31,10 @@ pub(super) enum Created {
     Message { chat: ChatIndex, seq: Seq },
 }
 
+/// The error for a key that was used for another request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeyReused;
+
 /// What is kept of a key. It is packed by hand, because a log may hold as many keys as messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct KeyRecord {
@@ -61,7 +65,7 @@ impl Keys {
     }
 
     /// Returns what the request with this key created, or `None` if the key was never used.
-    pub(super) fn recall(&self, key: &IdempotencyKey<'_>) -> Option<Result<Recalled, KeyMismatch>> {
+    pub(super) fn recall(&self, key: &IdempotencyKey<'_>) -> Option<Result<Recalled, KeyReused>> {
         let digest = key.digest();
         let number =
             self.by_digest.find(hash(digest), |&number| at(&self.pieces, number).digest == digest)?;
@@ -69,14 +73,10 @@ impl Keys {
         Some(if record.fingerprint == shortened(key.fingerprint()) {
             Ok(record.recalled())
         } else {
-            Err(KeyMismatch)
+            Err(KeyReused)
         })
     }
 }
-
-/// The key was used for another request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct KeyMismatch;
 
 fn at(pieces: &[Vec<KeyRecord>], number: u32) -> &KeyRecord {
     let number = number as usize;
@@ -158,7 +158,7 @@ mod tests {
         }
         for number in 0..20_000 {
             assert_eq!(keys.recall(&key(number, 1)), Some(Ok(recalled(number))));
-            assert_eq!(keys.recall(&key(number, 2)), Some(Err(KeyMismatch)));
+            assert_eq!(keys.recall(&key(number, 2)), Some(Err(KeyReused)));
         }
     }
 

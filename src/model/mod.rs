@@ -23,7 +23,8 @@ pub use chunk::{AddedMessage, Message, MessageRun};
 pub use directory::{ChatIndex, Member, MembershipChange, UserIndex};
 pub use history::{Addition, Histories};
 pub use index::Index;
-pub use recall::{KeyReused, Outcome, Receipt, SentMessage};
+pub use keys::KeyReused;
+pub use recall::{Outcome, Receipt, SentMessage};
 pub use timeline::{ChatEvent, TimelineEntry};
 pub use views::{ChatView, Counts, UserView};
 
@@ -41,8 +42,8 @@ impl Default for Model {
 }
 
 impl Model {
-    /// Makes a model of an index and of the histories that have all of the index's additions. It ranks all chats,
-    /// which an index by itself does not.
+    /// Makes a model of an index and of the histories that have all of the index's additions. It ranks all
+    /// chats, which an index by itself does not.
     #[must_use]
     pub fn from_parts(mut index: Index, histories: Histories) -> Self {
         index.activity.rank_all();
@@ -51,12 +52,13 @@ impl Model {
 
     /// Applies the next event, which was decided on this model.
     ///
-    /// **Invariant:** applying an event cannot fail and holds no rule. [`decide`](crate::domain::decide) refuses what
-    /// would make it fail before there is an event. Two replays of one log give equal models.
+    /// **Invariant:** applying an event cannot fail and holds no rule. [`decide`](crate::domain::decide)
+    /// refuses what would make it fail before there is an event. Two replays of one log give equal models.
     ///
     /// # Panics
     ///
-    /// Panics if the event [contradicts](Index::try_apply) those before it: then it was not decided on this model.
+    /// Panics if the event [contradicts](Index::try_apply) those before it: then it was not decided on this
+    /// model.
     pub fn apply(&mut self, record: &Record<'_>) -> Receipt {
         let (receipt, addition) = self.index.try_apply(record).expect("decided on this model");
         self.histories.add(addition);

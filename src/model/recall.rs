@@ -1,10 +1,10 @@
-//! What a request resulted in: told when it is carried out, and found again when it is retried under its key.
+//! What a request resulted in: receipts, which a retry under the same key finds again.
 
 use std::collections::HashMap;
 
 use super::Model;
 use super::directory::ChatIndex;
-use super::keys::{Created, Recalled};
+use super::keys::{Created, KeyReused, Recalled};
 use crate::domain::{
     ChatId, Command, IdempotencyKey, MessageId, NewMessage, Position, Seq, Timestamp, UserId,
 };
@@ -12,7 +12,8 @@ use crate::domain::{
 /// The result of a write.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Receipt {
-    /// The position of the write's last event. If the write changed nothing, the position at which that was found.
+    /// The position of the write's last event. If the write changed nothing, the position at which that was
+    /// found.
     pub position: Position,
     /// What the write created.
     pub outcome: Outcome,
@@ -44,16 +45,13 @@ pub struct SentMessage {
     pub created_at: Timestamp,
 }
 
-/// The error for a key that was used for another request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct KeyReused;
-
 impl Model {
-    /// Returns the receipt of the earlier request with this key, for this command. Returns `None` if the key is free.
+    /// Returns the receipt of the earlier request with this key, for this command. Returns `None` if the key
+    /// is free.
     #[must_use]
     pub fn recall(&self, key: &IdempotencyKey<'_>, command: &Command) -> Option<Result<Receipt, KeyReused>> {
-        let recalled = self.index.keys.recall(key)?.ok();
-        Some(recalled.and_then(|recalled| self.receipt(recalled, command)).ok_or(KeyReused))
+        let recalled = self.index.keys.recall(key)?;
+        Some(recalled.and_then(|recalled| self.receipt(recalled, command).ok_or(KeyReused)))
     }
 
     /// Returns `None` if the command cannot have created that.
@@ -80,8 +78,8 @@ impl Model {
         SentMessage { id: message.id, seq, created_at: message.created_at }
     }
 
-    /// Finds messages that were sent together, the last of them at `last_sent`. From the last to the first, each is
-    /// the latest one of its chat that was sent by then and is not found yet.
+    /// Finds messages that were sent together, the last of them at `last_sent`. From the last to the first,
+    /// each is the latest one of its chat that was sent by then and is not found yet.
     fn sent_together(&self, messages: &[NewMessage], last_sent: Timestamp) -> Option<Vec<SentMessage>> {
         let mut latest = HashMap::new();
         let sent_before = |message: &NewMessage| {

@@ -110,8 +110,8 @@ impl Model {
         self.index.directory.has_member(chat, user)
     }
 
-    /// Returns when the user joined chats and left them after this position. To be a first member of a chat counts as
-    /// joining it.
+    /// Returns when the user joined chats and left them after this position. To be a first member of a chat
+    /// counts as joining it.
     #[must_use]
     pub fn membership_changes(&self, user: UserIndex, after: Position) -> &[MembershipChange] {
         self.index.directory.membership_changes(user, after)
@@ -123,8 +123,8 @@ impl Model {
         self.index.directory.chats_of(user).iter().copied().collect()
     }
 
-    /// Lists the user's chats that rank below `below`, highest rank first, at most `limit`. Returns `None` if that
-    /// takes looking at more than `looks_max` chats.
+    /// Lists the user's chats that rank below `below`, highest rank first, at most `limit`. Returns `None` if
+    /// that takes looking at more than `looks_max` chats.
     #[must_use]
     pub fn top_chats(
         &self,
@@ -142,8 +142,8 @@ impl Model {
         self.index.activity.listed(chat)
     }
 
-    /// Returns a view of a listed chat. Its rank, its last message and its number of unread messages are those of the
-    /// time at which it was listed, everything else is as it is now.
+    /// Returns a view of a listed chat. Its rank, its last message and its number of unread messages are
+    /// those of the time at which it was listed, everything else is as it is now.
     #[must_use]
     pub fn view(&self, user: UserIndex, listed: ListedChat) -> ChatView {
         let ListedChat { chat, rank, last } = listed;
@@ -170,7 +170,8 @@ impl Model {
         self.histories.of(chat).run_at(seq)
     }
 
-    /// Returns the first event of the chat after this position. The addition of the chat itself is not one of them.
+    /// Returns the first event of the chat after this position. The addition of the chat itself is not one of
+    /// them.
     #[must_use]
     pub fn first_after(&self, chat: ChatIndex, position: Position) -> Option<TimelineEntry> {
         self.histories.of(chat).first_after(position)

@@ -33,8 +33,8 @@ struct Imported {
 ///
 /// # Errors
 ///
-/// Returns an error if a line is not an event, if an event cannot follow those before it, or if the directory holds a
-/// log or is in use.
+/// Returns an error if a line is not an event, if an event cannot follow those before it, or if the directory
+/// holds a log or is in use.
 pub fn import(into: &Import, input: impl Read, out: impl Write) -> Result<(), ToolError> {
     let staged = StagedLog::begin(&into.data)?;
     let mut log = staged.log(into.segment_bytes)?;

@@ -11,8 +11,9 @@
 //! | `read_marked` | `chat`, `user`, `seq` |
 //! | `nothing_changed` | no fields; its key is what it keeps |
 //!
-//! If the request had an idempotency key, the key comes last: `"idempotency_key":{"key":"7f3a-1","fingerprint":"…"}`.
-//! The fingerprint is a digest of the request, in 32 hexadecimal digits.
+//! If the request had an idempotency key, the key comes last:
+//! `"idempotency_key":{"key":"7f3a-1","fingerprint":"…"}`. The fingerprint is a digest of the request, in 32
+//! hexadecimal digits.
 
 use std::io::{self, Write};
 

@@ -5,14 +5,14 @@
 //! | `message` | `chat`, `user`, `time`, `text` |
 //! | `join`, `leave` | `chat`, `user`, optional `time` |
 //!
-//! The lines may come in any order. They are sorted by time, and lines with the same time keep their order. A line
-//! without a time gets that of the line above it in its chat. If there is none, it gets the time of the first line
-//! below it in its chat that has one. A user or a chat is added when it is first named. A user who sends a message
-//! without being a member joins just before. White space at the ends of names is removed. A message without text is
-//! left out, and counted.
+//! The lines may come in any order. They are sorted by time, and lines with the same time keep their order. A
+//! line without a time gets that of the line above it in its chat. If there is none, it gets the time of the
+//! first line below it in its chat that has one. A user or a chat is added when it is first named. A user who
+//! sends a message without being a member joins just before. White space at the ends of names is removed. A
+//! message without text is left out, and counted.
 //!
-//! The times in a log grow strictly: an event that is not later than the one before it gets the time one microsecond
-//! after that. Ids are made of the times.
+//! The times in a log grow strictly: an event that is not later than the one before it gets the time one
+//! microsecond after that. Ids are made of the times.
 
 use std::collections::HashMap;
 use std::io::BufRead;

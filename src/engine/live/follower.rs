@@ -55,8 +55,8 @@ pub enum FeedEventKind {
         /// A run of one: the message.
         run: MessageRun,
     },
-    /// The user joined this chat, which is shown as it is now. A user who has left it since sees neither its members
-    /// nor its messages.
+    /// The user joined this chat, which is shown as it is now. A user who has left it since sees neither its
+    /// members nor its messages.
     Entered(ChatView),
     /// Another user joined a chat.
     Joined {
@@ -94,7 +94,8 @@ impl Engine {
         if followed.closed {
             return Err(FollowError::ShuttingDown);
         }
-        // Nothing happens while the model is locked. The merge gets everything up to `last`, the mailbox what follows.
+        // Nothing happens while the model is locked. The merge gets everything up to `last`, the mailbox what
+        // follows.
         let model = self.model.read();
         let index = model.user(user).ok_or(FollowError::UserNotFound)?;
         let last = model.position();

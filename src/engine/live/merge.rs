@@ -31,8 +31,8 @@ pub(super) enum FeedEntry {
 }
 
 impl Merge {
-    /// Returns what a user sees after position `after` and up to position `upto`. `chats` are the user's chats as they
-    /// are now, `changes` the changes of membership since `after`.
+    /// Returns what a user sees after position `after` and up to position `upto`. `chats` are the user's
+    /// chats as they are now, `changes` the changes of membership since `after`.
     pub(super) fn new(
         mut chats: Vec<ChatIndex>,
         changes: &[MembershipChange],

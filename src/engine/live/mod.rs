@@ -1,8 +1,8 @@
 //! How followers learn that something has happened.
 //!
-//! A follower is sent no events. It is sent only the news that some of its chats have changed, up to some position.
-//! It then reads the model, as a client does that was disconnected for long. So there is no queue that could overflow,
-//! and no seam between what was missed and what is new.
+//! A follower is sent no events. It is sent only the news that some of its chats have changed, up to some
+//! position. It then reads the model, as a client does that was disconnected for long. So there is no queue
+//! that could overflow, and no seam between what was missed and what is new.
 
 mod follower;
 mod merge;
@@ -22,8 +22,9 @@ pub use follower::{FeedEvent, FeedEventKind, FollowError, Follower};
 #[derive(Default)]
 pub(super) struct Live {
     followed: Mutex<Followed>,
-    /// The chats that have changed since the last fan-out, or `None` while there are no followers. They are noted
-    /// under the model's write lock, so a holder of the model's lock finds here all changes that the model has.
+    /// The chats that have changed since the last fan-out, or `None` while there are no followers. They are
+    /// noted under the model's write lock, so a holder of the model's lock finds here all changes that the
+    /// model has.
     changed: Mutex<Option<ChangedChats>>,
 }
 
@@ -87,7 +88,8 @@ impl ChangedChats {
 }
 
 impl Live {
-    /// Notes events that are being applied, under the model's write lock. Returns whether there are followers.
+    /// Notes events that are being applied, under the model's write lock. Returns whether there are
+    /// followers.
     pub(super) fn note<'e>(&self, events: impl Iterator<Item = &'e Event<'e>>) -> bool {
         let mut changed = self.changed.lock();
         let Some(changed) = changed.as_mut() else { return false };
