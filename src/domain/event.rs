@@ -1,10 +1,14 @@
-//! What happened: the vocabulary on disk.
+//! What happened: the vocabulary of the log and of its export.
 //!
-//! **Invariant:** the order of variants and fields is the encoding. A variant is only ever added at the end.
+//! **Invariant:** the order of variants and fields is the encoding on disk. A variant is only ever added at the
+//! end.
+//!
+//! **Invariant:** the names of variants and fields are those of the exported history. They never change.
 
 use std::borrow::Cow;
 
 use bincode::{BorrowDecode, Encode};
+use serde::Serialize;
 
 use super::{ChatId, IdempotencyKey, MessageId, Seq, Timestamp, UserId};
 
@@ -20,7 +24,8 @@ pub struct Record<'a> {
 }
 
 /// A change of state.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, BorrowDecode)]
+#[derive(Debug, Clone, PartialEq, Eq, Encode, BorrowDecode, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
 pub enum Event<'a> {
     /// A user was added.
     UserAdded {

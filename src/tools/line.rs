@@ -22,8 +22,8 @@ use uuid::Uuid;
 
 use super::shown;
 use crate::domain::{
-    ChatId, Command, Event, Fingerprint, IdempotencyKey, InvalidValue, MessageId, NewMessage, Position,
-    Record, Seq, Timestamp, UserId,
+    Command, Event, Fingerprint, IdempotencyKey, InvalidValue, NewMessage, Position, Record, Seq, Timestamp,
+    UserId,
 };
 
 const VERSION: u64 = 1;
@@ -35,21 +35,9 @@ struct WrittenLine<'a> {
     position: Position,
     time: Timestamp,
     #[serde(flatten)]
-    event: EventFields<'a>,
+    event: &'a Event<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     idempotency_key: Option<WrittenKey<'a>>,
-}
-
-#[derive(Serialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-enum EventFields<'a> {
-    UserAdded { id: UserId, username: &'a str },
-    ChatAdded { id: ChatId, name: &'a str, users: &'a [UserId] },
-    MessageAdded { id: MessageId, chat: ChatId, author: UserId, text: &'a str },
-    MemberAdded { chat: ChatId, user: UserId },
-    MemberRemoved { chat: ChatId, user: UserId },
-    ReadMarked { chat: ChatId, user: UserId, seq: Seq },
-    NothingChanged {},
 }
 
 #[derive(Serialize)]
@@ -60,24 +48,12 @@ struct WrittenKey<'a> {
 
 /// Writes the line of an event.
 pub(super) fn write_line(out: &mut impl Write, position: Position, record: &Record<'_>) -> io::Result<()> {
-    let event = match &record.event {
-        Event::UserAdded { id, username } => EventFields::UserAdded { id: *id, username },
-        Event::ChatAdded { id, name, users } => EventFields::ChatAdded { id: *id, name, users },
-        Event::MessageAdded { id, chat, author, text } => {
-            EventFields::MessageAdded { id: *id, chat: *chat, author: *author, text }
-        }
-        Event::MemberAdded { chat, user } => EventFields::MemberAdded { chat: *chat, user: *user },
-        Event::MemberRemoved { chat, user } => EventFields::MemberRemoved { chat: *chat, user: *user },
-        Event::ReadMarked { chat, user, seq } => {
-            EventFields::ReadMarked { chat: *chat, user: *user, seq: *seq }
-        }
-        Event::NothingChanged => EventFields::NothingChanged {},
-    };
     let idempotency_key = record.key.as_ref().map(|key| WrittenKey {
         key: key.text(),
         fingerprint: Uuid::from_bytes(key.fingerprint().0).simple(),
     });
-    let line = WrittenLine { v: VERSION, position, time: record.time, event, idempotency_key };
+    let (time, event) = (record.time, &record.event);
+    let line = WrittenLine { v: VERSION, position, time, event, idempotency_key };
     serde_json::to_writer(&mut *out, &line)?;
     out.write_all(b"\n")
 }
