@@ -1,100 +1,180 @@
-//! What a client asks for.
+//! What a client may ask for, and what follows from a command alone: its fingerprint, its size, its number of
+//! events.
 
 use uuid::Uuid;
 
+use super::idempotency::{Fingerprint, FingerprintHasher};
 use super::{ChatId, ChatName, Seq, Text, Timestamp, UserId, Username};
 
-/// A wish to change something; it becomes an [`Event`](super::Event) or a [`Refusal`](super::Refusal).
+/// A request to change something. It becomes one or more [`Event`](super::Event)s, or a
+/// [`Refusal`](super::Refusal).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
-    /// Make a user.
+    /// Adds a user.
     AddUser {
-        /// Unique among users.
+        /// The name, unique among users.
         username: Username,
     },
-    /// Make a chat.
+    /// Adds a chat.
     AddChat {
-        /// Unique among chats.
+        /// The name, unique among chats.
         name: ChatName,
-        /// Its first members, as the client listed them; repeated ids count once.
+        /// The first members, in the client's order. A repeated id counts once.
         users: Vec<UserId>,
     },
-    /// Say something in a chat.
+    /// Sends a message.
     AddMessage(NewMessage),
-    /// Say all of this, in this order, or nothing; at least one message.
+    /// Sends at least one message, in this order. Either all of them are sent, or none is.
     AddMessages(Vec<NewMessage>),
-    /// Put a user into a chat.
+    /// Adds a user to a chat.
     AddMember {
         /// The chat.
         chat: ChatId,
-        /// The user; nothing changes if it is a member.
+        /// The user. If they are a member already, nothing changes.
         user: UserId,
     },
-    /// Take a user out of a chat.
+    /// Removes a user from a chat.
     RemoveMember {
         /// The chat.
         chat: ChatId,
-        /// The user; nothing changes if it is no member.
+        /// The user. If they are not a member, nothing changes.
         user: UserId,
     },
-    /// Say that a user has read a chat up to here.
+    /// Moves a member's read mark.
     MarkRead {
         /// The chat.
         chat: ChatId,
-        /// The user; must be a member.
+        /// The user, who must be a member.
         user: UserId,
-        /// The last message read; nothing changes if a later one was read before.
+        /// The last message that the user has read. If a later one is marked already, nothing changes.
         seq: Seq,
     },
 }
 
-/// Something to be said in a chat.
+/// A message to be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewMessage {
-    /// Where.
+    /// The chat that it is sent to.
     pub chat: ChatId,
-    /// Who; must be a member.
+    /// The author, who must be a member.
     pub author: UserId,
-    /// What.
+    /// The text.
     pub text: Text,
 }
 
-/// What the server adds to each event that a command may become, before it is decided.
+/// The time and the id that the writer gives to an event before the command is decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stamp {
     /// The event's time, later than that of every event before it.
     pub time: Timestamp,
-    /// The id of what the event makes.
+    /// The id of what the event adds.
     pub id: Uuid,
 }
 
 impl Command {
-    /// How many events it becomes, at most.
+    /// Returns the digest by which a retry under the same key is recognised.
+    ///
+    /// **Invariant:** fingerprints are in the log. The values that enter one, and their order, never change.
     #[must_use]
-    pub fn events_max(&self) -> usize {
+    pub fn fingerprint(&self) -> Fingerprint {
+        let mut hasher = FingerprintHasher::default();
         match self {
-            Self::AddMessages(messages) => messages.len(),
-            Self::AddUser { .. }
-            | Self::AddChat { .. }
-            | Self::AddMessage(_)
-            | Self::AddMember { .. }
-            | Self::RemoveMember { .. }
-            | Self::MarkRead { .. } => 1,
-        }
+            Self::AddUser { username } => hasher.path("/users/add").text(username),
+            Self::AddChat { name, users } => {
+                let hasher = hasher.path("/chats/add").text(name);
+                users.iter().fold(hasher, |hasher, &user| hasher.id(user))
+            }
+            Self::AddMessage(message) => message.feed(hasher.path("/messages/add")),
+            Self::AddMessages(messages) => {
+                let hasher = hasher.path("/messages/batch");
+                messages.iter().fold(hasher, |hasher, message| message.feed(hasher))
+            }
+            Self::AddMember { chat, user } => hasher.path("/chats/users/add").id(*chat).id(*user),
+            Self::RemoveMember { chat, user } => hasher.path("/chats/users/remove").id(*chat).id(*user),
+            Self::MarkRead { chat, user, seq } => {
+                hasher.path("/chats/read").id(*chat).id(*user).number(seq.0)
+            }
+        };
+        hasher.finish()
     }
 
-    /// About how many bytes its events take, for bounding what is gathered.
+    /// Returns the maximum number of events that the command becomes.
     #[must_use]
-    pub fn bytes(&self) -> usize {
-        /// What an event takes besides names and texts.
+    pub fn events_max(&self) -> usize {
+        if let Self::AddMessages(messages) = self { messages.len() } else { 1 }
+    }
+
+    /// Returns about how many bytes the command's events take. The queue and the batches are bounded by it.
+    #[must_use]
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "a command without text or a list has no bytes to add"
+    )]
+    pub fn payload_bytes(&self) -> usize {
+        /// Bytes of an event besides its names and texts.
         const EVENT_BYTES: usize = 72;
         let texts = match self {
             Self::AddUser { username } => username.len(),
             Self::AddChat { name, users } => name.len() + size_of_val(users.as_slice()),
             Self::AddMessage(message) => message.text.len(),
             Self::AddMessages(messages) => messages.iter().map(|message| message.text.len()).sum(),
-            Self::AddMember { .. } | Self::RemoveMember { .. } | Self::MarkRead { .. } => 0,
+            _ => 0,
         };
         texts + self.events_max() * EVENT_BYTES
+    }
+}
+
+impl NewMessage {
+    fn feed<'h>(&self, hasher: &'h mut FingerprintHasher) -> &'h mut FingerprintHasher {
+        hasher.id(self.chat).id(self.author).text(&self.text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn commands() -> Vec<Command> {
+        let id = |number: u128| Uuid::from_u128(number);
+        let (chat, user) = (id(1).into(), id(2).into());
+        let (name, text) = (|name: &str| ChatName::try_from(name.to_owned()).unwrap(), "tea".to_owned());
+        let message = |chat| {
+            let text = Text::try_from(text.clone()).unwrap();
+            NewMessage { chat: id(chat).into(), author: user, text }
+        };
+        vec![
+            Command::AddUser { username: Username::try_from(text.clone()).unwrap() },
+            Command::AddUser { username: Username::try_from("te".to_owned()).unwrap() },
+            Command::AddChat { name: name("tea"), users: vec![user] },
+            Command::AddChat { name: name("tea"), users: vec![user, id(3).into()] },
+            Command::AddChat { name: name("tea"), users: vec![id(3).into(), user] },
+            Command::AddMessage(message(1)),
+            Command::AddMember { chat, user },
+            Command::RemoveMember { chat, user },
+            Command::MarkRead { chat, user, seq: Seq(1) },
+            Command::MarkRead { chat, user, seq: Seq(2) },
+            Command::AddMessages(vec![message(1)]),
+            Command::AddMessages(vec![message(1), message(3)]),
+        ]
+    }
+
+    #[test]
+    fn fingerprints_differ_by_command_and_by_value() {
+        let commands = commands();
+        for (index, one) in commands.iter().enumerate() {
+            assert_eq!(one.fingerprint(), one.clone().fingerprint());
+            for other in &commands[..index] {
+                assert_ne!(one.fingerprint(), other.fingerprint(), "{one:?} {other:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn fingerprints_never_change() {
+        let fingerprints = commands().into_iter().map(|command| {
+            let Fingerprint(bytes) = command.fingerprint();
+            Uuid::from_bytes(bytes).simple().to_string() + "\n"
+        });
+        insta::assert_snapshot!(fingerprints.collect::<String>());
     }
 }

@@ -1,72 +1,72 @@
-//! The rules: which commands become events, and which are refused.
+//! Which commands become events, and which are refused: all rules of the chat server.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
 
 use super::{ChatId, Command, Event, NewMessage, Seq, Stamp, UserId};
 
-/// What a decision may ask about the state that it rests on.
+/// What a decision may ask about the state, by ids and names.
 pub trait Facts {
-    /// Whether there is such a user.
+    /// Returns whether the user exists.
     fn user_exists(&self, user: UserId) -> bool;
-    /// Whether a user has this name.
+    /// Returns whether a user has this name.
     fn username_taken(&self, username: &str) -> bool;
-    /// Whether there is such a chat.
+    /// Returns whether the chat exists.
     fn chat_exists(&self, chat: ChatId) -> bool;
-    /// Whether a chat has this name.
+    /// Returns whether a chat has this name.
     fn chat_name_taken(&self, name: &str) -> bool;
-    /// Whether the user is in the chat.
+    /// Returns whether the user is a member of the chat.
     fn is_member(&self, chat: ChatId, user: UserId) -> bool;
-    /// The chat's last message; 0 if it has none.
+    /// Returns the seq of the chat's last message, or 0 if it has no messages.
     fn last_seq(&self, chat: ChatId) -> Seq;
-    /// Up to where the user has read the chat; 0 if nothing.
+    /// Returns the seq up to which the user has read the chat, or 0 if they have read nothing.
     fn read_mark(&self, chat: ChatId, user: UserId) -> Seq;
 }
 
-/// What becomes of a command that breaks no rule.
+/// What a command that breaks no rule becomes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decision<'c> {
-    /// This happens.
+    /// One event.
     Event(Event<'c>),
-    /// All of this happens, in this order.
+    /// Several events, in this order.
     Events(Vec<Event<'c>>),
-    /// What it asks for is so already.
+    /// No event, because the state is already as the command asks.
     Unchanged,
 }
 
-/// Why a well-formed command did not become an event.
+/// Why a well-formed command was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// A user id names nothing.
+    /// The user does not exist.
     #[error("there is no user {user}")]
     UserNotFound {
         /// The id.
         user: UserId,
-        /// Where the command names it.
+        /// Where the command names the user.
         field: UserField,
     },
-    /// A chat id names nothing.
+    /// The chat does not exist.
     #[error("there is no chat {chat}")]
     ChatNotFound {
         /// The id.
         chat: ChatId,
     },
-    /// The user is not in the chat.
+    /// The user is not a member of the chat.
     #[error("user {user} is not a member of chat {chat}")]
     NotAMember {
         /// The chat.
         chat: ChatId,
         /// The user.
         user: UserId,
-        /// Where the command names it.
+        /// Where the command names the user.
         field: UserField,
     },
-    /// A read mark lies beyond the chat's last message.
+    /// The read mark lies beyond the chat's last message.
     #[error("seq {} is beyond the last message of the chat, which has seq {}", seq.0, last.0)]
     BeyondLastMessage {
-        /// The mark.
+        /// The read mark.
         seq: Seq,
-        /// Its last message; 0 if it has none.
+        /// The seq of the chat's last message, or 0 if it has no messages.
         last: Seq,
     },
     /// Another user has this name.
@@ -87,12 +87,12 @@ pub enum Refusal {
         /// The key.
         key: String,
     },
-    /// One of several messages breaks a rule.
+    /// One of several messages was refused, and so all of them were.
     #[error("message {index}: {refusal}")]
     OfMessage {
-        /// Its index among them.
+        /// The index of the message.
         index: usize,
-        /// The rule.
+        /// Why the message was refused.
         refusal: Box<Refusal>,
     },
 }
@@ -102,24 +102,24 @@ pub enum Refusal {
 pub enum UserField {
     /// As a message's author.
     Author,
-    /// As the member that it is about.
+    /// As the user whose membership or read mark the command changes.
     User,
-    /// In a list, at this index.
+    /// In a list of users, at this index.
     Users(usize),
 }
 
-/// Decides one command on the facts, with a stamp for each event that it may become.
+/// Decides a command on the facts. `stamps` holds one stamp for each event that the command may become.
 ///
-/// What ids name comes first, then membership, then what depends on state. Several messages are judged one after the
-/// other.
+/// The checks come in this order: existence of users and chats, membership, other state. Several messages are
+/// checked one after the other.
 ///
 /// # Errors
 ///
-/// The first rule that the command breaks.
+/// Returns the first rule that the command breaks.
 ///
 /// # Panics
 ///
-/// Without a stamp.
+/// Panics if `stamps` is empty.
 pub fn decide<'c>(
     facts: &impl Facts,
     command: &'c Command,
@@ -212,298 +212,4 @@ fn each_once(users: &[UserId]) -> Vec<UserId> {
 }
 
 #[cfg(test)]
-#[expect(clippy::wildcard_enum_match_arm, reason = "the naive facts look at what bears on them only")]
-mod tests {
-    use super::*;
-    use crate::domain::{ChatName, Text, Timestamp, Username};
-    use uuid::Uuid;
-
-    /// The facts that some events amount to, as naively as can be.
-    struct Given(Vec<Event<'static>>);
-
-    impl Facts for Given {
-        fn user_exists(&self, user: UserId) -> bool {
-            self.0.iter().any(|event| matches!(event, Event::UserAdded { id, .. } if *id == user))
-        }
-
-        fn username_taken(&self, taken: &str) -> bool {
-            self.0.iter().any(|event| matches!(event, Event::UserAdded { username, .. } if username == taken))
-        }
-
-        fn chat_exists(&self, chat: ChatId) -> bool {
-            self.0.iter().any(|event| matches!(event, Event::ChatAdded { id, .. } if *id == chat))
-        }
-
-        fn chat_name_taken(&self, taken: &str) -> bool {
-            self.0.iter().any(|event| matches!(event, Event::ChatAdded { name, .. } if name == taken))
-        }
-
-        fn is_member(&self, of: ChatId, who: UserId) -> bool {
-            self.0.iter().fold(false, |is_member, event| match event {
-                Event::ChatAdded { id, users, .. } if *id == of => users.contains(&who),
-                Event::MemberAdded { chat, user } if (*chat, *user) == (of, who) => true,
-                Event::MemberRemoved { chat, user } if (*chat, *user) == (of, who) => false,
-                _ => is_member,
-            })
-        }
-
-        fn last_seq(&self, of: ChatId) -> Seq {
-            let messages = self
-                .0
-                .iter()
-                .filter(|event| matches!(event, Event::MessageAdded { chat, .. } if *chat == of));
-            Seq(messages.count() as u64)
-        }
-
-        fn read_mark(&self, of: ChatId, who: UserId) -> Seq {
-            let marks = self.0.iter().filter_map(|event| match event {
-                Event::ReadMarked { chat, user, seq } if (*chat, *user) == (of, who) => Some(*seq),
-                _ => None,
-            });
-            marks.max().unwrap_or_default()
-        }
-    }
-
-    impl Given {
-        #[track_caller]
-        fn when_then(&self, command: &Command, expected: Result<Event<'_>, Refusal>) {
-            assert_eq!(decide(self, command, &[STAMP]), expected.map(Decision::Event));
-        }
-
-        #[track_caller]
-        fn when_then_unchanged(&self, command: &Command) {
-            assert_eq!(decide(self, command, &[STAMP]), Ok(Decision::Unchanged));
-        }
-    }
-
-    fn given(events: impl IntoIterator<Item = Event<'static>>) -> Given {
-        Given(events.into_iter().collect())
-    }
-
-    const STAMP: Stamp = Stamp { time: Timestamp::EPOCH, id: NEXT };
-    const NEXT: Uuid = Uuid::from_u128(0xFFFF);
-
-    fn user(number: u128) -> UserId {
-        Uuid::from_u128(number).into()
-    }
-
-    fn chat(number: u128) -> ChatId {
-        Uuid::from_u128(number).into()
-    }
-
-    fn user_added(number: u128, username: &'static str) -> Event<'static> {
-        Event::UserAdded { id: user(number), username: username.into() }
-    }
-
-    fn chat_added(number: u128, name: &'static str, users: &[u128]) -> Event<'static> {
-        let users = users.iter().map(|&number| user(number)).collect();
-        Event::ChatAdded { id: chat(number), name: name.into(), users }
-    }
-
-    fn add_user(username: &str) -> Command {
-        Command::AddUser { username: Username::try_from(username.to_owned()).unwrap() }
-    }
-
-    fn add_chat(name: &str, users: &[u128]) -> Command {
-        let name = ChatName::try_from(name.to_owned()).unwrap();
-        Command::AddChat { name, users: users.iter().map(|&number| user(number)).collect() }
-    }
-
-    fn message(chat_number: u128, author: u128, text: &str) -> NewMessage {
-        let text = Text::try_from(text.to_owned()).unwrap();
-        NewMessage { chat: chat(chat_number), author: user(author), text }
-    }
-
-    fn add_message(chat_number: u128, author: u128, text: &str) -> Command {
-        Command::AddMessage(message(chat_number, author, text))
-    }
-
-    #[test]
-    fn a_user_is_made_with_the_stamped_id() {
-        let expected = Event::UserAdded { id: NEXT.into(), username: "ann".into() };
-        given([]).when_then(&add_user("ann"), Ok(expected));
-    }
-
-    #[test]
-    fn a_username_is_taken_once_byte_for_byte() {
-        let given = given([user_added(1, "ann"), chat_added(2, "bob", &[1])]);
-        given.when_then(&add_user("ann"), Err(Refusal::UsernameTaken { username: "ann".to_owned() }));
-        for free in ["Ann", "bob", "änn"] {
-            assert!(decide(&given, &add_user(free), &[STAMP]).is_ok(), "{free}");
-        }
-    }
-
-    #[test]
-    fn a_chat_has_each_of_its_users_once_in_the_order_given() {
-        let given = given([user_added(1, "ann"), user_added(2, "bob"), user_added(3, "cid")]);
-        let users = vec![user(3), user(1), user(2)];
-        let expected = Event::ChatAdded { id: NEXT.into(), name: "tea".into(), users };
-        given.when_then(&add_chat("tea", &[3, 1, 3, 2, 1]), Ok(expected));
-    }
-
-    #[test]
-    fn a_chat_of_unknown_users_is_refused_and_the_first_of_them_named() {
-        let given = given([user_added(1, "ann")]);
-        let refusal = Refusal::UserNotFound { user: user(8), field: UserField::Users(2) };
-        given.when_then(&add_chat("tea", &[1, 1, 8, 9]), Err(refusal));
-    }
-
-    #[test]
-    fn what_ids_name_comes_before_a_taken_chat_name() {
-        let given = given([user_added(1, "ann"), chat_added(2, "tea", &[1])]);
-        given.when_then(&add_chat("tea", &[1]), Err(Refusal::ChatNameTaken { name: "tea".to_owned() }));
-        let refusal = Refusal::UserNotFound { user: user(9), field: UserField::Users(0) };
-        given.when_then(&add_chat("tea", &[9]), Err(refusal));
-    }
-
-    #[test]
-    fn a_member_sends_a_message() {
-        let given = given([user_added(1, "ann"), chat_added(2, "tea", &[1])]);
-        let expected =
-            Event::MessageAdded { id: NEXT.into(), chat: chat(2), author: user(1), text: "hello".into() };
-        given.when_then(&add_message(2, 1, "hello"), Ok(expected));
-    }
-
-    #[test]
-    fn whoever_is_not_a_member_sends_nothing() {
-        let given = given([user_added(1, "ann"), user_added(2, "bob"), chat_added(3, "tea", &[1])]);
-        let refusal = Refusal::NotAMember { chat: chat(3), user: user(2), field: UserField::Author };
-        given.when_then(&add_message(3, 2, "hello"), Err(refusal));
-    }
-
-    #[test]
-    fn several_messages_are_sent_in_order_each_with_its_own_stamp() {
-        let given = given([user_added(1, "ann"), chat_added(2, "tea", &[1]), chat_added(3, "cake", &[1])]);
-        let stamp = |number: u128| Stamp { id: Uuid::from_u128(100 + number), ..STAMP };
-        let sent = |number, to, text: &'static str| Event::MessageAdded {
-            id: stamp(number).id.into(),
-            chat: chat(to),
-            author: user(1),
-            text: text.into(),
-        };
-        let batch = Command::AddMessages(vec![message(3, 1, "a"), message(2, 1, "b"), message(3, 1, "c")]);
-        let decided = decide(&given, &batch, &[stamp(0), stamp(1), stamp(2)]);
-        assert_eq!(decided, Ok(Decision::Events(vec![sent(0, 3, "a"), sent(1, 2, "b"), sent(2, 3, "c")])));
-    }
-
-    #[test]
-    fn of_several_messages_the_first_bad_one_is_named_whatever_is_wrong_with_the_others() {
-        let given = given([user_added(1, "ann"), user_added(2, "bob"), chat_added(3, "tea", &[1])]);
-        let (fine, stranger, nowhere) = (message(3, 1, "a"), message(3, 2, "a"), message(9, 1, "a"));
-        let check = |messages: Vec<NewMessage>, index, refusal| {
-            let stamps = vec![STAMP; messages.len()];
-            let batch = Command::AddMessages(messages);
-            let refused = decide(&given, &batch, &stamps);
-            assert_eq!(refused, Err(Refusal::OfMessage { index, refusal: Box::new(refusal) }));
-        };
-        let not_a_member = Refusal::NotAMember { chat: chat(3), user: user(2), field: UserField::Author };
-        check(vec![fine.clone(), stranger.clone(), nowhere.clone()], 1, not_a_member);
-        check(vec![nowhere, stranger, fine], 0, Refusal::ChatNotFound { chat: chat(9) });
-    }
-
-    #[test]
-    fn a_message_needs_a_chat_and_an_author() {
-        let given = given([user_added(1, "ann"), chat_added(3, "tea", &[1])]);
-        given.when_then(&add_message(9, 1, "hello"), Err(Refusal::ChatNotFound { chat: chat(9) }));
-        given.when_then(&add_message(9, 8, "hello"), Err(Refusal::ChatNotFound { chat: chat(9) }));
-        let refusal = Refusal::UserNotFound { user: user(8), field: UserField::Author };
-        given.when_then(&add_message(3, 8, "hello"), Err(refusal));
-    }
-
-    /// A chat 10 of ann (1), with so many messages of hers; bob (2) is not in it.
-    fn given_tea(messages: u128, more: impl IntoIterator<Item = Event<'static>>) -> Given {
-        let said = (0..messages).map(|number| Event::MessageAdded {
-            id: Uuid::from_u128(100 + number).into(),
-            chat: chat(10),
-            author: user(1),
-            text: "hello".into(),
-        });
-        let made = [user_added(1, "ann"), user_added(2, "bob"), chat_added(10, "tea", &[1])];
-        given(made.into_iter().chain(said).chain(more))
-    }
-
-    fn joined(number: u128) -> Event<'static> {
-        Event::MemberAdded { chat: chat(10), user: user(number) }
-    }
-
-    fn left(number: u128) -> Event<'static> {
-        Event::MemberRemoved { chat: chat(10), user: user(number) }
-    }
-
-    fn read_up_to(number: u128, seq: u64) -> Event<'static> {
-        Event::ReadMarked { chat: chat(10), user: user(number), seq: Seq(seq) }
-    }
-
-    fn join(number: u128) -> Command {
-        Command::AddMember { chat: chat(10), user: user(number) }
-    }
-
-    fn leave(number: u128) -> Command {
-        Command::RemoveMember { chat: chat(10), user: user(number) }
-    }
-
-    fn read(number: u128, seq: u64) -> Command {
-        Command::MarkRead { chat: chat(10), user: user(number), seq: Seq(seq) }
-    }
-
-    #[test]
-    fn a_user_joins_once() {
-        given_tea(0, []).when_then(&join(2), Ok(joined(2)));
-        given_tea(0, [joined(2)]).when_then_unchanged(&join(2));
-        given_tea(0, []).when_then_unchanged(&join(1));
-    }
-
-    #[test]
-    fn a_member_leaves_once_and_may_come_back() {
-        given_tea(0, []).when_then(&leave(1), Ok(left(1)));
-        given_tea(0, [left(1)]).when_then_unchanged(&leave(1));
-        given_tea(0, []).when_then_unchanged(&leave(2));
-        given_tea(0, [left(1)]).when_then(&join(1), Ok(joined(1)));
-    }
-
-    #[test]
-    fn whoever_has_left_sends_and_reads_no_more() {
-        let given = given_tea(1, [left(1)]);
-        let not_a_member = |field| Refusal::NotAMember { chat: chat(10), user: user(1), field };
-        given.when_then(&add_message(10, 1, "hello"), Err(not_a_member(UserField::Author)));
-        given.when_then(&read(1, 1), Err(not_a_member(UserField::User)));
-    }
-
-    #[test]
-    fn membership_needs_a_chat_and_a_user() {
-        let nowhere = given([user_added(1, "ann"), user_added(2, "bob")]);
-        for command in [join(2), leave(2), read(2, 0)] {
-            nowhere.when_then(&command, Err(Refusal::ChatNotFound { chat: chat(10) }));
-        }
-        let nobody = Refusal::UserNotFound { user: user(9), field: UserField::User };
-        for command in [join(9), leave(9), read(9, 0)] {
-            given_tea(0, []).when_then(&command, Err(nobody.clone()));
-        }
-    }
-
-    #[test]
-    fn a_read_mark_only_moves_forward() {
-        given_tea(3, []).when_then(&read(1, 2), Ok(read_up_to(1, 2)));
-        let given = given_tea(3, [read_up_to(1, 2)]);
-        given.when_then(&read(1, 3), Ok(read_up_to(1, 3)));
-        for seq in [0, 1, 2] {
-            given.when_then_unchanged(&read(1, seq));
-        }
-    }
-
-    #[test]
-    fn a_read_mark_stays_within_the_messages() {
-        let beyond = |seq, last| Err(Refusal::BeyondLastMessage { seq: Seq(seq), last: Seq(last) });
-        given_tea(3, []).when_then(&read(1, 4), beyond(4, 3));
-        given_tea(0, []).when_then(&read(1, 1), beyond(1, 0));
-        given_tea(0, []).when_then_unchanged(&read(1, 0));
-    }
-
-    #[test]
-    fn a_read_mark_of_a_stranger_is_refused_whatever_it_is() {
-        for seq in [0, 1, 99] {
-            let refusal = Refusal::NotAMember { chat: chat(10), user: user(2), field: UserField::User };
-            given_tea(3, []).when_then(&read(2, seq), Err(refusal));
-        }
-    }
-}
+mod tests;

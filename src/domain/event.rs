@@ -1,78 +1,100 @@
-//! What happened: the vocabulary on disk.
+//! What happened: the vocabulary of the log and of its export.
 //!
-//! **Invariant:** the order of variants and fields is the encoding. Variants are only added, at the end.
+//! **Invariant:** the order of variants and fields is the encoding on disk. A variant is only ever added at the
+//! end.
+//!
+//! **Invariant:** the names of variants and fields are those of the exported history. They never change.
 
 use std::borrow::Cow;
 
 use bincode::{BorrowDecode, Encode};
+use serde::Serialize;
 
 use super::{ChatId, IdempotencyKey, MessageId, Seq, Timestamp, UserId};
 
 /// One entry of the log.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, BorrowDecode)]
 pub struct Record<'a> {
-    /// When it was decided; later than every record before it.
+    /// The time of the decision, later than that of every record before.
     pub time: Timestamp,
-    /// The key under which the client may send the request again that made it.
+    /// The key under which the client may retry the request that made this record.
     pub key: Option<IdempotencyKey<'a>>,
-    /// What happened.
+    /// The event.
     pub event: Event<'a>,
 }
 
 /// A change of state.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, BorrowDecode)]
+#[derive(Debug, Clone, PartialEq, Eq, Encode, BorrowDecode, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
 pub enum Event<'a> {
-    /// A user was made.
+    /// A user was added.
     UserAdded {
         /// The user.
         id: UserId,
         /// The user's name, unique among users.
         username: Cow<'a, str>,
     },
-    /// A chat was made.
+    /// A chat was added.
     ChatAdded {
         /// The chat.
         id: ChatId,
         /// The chat's name, unique among chats.
         name: Cow<'a, str>,
-        /// Its members, each once, in the order they were added.
+        /// The first members, each once, in the client's order.
         users: Vec<UserId>,
     },
-    /// Something was said.
+    /// A message was sent.
     MessageAdded {
         /// The message.
         id: MessageId,
-        /// Where.
+        /// The chat that it was sent to.
         chat: ChatId,
-        /// Who; a member at the time.
+        /// The author, a member at the time.
         author: UserId,
-        /// What.
+        /// The text.
         text: Cow<'a, str>,
     },
-    /// A user was put into a chat.
+    /// A user joined a chat after it was added.
     MemberAdded {
         /// The chat.
         chat: ChatId,
-        /// The user; not a member before.
+        /// The user, who was not a member.
         user: UserId,
     },
-    /// A user was taken out of a chat.
+    /// A user left a chat.
     MemberRemoved {
         /// The chat.
         chat: ChatId,
-        /// The user; a member before.
+        /// The user, who was a member.
         user: UserId,
     },
-    /// A user has read a chat up to here.
+    /// A member's read mark moved forward.
     ReadMarked {
         /// The chat.
         chat: ChatId,
-        /// The user; a member at the time.
+        /// The user, a member at the time.
         user: UserId,
-        /// The last message read; beyond the user's mark before.
+        /// The last message that the user has read, later than the mark before.
         seq: Seq,
     },
-    /// A command under a key found done what it asked for. Without the record of it a retry, later, might undo what
-    /// came between.
+    /// A command under a key found nothing to change.
+    ///
+    /// The record keeps its key: without it, a late retry could undo what happened in between.
     NothingChanged,
+}
+
+impl Event<'_> {
+    /// Returns the chat in which the event happened, or `None` if it did not happen in a chat. Adding a chat
+    /// happens in that chat.
+    #[must_use]
+    pub fn chat(&self) -> Option<ChatId> {
+        match self {
+            Self::ChatAdded { id: chat, .. }
+            | Self::MessageAdded { chat, .. }
+            | Self::MemberAdded { chat, .. }
+            | Self::MemberRemoved { chat, .. }
+            | Self::ReadMarked { chat, .. } => Some(*chat),
+            Self::UserAdded { .. } | Self::NothingChanged => None,
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! The names of things (UUIDs) and the numbers that order them.
+//! Ids (UUIDs), and the numbers and times that order things.
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,7 +12,7 @@ use jiff::fmt::temporal::DateTimePrinter;
 use serde::{Serialize, Serializer};
 use uuid::Uuid;
 
-/// The text is not a UUID in the hyphenated form of RFC 9562.
+/// The error for a text that is not a UUID in the hyphenated form of RFC 9562.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a UUID in the hyphenated form")]
 pub struct InvalidId;
@@ -21,7 +21,7 @@ macro_rules! uuid_id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
         ///
-        /// A UUID, version 7 where the server made it. On disk: its 16 bytes, in network order.
+        /// It is a UUID, of version 7 if the server made it. On disk it takes 16 bytes, in network order.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $name(u128);
 
@@ -37,7 +37,7 @@ macro_rules! uuid_id {
             }
         }
 
-        /// Takes the hyphenated form only, in either case.
+        /// Accepts only the hyphenated form, in either case.
         impl FromStr for $name {
             type Err = InvalidId;
 
@@ -75,15 +75,15 @@ macro_rules! uuid_id {
 }
 
 uuid_id! {
-    /// Names a user.
+    /// The id of a user.
     UserId
 }
 uuid_id! {
-    /// Names a chat.
+    /// The id of a chat.
     ChatId
 }
 uuid_id! {
-    /// Names a message.
+    /// The id of a message.
     MessageId
 }
 
@@ -95,20 +95,21 @@ fn parse_hyphenated(text: &str) -> Result<Uuid, InvalidId> {
     Uuid::try_parse(text).map_err(|_| InvalidId)
 }
 
-/// The place of a message in its chat: 1, 2, 3, … without gaps; 0 is the place before the first.
+/// The place of a message in its chat: 1, 2, 3, … without gaps. 0 stands for the place before the first
+/// message.
 #[derive(
     Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Encode, BorrowDecode,
 )]
 #[serde(transparent)]
 pub struct Seq(pub u64);
 
-/// The place of an event in the log: 1, 2, 3, … without gaps; 0 is the place before the first.
+/// The place of an event in the log: 1, 2, 3, … without gaps. 0 stands for the place before the first event.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
 pub struct Position(pub u64);
 
 impl Position {
-    /// The position after this one.
+    /// Returns the position after this one.
     #[must_use]
     pub fn next(self) -> Self {
         Self(self.0 + 1)
@@ -121,9 +122,9 @@ impl fmt::Display for Position {
     }
 }
 
-/// When an event was decided: microseconds since 1970-01-01T00:00:00Z, up to the end of the year 9999.
+/// The time of a decision, in microseconds since 1970-01-01T00:00:00Z, up to the end of the year 9999.
 ///
-/// In JSON: RFC 3339, UTC, six fractional digits.
+/// Its JSON form is RFC 3339 in UTC with six fractional digits.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
 
@@ -131,14 +132,14 @@ impl Timestamp {
     /// 1970-01-01T00:00:00Z.
     pub const EPOCH: Self = Self(0);
 
-    /// The instant so many microseconds after the Unix epoch; none where that is beyond the year 9999.
+    /// Returns the time that lies `micros` after the Unix epoch, or `None` if that is beyond the year 9999.
     #[must_use]
     pub fn from_micros(micros: u64) -> Option<Self> {
         let micros = i64::try_from(micros).ok()?;
         (micros <= jiff::Timestamp::MAX.as_microsecond()).then_some(Self(micros))
     }
 
-    /// Microseconds since the Unix epoch.
+    /// Returns the microseconds since the Unix epoch.
     #[must_use]
     pub fn as_micros(self) -> u64 {
         self.0.unsigned_abs()
@@ -148,8 +149,7 @@ impl Timestamp {
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const PRINTER: DateTimePrinter = DateTimePrinter::new().precision(Some(6));
-        let instant =
-            jiff::Timestamp::from_microsecond(self.0).expect("a Timestamp is checked when it is made");
+        let instant = jiff::Timestamp::from_microsecond(self.0).expect("a Timestamp is in range");
         PRINTER.print_timestamp(&instant, StdFmtWrite(f)).map_err(|_| fmt::Error)
     }
 }
@@ -178,7 +178,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_id_is_read_in_the_hyphenated_form_of_either_case_only() {
+    fn only_hyphenated_ids_are_accepted() {
         let lower = "0193a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5b";
         let id: UserId = lower.parse().expect("hyphenated");
         assert_eq!(id.to_string(), lower);
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_is_written_with_six_digits_whatever_they_are() {
+    fn a_time_has_six_fractional_digits() {
         let at = |micros| Timestamp::from_micros(micros).expect("in range").to_string();
         assert_eq!(at(0), "1970-01-01T00:00:00.000000Z");
         assert_eq!(at(1_763_910_245_123_456), "2025-11-23T15:04:05.123456Z");

@@ -1,7 +1,8 @@
-//! What may happen in a chat server, and when it may not.
+//! What may happen in a chat server: ids, values, commands, events, and the rules that lead from commands to
+//! events.
 //!
-//! **Invariant:** nothing in here knows a clock, a file, a lock, a socket or a source of randomness.
-//! Time and ids come in with the command, so that two replays of one log give equal models.
+//! **Invariant:** nothing in this module knows a clock, a file, a lock, a socket or a source of randomness.
+//! Times and ids come in with the command, so that two replays of one log give equal models.
 
 mod command;
 mod decide;

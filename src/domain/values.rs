@@ -1,29 +1,29 @@
-//! Values that are checked once, where they come in, and valid from then on.
+//! Names and texts that are checked once, when they come in, and are valid from then on.
 
 use std::ops::Deref;
 
-/// Why a value was refused; completes "`<field>` …".
+/// Why a value was refused. The message completes the sentence "`<field>` …".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidValue {
-    /// Nothing in it.
+    /// The value is empty.
     #[error("must not be empty")]
     Empty,
-    /// More characters (Unicode scalar values) than the limit.
+    /// The value has more characters (Unicode scalar values) than the limit.
     #[error("must have at most {max} characters")]
     TooManyCharacters {
-        /// The most that it may have.
+        /// The limit.
         max: usize,
     },
-    /// More bytes of UTF-8 than the limit.
+    /// The value has more bytes of UTF-8 than the limit.
     #[error("must have at most {max} bytes of UTF-8")]
     TooManyBytes {
-        /// The most that it may have.
+        /// The limit.
         max: usize,
     },
-    /// A character of Unicode's category Cc.
+    /// The value holds a character of Unicode's category Cc.
     #[error("must not contain control characters")]
     ControlCharacter,
-    /// A character with Unicode's property `White_Space`, first or last.
+    /// The first or the last character has Unicode's property `White_Space`.
     #[error("must not begin or end with white space")]
     WhiteSpaceAtEnd,
 }
@@ -61,22 +61,22 @@ value! {
     ChatName, |name| check_name(name, ChatName::CHARS_MAX)
 }
 value! {
-    /// What a message says: 1 to 16,384 bytes of UTF-8, any characters.
+    /// A message's text: 1 to 16,384 bytes of UTF-8, any characters.
     Text, check_text
 }
 
 impl Username {
-    /// It has at most so many characters.
+    /// Maximum characters of a username.
     pub const CHARS_MAX: usize = 64;
 }
 
 impl ChatName {
-    /// It has at most so many characters.
+    /// Maximum characters of a chat's name.
     pub const CHARS_MAX: usize = 128;
 }
 
 impl Text {
-    /// It has at most so many bytes of UTF-8.
+    /// Maximum bytes of a text, in UTF-8.
     pub const BYTES_MAX: usize = 16_384;
 }
 
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn names_hold_no_control_characters_and_no_white_space_at_either_end() {
+    fn names_have_no_control_characters_nor_outer_white_space() {
         for inside in ["a\0b", "a\nb", "a\u{7f}b", "a\u{85}b", "\t"] {
             assert_eq!(username(inside), Err(InvalidValue::ControlCharacter), "{inside:?}");
         }
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_are_counted_in_bytes_and_hold_anything() {
+    fn texts_are_counted_in_bytes() {
         let text = |value: String| Text::try_from(value).map(|_| ());
         assert_eq!(text(String::new()), Err(InvalidValue::Empty));
         assert_eq!(text(" \0\u{1b}\n".to_owned()), Ok(()));

@@ -1,24 +1,27 @@
-//! A user's chats in order, however many they are.
+//! How a user's chats are listed without stalling the writer, even if there are very many.
 
 use super::Engine;
 use crate::model::{ListedChat, Model, Rank, UserIndex, highest};
 
-/// So many chats are looked at under one hold of the lock: some hundred microseconds.
+/// Maximum chats that are looked at while the lock is held once. That takes some hundred microseconds.
 const LOOKS_MAX: usize = 4096;
 
 impl Engine {
-    /// The user's chats, highest rank first: those below `below`, at most `limit` of them.
+    /// Lists the user's chats that rank below `below`, highest rank first, at most `limit`.
     ///
-    /// **Invariant:** a reader never stalls the writer. Whoever is in more chats than can be looked at under one hold
-    /// of the lock has them looked at part by part, and put in order outside it. Each is then listed as it was when
-    /// its part was looked at.
+    /// **Invariant:** a reader never stalls the writer. If the user is in too many chats to look at while the
+    /// lock is held once, they are looked at part by part, and sorted without the lock. Each chat is then
+    /// listed as it was when its part was looked at.
     pub fn list_chats(&self, user: UserIndex, below: Option<Rank>, limit: usize) -> Vec<ListedChat> {
         let at_once = |model: &Model| {
             model.top_chats(user, below, limit, LOOKS_MAX).ok_or_else(|| model.chats_of(user))
         };
         self.read(at_once).unwrap_or_else(|chats| {
-            let listed = chats.chunks(LOOKS_MAX).flat_map(|part| self.read(|model| model.list(part)));
-            highest(listed.collect(), below, limit)
+            let mut listed = Vec::with_capacity(chats.len());
+            for part in chats.chunks(LOOKS_MAX) {
+                self.read(|model| listed.extend(part.iter().map(|&chat| model.listed(chat))));
+            }
+            highest(listed, below, limit)
         })
     }
 }
@@ -31,7 +34,7 @@ mod tests {
     use crate::engine::{Engine, ReplayProgress};
     use crate::log::{EventLog, Frame, MemoryLog};
 
-    /// A log of so many chats of one user, each with a message, then as many of another.
+    /// Returns a log with this many chats of one user, each with a message, and then as many of another user.
     fn log(chats: u64) -> MemoryLog {
         let id = |number: u64| Uuid::from_u128(number.into());
         let mut frame = Frame::new(Position(1));
@@ -54,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn a_user_of_more_quiet_chats_than_one_look_takes_gets_them_in_order() {
+    fn very_many_quiet_chats_are_listed_in_order() {
         const CHATS: u64 = 10_000;
         let (engine, _end) = Engine::start(Box::new(log(CHATS)), 1, &ReplayProgress::default()).unwrap();
         for number in [1, 2] {

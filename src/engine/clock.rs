@@ -1,7 +1,7 @@
-//! Stamps that never go backwards.
+//! Which time and which id an event gets: stamps never go backwards.
 //!
-//! **Invariant:** times and ids are the writer's, and come to `decide` with the command: two replays of one log give
-//! equal models.
+//! **Invariant:** the writer makes all times and ids, and `decide` gets them with the command. Two replays of
+//! one log give equal models.
 
 use std::time::SystemTime;
 
@@ -15,12 +15,12 @@ pub(super) struct Clock {
 }
 
 impl Clock {
-    /// A clock whose stamps are all later than `last`.
+    /// Returns a clock whose stamps are all later than `last`.
     pub(super) fn after(last: Timestamp) -> Self {
         Self { last, uuids: ContextV7::new() }
     }
 
-    /// The time, but at least a microsecond after the last stamp, whatever the system's clock says.
+    /// Returns a stamp of the current time, or of one microsecond after the last stamp if that is later.
     pub(super) fn stamp(&mut self) -> Stamp {
         let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let system = u64::try_from(since_epoch.as_micros()).unwrap_or(u64::MAX);
@@ -29,7 +29,7 @@ impl Clock {
         Stamp { time: self.last, id: self.uuid(micros) }
     }
 
-    /// So many stamps, in the place of those before.
+    /// Replaces the stamps with `count` later ones.
     pub(super) fn stamp_each(&mut self, stamps: &mut Vec<Stamp>, count: usize) {
         stamps.clear();
         stamps.extend((0..count).map(|_| self.stamp()));
@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn stamps_grow_even_where_the_log_is_ahead_of_the_clock() {
+    fn stamps_grow_even_if_the_log_is_ahead() {
         let in_2100 = Timestamp::from_micros(4_102_444_800_000_000).expect("in range");
         for last in [Timestamp::default(), in_2100] {
             let mut clock = Clock::after(last);

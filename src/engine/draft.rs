@@ -1,31 +1,38 @@
-//! What a batch has decided so far, on top of the model.
+//! What a batch has decided so far, on top of the index.
 //!
-//! **Invariant:** a batch is decided against the model plus its own draft. If the log refuses the batch, the draft
-//! is dropped and nothing has happened: there is no roll-back.
+//! **Invariant:** a batch is decided against the index plus its own draft. If the log refuses the batch, the
+//! draft is dropped and nothing has happened: there is no roll-back.
 
 use std::collections::{HashMap, HashSet};
 
 use crate::domain::{ChatId, Event, Facts, Fingerprint, IdempotencyKey, KeyDigest, Seq, UserId};
-use crate::model::Model;
+use crate::model::Index;
 
-/// The draft holds names, keys, memberships, marks and how many messages there are, but no ids: those of this batch
-/// were not answered or shown to anybody yet, so no command can name them.
-pub(super) struct Draft<'m> {
-    model: &'m Model,
+/// The draft holds names, keys, memberships, read marks and the number of messages, but no ids. The ids of
+/// this batch are not answered or shown to anybody yet, so no command can name them.
+pub(super) struct Draft<'i> {
+    index: &'i Index,
     usernames: HashSet<Box<str>>,
     chat_names: HashSet<Box<str>>,
     memberships: HashMap<(ChatId, UserId), bool>,
     read_marks: HashMap<(ChatId, UserId), Seq>,
     /// The chat of each message.
     messages: Vec<ChatId>,
-    /// With the index in the batch of the command that had it.
-    keys: HashMap<KeyDigest, (Fingerprint, usize)>,
+    keys: HashMap<KeyDigest, DraftedKey>,
 }
 
-impl<'m> Draft<'m> {
-    pub(super) fn on(model: &'m Model) -> Self {
+/// The use of a key in this batch.
+#[derive(Clone, Copy)]
+pub(super) struct DraftedKey {
+    pub(super) fingerprint: Fingerprint,
+    /// The index in the batch of the command that used the key.
+    pub(super) command: usize,
+}
+
+impl<'i> Draft<'i> {
+    pub(super) fn on(index: &'i Index) -> Self {
         Self {
-            model,
+            index,
             usernames: HashSet::new(),
             chat_names: HashSet::new(),
             memberships: HashMap::new(),
@@ -57,45 +64,44 @@ impl<'m> Draft<'m> {
         }
     }
 
-    pub(super) fn add_key(&mut self, key: &IdempotencyKey<'_>, index: usize) {
-        self.keys.insert(key.digest(), (key.fingerprint(), index));
+    pub(super) fn add_key(&mut self, key: &IdempotencyKey<'_>, command: usize) {
+        self.keys.insert(key.digest(), DraftedKey { fingerprint: key.fingerprint(), command });
     }
 
-    /// The command of this batch that had the key, and what it asked for.
-    pub(super) fn key_used(&self, key: &IdempotencyKey<'_>) -> Option<(Fingerprint, usize)> {
+    pub(super) fn drafted_key(&self, key: &IdempotencyKey<'_>) -> Option<DraftedKey> {
         if self.keys.is_empty() { None } else { self.keys.get(&key.digest()).copied() }
     }
 }
 
 impl Facts for Draft<'_> {
     fn user_exists(&self, user: UserId) -> bool {
-        self.model.user_exists(user)
+        self.index.user_exists(user)
     }
 
     fn username_taken(&self, username: &str) -> bool {
-        self.usernames.contains(username) || self.model.username_taken(username)
+        self.usernames.contains(username) || self.index.username_taken(username)
     }
 
     fn chat_exists(&self, chat: ChatId) -> bool {
-        self.model.chat_exists(chat)
+        self.index.chat_exists(chat)
     }
 
     fn chat_name_taken(&self, name: &str) -> bool {
-        self.chat_names.contains(name) || self.model.chat_name_taken(name)
+        self.chat_names.contains(name) || self.index.chat_name_taken(name)
     }
 
     fn is_member(&self, chat: ChatId, user: UserId) -> bool {
         let drafted = self.memberships.get(&(chat, user)).copied();
-        drafted.unwrap_or_else(|| Facts::is_member(self.model, chat, user))
+        drafted.unwrap_or_else(|| self.index.is_member(chat, user))
     }
 
     fn last_seq(&self, chat: ChatId) -> Seq {
         let drafted = self.messages.iter().filter(|of| **of == chat).count() as u64;
-        Seq(Facts::last_seq(self.model, chat).0 + drafted)
+        Seq(self.index.last_seq(chat).0 + drafted)
     }
 
     fn read_mark(&self, chat: ChatId, user: UserId) -> Seq {
         let drafted = self.read_marks.get(&(chat, user)).copied();
-        drafted.unwrap_or_else(|| Facts::read_mark(self.model, chat, user))
+        drafted.unwrap_or_else(|| self.index.read_mark(chat, user))
     }
 }

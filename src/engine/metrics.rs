@@ -1,4 +1,4 @@
-//! What is measured of an engine, and of what it holds.
+//! What is measured of an engine and of its contents.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ pub(super) struct EngineMetrics {
     sampled: Sampled,
 }
 
-/// What is looked at only when somebody asks.
+/// Values that are read only when the metrics are collected.
 struct Sampled {
     queue_writes: IntGauge,
     queue_bytes: IntGauge,
@@ -86,7 +86,7 @@ fn show(registry: &Registry, metric: &(impl Collector + Clone + 'static)) {
 }
 
 impl Engine {
-    /// All that is measured, as it is now.
+    /// Collects all metrics.
     pub fn metrics(&self) -> Vec<MetricFamily> {
         let sampled = &self.metrics.sampled;
         let (position, counts) = self.read(|model| (model.position(), model.counts()));

@@ -1,7 +1,10 @@
-//! One writer turns commands into events, makes a batch of them durable with one sync, and only then shows them to
-//! the readers.
+//! How commands are carried out and how the model is read.
 //!
-//! **Invariant:** a guard of the model's lock never leaves this module, so no reader can hold it across an await.
+//! One writer turns commands into events, makes a batch of them durable with one sync, and only then shows
+//! them to the readers.
+//!
+//! **Invariant:** a guard of the model's lock never leaves this module, so no reader can hold it across an
+//! await.
 
 mod chat_list;
 mod clock;
@@ -26,24 +29,25 @@ pub use crate::log::Progress as ReplayProgress;
 use crate::log::{AppendError, EventLog, LogError, spawn};
 use crate::model::{Model, Receipt};
 use live::Live;
-pub use live::{FollowError, Follower, Seen};
+pub use live::{FeedEvent, FeedEventKind, FollowError, Follower};
 use metrics::EngineMetrics;
 use writer::{Job, Writer};
 
-/// Takes commands, and shows what they have come to.
+/// Carries out commands, and lets readers look at the model.
 pub struct Engine {
     model: Arc<RwLock<Model>>,
-    /// Bounded: what does not fit is refused at once. None after [`close`](Engine::close).
+    /// A bounded queue: a command that does not fit is refused at once. `None` after
+    /// [`close`](Engine::close).
     queue: RwLock<Option<SyncSender<Job>>>,
     queued: Arc<Queued>,
     live: Arc<Live>,
     metrics: Arc<EngineMetrics>,
 }
 
-/// When so many bytes wait for the disk, no more are taken.
+/// Bytes that may wait for the disk before commands are refused.
 const QUEUE_BYTES_MAX: usize = 64 * 1024 * 1024;
 
-/// How many writes wait for the disk, and their bytes.
+/// The number of writes that wait for the disk, and their bytes.
 #[derive(Debug, Default)]
 struct Queued {
     writes: AtomicUsize,
@@ -73,9 +77,9 @@ impl Queued {
 /// A write that is durable.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Accepted {
-    /// What it came to.
+    /// Its receipt.
     pub receipt: Receipt,
-    /// Whether that was at an earlier request with the same key.
+    /// Whether the receipt is that of an earlier request with the same key.
     pub replayed: bool,
 }
 
@@ -89,22 +93,22 @@ impl Accepted {
     }
 }
 
-/// Why a command came to nothing, as far as anybody knows.
+/// Why a command was not carried out, or may not have been.
 #[derive(Debug, thiserror::Error)]
 pub enum SubmitError {
-    /// It breaks a rule.
+    /// The command breaks a rule.
     #[error(transparent)]
     Refused(#[from] Refusal),
-    /// Too many are waiting for the disk.
+    /// Too many writes are waiting for the disk.
     #[error("too many writes are waiting for the disk")]
     Overloaded,
-    /// There is no room for it on the disk.
+    /// The disk has no room for the events.
     #[error("there is no room on the disk")]
     StorageFull,
-    /// The engine takes no more.
+    /// The engine accepts no more commands.
     #[error("the server is shutting down")]
     ShuttingDown,
-    /// The log failed; whether the event is in it will be seen at the next start.
+    /// The log failed. Only the next start will show whether the events are in it.
     #[error("the log failed")]
     Failed,
 }
@@ -112,15 +116,15 @@ pub enum SubmitError {
 /// Why the writer stopped.
 #[derive(Debug, thiserror::Error)]
 pub enum WriterError {
-    /// **Invariant:** a failed write or sync is never tried again.
+    /// The log failed. **Invariant:** a failed write or sync is never retried.
     #[error(transparent)]
     Log(#[from] AppendError),
-    /// A bug.
+    /// The writer has a bug.
     #[error("the writer panicked")]
     Panicked,
 }
 
-/// Tells how the writer ended.
+/// Receives how the writer ended.
 pub struct WriterEnd(oneshot::Receiver<Result<(), AppendError>>);
 
 impl WriterEnd {
@@ -128,7 +132,7 @@ impl WriterEnd {
     ///
     /// # Errors
     ///
-    /// The log failed, or the writer panicked: the process must end.
+    /// Returns an error if the log failed or the writer panicked. Then the process must end.
     pub async fn wait(&mut self) -> Result<(), WriterError> {
         match (&mut self.0).await {
             Ok(ended) => Ok(ended?),
@@ -138,12 +142,12 @@ impl WriterEnd {
 }
 
 impl Engine {
-    /// Replays the log, then starts the writer, with room for `queue_max` waiting commands. Blocks for as long as
-    /// the replay takes.
+    /// Replays the log, and starts the writer with room for `queue_max` waiting commands. Blocks during the
+    /// replay.
     ///
     /// # Errors
     ///
-    /// The log cannot be replayed.
+    /// Returns an error if the log cannot be replayed.
     pub fn start(
         mut log: Box<dyn EventLog>,
         queue_max: usize,
@@ -155,33 +159,34 @@ impl Engine {
         let (queue, jobs) = sync_channel(queue_max);
         let queued = Arc::new(Queued::default());
         let live = Arc::new(Live::default());
-        // One wake-up that waits is enough: a fan-out takes all there is.
+        // One waiting wake-up is enough, because a fan-out sends all news that there are.
         let (wake_up, wake_ups) = sync_channel(1);
         let mut writer = Writer::new(
             jobs,
             Arc::clone(&queued),
             log,
             Arc::clone(&model),
-            (Arc::clone(&live), wake_up),
+            Arc::clone(&live),
+            wake_up,
             Arc::clone(&metrics),
         );
         let (ended, end) = oneshot::channel();
         spawn("writer", move || {
             let result = writer.run();
             if result.is_ok() {
-                // Whoever waits for the end may use the directory then.
+                // The log is closed before the end is known: then another process may use its directory.
                 drop(writer);
             }
-            // Nobody may be left who wants to know.
+            // The receiver may be gone.
             drop(ended.send(result));
         })?;
-        let (told, of) = (Arc::clone(&live), Arc::clone(&model));
-        spawn("fan-out", move || told.fan_out_until_closed(&of, &wake_ups))?;
+        let (fan_out, read) = (Arc::clone(&live), Arc::clone(&model));
+        spawn("fan-out", move || fan_out.fan_out_until_closed(&read, &wake_ups))?;
         Ok((Self { model, queue: RwLock::new(Some(queue)), queued, live, metrics }, WriterEnd(end)))
     }
 
-    /// Has the command decided and made durable; under a key, once and for all. A command that was taken runs to its
-    /// end, whether or not somebody still waits for the answer.
+    /// Has the command decided and made durable. A command with a key is carried out only once, however often
+    /// it is submitted. A command in the queue is carried out even if nobody waits for the answer any longer.
     ///
     /// # Errors
     ///
@@ -208,7 +213,7 @@ impl Engine {
         if self.queued.bytes() >= QUEUE_BYTES_MAX {
             return Err(SubmitError::Overloaded);
         }
-        let bytes = job.command.bytes();
+        let bytes = job.command.payload_bytes();
         self.queued.add(bytes);
         queue.try_send(job).map_err(|error| {
             self.queued.remove(1, bytes);
@@ -220,19 +225,20 @@ impl Engine {
         })
     }
 
-    /// Looks something up.
+    /// Reads the model.
     ///
-    /// **Invariant:** a reader never stalls the writer, who waits meanwhile: copy what is small or shared, and leave.
+    /// **Invariant:** a reader never stalls the writer. The writer waits while `look` runs, so `look` only
+    /// copies what is small or shared.
     pub fn read<T>(&self, look: impl FnOnce(&Model) -> T) -> T {
         look(&self.model.read())
     }
 
-    /// Ends all [following](Self::follow): what is there to be seen is seen, then no more.
+    /// Ends all feeds: a [follower](Self::follow) still sees what has happened, and then its feed ends.
     pub fn end_following(&self) {
         self.live.close();
     }
 
-    /// Takes no more commands; the writer ends when those taken are done.
+    /// Accepts no more commands. The writer ends when it has carried out those in the queue.
     pub fn close(&self) {
         self.queue.write().take();
     }

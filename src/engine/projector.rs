@@ -3,38 +3,30 @@
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use crate::log::{DecodeError, EventLog, LogError, Progress, spawn};
-use crate::model::{Addition, Histories, Model};
+use crate::model::{Addition, Histories, Index, Model};
 
 /// So many blocks may wait to be taken in.
 const BLOCKS_MAX: usize = 4;
 
 pub(super) fn replay(log: &mut dyn EventLog, progress: &Progress) -> Result<Model, LogError> {
-    let mut model = Model::default();
-    let histories = model.detach_histories();
     let (blocks, filled) = sync_channel(BLOCKS_MAX);
-    let filled = spawn("histories", || fill(histories, filled))?;
-    let indexed = index(log, progress, &mut model, &blocks);
+    let filled = spawn("histories", || fill(filled))?;
+    let indexed = index(log, progress, &blocks);
     drop(blocks);
-    model.attach_histories(filled.join().expect("histories take in all that is indexed"));
-    indexed?;
-    model.put_in_order();
-    Ok(model)
+    let histories = filled.join().expect("histories take in all that is indexed");
+    Ok(Model::from_parts(indexed?, histories))
 }
 
 /// Takes in all events; sends on what they add to the histories.
-fn index(
-    log: &mut dyn EventLog,
-    progress: &Progress,
-    model: &mut Model,
-    blocks: &SyncSender<Block>,
-) -> Result<(), LogError> {
+fn index(log: &mut dyn EventLog, progress: &Progress, blocks: &SyncSender<Block>) -> Result<Index, LogError> {
+    let mut index = Index::default();
     let mut block = Block::default();
     log.replay(progress, &mut |frame| {
         frame.records(|record| {
-            let position = model.position().next();
+            let position = index.position().next();
             let contradiction =
                 || DecodeError::OtherString(format!("event {position} contradicts those before it"));
-            let (_, addition) = model.try_index(&record).ok_or_else(contradiction)?;
+            let (_, addition) = index.try_apply(&record).ok_or_else(contradiction)?;
             block.push(addition);
             if block.is_full() {
                 blocks.send(std::mem::take(&mut block)).expect("taken until there are no more");
@@ -43,10 +35,11 @@ fn index(
         })
     })?;
     blocks.send(block).expect("taken until there are no more");
-    Ok(())
+    Ok(index)
 }
 
-fn fill(mut histories: Histories, blocks: Receiver<Block>) -> Histories {
+fn fill(blocks: Receiver<Block>) -> Histories {
+    let mut histories = Histories::default();
     for block in blocks {
         block.add_to(&mut histories);
     }

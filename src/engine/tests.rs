@@ -118,11 +118,11 @@ async fn nothing_is_seen_or_answered_before_it_is_durable() {
     for _ in 0..20 {
         let answered = timeout(Duration::from_millis(5), &mut submitted).await;
         assert!(answered.is_err(), "answered before the log has it: {answered:?}");
-        engine.read(|model| assert!(!model.username_taken("ann") && model.position().0 == 0));
+        engine.read(|model| assert!(model.user_named("ann").is_none() && model.position().0 == 0));
     }
     master.give([Verdict::Append]);
     submitted.await.expect("stored");
-    engine.read(|model| assert!(model.username_taken("ann") && model.position().0 == 1));
+    engine.read(|model| assert!(model.user_named("ann").is_some() && model.position().0 == 1));
 }
 
 #[tokio::test]
@@ -185,7 +185,7 @@ async fn without_room_a_batch_is_refused_as_if_it_had_never_been_and_the_next_on
         ),
         "{answers:?}"
     );
-    engine.read(|model| assert!(!model.username_taken("bob") && model.position().0 == 1));
+    engine.read(|model| assert!(model.user_named("bob").is_none() && model.position().0 == 1));
     master.give([Verdict::Append]);
     assert_eq!(submit(&engine, add_user("bob")).await.expect("stored").position.0, 2);
 }
@@ -240,7 +240,7 @@ async fn a_write_that_changes_nothing_is_an_event_under_a_key_only() {
     let chat = id(&submit(&engine, Command::AddChat { name, users: vec![ann] }).await.unwrap()).into();
     let (join, leave) = (Command::AddMember { chat, user: ann }, Command::RemoveMember { chat, user: ann });
     let is_member =
-        || engine.read(|model| model.is_member(model.chat(chat).unwrap(), model.user(ann).unwrap()));
+        || engine.read(|model| model.has_member(model.chat(chat).unwrap(), model.user(ann).unwrap()));
 
     assert_eq!(submit(&engine, join.clone()).await.unwrap().position.0, 2, "nothing was written");
     let first = submit_keyed(&engine, "join", join.clone()).await.unwrap();
@@ -328,7 +328,7 @@ async fn a_full_queue_refuses_at_once_and_what_is_queued_is_done() {
             matches!((index, answer), (0..3, Ok(_)) | (3.., Err(SubmitError::Overloaded))),
             "{answers:?}"
         );
-        assert_eq!(engine.read(|model| model.username_taken(name)), answer.is_ok());
+        assert_eq!(engine.read(|model| model.user_named(name).is_some()), answer.is_ok());
     }
 }
 
@@ -360,7 +360,7 @@ async fn a_client_that_goes_away_changes_nothing() {
     }
     master.give([Verdict::Append, Verdict::Append]);
     assert_eq!(submit(&engine, add_user("bob")).await.expect("stored").position.0, 2);
-    engine.read(|model| assert!(model.username_taken("ann")));
+    engine.read(|model| assert!(model.user_named("ann").is_some()));
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! The loop at the heart: gather, decide, append, apply, answer.
+//! How commands become durable: the loop that gathers, decides, appends, applies and answers.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError};
@@ -15,12 +15,12 @@ use crate::domain::{Command, Decision, Event, IdempotencyKey, Position, Record, 
 use crate::log::{AppendError, EventLog, Frame};
 use crate::model::{KeyReused, Model, Outcome, Receipt};
 
-/// A batch takes no more commands than this,
+/// Maximum commands of a batch.
 const BATCH_COMMANDS_MAX: usize = 1024;
-/// and none after it holds this many bytes: readers wait while it is applied.
+/// A batch with this many bytes gets no more commands: readers wait while it is applied.
 const BATCH_BYTES_MAX: usize = 1024 * 1024;
 
-/// A command, and who waits for its answer.
+/// A command, and the channel on which its client waits for the answer.
 pub(super) struct Job {
     pub(super) command: Command,
     pub(super) key: Option<IdempotencyKey<'static>>,
@@ -29,22 +29,23 @@ pub(super) struct Job {
 
 type Answer = Result<Accepted, SubmitError>;
 
-/// What is to become of a command.
-enum Verdict<'b> {
-    /// This is written.
+/// What a command of a batch comes to.
+enum Resolution<'b> {
+    /// The record is to be written.
     Write(Record<'b>),
-    /// All of this is written.
+    /// All these records are to be written.
     WriteAll(Vec<Record<'b>>),
-    /// Nothing need be written; that was so at this position.
+    /// Nothing is to be written: at this position, the state was already as the command asks.
     Unchanged(Position),
-    /// It was done before, under its key.
+    /// An earlier request with the same key has this receipt.
     Recalled(Receipt),
-    /// The command at this index of the batch is the same, under the same key.
+    /// The command at this index of the batch is the same request, with the same key.
     SameAs(usize),
+    /// The command breaks a rule.
     Refused(Refusal),
 }
 
-impl<'b> Verdict<'b> {
+impl<'b> Resolution<'b> {
     fn records(&self) -> &[Record<'b>] {
         match self {
             Self::Write(record) => std::slice::from_ref(record),
@@ -54,7 +55,7 @@ impl<'b> Verdict<'b> {
     }
 }
 
-/// What has become of a frame.
+/// The result of an append that did not fail.
 enum Stored {
     Durably,
     NoRoom,
@@ -66,7 +67,7 @@ pub(super) struct Writer {
     log: Box<dyn EventLog>,
     model: Arc<RwLock<Model>>,
     live: Arc<Live>,
-    /// Of the fan-out; a full channel holds a wake-up already.
+    /// Wakes the fan-out. A full channel holds a wake-up already.
     wake_up: SyncSender<()>,
     clock: Clock,
     frame: Frame,
@@ -82,35 +83,38 @@ impl Writer {
         queued: Arc<Queued>,
         log: Box<dyn EventLog>,
         model: Arc<RwLock<Model>>,
-        (live, wake_up): (Arc<Live>, SyncSender<()>),
+        live: Arc<Live>,
+        wake_up: SyncSender<()>,
         metrics: Arc<EngineMetrics>,
     ) -> Self {
         let (position, time) = {
             let model = model.read();
-            (model.position(), model.time())
+            (model.position(), model.index().time())
         };
         let (clock, frame) = (Clock::after(time), Frame::new(position.next()));
         let (stamps, is_full) = (Vec::new(), false);
         Self { jobs, queued, log, model, live, wake_up, clock, frame, stamps, metrics, is_full }
     }
 
-    /// Works until the queue is closed and empty, or the log fails.
+    /// Runs until the queue is closed and empty, or the log fails.
     pub(super) fn run(&mut self) -> Result<(), AppendError> {
         while let Some(first) = self.next() {
             let batch = self.gather(first);
             let answers = self.commit(&batch)?;
             for (job, answer) in batch.into_iter().zip(answers) {
-                // **Invariant:** a client that has gone away changes nothing.
+                // **Invariant:** a client that goes away changes nothing.
                 drop(job.reply.send(answer));
             }
         }
         Ok(())
     }
 
-    /// Waits for a command; none when the queue is closed and empty. Whoever was just answered may be about to send
-    /// the next one: letting them run first costs less than falling asleep and being woken.
+    /// Waits for a command. Returns `None` if the queue is closed and empty.
+    ///
+    /// A client that was just answered may be about to send its next command. Yielding to it costs less than
+    /// sleeping and being woken.
     fn next(&self) -> Option<Job> {
-        /// So often, before it sleeps.
+        /// Number of yields before the writer sleeps.
         const YIELDS: usize = 4;
         for _ in 0..YIELDS {
             if let Ok(job) = self.jobs.try_recv() {
@@ -121,49 +125,52 @@ impl Writer {
         self.jobs.recv().ok()
     }
 
-    /// What waits, without waiting: while one batch is being synced, the next one gathers by itself.
+    /// Gathers what is in the queue, without waiting for more: while one batch is being synced, the next one
+    /// queues up.
     fn gather(&self, first: Job) -> Vec<Job> {
-        let mut bytes = first.command.bytes();
+        let mut bytes = first.command.payload_bytes();
         let mut batch = vec![first];
         while batch.len() < BATCH_COMMANDS_MAX && bytes < BATCH_BYTES_MAX {
             let Ok(job) = self.jobs.try_recv() else { break };
-            bytes += job.command.bytes();
+            bytes += job.command.payload_bytes();
             batch.push(job);
         }
         self.queued.remove(batch.len(), bytes);
         batch
     }
 
-    /// **Invariant:** durable before visible, visible before answered. No answer, refusals included (they may rest
-    /// on an event of the same batch), gets ahead of the sync.
+    /// Decides a batch, makes it durable, applies it, and returns the answers.
+    ///
+    /// **Invariant:** durable before visible, visible before answered. No answer is sent before the sync.
+    /// That holds for refusals also, because a refusal may rest on an event of the same batch.
     fn commit(&mut self, batch: &[Job]) -> Result<Vec<Answer>, AppendError> {
-        let verdicts = self.decide(batch);
+        let resolutions = self.decide(batch);
         #[cfg(not(without = "visibility"))]
         if let Stored::NoRoom = self.store(batch.len())? {
             return Ok(self.refuse(batch));
         }
         let mut model = self.model.write();
-        let events = verdicts.iter().flat_map(Verdict::records).map(|record| &record.event);
+        let events = resolutions.iter().flat_map(Resolution::records).map(|record| &record.event);
         let is_followed = self.live.note(events);
         let mut answers: Vec<Answer> = Vec::with_capacity(batch.len());
-        for verdict in verdicts {
-            answers.push(match verdict {
-                Verdict::Write(record) => Ok(Accepted::first(model.apply(&record))),
-                Verdict::WriteAll(records) => Ok(Accepted::first(apply_all(&mut model, &records))),
-                Verdict::Unchanged(position) => {
+        for resolution in resolutions {
+            answers.push(match resolution {
+                Resolution::Write(record) => Ok(Accepted::first(model.apply(&record))),
+                Resolution::WriteAll(records) => Ok(Accepted::first(apply_all(&mut model, &records))),
+                Resolution::Unchanged(position) => {
                     Ok(Accepted::first(Receipt { position, outcome: Outcome::Done }))
                 }
-                Verdict::Recalled(receipt) => Ok(Accepted::replayed(receipt)),
-                Verdict::SameAs(index) => {
-                    let same = answers[index].as_ref().expect("only what is accepted uses its key up");
+                Resolution::Recalled(receipt) => Ok(Accepted::replayed(receipt)),
+                Resolution::SameAs(index) => {
+                    let same = answers[index].as_ref().expect("only an accepted command uses its key");
                     Ok(Accepted::replayed(same.receipt.clone()))
                 }
-                Verdict::Refused(refusal) => Err(refusal.into()),
+                Resolution::Refused(refusal) => Err(refusal.into()),
             });
         }
         drop(model);
         if is_followed && matches!(self.wake_up.try_send(()), Err(TrySendError::Disconnected(()))) {
-            // The fan-out has panicked: better no stream than one that tells nothing.
+            // The fan-out has panicked. A closed stream is better than one without events.
             self.live.close();
         }
         #[cfg(without = "visibility")]
@@ -171,7 +178,7 @@ impl Writer {
         Ok(answers)
     }
 
-    /// Makes the frame durable, if there is anything in it.
+    /// Makes the frame durable, unless it is empty.
     fn store(&mut self, commands: usize) -> Result<Stored, AppendError> {
         if self.frame.is_empty() {
             return Ok(Stored::Durably);
@@ -185,7 +192,7 @@ impl Writer {
                 Ok(Stored::Durably)
             }
             Err(AppendError::NoRoom(error)) => {
-                // Said once: a full disk may hold what is logged, too.
+                // Logged once: the full disk may also hold the process's log messages.
                 if !std::mem::replace(&mut self.is_full, true) {
                     tracing::error!(%error, commands, "refusing writes");
                 }
@@ -195,16 +202,16 @@ impl Writer {
         }
     }
 
-    /// Decides each command on what the ones before it came to, and puts the events into the frame.
-    fn decide<'b>(&mut self, batch: &'b [Job]) -> Vec<Verdict<'b>> {
+    /// Decides each command on the results of those before it, and puts the events into the frame.
+    fn decide<'b>(&mut self, batch: &'b [Job]) -> Vec<Resolution<'b>> {
         let model = self.model.read();
         self.frame.restart(model.position().next());
-        let mut draft = Draft::on(&model);
-        let mut verdicts = Vec::with_capacity(batch.len());
+        let mut draft = Draft::on(model.index());
+        let mut resolutions = Vec::with_capacity(batch.len());
         for (index, job) in batch.iter().enumerate() {
             self.clock.stamp_each(&mut self.stamps, job.command.events_max());
-            let verdict = judge(&model, &draft, job, &self.stamps, self.frame.last());
-            for record in verdict.records() {
+            let resolution = resolve(&model, &draft, job, &self.stamps, self.frame.last());
+            for record in resolution.records() {
                 #[cfg(not(without = "draft"))]
                 draft.add(&record.event);
                 if let Some(key) = &record.key {
@@ -212,46 +219,51 @@ impl Writer {
                 }
                 self.frame.push(record);
             }
-            verdicts.push(verdict);
+            resolutions.push(resolution);
         }
-        verdicts
+        resolutions
     }
 
-    /// The answers to a batch that the log had no room for. What was refused because of an event of the batch itself
-    /// may have been refused wrongly: each command is judged again, by itself.
+    /// Answers a batch for which the log had no room. A command that was refused because of an event of the
+    /// same batch may have been refused wrongly, so each command is decided again by itself.
     fn refuse(&mut self, batch: &[Job]) -> Vec<Answer> {
         let model = self.model.read();
-        let judged = batch.iter().map(|job| {
+        let resolutions = batch.iter().map(|job| {
             self.clock.stamp_each(&mut self.stamps, job.command.events_max());
-            judge(&model, &Draft::on(&model), job, &self.stamps, model.position())
+            resolve(&model, &Draft::on(model.index()), job, &self.stamps, model.position())
         });
-        let answers = judged.map(|verdict| match verdict {
-            Verdict::Write(_) | Verdict::WriteAll(_) | Verdict::SameAs(_) => Err(SubmitError::StorageFull),
-            Verdict::Unchanged(position) => Ok(Accepted::first(Receipt { position, outcome: Outcome::Done })),
-            Verdict::Recalled(receipt) => Ok(Accepted::replayed(receipt)),
-            Verdict::Refused(refusal) => Err(refusal.into()),
+        let answers = resolutions.map(|resolution| match resolution {
+            Resolution::Write(_) | Resolution::WriteAll(_) | Resolution::SameAs(_) => {
+                Err(SubmitError::StorageFull)
+            }
+            Resolution::Unchanged(position) => {
+                Ok(Accepted::first(Receipt { position, outcome: Outcome::Done }))
+            }
+            Resolution::Recalled(receipt) => Ok(Accepted::replayed(receipt)),
+            Resolution::Refused(refusal) => Err(refusal.into()),
         });
         answers.collect()
     }
 }
 
-/// What is to become of a command, given what there is and, in the draft, will be; `last` is the position of the last
-/// event of it all. A key comes first: a retry is answered as the first time, whatever has happened since.
-fn judge<'b>(
+/// Decides what a command comes to, on the model and on the draft of its batch. `last` is the position of the
+/// draft's last event. The key comes first: a retry gets the answer of the first request, whatever has
+/// happened since.
+fn resolve<'b>(
     model: &Model,
     draft: &Draft<'_>,
     job: &'b Job,
     stamps: &[Stamp],
     last: Position,
-) -> Verdict<'b> {
+) -> Resolution<'b> {
     if let Some(key) = &job.key {
-        match (model.recall(key, &job.command), draft.key_used(key)) {
-            (Some(Ok(receipt)), _) => return Verdict::Recalled(receipt),
-            (None, Some((fingerprint, index))) if fingerprint == key.fingerprint() => {
-                return Verdict::SameAs(index);
+        match (model.recall(key, &job.command), draft.drafted_key(key)) {
+            (Some(Ok(receipt)), _) => return Resolution::Recalled(receipt),
+            (None, Some(drafted)) if drafted.fingerprint == key.fingerprint() => {
+                return Resolution::SameAs(drafted.command);
             }
             (Some(Err(KeyReused)), _) | (None, Some(_)) => {
-                return Verdict::Refused(Refusal::KeyReused { key: key.text().to_owned() });
+                return Resolution::Refused(Refusal::KeyReused { key: key.text().to_owned() });
             }
             (None, None) => {}
         }
@@ -259,15 +271,16 @@ fn judge<'b>(
     let key = job.key.as_ref().map(IdempotencyKey::borrowed);
     let record = |event, key| Record { time: stamps[0].time, key, event };
     match decide(draft, &job.command, stamps) {
-        Ok(Decision::Event(event)) => Verdict::Write(record(event, key)),
-        Ok(Decision::Events(events)) => Verdict::WriteAll(under_key(events, stamps, key)),
-        Ok(Decision::Unchanged) if key.is_some() => Verdict::Write(record(Event::NothingChanged, key)),
-        Ok(Decision::Unchanged) => Verdict::Unchanged(last),
-        Err(refusal) => Verdict::Refused(refusal),
+        Ok(Decision::Event(event)) => Resolution::Write(record(event, key)),
+        Ok(Decision::Events(events)) => Resolution::WriteAll(under_key(events, stamps, key)),
+        Ok(Decision::Unchanged) if key.is_some() => Resolution::Write(record(Event::NothingChanged, key)),
+        Ok(Decision::Unchanged) => Resolution::Unchanged(last),
+        Err(refusal) => Resolution::Refused(refusal),
     }
 }
 
-/// Records of events that happen together. Their key stands with the last of them, and so for all.
+/// Returns the records of events that happen together. Their key stands with the last one, and counts for
+/// all.
 fn under_key<'b>(
     events: Vec<Event<'b>>,
     stamps: &[Stamp],
@@ -281,7 +294,7 @@ fn under_key<'b>(
     records
 }
 
-/// Messages that were sent together.
+/// Applies messages that are sent together, and returns their common receipt.
 fn apply_all(model: &mut Model, records: &[Record<'_>]) -> Receipt {
     let mut sent = Vec::with_capacity(records.len());
     for record in records {

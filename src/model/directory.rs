@@ -1,11 +1,11 @@
-//! Who and what there is: users and chats by id and by name, and who is in which chat.
+//! Which users and chats exist, by id and by name, and who is a member of which chat.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::domain::{ChatId, Position, Timestamp, UserId};
 
-/// A map whose keys the server made itself: nobody can choose them to collide.
+/// A map whose keys the server makes itself, so that no client can choose keys that collide.
 pub(super) type OwnKeyMap<K, V> = HashMap<K, V, foldhash::fast::FixedState>;
 type OwnKeySet<K> = HashSet<K, foldhash::fast::FixedState>;
 
@@ -16,9 +16,11 @@ macro_rules! index {
         pub struct $name(u32);
 
         impl $name {
+            /// Returns the index of the next entry of a table of this length.
+            ///
             /// # Panics
             ///
-            /// At the 2³²th: memory ends long before.
+            /// Panics at 2³² entries. Memory ends long before.
             pub(super) fn from_len(len: usize) -> Self {
                 Self(u32::try_from(len).expect("memory ends before 2^32 entries"))
             }
@@ -39,19 +41,28 @@ macro_rules! index {
 }
 
 index! {
-    /// A user's place in this process's tables.
+    /// The place of a user in this process's tables. No other process may know it.
     UserIndex
 }
 index! {
-    /// A chat's place in this process's tables.
+    /// The place of a chat in this process's tables. No other process may know it.
     ChatIndex
+}
+
+/// A user who is or was a member of a chat, by id and by index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Member {
+    /// The id.
+    pub id: UserId,
+    /// The index.
+    pub index: UserIndex,
 }
 
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Directory {
     users: Vec<UserEntry>,
     users_by_id: OwnKeyMap<UserId, UserIndex>,
-    /// Names are chosen by clients: these keep the standard library's keyed hash.
+    /// Clients choose the names, so these maps keep the standard library's keyed hash.
     usernames: HashMap<Arc<str>, UserIndex>,
     chats: Vec<ChatEntry>,
     chats_by_id: OwnKeyMap<ChatId, ChatIndex>,
@@ -67,14 +78,14 @@ pub(super) struct UserEntry {
     changes: Vec<MembershipChange>,
 }
 
-/// A user was put into a chat, or taken out of it.
+/// A user joined or left a chat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MembershipChange {
-    /// Where in the log.
+    /// The position of the event.
     pub position: Position,
     /// The chat.
     pub chat: ChatIndex,
-    /// Whether the user was in it afterwards.
+    /// Whether the user was a member after the event.
     pub is_member: bool,
 }
 
@@ -146,14 +157,18 @@ impl Directory {
         Arc::make_mut(&mut self.chats[chat.as_usize()].users).retain(|member| *member != user.id);
     }
 
+    /// Returns the user's changes after this position, in the order of the log.
     pub(super) fn membership_changes(&self, user: UserIndex, after: Position) -> &[MembershipChange] {
         let changes = &self.users[user.as_usize()].changes;
         &changes[changes.partition_point(|change| change.position <= after)..]
     }
 
-    /// How many users and chats there are.
-    pub(super) fn counts(&self) -> (u64, u64) {
-        (self.users.len() as u64, self.chats.len() as u64)
+    pub(super) fn user_count(&self) -> u64 {
+        self.users.len() as u64
+    }
+
+    pub(super) fn chat_count(&self) -> u64 {
+        self.chats.len() as u64
     }
 
     pub(super) fn user(&self, id: UserId) -> Option<UserIndex> {
@@ -168,8 +183,12 @@ impl Directory {
         self.usernames.get(username).copied()
     }
 
-    pub(super) fn chat_name_taken(&self, name: &str) -> bool {
-        self.chat_names.contains_key(name)
+    pub(super) fn chat_named(&self, name: &str) -> Option<ChatIndex> {
+        self.chat_names.get(name).copied()
+    }
+
+    pub(super) fn has_member(&self, chat: ChatIndex, user: UserIndex) -> bool {
+        self.chats_of(user).contains(&chat)
     }
 
     pub(super) fn chats_of(&self, user: UserIndex) -> &OwnKeySet<ChatIndex> {

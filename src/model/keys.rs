@@ -1,6 +1,6 @@
-//! Which idempotency keys were used, for what, and to what end.
+//! Which idempotency keys were used, for which requests, and what those created.
 //!
-//! A key costs 36 bytes, and 5.7 to 11.5 in the table that finds it: its text stays in the log.
+//! A key costs 36 bytes here and 5.7 to 11.5 bytes in the table that finds it. Its text stays in the log.
 
 use hashbrown::HashTable;
 
@@ -9,78 +9,78 @@ use crate::domain::{Fingerprint, IdempotencyKey, KeyDigest, Position, Seq};
 
 #[derive(Debug, Default)]
 pub(super) struct Keys {
-    /// In pieces, so that growing moves none and leaves little unused.
-    entries: Vec<Vec<Entry>>,
-    /// The numbers of the entries.
+    /// The records in pieces of equal capacity: growth moves no record and leaves little memory unused.
+    pieces: Vec<Vec<KeyRecord>>,
+    /// The numbers of the records, found by digest.
     by_digest: HashTable<u32>,
 }
 
-/// What the model recalls of a request that had a key.
+/// The result of a request that had a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Recalled {
     pub(super) position: Position,
-    pub(super) made: Made,
+    pub(super) created: Created,
 }
 
-/// Where to find what a request made.
+/// Where to find what a request created.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Made {
+pub(super) enum Created {
     Nothing,
     User(UserIndex),
     Chat(ChatIndex),
-    Message(ChatIndex, Seq),
+    Message { chat: ChatIndex, seq: Seq },
 }
 
-/// Packed by hand: there are as many as there were keys.
+/// The error for a key that was used for another request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Entry {
+pub struct KeyReused;
+
+/// What is kept of a key. It is packed by hand, because a log may hold as many keys as messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct KeyRecord {
     digest: KeyDigest,
     fingerprint: [u32; 2],
-    /// The position in the lower 62 bits, the kind of what was made in the upper two.
+    /// The position in the lower 62 bits, the kind of what was created in the upper two.
     position_and_kind: [u32; 2],
     index: u32,
     seq: u32,
 }
 
-const ENTRIES_PER_PIECE: usize = 4096;
+const RECORDS_PER_PIECE: usize = 4096;
 const KIND_SHIFT: u32 = 62;
 
 impl Keys {
     pub(super) fn add(&mut self, key: &IdempotencyKey<'_>, recalled: Recalled) {
-        if self.entries.last().is_none_or(|piece| piece.len() == ENTRIES_PER_PIECE) {
-            self.entries.push(Vec::with_capacity(ENTRIES_PER_PIECE));
+        if self.pieces.last().is_none_or(|piece| piece.len() == RECORDS_PER_PIECE) {
+            self.pieces.push(Vec::with_capacity(RECORDS_PER_PIECE));
         }
-        let entry = Entry::new(key.digest(), key.fingerprint(), recalled);
-        let full_pieces = self.entries.len() - 1;
-        let piece = self.entries.last_mut().expect("pushed if there was none");
-        let number = full_pieces * ENTRIES_PER_PIECE + piece.len();
-        piece.push(entry);
+        let record = KeyRecord::new(key.digest(), key.fingerprint(), recalled);
+        let full_pieces = self.pieces.len() - 1;
+        let piece = self.pieces.last_mut().expect("pushed if there was none");
+        let number = full_pieces * RECORDS_PER_PIECE + piece.len();
+        piece.push(record);
         let number = u32::try_from(number).expect("memory ends before 2^32 keys");
-        let entries = &self.entries;
-        self.by_digest.insert_unique(hash(entry.digest), number, |&number| hash(at(entries, number).digest));
+        let pieces = &self.pieces;
+        self.by_digest.insert_unique(hash(record.digest), number, |&number| hash(at(pieces, number).digest));
     }
 
-    /// What was made under the key: none if it was never used, an error if it was used for another request.
-    pub(super) fn recall(&self, key: &IdempotencyKey<'_>) -> Option<Result<Recalled, KeyMismatch>> {
+    /// Returns what the request with this key created, or `None` if the key was never used.
+    pub(super) fn recall(&self, key: &IdempotencyKey<'_>) -> Option<Result<Recalled, KeyReused>> {
         let digest = key.digest();
         let number =
-            self.by_digest.find(hash(digest), |&number| at(&self.entries, number).digest == digest)?;
-        let entry = at(&self.entries, *number);
-        Some(if entry.fingerprint == shortened(key.fingerprint()) {
-            Ok(entry.recalled())
+            self.by_digest.find(hash(digest), |&number| at(&self.pieces, number).digest == digest)?;
+        let record = at(&self.pieces, *number);
+        Some(if record.fingerprint == shortened(key.fingerprint()) {
+            Ok(record.recalled())
         } else {
-            Err(KeyMismatch)
+            Err(KeyReused)
         })
     }
 }
 
-/// The key was used for another request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct KeyMismatch;
-
-fn at(entries: &[Vec<Entry>], number: u32) -> &Entry {
+fn at(pieces: &[Vec<KeyRecord>], number: u32) -> &KeyRecord {
     let number = number as usize;
-    &entries[number / ENTRIES_PER_PIECE][number % ENTRIES_PER_PIECE]
+    &pieces[number / RECORDS_PER_PIECE][number % RECORDS_PER_PIECE]
 }
 
 /// A digest is as random as a hash needs to be.
@@ -88,23 +88,23 @@ fn hash(KeyDigest([a, b, _]): KeyDigest) -> u64 {
     u64::from(a) << 32 | u64::from(b)
 }
 
-/// Half of it tells two requests apart well enough.
+/// Half of a fingerprint is enough: it is compared only if the same key comes again.
 fn shortened(Fingerprint(bytes): Fingerprint) -> [u32; 2] {
     let word = |at: usize| u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
     [word(0), word(4)]
 }
 
-impl Entry {
-    fn new(digest: KeyDigest, fingerprint: Fingerprint, Recalled { position, made }: Recalled) -> Self {
-        let (kind, index, seq) = match made {
-            Made::Nothing => (0, 0, 0),
-            Made::User(user) => (1, user.to_u32(), 0),
-            Made::Chat(chat) => (2, chat.to_u32(), 0),
-            Made::Message(chat, Seq(seq)) => {
+impl KeyRecord {
+    fn new(digest: KeyDigest, fingerprint: Fingerprint, Recalled { position, created }: Recalled) -> Self {
+        let (kind, index, seq) = match created {
+            Created::Nothing => (0, 0, 0),
+            Created::User(user) => (1, user.to_u32(), 0),
+            Created::Chat(chat) => (2, chat.to_u32(), 0),
+            Created::Message { chat, seq: Seq(seq) } => {
                 (3, chat.to_u32(), u32::try_from(seq).expect("memory ends before 2^32 messages"))
             }
         };
-        assert!(position.0 < 1 << KIND_SHIFT, "no log grows so long");
+        assert!(position.0 < 1 << KIND_SHIFT, "no log has 2^62 events");
         let [low, high] = halves(position.0 | kind << KIND_SHIFT);
         Self { digest, fingerprint: shortened(fingerprint), position_and_kind: [low, high], index, seq }
     }
@@ -112,13 +112,13 @@ impl Entry {
     fn recalled(&self) -> Recalled {
         let [low, high] = self.position_and_kind;
         let whole = u64::from(high) << 32 | u64::from(low);
-        let made = match whole >> KIND_SHIFT {
-            0 => Made::Nothing,
-            1 => Made::User(UserIndex::from_u32(self.index)),
-            2 => Made::Chat(ChatIndex::from_u32(self.index)),
-            _ => Made::Message(ChatIndex::from_u32(self.index), Seq(self.seq.into())),
+        let created = match whole >> KIND_SHIFT {
+            0 => Created::Nothing,
+            1 => Created::User(UserIndex::from_u32(self.index)),
+            2 => Created::Chat(ChatIndex::from_u32(self.index)),
+            _ => Created::Message { chat: ChatIndex::from_u32(self.index), seq: Seq(self.seq.into()) },
         };
-        Recalled { position: Position(whole & ((1 << KIND_SHIFT) - 1)), made }
+        Recalled { position: Position(whole & ((1 << KIND_SHIFT) - 1)), created }
     }
 }
 
@@ -127,10 +127,10 @@ fn halves(whole: u64) -> [u32; 2] {
     [whole as u32, (whole >> 32) as u32]
 }
 
-/// Two indexes of the same entries are equal, however their tables came to lie in memory.
+/// Equal records make equal keys, however the tables lie in memory.
 impl PartialEq for Keys {
     fn eq(&self, other: &Self) -> bool {
-        self.entries == other.entries
+        self.pieces == other.pieces
     }
 }
 
@@ -144,13 +144,13 @@ mod tests {
 
     fn recalled(number: u32) -> Recalled {
         let (user, chat) = (UserIndex::from_u32(number), ChatIndex::from_u32(number));
-        let kinds =
-            [Made::Nothing, Made::User(user), Made::Chat(chat), Made::Message(chat, Seq(u64::from(number)))];
-        Recalled { position: Position(u64::from(number) << 20), made: kinds[number as usize % 4] }
+        let message = Created::Message { chat, seq: Seq(u64::from(number)) };
+        let kinds = [Created::Nothing, Created::User(user), Created::Chat(chat), message];
+        Recalled { position: Position(u64::from(number) << 20), created: kinds[number as usize % 4] }
     }
 
     #[test]
-    fn each_key_is_recalled_with_what_it_made() {
+    fn each_key_recalls_what_it_created() {
         let mut keys = Keys::default();
         for number in 0..20_000 {
             assert_eq!(keys.recall(&key(number, 1)), None);
@@ -158,7 +158,7 @@ mod tests {
         }
         for number in 0..20_000 {
             assert_eq!(keys.recall(&key(number, 1)), Some(Ok(recalled(number))));
-            assert_eq!(keys.recall(&key(number, 2)), Some(Err(KeyMismatch)));
+            assert_eq!(keys.recall(&key(number, 2)), Some(Err(KeyReused)));
         }
     }
 
@@ -167,12 +167,11 @@ mod tests {
         let mut keys = Keys::default();
         for number in 0..300_000 {
             keys.add(&key(number, 1), recalled(number));
-            let of_many = keys.entries.len() > 8;
-            let entries =
-                keys.entries.len() * (ENTRIES_PER_PIECE * size_of::<Entry>() + size_of::<Vec<Entry>>());
-            let bytes = entries + keys.by_digest.allocation_size();
+            let of_many = keys.pieces.len() > 8;
+            let piece_bytes = RECORDS_PER_PIECE * size_of::<KeyRecord>() + size_of::<Vec<KeyRecord>>();
+            let bytes = keys.pieces.len() * piece_bytes + keys.by_digest.allocation_size();
             assert!(!of_many || bytes < 48 * (number as usize + 1) + 4096 * 48, "{bytes} for {number}");
         }
-        assert_eq!(size_of::<Entry>(), 36);
+        assert_eq!(size_of::<KeyRecord>(), 36);
     }
 }

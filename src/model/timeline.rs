@@ -1,32 +1,46 @@
-//! What happened in a chat besides messages: who came, who went, and who has read how far.
+//! What happened in a chat besides messages: who joined, who left, and who has read how far.
 
 use super::directory::UserIndex;
 use crate::domain::{Position, Seq};
 
-/// What happened in a chat at some position.
+/// Something that happened in a chat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Happening {
-    /// This message was sent.
+pub enum ChatEvent {
+    /// A message was sent.
     Message(Seq),
-    /// This user was put into the chat; not at its making.
+    /// A user joined the chat after it was added.
     Joined(UserIndex),
-    /// This user was taken out of it.
+    /// A user left the chat.
     Left(UserIndex),
-    /// This user has now read it up to here.
-    Read(UserIndex, Seq),
+    /// A member's read mark moved forward.
+    Read {
+        /// The member.
+        user: UserIndex,
+        /// The last message that the member has read.
+        seq: Seq,
+    },
+}
+
+/// An event of a chat, with its place in the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TimelineEntry {
+    /// The position of the event.
+    pub position: Position,
+    /// The event.
+    pub event: ChatEvent,
 }
 
 #[derive(Debug, Default, PartialEq)]
-pub(super) struct Timeline(Vec<(Position, Happening)>);
+pub(super) struct Timeline(Vec<TimelineEntry>);
 
 impl Timeline {
-    /// Takes in what happened, later than all before.
-    pub(super) fn push(&mut self, position: Position, happening: Happening) {
-        self.0.push((position, happening));
+    /// Appends an event that is later than all others.
+    pub(super) fn push(&mut self, entry: TimelineEntry) {
+        self.0.push(entry);
     }
 
-    /// The first that happened after this position.
-    pub(super) fn first_after(&self, position: Position) -> Option<(Position, Happening)> {
-        self.0.get(self.0.partition_point(|(at, _)| *at <= position)).copied()
+    /// Returns the first event after this position.
+    pub(super) fn first_after(&self, position: Position) -> Option<TimelineEntry> {
+        self.0.get(self.0.partition_point(|entry| entry.position <= position)).copied()
     }
 }

@@ -1,4 +1,4 @@
-//! A history from JSON lines to a log.
+//! How JSON lines become a log.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::PathBuf;
@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::builder::Builder;
-use super::line::Line;
+use super::line::ExportedEvent;
 use super::lines::{LINE_BYTES_MAX, Lines};
 use super::named::{Changes, NamedHistory, is_named};
 use super::{ToolError, print};
@@ -16,29 +16,30 @@ use crate::log::{EventLog, StagedLog};
 /// What to import into.
 #[derive(Debug)]
 pub struct Import {
-    /// The directory; empty or missing.
+    /// The data directory, which must be empty or missing.
     pub data: PathBuf,
-    /// The length of a new segment of the log.
+    /// The length of a new segment of the log, in bytes.
     pub segment_bytes: u64,
 }
 
-/// What came of it.
+/// The result of an import.
 struct Imported {
     last: Position,
-    /// Of a history by names.
+    /// How a history by names was changed.
     changes: Option<Changes>,
 }
 
-/// Makes a log of these lines: all of it, or nothing. Its rules are those of the server.
+/// Makes a log of these lines, by the server's rules. Either all of it is there in the end, or nothing.
 ///
 /// # Errors
 ///
-/// A line is no event, or none that can follow those before it; the directory holds a log, or is in use.
+/// Returns an error if a line is not an event, if an event cannot follow those before it, or if the directory
+/// holds a log or is in use.
 pub fn import(into: &Import, input: impl Read, out: impl Write) -> Result<(), ToolError> {
     let staged = StagedLog::begin(&into.data)?;
     let mut log = staged.log(into.segment_bytes)?;
     let imported = read(&mut log, BufReader::with_capacity(256 * 1024, input));
-    // The next segment, which nobody needs, is being prepared until then.
+    // The log may still be preparing a next segment, until it is dropped.
     drop(log);
     let Imported { last, changes } = imported?;
     staged.publish()?;
@@ -50,7 +51,7 @@ pub fn import(into: &Import, input: impl Read, out: impl Write) -> Result<(), To
     print(&found, out)
 }
 
-/// Takes in all lines, whose form the first one tells.
+/// Reads all lines. The first one tells which form they have.
 fn read(log: &mut dyn EventLog, input: impl BufRead) -> Result<Imported, ToolError> {
     let mut builder = Builder::on(log)?;
     let mut lines = Lines::new(input, LINE_BYTES_MAX);
@@ -65,12 +66,12 @@ fn read(log: &mut dyn EventLog, input: impl BufRead) -> Result<Imported, ToolErr
     Ok(Imported { last: builder.finish()?, changes })
 }
 
-/// Takes in the line that has been come to, and all after it.
+/// Reads the current line and all lines after it.
 fn read_exported<R: BufRead>(builder: &mut Builder<'_>, lines: &mut Lines<R>) -> Result<(), ToolError> {
     let bar = bar();
     loop {
-        let line = Line::parse(lines.line()).map_err(|what| lines.bad(what))?;
-        let record = decide(builder, &line).map_err(|what| lines.bad(what))?;
+        let exported = ExportedEvent::parse(lines.line()).map_err(|what| lines.bad(what))?;
+        let record = decide(builder, &exported).map_err(|what| lines.bad(what))?;
         builder.push(&record)?;
         bar.inc(1);
         if !lines.advance()? {
@@ -80,17 +81,18 @@ fn read_exported<R: BufRead>(builder: &mut Builder<'_>, lines: &mut Lines<R>) ->
     }
 }
 
-/// What the line says, if that can follow what came before.
-fn decide<'l>(builder: &Builder<'_>, line: &'l Line) -> Result<Record<'l>, String> {
-    let next = builder.model().position().next();
-    if line.position != next {
-        return Err(format!("its position is {}, and should be {next}", line.position));
+/// Returns the record of an event, if the event can follow those before it.
+fn decide<'e>(builder: &Builder<'_>, exported: &'e ExportedEvent) -> Result<Record<'e>, String> {
+    let ExportedEvent { position, time, id, command, key } = exported;
+    let next = builder.index().position().next();
+    if *position != next {
+        return Err(format!("its position is {position}, and should be {next}"));
     }
-    builder.check_later(line.time)?;
-    let stamp = Stamp { time: line.time, id: line.id };
-    let event = match &line.command {
+    builder.check_later(*time)?;
+    let event = match command {
         None => Event::NothingChanged,
         Some(command) => {
+            let stamp = Stamp { time: *time, id: *id };
             let event = builder.decide(command, stamp)?.ok_or("it changes nothing")?;
             if let (Command::AddChat { users: named, .. }, Event::ChatAdded { users, .. }) = (command, &event)
                 && named.len() != users.len()
@@ -100,13 +102,13 @@ fn decide<'l>(builder: &Builder<'_>, line: &'l Line) -> Result<Record<'l>, Strin
             event
         }
     };
-    if let Some(key) = &line.key {
+    if let Some(key) = key {
         builder.check_free(key)?;
     }
-    Ok(Record { time: line.time, key: line.key.as_ref().map(|key| key.borrowed()), event })
+    Ok(Record { time: *time, key: key.as_ref().map(|key| key.borrowed()), event })
 }
 
-/// Counts on stderr; nothing where that is not a terminal.
+/// Returns a counter on stderr. It shows nothing if stderr is not a terminal.
 fn bar() -> ProgressBar {
     let style = ProgressStyle::with_template("{human_pos} events {per_sec}");
     ProgressBar::no_length().with_style(style.expect("the template is well-formed"))

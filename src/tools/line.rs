@@ -1,4 +1,4 @@
-//! The form of the exported history: each event is a JSON object on a line of its own.
+//! Which form the exported history has: each event is a JSON object on a line of its own.
 //!
 //! `{"v":1,"position":1,"time":"2026-11-23T15:04:05.123456Z","type":"user_added","id":"…","username":"ann"}`
 //!
@@ -9,10 +9,11 @@
 //! | `message_added` | `id`, `chat`, `author`, `text` |
 //! | `member_added`, `member_removed` | `chat`, `user` |
 //! | `read_marked` | `chat`, `user`, `seq` |
-//! | `nothing_changed` | none; it is there for its key |
+//! | `nothing_changed` | no fields; its key is what it keeps |
 //!
-//! An event that was asked for under an idempotency key has it last:
-//! `"idempotency_key":{"key":"7f3a-1","fingerprint":"…"}`, with 32 hexadecimal digits that tell what was asked for.
+//! If the request had an idempotency key, the key comes last:
+//! `"idempotency_key":{"key":"7f3a-1","fingerprint":"…"}`. The fingerprint is a digest of the request, in 32
+//! hexadecimal digits.
 
 use std::io::{self, Write};
 
@@ -21,34 +22,22 @@ use uuid::Uuid;
 
 use super::shown;
 use crate::domain::{
-    ChatId, Command, Event, Fingerprint, IdempotencyKey, InvalidValue, MessageId, NewMessage, Position,
-    Record, Seq, Timestamp, UserId,
+    Command, Event, Fingerprint, IdempotencyKey, InvalidValue, NewMessage, Position, Record, Seq, Timestamp,
+    UserId,
 };
 
 const VERSION: u64 = 1;
 
-/// A line as it is written.
+/// A line to be written.
 #[derive(Serialize)]
-struct Written<'a> {
+struct WrittenLine<'a> {
     v: u64,
     position: Position,
     time: Timestamp,
     #[serde(flatten)]
-    event: Fields<'a>,
+    event: &'a Event<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     idempotency_key: Option<WrittenKey<'a>>,
-}
-
-#[derive(Serialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-enum Fields<'a> {
-    UserAdded { id: UserId, username: &'a str },
-    ChatAdded { id: ChatId, name: &'a str, users: &'a [UserId] },
-    MessageAdded { id: MessageId, chat: ChatId, author: UserId, text: &'a str },
-    MemberAdded { chat: ChatId, user: UserId },
-    MemberRemoved { chat: ChatId, user: UserId },
-    ReadMarked { chat: ChatId, user: UserId, seq: Seq },
-    NothingChanged {},
 }
 
 #[derive(Serialize)]
@@ -57,44 +46,34 @@ struct WrittenKey<'a> {
     fingerprint: uuid::fmt::Simple,
 }
 
-/// Writes an event's line.
+/// Writes the line of an event.
 pub(super) fn write_line(out: &mut impl Write, position: Position, record: &Record<'_>) -> io::Result<()> {
-    let event = match &record.event {
-        Event::UserAdded { id, username } => Fields::UserAdded { id: *id, username },
-        Event::ChatAdded { id, name, users } => Fields::ChatAdded { id: *id, name, users },
-        Event::MessageAdded { id, chat, author, text } => {
-            Fields::MessageAdded { id: *id, chat: *chat, author: *author, text }
-        }
-        Event::MemberAdded { chat, user } => Fields::MemberAdded { chat: *chat, user: *user },
-        Event::MemberRemoved { chat, user } => Fields::MemberRemoved { chat: *chat, user: *user },
-        Event::ReadMarked { chat, user, seq } => Fields::ReadMarked { chat: *chat, user: *user, seq: *seq },
-        Event::NothingChanged => Fields::NothingChanged {},
-    };
     let idempotency_key = record.key.as_ref().map(|key| WrittenKey {
         key: key.text(),
         fingerprint: Uuid::from_bytes(key.fingerprint().0).simple(),
     });
-    let line = Written { v: VERSION, position, time: record.time, event, idempotency_key };
+    let (time, event) = (record.time, &record.event);
+    let line = WrittenLine { v: VERSION, position, time, event, idempotency_key };
     serde_json::to_writer(&mut *out, &line)?;
     out.write_all(b"\n")
 }
 
-/// What a line says.
+/// An event, as a line tells it.
 #[derive(Debug)]
-pub(super) struct Line {
+pub(super) struct ExportedEvent {
     pub(super) position: Position,
     pub(super) time: Timestamp,
-    /// Of what was made; nil where nothing was that has one.
+    /// The id of what the event added, or nil if that has no id.
     pub(super) id: Uuid,
-    /// What must have been asked for; none if it was found done.
+    /// The command that becomes the event, or `None` if nothing changed.
     pub(super) command: Option<Command>,
     pub(super) key: Option<IdempotencyKey<'static>>,
 }
 
-/// A line as it is read: with all the fields that there are.
+/// A line that was read, with the fields of all events.
 #[derive(Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Read {
+struct RawLine {
     v: u64,
     position: u64,
     time: String,
@@ -108,31 +87,33 @@ struct Read {
     user: Option<String>,
     text: Option<String>,
     seq: Option<u64>,
-    idempotency_key: Option<ReadKey>,
+    idempotency_key: Option<RawKey>,
 }
 
 #[derive(PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct ReadKey {
+struct RawKey {
     key: String,
     fingerprint: String,
 }
 
-impl Line {
+impl ExportedEvent {
+    /// Parses a line.
+    ///
     /// # Errors
     ///
-    /// What is wrong with it.
+    /// Returns what is wrong with the line.
     pub(super) fn parse(line: &[u8]) -> Result<Self, String> {
-        let mut read: Read = parse_object(line)?;
-        if read.v != VERSION {
-            return Err(unknown_version(read.v));
+        let mut raw: RawLine = parse_object(line)?;
+        if raw.v != VERSION {
+            return Err(unknown_version(raw.v));
         }
-        let kind = std::mem::take(&mut read.r#type);
-        let (id, command) = read.command(&kind)?;
-        let key = read.idempotency_key.take().map(ReadKey::check).transpose()?;
-        let (position, time) = (Position(read.position), parse_time(&read.time)?);
-        let rest = Read { v: read.v, position: read.position, time: read.time.clone(), ..Read::default() };
-        if read != rest {
+        let kind = std::mem::take(&mut raw.r#type);
+        let (id, command) = raw.command(&kind)?;
+        let key = raw.idempotency_key.take().map(RawKey::check).transpose()?;
+        let (position, time) = (Position(raw.position), parse_time(&raw.time)?);
+        let rest = RawLine { v: raw.v, position: raw.position, time: raw.time.clone(), ..RawLine::default() };
+        if raw != rest {
             return Err(format!("it has a field that no {kind} has"));
         }
         if command.is_none() && key.is_none() {
@@ -142,11 +123,11 @@ impl Line {
     }
 }
 
-impl Read {
-    /// What must have been asked for, and the id of what it made.
+impl RawLine {
+    /// Returns the id of what the event added, and the command that becomes the event.
     fn command(&mut self, kind: &str) -> Result<(Uuid, Option<Command>), String> {
-        let made = matches!(kind, "user_added" | "chat_added" | "message_added");
-        let id = if made { own_id(&take("id", &mut self.id)?)? } else { Uuid::nil() };
+        let has_id = matches!(kind, "user_added" | "chat_added" | "message_added");
+        let id = if has_id { own_id(&take("id", &mut self.id)?)? } else { Uuid::nil() };
         let command = match kind {
             "user_added" => Command::AddUser { username: value("username", &mut self.username)? },
             "chat_added" => {
@@ -183,7 +164,7 @@ impl Read {
     }
 }
 
-impl ReadKey {
+impl RawKey {
     fn check(self) -> Result<IdempotencyKey<'static>, String> {
         let Self { key, fingerprint } = self;
         let digits = Some(&fingerprint).filter(|digits| digits.len() == 32);
@@ -206,7 +187,7 @@ fn value<T: TryFrom<String, Error = InvalidValue>>(
     checked(name, take(name, field)?)
 }
 
-/// The value that this text is, for a field of this name.
+/// Checks the text of a field.
 pub(super) fn checked<T: TryFrom<String, Error = InvalidValue>>(
     name: &str,
     text: String,
@@ -223,14 +204,14 @@ fn parse_id<T: std::str::FromStr>(name: &str, text: &str) -> Result<T, String> {
     text.parse().map_err(|_| format!("{name} must be a UUID in the hyphenated form: {}", shown(text)))
 }
 
-/// Of version 7 as the server makes them: of the API, any other UUID names nothing.
+/// Parses an id as the server makes them, of version 7: to the API, any other UUID names nothing.
 fn own_id(text: &str) -> Result<Uuid, String> {
     let id = Uuid::from(parse_id::<UserId>("id", text)?);
     let is_own = id.get_version() == Some(uuid::Version::SortRand);
     if is_own { Ok(id) } else { Err(format!("id must be a UUID of version 7: {}", shown(text))) }
 }
 
-/// A time that leaves the server's clock room to go on from.
+/// Parses a time after which the server's clock still has room.
 pub(super) fn parse_time(text: &str) -> Result<Timestamp, String> {
     const YEAR_9999_MICROS: u64 = 253_370_764_800_000_000;
     let micros = text.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_microsecond);
@@ -242,7 +223,7 @@ pub(super) fn parse_time(text: &str) -> Result<Timestamp, String> {
 
 /// Parses a JSON object with the fields of `T`.
 pub(super) fn parse_object<'l, T: Deserialize<'l>>(line: &'l [u8]) -> Result<T, String> {
-    // Serde would take an array of the fields' values too.
+    // Serde would also accept an array of the fields' values.
     if !line.trim_ascii_start().starts_with(b"{") {
         return Err("it is no JSON object".to_owned());
     }

@@ -1,10 +1,10 @@
-//! Lines of stdin, numbered, of bounded length.
+//! How lines are read: one by one, numbered, and of bounded length.
 
 use std::io::{BufRead, Read};
 
 use super::ToolError;
 
-/// The longest line, bytes. No event is longer: it came in a request's body of at most half of this.
+/// Maximum bytes of a line. An event is shorter: it came in a request whose body had at most half of this.
 pub(super) const LINE_BYTES_MAX: u64 = 128 * 1024 * 1024;
 
 pub(super) struct Lines<R> {
@@ -19,7 +19,7 @@ impl<R: BufRead> Lines<R> {
         Self { input, bytes_max, number: 0, line: Vec::new() }
     }
 
-    /// Goes on to the next line; false if there is none.
+    /// Reads the next line. Returns whether there is one.
     pub(super) fn advance(&mut self) -> Result<bool, ToolError> {
         self.line.clear();
         let mut input = (&mut self.input).take(self.bytes_max + 1);
@@ -31,7 +31,7 @@ impl<R: BufRead> Lines<R> {
         Ok(!self.line.is_empty())
     }
 
-    /// The line that it has come to.
+    /// Returns the current line.
     pub(super) fn line(&self) -> &[u8] {
         &self.line
     }
@@ -40,7 +40,7 @@ impl<R: BufRead> Lines<R> {
         self.number
     }
 
-    /// What to say of that line.
+    /// Returns the error for the current line.
     pub(super) fn bad(&self, what: String) -> ToolError {
         ToolError::BadLine { number: self.number, what }
     }
@@ -60,20 +60,19 @@ mod tests {
     }
 
     #[test]
-    fn lines_come_one_by_one_and_the_last_one_need_not_end() {
+    fn the_last_line_need_not_end() {
         assert_eq!(read("").expect("nothing"), [""; 0]);
         assert_eq!(read("one\n\ntwo").expect("short"), ["one\n", "\n", "two"]);
     }
 
     #[test]
-    fn a_line_that_is_too_long_is_refused_by_its_number() {
+    fn a_long_line_is_refused_with_its_number() {
         assert_eq!(read("12345\n").expect_err("six bytes"), "line 1: it is longer than 5 bytes");
         assert_eq!(read("1234\n1\n123456789").expect_err("nine"), "line 3: it is longer than 5 bytes");
     }
 
-    /// What is longer is not read, or it would all be in memory.
     #[test]
-    fn no_more_is_read_of_a_line_than_it_may_have() {
+    fn a_long_line_is_not_read_to_its_end() {
         let mut input: &[u8] = &[b'x'; 100];
         let mut lines = Lines::new(&mut input, 5);
         lines.advance().expect_err("too long");

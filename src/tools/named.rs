@@ -1,17 +1,18 @@
-//! A history from elsewhere: users and chats by their names, what happened by its time.
+//! Which form a history from elsewhere has: users and chats by their names, events by their times.
 //!
 //! | `op` | fields |
 //! | --- | --- |
 //! | `message` | `chat`, `user`, `time`, `text` |
 //! | `join`, `leave` | `chat`, `user`, optional `time` |
 //!
-//! The lines may come in any order: they are put in that of their times, those of one time in the one they came in.
-//! A line without a time has that of the line above it in its chat; where there is none, of the first one below that
-//! has one. Users and chats are made when they are first named. Whoever speaks without being a member joins just
-//! before. White space at the ends of names is taken off; a message without text is left out, and counted.
+//! The lines may come in any order. They are sorted by time, and lines with the same time keep their order. A
+//! line without a time gets that of the line above it in its chat. If there is none, it gets the time of the
+//! first line below it in its chat that has one. A user or a chat is added when it is first named. A user who
+//! sends a message without being a member joins just before. White space at the ends of names is removed. A
+//! message without text is left out, and counted.
 //!
-//! Times of a log grow strictly: an event that is not later than the one before it gets the time a microsecond after
-//! that. Ids are made of the times.
+//! The times in a log grow strictly: an event that is not later than the one before it gets the time one
+//! microsecond after that. Ids are made of the times.
 
 use std::collections::HashMap;
 use std::io::BufRead;
@@ -24,12 +25,13 @@ use super::line::{checked, parse_object, parse_time};
 use super::lines::Lines;
 use super::{ToolError, shown};
 use crate::domain::{
-    ChatId, ChatName, Command, NewMessage, Position, Record, Stamp, Text, Timestamp, UserId, Username,
+    ChatId, ChatName, Command, InvalidValue, NewMessage, Position, Record, Stamp, Text, Timestamp, UserId,
+    Username,
 };
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Line {
+struct NamedLine {
     op: String,
     chat: String,
     user: String,
@@ -37,47 +39,53 @@ struct Line {
     text: Option<String>,
 }
 
-/// A history, as its lines tell it.
+/// A history that was read and is not built yet.
 #[derive(Default)]
 pub(super) struct NamedHistory {
     users: Names<Username, UserId>,
     chats: Names<ChatName, ChatId>,
-    deeds: Vec<Deed>,
-    /// By chat: the time of its last line that had one.
+    events: Vec<NamedEvent>,
+    /// The time of each chat's last line that had one.
     last_time: Vec<Option<Timestamp>>,
-    /// By chat: its lines so far, while none of them had a time.
+    /// The events of each chat before its first line that has a time.
     untimed: Vec<Vec<usize>>,
     without_text: u64,
 }
 
-/// What is not as it was told.
+/// How the log differs from the lines.
 pub(super) struct Changes {
-    /// Messages that were left out.
+    /// Number of messages that were left out.
     pub(super) without_text: u64,
-    /// Lines that came below one of a later time.
+    /// Number of lines that came below one of a later time.
     pub(super) out_of_order: u64,
 }
 
-/// What a line has somebody do.
-struct Deed {
+/// What a line tells.
+struct NamedEvent {
     time: Timestamp,
     chat: usize,
     user: usize,
-    what: What,
-    number: u64,
+    action: NamedAction,
+    line: u64,
 }
 
-enum What {
+enum NamedAction {
     Join,
     Leave,
-    Say(Text),
-    SayNothing,
+    Send(Text),
+    SendNothing,
 }
 
-/// Names, numbered as they come up, with the ids of what they name once that is made.
+/// Names, numbered in the order in which they first appear.
 struct Names<N, I> {
     numbers: HashMap<String, usize>,
-    names: Vec<(N, Option<I>)>,
+    names: Vec<Named<N, I>>,
+}
+
+/// A name, and the id of what it names once that is added.
+struct Named<N, I> {
+    name: N,
+    id: Option<I>,
 }
 
 impl<N, I> Default for Names<N, I> {
@@ -86,30 +94,30 @@ impl<N, I> Default for Names<N, I> {
     }
 }
 
-impl<N: TryFrom<String, Error = crate::domain::InvalidValue>, I> Names<N, I> {
+impl<N: TryFrom<String, Error = InvalidValue>, I> Names<N, I> {
     fn number(&mut self, field: &str, name: &str) -> Result<usize, String> {
         let name = name.trim();
         if let Some(&number) = self.numbers.get(name) {
             return Ok(number);
         }
-        self.names.push((checked(field, name.to_owned())?, None));
+        self.names.push(Named { name: checked(field, name.to_owned())?, id: None });
         self.numbers.insert(name.to_owned(), self.names.len() - 1);
         Ok(self.names.len() - 1)
     }
 }
 
-/// Whether a line is of this form, rather than of the exported one.
+/// Returns whether a line has this form rather than the exported one.
 pub(super) fn is_named(line: &[u8]) -> bool {
     #[derive(Deserialize)]
     struct Probe {
-        #[expect(dead_code, reason = "that it is there is all")]
+        #[expect(dead_code, reason = "only its presence matters")]
         op: serde::de::IgnoredAny,
     }
     serde_json::from_slice::<Probe>(line).is_ok()
 }
 
 impl NamedHistory {
-    /// Takes in the line that has been come to, and all after it.
+    /// Reads the current line and all lines after it.
     pub(super) fn read<R: BufRead>(lines: &mut Lines<R>) -> Result<Self, ToolError> {
         let mut history = Self::default();
         loop {
@@ -121,83 +129,87 @@ impl NamedHistory {
         match history.untimed.iter().flatten().next() {
             None => Ok(history),
             Some(&untimed) => Err(ToolError::BadLine {
-                number: history.deeds[untimed].number,
+                number: history.events[untimed].line,
                 what: "it has no time, nor has any other line of its chat".to_owned(),
             }),
         }
     }
 
     fn take(&mut self, line: &[u8], number: u64) -> Result<(), String> {
-        let line: Line = parse_object(line)?;
-        let what = match (line.op.as_str(), line.text) {
-            ("join", None) => What::Join,
-            ("leave", None) => What::Leave,
-            ("message", Some(text)) if text.is_empty() => What::SayNothing,
-            ("message", Some(text)) => What::Say(checked("text", text)?),
+        let NamedLine { op, chat, user, time, text } = parse_object(line)?;
+        let action = match (op.as_str(), text) {
+            ("join", None) => NamedAction::Join,
+            ("leave", None) => NamedAction::Leave,
+            ("message", Some(text)) if text.is_empty() => NamedAction::SendNothing,
+            ("message", Some(text)) => NamedAction::Send(checked("text", text)?),
             ("message", None) => return Err("text is missing".to_owned()),
-            ("join" | "leave", Some(_)) => return Err(format!("a {} has no text", line.op)),
+            ("join" | "leave", Some(_)) => return Err(format!("a {op} has no text")),
             (op, _) => return Err(format!("op must be message, join or leave: {}", shown(op))),
         };
-        let time = line.time.as_deref().map(parse_time).transpose()?;
-        if time.is_none() && !matches!(what, What::Join | What::Leave) {
+        let time = time.as_deref().map(parse_time).transpose()?;
+        if time.is_none() && !matches!(action, NamedAction::Join | NamedAction::Leave) {
             return Err("time is missing".to_owned());
         }
-        let chat = self.chats.number("chat", &line.chat)?;
-        let user = self.users.number("user", &line.user)?;
-        self.without_text += u64::from(matches!(what, What::SayNothing));
+        let chat = self.chats.number("chat", &chat)?;
+        let user = self.users.number("user", &user)?;
+        self.without_text += u64::from(matches!(action, NamedAction::SendNothing));
         let time = self.time(chat, time);
-        self.deeds.push(Deed { time, chat, user, what, number });
+        self.events.push(NamedEvent { time, chat, user, action, line: number });
         Ok(())
     }
 
-    /// A line's time; where only a later line will tell, that line sets it.
+    /// Returns the time of a line. If only a later line can tell it, that line will set it.
     fn time(&mut self, chat: usize, given: Option<Timestamp>) -> Timestamp {
         self.last_time.resize(self.chats.names.len(), None);
         self.untimed.resize(self.chats.names.len(), Vec::new());
         let Some(time) = given else {
             return self.last_time[chat].unwrap_or_else(|| {
-                self.untimed[chat].push(self.deeds.len());
+                self.untimed[chat].push(self.events.len());
                 Timestamp::EPOCH
             });
         };
         for earlier in std::mem::take(&mut self.untimed[chat]) {
-            self.deeds[earlier].time = time;
+            self.events[earlier].time = time;
         }
         self.last_time[chat] = Some(time);
         time
     }
 
-    /// Has it all happen.
+    /// Adds all events to the log.
     pub(super) fn build(mut self, builder: &mut Builder<'_>) -> Result<Changes, ToolError> {
-        let mut deeds = std::mem::take(&mut self.deeds);
-        let out_of_order = count_out_of_order(&deeds);
-        deeds.sort_by_key(|deed| deed.time);
+        let mut events = std::mem::take(&mut self.events);
+        let out_of_order = count_out_of_order(&events);
+        events.sort_by_key(|event| event.time);
         let uuids = ContextV7::new();
-        for Deed { time, chat, user, what, number } in deeds {
-            let mut happen = |command: Command| -> Result<Option<Uuid>, ToolError> {
+        for NamedEvent { time, chat, user, action, line } in events {
+            let mut submit = |command: Command| -> Result<Option<Uuid>, ToolError> {
                 let stamp = stamp(builder, time, &uuids);
-                let refused = |what| ToolError::BadLine { number, what };
+                let refused = |what| ToolError::BadLine { number: line, what };
                 builder.check_later(stamp.time).map_err(refused)?;
                 let Some(event) = builder.decide(&command, stamp).map_err(refused)? else { return Ok(None) };
                 builder.push(&Record { time: stamp.time, key: None, event })?;
                 Ok(Some(stamp.id))
             };
-            let (username, user) = &mut self.users.names[user];
+            let Named { name: username, id: user } = &mut self.users.names[user];
             if user.is_none() {
-                *user = happen(Command::AddUser { username: username.clone() })?.map(UserId::from);
+                *user = submit(Command::AddUser { username: username.clone() })?.map(UserId::from);
             }
-            let user = user.expect("made");
-            let (name, chat) = &mut self.chats.names[chat];
+            let user = user.expect("added");
+            let Named { name, id: chat } = &mut self.chats.names[chat];
             if chat.is_none() {
-                *chat = happen(Command::AddChat { name: name.clone(), users: vec![user] })?.map(ChatId::from);
+                *chat = submit(Command::AddChat { name: name.clone(), users: vec![user] })?.map(ChatId::from);
             }
-            let chat = chat.expect("made");
-            match what {
-                What::Join | What::SayNothing => drop(happen(Command::AddMember { chat, user })?),
-                What::Leave => drop(happen(Command::RemoveMember { chat, user })?),
-                What::Say(text) => {
-                    happen(Command::AddMember { chat, user })?;
-                    happen(Command::AddMessage(NewMessage { chat, author: user, text }))?;
+            let chat = chat.expect("added");
+            match action {
+                NamedAction::Join | NamedAction::SendNothing => {
+                    submit(Command::AddMember { chat, user })?;
+                }
+                NamedAction::Leave => {
+                    submit(Command::RemoveMember { chat, user })?;
+                }
+                NamedAction::Send(text) => {
+                    submit(Command::AddMember { chat, user })?;
+                    submit(Command::AddMessage(NewMessage { chat, author: user, text }))?;
                 }
             }
         }
@@ -205,19 +217,19 @@ impl NamedHistory {
     }
 }
 
-fn count_out_of_order(deeds: &[Deed]) -> u64 {
+fn count_out_of_order(events: &[NamedEvent]) -> u64 {
     let mut latest = Timestamp::EPOCH;
-    let is_late = |deed: &&Deed| {
-        latest = latest.max(deed.time);
-        deed.time < latest
+    let is_late = |event: &&NamedEvent| {
+        latest = latest.max(event.time);
+        event.time < latest
     };
-    deeds.iter().filter(is_late).count() as u64
+    events.iter().filter(is_late).count() as u64
 }
 
-/// The time, or the first that is later than the last event, and an id of it.
+/// Returns a stamp with this time, or with the first time after the last event if that is later.
 fn stamp(builder: &Builder<'_>, time: Timestamp, uuids: &ContextV7) -> Stamp {
-    let model = builder.model();
-    let free = if model.position() == Position(0) { 0 } else { model.time().as_micros() + 1 };
+    let index = builder.index();
+    let free = if index.position() == Position(0) { 0 } else { index.time().as_micros() + 1 };
     let micros = time.as_micros().max(free);
     let time = Timestamp::from_micros(micros).expect("parsed times end a year before");
     let nanos = u32::try_from(micros % 1_000_000 * 1_000).expect("less than a second");

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::{Stop, ToolError, print, walk};
 use crate::domain::Position;
 use crate::log::{Cut, Disk, LogError, LogReader, RealDisk, cut};
-use crate::model::Model;
+use crate::model::Index;
 
 /// Cuts the log in this directory where its first damage begins, keeps what is cut off beside it, and prints what was
 /// lost. A sound log is left as it is; so is a torn end, which the server cuts off.
@@ -38,12 +38,11 @@ fn repair_on<D: Disk>(
     mut tell: impl FnMut(&LogError, Position, Cut) -> Result<(), ToolError>,
 ) -> Result<Position, ToolError> {
     loop {
-        let mut model = Model::default();
-        drop(model.detach_histories());
+        let mut index = Index::default();
         let walked = walk(&LogReader::new(disk.clone())?, |position, record| {
             let contradiction =
                 || Stop::Contradiction(format!("event {position} contradicts those before it"));
-            model.try_index(record).map(|_| ()).ok_or_else(contradiction)
+            index.try_apply(record).map(|_| ()).ok_or_else(contradiction)
         });
         let damage = match walked {
             Ok(contents) => return Ok(contents.last),

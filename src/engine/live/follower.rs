@@ -1,58 +1,90 @@
-//! One who follows what a user sees.
+//! How a client follows what a user sees.
 
 use std::sync::Arc;
 
 use parking_lot::RwLock;
 
-use super::merge::{Merge, Step};
-use super::{Live, Mailbox, Touched};
+use super::merge::{FeedEntry, Merge};
+use super::{ChangedChats, Live, Mailbox};
 use crate::domain::{ChatId, Position, Seq, UserId};
 use crate::engine::Engine;
-use crate::model::{ChatIndex, ChatView, Happening, MessageRun, Model, UserIndex};
+use crate::model::{ChatEvent, ChatIndex, ChatView, MessageRun, Model, UserIndex};
 
-/// Sees everything that a user sees, in the order of the log, each event once.
+/// A feed of everything that a user sees, in the order of the log, each event once.
 pub struct Follower {
     model: Arc<RwLock<Model>>,
     live: Arc<Live>,
     mailbox: Arc<Mailbox>,
-    user: (UserId, UserIndex),
+    user: UserId,
+    user_index: UserIndex,
     merge: Merge,
-    /// Everything up to here is in the merge, or was.
+    /// The position up to which everything is or was in the merge.
     position: Position,
 }
 
-/// Why one cannot be followed.
+/// Why a user cannot be followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FollowError {
-    /// There is no such user.
+    /// The user does not exist.
     UserNotFound,
-    /// The log is not that long.
+    /// The position is beyond the end of the log.
     BeyondTheLog {
-        /// Its last position.
+        /// The log's last position.
         last: Position,
     },
     /// The server is shutting down.
     ShuttingDown,
 }
 
-/// What a user sees. It shares what is large with the model, and holds no lock.
+/// An event that a user sees. It shares what is large with the model, and holds no lock.
 #[derive(Debug)]
-pub enum Seen {
-    /// A message in a chat: a run of one.
-    Message(ChatId, MessageRun),
-    /// The user was put into this chat. It is shown as it is now; to who has left it since, without what goes on in
-    /// it.
+pub struct FeedEvent {
+    /// The position of the event.
+    pub position: Position,
+    /// What happened.
+    pub kind: FeedEventKind,
+}
+
+/// What happened, as far as a user sees it.
+#[derive(Debug)]
+pub enum FeedEventKind {
+    /// A message was sent to a chat.
+    Message {
+        /// The chat.
+        chat: ChatId,
+        /// A run of one: the message.
+        run: MessageRun,
+    },
+    /// The user joined this chat, which is shown as it is now. A user who has left it since sees neither its
+    /// members nor its messages.
     Entered(ChatView),
-    /// Another user was put into a chat.
-    Joined(ChatId, UserId),
-    /// A user was taken out of a chat; the user who sees it, too.
-    Left(ChatId, UserId),
-    /// A user has read a chat up to here.
-    Read(ChatId, UserId, Seq),
+    /// Another user joined a chat.
+    Joined {
+        /// The chat.
+        chat: ChatId,
+        /// The user who joined.
+        user: UserId,
+    },
+    /// A user left a chat. The user who left sees this also.
+    Left {
+        /// The chat.
+        chat: ChatId,
+        /// The user who left.
+        user: UserId,
+    },
+    /// A member has read a chat up to `seq`.
+    Read {
+        /// The chat.
+        chat: ChatId,
+        /// The member.
+        user: UserId,
+        /// The last message that the member has read.
+        seq: Seq,
+    },
 }
 
 impl Engine {
-    /// Follows a user from after this position on; without one, from now on.
+    /// Follows what a user sees after this position, or from now on if there is none.
     ///
     /// # Errors
     ///
@@ -62,7 +94,8 @@ impl Engine {
         if followed.closed {
             return Err(FollowError::ShuttingDown);
         }
-        // While the model is locked nothing happens: what did is up to `last`, what will be is told to the mailbox.
+        // Nothing happens while the model is locked. The merge gets everything up to `last`, the mailbox what
+        // follows.
         let model = self.model.read();
         let index = model.user(user).ok_or(FollowError::UserNotFound)?;
         let last = model.position();
@@ -72,12 +105,12 @@ impl Engine {
         }
         let mailbox = Arc::new(Mailbox::default());
         followed.by_user.entry(user).or_default().mailboxes.push(Arc::clone(&mailbox));
-        self.live.touched.lock().get_or_insert_with(Touched::default);
+        self.live.changed.lock().get_or_insert_with(ChangedChats::default);
         let (chats, changes) = (model.chats_of(index), model.membership_changes(index, after).to_vec());
         drop((model, followed));
         let merge = Merge::new(chats, &changes, after, last);
         let (model, live) = (Arc::clone(&self.model), Arc::clone(&self.live));
-        Ok(Follower { model, live, mailbox, user: (user, index), merge, position: last })
+        Ok(Follower { model, live, mailbox, user, user_index: index, merge, position: last })
     }
 }
 
@@ -91,19 +124,19 @@ impl Live {
             }
         }
         if followed.by_user.is_empty() {
-            self.touched.lock().take();
+            self.changed.lock().take();
         }
     }
 }
 
 impl Drop for Follower {
     fn drop(&mut self) {
-        self.live.deregister(self.user.0, &self.mailbox);
+        self.live.deregister(self.user, &self.mailbox);
     }
 }
 
 impl Follower {
-    /// Waits until there is something to see; false when there will be nothing more.
+    /// Waits for the next event. Returns whether there is one: if not, the feed has ended.
     pub async fn wait(&mut self) -> bool {
         loop {
             while self.merge.look(&self.model.read()) {
@@ -127,14 +160,14 @@ impl Follower {
             let mut news = self.mailbox.news.lock();
             (std::mem::take(&mut news.chats), news.upto)
         };
-        // What was told may have been in the first merge.
+        // The news may have been in the first merge.
         if chats.is_empty() || upto <= self.position {
             return false;
         }
         let (chats, changes) = {
             let model = self.model.read();
-            let is_member = |chat: &ChatIndex| model.is_member(*chat, self.user.1);
-            let changes = model.membership_changes(self.user.1, self.position);
+            let is_member = |chat: &ChatIndex| model.has_member(*chat, self.user_index);
+            let changes = model.membership_changes(self.user_index, self.position);
             (chats.into_iter().filter(is_member).collect(), changes.to_vec())
         };
         self.merge = Merge::new(chats, &changes, self.position, upto);
@@ -142,51 +175,55 @@ impl Follower {
         true
     }
 
-    /// The next that there is to see, in order; none if nothing is left.
-    pub fn take(&mut self) -> Vec<(Position, Seen)> {
-        /// So many under one hold of the lock,
+    /// Returns the next events, in order, or nothing if there are none yet.
+    pub fn take(&mut self) -> Vec<FeedEvent> {
+        /// Maximum events that are looked up while the lock is held once.
         const EVENTS_MAX: usize = 64;
-        /// and none after those of this length, so that what is sent at once is not long.
+        /// Events of about this many bytes are enough for one piece.
         const BYTES_MAX: usize = 8 * 1024;
         let model = self.model.read();
-        let (mut taken, mut bytes) = (Vec::new(), 0);
-        while taken.len() < EVENTS_MAX && bytes < BYTES_MAX {
-            let Some((position, chat, step)) = self.merge.pop(&model, self.user.1) else { break };
-            let seen = seen(&model, self.user.1, chat, step);
-            bytes += length(&seen);
-            taken.push((position, seen));
+        let (mut events, mut bytes) = (Vec::new(), 0);
+        while events.len() < EVENTS_MAX && bytes < BYTES_MAX {
+            let Some((position, entry)) = self.merge.pop(&model, self.user_index) else { break };
+            let kind = look_up(&model, self.user_index, entry);
+            bytes += payload_bytes(&kind);
+            events.push(FeedEvent { position, kind });
         }
-        taken
+        events
     }
 }
 
-/// About how many bytes it takes to tell, of what may be many.
-fn length(seen: &Seen) -> usize {
+/// Returns about how many bytes an event takes, as far as that may be many.
+fn payload_bytes(kind: &FeedEventKind) -> usize {
     const ID_BYTES: usize = 39;
-    match seen {
-        Seen::Message(_, run) => run.messages().map(|message| message.text.len()).sum(),
-        Seen::Entered(chat) => chat.users.len() * ID_BYTES,
-        Seen::Joined(..) | Seen::Left(..) | Seen::Read(..) => 0,
+    if let FeedEventKind::Message { run, .. } = kind {
+        run.messages().map(|message| message.text.len()).sum()
+    } else if let FeedEventKind::Entered(chat) = kind {
+        chat.users.len() * ID_BYTES
+    } else {
+        0
     }
 }
 
-fn seen(model: &Model, user: UserIndex, chat: ChatIndex, step: Step) -> Seen {
-    let id = model.chat_id(chat);
-    match step {
-        Step::Entered => {
-            let listed = model.list(&[chat]).pop().expect("one was asked for");
-            let view = model.view(user, listed);
-            if model.is_member(chat, user) {
-                Seen::Entered(view)
+fn look_up(model: &Model, user: UserIndex, entry: FeedEntry) -> FeedEventKind {
+    let (index, event) = match entry {
+        FeedEntry::Entered(chat) => {
+            let view = model.view(user, model.listed(chat));
+            return FeedEventKind::Entered(if model.has_member(chat, user) {
+                view
             } else {
-                Seen::Entered(ChatView { users: Arc::default(), last_message: None, unread: 0, ..view })
-            }
+                ChatView { users: Arc::default(), last_message: None, unread: 0, ..view }
+            });
         }
-        Step::Happened(Happening::Message(seq)) => {
-            Seen::Message(id, model.run_at(chat, seq).starting_at(seq, 1))
+        FeedEntry::Happened { chat, event } => (chat, event),
+    };
+    let chat = model.chat_id(index);
+    match event {
+        ChatEvent::Message(seq) => {
+            FeedEventKind::Message { chat, run: model.run_at(index, seq).starting_at(seq, 1) }
         }
-        Step::Happened(Happening::Joined(who)) => Seen::Joined(id, model.user_id(who)),
-        Step::Happened(Happening::Left(who)) => Seen::Left(id, model.user_id(who)),
-        Step::Happened(Happening::Read(who, seq)) => Seen::Read(id, model.user_id(who), seq),
+        ChatEvent::Joined(user) => FeedEventKind::Joined { chat, user: model.user_id(user) },
+        ChatEvent::Left(user) => FeedEventKind::Left { chat, user: model.user_id(user) },
+        ChatEvent::Read { user, seq } => FeedEventKind::Read { chat, user: model.user_id(user), seq },
     }
 }

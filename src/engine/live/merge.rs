@@ -3,31 +3,36 @@
 use std::collections::{BTreeMap, HashMap};
 
 use crate::domain::Position;
-use crate::model::{ChatIndex, Happening, MembershipChange, Model, UserIndex};
+use crate::model::{ChatEvent, ChatIndex, MembershipChange, Model, UserIndex};
 
-/// A merge of chats. It costs a look at each of them, and then in proportion to what is seen.
+/// A merge of chats. It costs a look at each chat, and then in proportion to the number of events.
 #[derive(Debug, Default)]
 pub(super) struct Merge {
-    /// Chats that are still to be looked at, of which the user was a member at `after`.
+    /// Chats that are not looked at yet, of which the user was a member at `after`.
     unlooked: Vec<ChatIndex>,
     after: Position,
     upto: Position,
-    /// Of each chat the first that is not yet seen. Every event is of one chat, so no two are at one position.
-    next: BTreeMap<Position, (ChatIndex, Step)>,
+    /// The next event of each chat. An event is of one chat only, so no two entries have the same position.
+    next: BTreeMap<Position, FeedEntry>,
 }
 
-/// What is seen of an event.
+/// An event that the user sees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Step {
-    /// The user was put into the chat, and sees from now on what happens there.
-    Entered,
-    /// A member sees this.
-    Happened(Happening),
+pub(super) enum FeedEntry {
+    /// The user joined the chat, and sees from now on what happens in it.
+    Entered(ChatIndex),
+    /// Something happened in a chat of which the user was a member.
+    Happened {
+        /// The chat.
+        chat: ChatIndex,
+        /// The event.
+        event: ChatEvent,
+    },
 }
 
 impl Merge {
-    /// What a user sees after the one position and up to the other, who is now in these chats, after these changes
-    /// since then.
+    /// Returns what a user sees after position `after` and up to position `upto`. `chats` are the user's
+    /// chats as they are now, `changes` the changes of membership since `after`.
     pub(super) fn new(
         mut chats: Vec<ChatIndex>,
         changes: &[MembershipChange],
@@ -39,16 +44,16 @@ impl Merge {
             first_changes.entry(change.chat).or_insert(change.is_member);
         }
         chats.retain(|chat| !first_changes.contains_key(chat));
-        // Whoever was first taken out had been in.
+        // A user whose first change is to leave was a member before.
         chats.extend(first_changes.iter().filter(|(_, is_member)| !**is_member).map(|(chat, _)| *chat));
         let entered = changes.iter().filter(|change| change.is_member && change.position <= upto);
-        let next = entered.map(|change| (change.position, (change.chat, Step::Entered))).collect();
+        let next = entered.map(|change| (change.position, FeedEntry::Entered(change.chat))).collect();
         Self { unlooked: chats, after, upto, next }
     }
 
-    /// Looks at some chats for the first time; false when there are no more of them.
+    /// Looks at some chats for the first time. Returns whether more chats are left to look at.
     pub(super) fn look(&mut self, model: &Model) -> bool {
-        /// So many under one hold of the lock.
+        /// Maximum chats that are looked at while the lock is held once.
         const LOOKS_MAX: usize = 1024;
         let rest = self.unlooked.len().saturating_sub(LOOKS_MAX);
         for chat in self.unlooked.split_off(rest) {
@@ -57,22 +62,23 @@ impl Merge {
         !self.unlooked.is_empty()
     }
 
-    /// Whether all was seen.
+    /// Returns whether the user has seen everything.
     pub(super) fn is_done(&self) -> bool {
         self.unlooked.is_empty() && self.next.is_empty()
     }
 
-    /// The next event that the user sees. All chats were [looked at](Self::look).
-    pub(super) fn pop(&mut self, model: &Model, user: UserIndex) -> Option<(Position, ChatIndex, Step)> {
-        let (position, (chat, step)) = self.next.pop_first()?;
-        if step != Step::Happened(Happening::Left(user)) {
-            self.go_on(model, chat, position);
+    /// Removes and returns the next event. All chats must have been [looked at](Self::look).
+    pub(super) fn pop(&mut self, model: &Model, user: UserIndex) -> Option<(Position, FeedEntry)> {
+        let (position, entry) = self.next.pop_first()?;
+        match entry {
+            FeedEntry::Happened { event, .. } if event == ChatEvent::Left(user) => {}
+            FeedEntry::Entered(chat) | FeedEntry::Happened { chat, .. } => self.go_on(model, chat, position),
         }
-        Some((position, chat, step))
+        Some((position, entry))
     }
 
     fn go_on(&mut self, model: &Model, chat: ChatIndex, after: Position) {
-        let next = model.first_after(chat, after).filter(|(position, _)| *position <= self.upto);
-        self.next.extend(next.map(|(position, happening)| (position, (chat, Step::Happened(happening)))));
+        let next = model.first_after(chat, after).filter(|next| next.position <= self.upto);
+        self.next.extend(next.map(|next| (next.position, FeedEntry::Happened { chat, event: next.event })));
     }
 }

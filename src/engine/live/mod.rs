@@ -1,8 +1,8 @@
-//! Who follows what happens, and how they learn that something did.
+//! How followers learn that something has happened.
 //!
-//! Nothing is sent to a follower but the word that some chats have something new for it, up to some position: it then
-//! reads the model as one does who has been away for long. So there is no queue that could overflow, and no seam
-//! between what was missed and what is new.
+//! A follower is sent no events. It is sent only the news that some of its chats have changed, up to some
+//! position. It then reads the model, as a client does that was disconnected for long. So there is no queue
+//! that could overflow, and no seam between what was missed and what is new.
 
 mod follower;
 mod merge;
@@ -16,15 +16,16 @@ use tokio::sync::Notify;
 
 use crate::domain::{ChatId, Event, Position, UserId};
 use crate::model::{ChatIndex, Model};
-pub use follower::{FollowError, Follower, Seen};
+pub use follower::{FeedEvent, FeedEventKind, FollowError, Follower};
 
-/// **Invariant:** locks are taken in this order: `followed`, the model's, `touched`, a mailbox's.
+/// **Invariant:** locks are taken in this order: `followed`, the model's, `changed`, a mailbox's.
 #[derive(Default)]
 pub(super) struct Live {
     followed: Mutex<Followed>,
-    /// What was written to since the last fan-out; none while nobody follows anything. It is written to under the
-    /// model's write lock, so whoever holds the model's lock finds in it all that the model holds.
-    touched: Mutex<Option<Touched>>,
+    /// The chats that have changed since the last fan-out, or `None` while there are no followers. They are
+    /// noted under the model's write lock, so a holder of the model's lock finds here all changes that the
+    /// model has.
+    changed: Mutex<Option<ChangedChats>>,
 }
 
 #[derive(Default)]
@@ -33,22 +34,28 @@ struct Followed {
     closed: bool,
 }
 
-/// Those of one user.
+/// The followers of one user.
 #[derive(Default)]
 struct Followers {
     mailboxes: Vec<Arc<Mailbox>>,
-    /// What the fan-out under way has for them.
+    /// The changed chats that the current fan-out has for them.
     marked: Vec<ChatIndex>,
 }
 
 #[derive(Default)]
-struct Touched {
+struct ChangedChats {
     chats: HashSet<ChatId>,
-    /// Who is not a member any more, but was for what came before.
+    /// Users who are no longer members, but were when something happened.
     left: HashSet<(ChatId, UserId)>,
 }
 
-/// What a follower is told.
+/// A changed chat, and a user who sees the change.
+struct Change {
+    chat: ChatIndex,
+    user: UserId,
+}
+
+/// Where a follower finds its news.
 #[derive(Default)]
 struct Mailbox {
     news: Mutex<News>,
@@ -57,50 +64,40 @@ struct Mailbox {
 
 #[derive(Default)]
 struct News {
-    /// Where there may be something new,
+    /// Chats that may have changed up to `upto`.
     chats: HashSet<ChatIndex>,
-    /// up to this position. **Invariant:** up to there, there is nothing new for the user in any other chat.
+    /// **Invariant:** up to this position, the user sees nothing new in any other chat.
     upto: Position,
     closed: bool,
 }
 
 impl Mailbox {
-    fn tell(&self, tell: impl FnOnce(&mut News)) {
-        tell(&mut self.news.lock());
+    fn update(&self, update: impl FnOnce(&mut News)) {
+        update(&mut self.news.lock());
         self.arrived.notify_one();
     }
 }
 
-impl Touched {
+impl ChangedChats {
     fn note(&mut self, event: &Event<'_>) {
-        match event {
-            Event::ChatAdded { id, .. } => {
-                self.chats.insert(*id);
-            }
-            Event::MemberRemoved { chat, user } => {
-                self.chats.insert(*chat);
-                self.left.insert((*chat, *user));
-            }
-            Event::MessageAdded { chat, .. }
-            | Event::MemberAdded { chat, .. }
-            | Event::ReadMarked { chat, .. } => {
-                self.chats.insert(*chat);
-            }
-            Event::UserAdded { .. } | Event::NothingChanged => {}
+        self.chats.extend(event.chat());
+        if let Event::MemberRemoved { chat, user } = event {
+            self.left.insert((*chat, *user));
         }
     }
 }
 
 impl Live {
-    /// Notes events that are being applied, under the model's write lock. Tells whether anybody may want to know.
+    /// Notes events that are being applied, under the model's write lock. Returns whether there are
+    /// followers.
     pub(super) fn note<'e>(&self, events: impl Iterator<Item = &'e Event<'e>>) -> bool {
-        let mut touched = self.touched.lock();
-        let Some(touched) = touched.as_mut() else { return false };
-        events.for_each(|event| touched.note(event));
+        let mut changed = self.changed.lock();
+        let Some(changed) = changed.as_mut() else { return false };
+        events.for_each(|event| changed.note(event));
         true
     }
 
-    /// Tells followers what was touched, whenever there is a wake-up, until nobody is left to send one.
+    /// Sends the news to the followers at each wake-up, until the channel is closed.
     pub(super) fn fan_out_until_closed(&self, model: &RwLock<Model>, wake_ups: &Receiver<()>) {
         while wake_ups.recv().is_ok() {
             self.fan_out(model);
@@ -110,47 +107,50 @@ impl Live {
     fn fan_out(&self, model: &RwLock<Model>) {
         let (chats, left, upto) = {
             let model = model.read();
-            let Some(touched) = self.touched.lock().as_mut().map(std::mem::take) else { return };
-            let index = |id: ChatId| model.chat(id).expect("what was touched is there");
+            let Some(changed) = self.changed.lock().as_mut().map(std::mem::take) else { return };
+            let index = |id: ChatId| model.chat(id).expect("a changed chat exists");
             let with_members = |id: ChatId| (index(id), Arc::clone(model.members(index(id))));
-            let chats: Vec<_> = touched.chats.into_iter().map(with_members).collect();
-            let left: Vec<_> = touched.left.into_iter().map(|(chat, user)| (index(chat), user)).collect();
-            (chats, left, model.position())
+            let chats: Vec<_> = changed.chats.into_iter().map(with_members).collect();
+            let left = changed.left.into_iter().map(|(chat, user)| Change { chat: index(chat), user });
+            (chats, left.collect::<Vec<_>>(), model.position())
         };
-        let members = chats.iter().flat_map(|(chat, users)| users.iter().map(move |user| (*chat, *user)));
-        self.followed.lock().tell(members.chain(left), upto);
+        let of_members =
+            chats.iter().flat_map(|(chat, users)| users.iter().map(|&user| Change { chat: *chat, user }));
+        self.followed.lock().send(of_members.chain(left), upto);
     }
 
-    /// How many follow.
+    /// Returns the number of followers.
     pub(super) fn followers(&self) -> usize {
         self.followed.lock().by_user.values().map(|followers| followers.mailboxes.len()).sum()
     }
 
-    /// Ends all following; nobody can begin to.
+    /// Ends all feeds. No new one can begin.
     pub(super) fn close(&self) {
         let mut followed = self.followed.lock();
         followed.closed = true;
         for mailbox in followed.by_user.values().flat_map(|followers| &followers.mailboxes) {
-            mailbox.tell(|news| news.closed = true);
+            mailbox.update(|news| news.closed = true);
         }
     }
 }
 
 impl Followed {
-    /// **Invariant:** each mailbox gets all of this at once, so that its `upto` holds.
-    fn tell(&mut self, touched: impl Iterator<Item = (ChatIndex, UserId)>, upto: Position) {
-        let mut to_tell = Vec::new();
-        for (chat, user) in touched {
+    /// Sends the changes up to this position to the followers of the users who see them.
+    ///
+    /// **Invariant:** each mailbox gets all of its changes at once, so that its `upto` holds.
+    fn send(&mut self, changes: impl Iterator<Item = Change>, upto: Position) {
+        let mut marked_users = Vec::new();
+        for Change { chat, user } in changes {
             let Some(followers) = self.by_user.get_mut(&user) else { continue };
             if followers.marked.is_empty() {
-                to_tell.push(user);
+                marked_users.push(user);
             }
             followers.marked.push(chat);
         }
-        for user in to_tell {
+        for user in marked_users {
             let Some(followers) = self.by_user.get_mut(&user) else { continue };
             for mailbox in &followers.mailboxes {
-                mailbox.tell(|news| {
+                mailbox.update(|news| {
                     news.chats.extend(&followers.marked);
                     news.upto = upto;
                 });

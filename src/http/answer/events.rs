@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use super::bodies::{ChatBody, MessageBody};
 use super::event_cache::EventCache;
 use crate::domain::{ChatId, Position, Seq, UserId};
-use crate::engine::Seen;
+use crate::engine::{FeedEvent, FeedEventKind};
 
 /// The first block of a stream: a client that was disconnected comes back after a second.
 pub(crate) const OPENING: Bytes = Bytes::from_static(b"retry: 1000\n\n");
@@ -31,18 +31,24 @@ pub(crate) struct ReadEvent {
 }
 
 /// Returns the bytes of an event. An event that looks the same to all is shared with the other streams that send it.
-pub(crate) fn render(cache: &EventCache, position: Position, seen: &Seen) -> Bytes {
+pub(crate) fn render(cache: &EventCache, &FeedEvent { position, ref kind }: &FeedEvent) -> Bytes {
     let shared = |render: &dyn Fn() -> Vec<u8>| cache.get_or_render(position, render);
-    match *seen {
-        Seen::Message(chat, ref run) => shared(&|| {
+    match *kind {
+        FeedEventKind::Message { chat, ref run } => shared(&|| {
             let message = run.messages().next().expect("a run of one");
             block(position, "message", &MessageBody::new(chat, &message))
         }),
         // The chat as this user sees it, and as it is now.
-        Seen::Entered(ref chat) => block(position, "chat", &ChatBody::from(chat)).into(),
-        Seen::Joined(chat, user) => shared(&|| block(position, "member", &MemberEvent { chat, user })),
-        Seen::Left(chat, user) => shared(&|| block(position, "member_removed", &MemberEvent { chat, user })),
-        Seen::Read(chat, user, seq) => shared(&|| block(position, "read", &ReadEvent { chat, user, seq })),
+        FeedEventKind::Entered(ref chat) => block(position, "chat", &ChatBody::from(chat)).into(),
+        FeedEventKind::Joined { chat, user } => {
+            shared(&|| block(position, "member", &MemberEvent { chat, user }))
+        }
+        FeedEventKind::Left { chat, user } => {
+            shared(&|| block(position, "member_removed", &MemberEvent { chat, user }))
+        }
+        FeedEventKind::Read { chat, user, seq } => {
+            shared(&|| block(position, "read", &ReadEvent { chat, user, seq }))
+        }
     }
 }
 

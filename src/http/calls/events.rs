@@ -104,8 +104,6 @@ fn streamed(app: Arc<App>, follower: Follower) -> Body {
 
 /// Returns the next events. The bytes of a single event are shared with the other streams that send it.
 fn piece(cache: &EventCache, follower: &mut Follower) -> Bytes {
-    let taken = follower.take();
-    let mut events: Vec<_> =
-        taken.into_iter().map(|(position, seen)| events::render(cache, position, &seen)).collect();
+    let mut events: Vec<_> = follower.take().iter().map(|event| events::render(cache, event)).collect();
     if events.len() == 1 { events.remove(0) } else { events.concat().into() }
 }

@@ -120,7 +120,7 @@ pub(crate) async fn get(Read { engine, request }: Read<GetMessages>) -> Result<R
     let (chat, last) = engine
         .read(|model| {
             let chat = model.chat(request.chat)?;
-            Some((chat, model.last_seq(chat)))
+            Some((chat, model.newest_seq(chat)))
         })
         .ok_or(Refusal::ChatNotFound { chat: request.chat })?;
     let Range { next, end } = request.range(last);

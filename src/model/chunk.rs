@@ -1,0 +1,193 @@
+//! Where messages lie in memory: in chunks of some hundreds that follow one another in a chat.
+
+use std::sync::Arc;
+
+use super::directory::{ChatIndex, UserIndex};
+use super::timeline::{ChatEvent, TimelineEntry};
+use crate::domain::{MessageId, Position, Seq, Timestamp, UserId};
+
+/// Maximum messages of a chunk: the index of an author in it fits a byte.
+const MESSAGES_MAX: usize = 256;
+/// A chunk with this many bytes of text is full. While a reader holds the last chunk, a push copies it.
+const TEXT_BYTES_MAX: usize = 64 * 1024;
+
+/// A message that is added to a chat, with its text or with what stands for it.
+#[derive(Debug, Clone, Copy)]
+pub struct AddedMessage<T> {
+    /// The position of the event.
+    pub position: Position,
+    /// The chat.
+    pub chat: ChatIndex,
+    /// The message.
+    pub id: MessageId,
+    /// The author.
+    pub author: UserId,
+    /// The author's index.
+    pub author_index: UserIndex,
+    /// The time of the event.
+    pub created_at: Timestamp,
+    /// The text.
+    pub text: T,
+}
+
+/// One message of a chat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Message<'a> {
+    /// The message.
+    pub id: MessageId,
+    /// The author.
+    pub author: UserId,
+    /// The text.
+    pub text: &'a str,
+    /// The time at which it was sent.
+    pub created_at: Timestamp,
+    /// Its place in the chat.
+    pub seq: Seq,
+}
+
+/// Messages of a chat that follow one another. They are shared with the model, but later writes do not show
+/// in them.
+#[derive(Debug, Clone)]
+pub struct MessageRun {
+    chunk: Arc<Chunk>,
+    first: usize,
+    end: usize,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Chunk {
+    pub(super) first: Seq,
+    pub(super) first_position: Position,
+    messages: Vec<StoredMessage>,
+    authors: Vec<UserId>,
+    text: String,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+struct StoredMessage {
+    id: MessageId,
+    created_at: Timestamp,
+    /// The distance from the position of the chunk's first message.
+    position_offset: u32,
+    /// The end of its text in the chunk's text (upper 24 bits), and the index of its author in the chunk's
+    /// authors (lower 8 bits).
+    text_end_and_author: u32,
+}
+
+impl StoredMessage {
+    fn text_end(&self) -> usize {
+        (self.text_end_and_author >> 8) as usize
+    }
+
+    fn author(&self) -> usize {
+        (self.text_end_and_author & 0xFF) as usize
+    }
+}
+
+impl Chunk {
+    pub(super) fn starting_at(first: Seq, first_position: Position) -> Self {
+        Self { first, first_position, messages: Vec::new(), authors: Vec::new(), text: String::new() }
+    }
+
+    pub(super) fn has_room_at(&self, position: Position) -> bool {
+        let is_full = self.messages.len() == MESSAGES_MAX || self.text.len() >= TEXT_BYTES_MAX;
+        !is_full && self.offset_of(position).is_some()
+    }
+
+    pub(super) fn push(&mut self, message: AddedMessage<&str>) {
+        let AddedMessage { position, id, author, created_at, text, .. } = message;
+        let author = self.authors.iter().position(|known| *known == author).unwrap_or_else(|| {
+            self.authors.push(author);
+            self.authors.len() - 1
+        });
+        self.text.push_str(text);
+        let text_end = u32::try_from(self.text.len()).expect("a full chunk gets no message");
+        let author = u8::try_from(author).expect("a chunk has no more authors than messages");
+        assert!(text_end < 1 << 24, "a text exceeds the chunk's bound by one message at most");
+        self.messages.push(StoredMessage {
+            id,
+            created_at,
+            position_offset: self.offset_of(position).expect("a chunk without room gets no message"),
+            text_end_and_author: text_end << 8 | u32::from(author),
+        });
+    }
+
+    /// Moves the contents to memory of exactly their size: an allocator may leave a vector that shrinks in
+    /// its place.
+    pub(super) fn shrink(&mut self) {
+        self.messages = self.messages.as_slice().into();
+        self.authors = self.authors.as_slice().into();
+        self.text = self.text.as_str().into();
+    }
+
+    pub(super) fn first_created_at(&self) -> Timestamp {
+        self.messages[0].created_at
+    }
+
+    pub(super) fn last(&self) -> Seq {
+        Seq(self.first.0 + self.messages.len() as u64 - 1)
+    }
+
+    /// Returns the last message sent up to this time. The first one was.
+    pub(super) fn last_until(&self, time: Timestamp) -> Seq {
+        let sent = self.messages.partition_point(|message| message.created_at <= time);
+        Seq(self.first.0 + sent as u64 - 1)
+    }
+
+    /// Returns the first message after this position.
+    pub(super) fn first_after(&self, position: Position) -> Option<TimelineEntry> {
+        let at = |stored: &StoredMessage| Position(self.first_position.0 + u64::from(stored.position_offset));
+        let index = self.messages.partition_point(|stored| at(stored) <= position);
+        let event = ChatEvent::Message(Seq(self.first.0 + index as u64));
+        Some(TimelineEntry { position: at(self.messages.get(index)?), event })
+    }
+
+    /// Returns `None` if the position is too far from the first one for a stored message.
+    fn offset_of(&self, position: Position) -> Option<u32> {
+        u32::try_from(position.0 - self.first_position.0).ok()
+    }
+
+    fn message(&self, index: usize) -> Message<'_> {
+        let stored = &self.messages[index];
+        let text_start = index.checked_sub(1).map_or(0, |before| self.messages[before].text_end());
+        Message {
+            id: stored.id,
+            author: self.authors[stored.author()],
+            text: &self.text[text_start..stored.text_end()],
+            created_at: stored.created_at,
+            seq: Seq(self.first.0 + index as u64),
+        }
+    }
+}
+
+impl MessageRun {
+    pub(super) fn of(chunk: &Arc<Chunk>) -> Self {
+        Self { chunk: Arc::clone(chunk), first: 0, end: chunk.messages.len() }
+    }
+
+    /// Returns the part of the run that starts at this seq, at most `messages_max` messages.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the run does not hold the seq.
+    #[must_use]
+    pub fn starting_at(self, seq: Seq, messages_max: usize) -> Self {
+        let offset = seq.0.checked_sub(self.chunk.first.0).expect("the run holds the seq");
+        let first = usize::try_from(offset).expect("a chunk is small");
+        assert!(self.first <= first && first < self.end, "the run holds the seq");
+        let end = self.end.min(first.saturating_add(messages_max));
+        Self { chunk: self.chunk, first, end }
+    }
+
+    /// Returns the messages, in order.
+    #[must_use]
+    pub fn messages(&self) -> impl ExactSizeIterator<Item = Message<'_>> {
+        (self.first..self.end).map(|index| self.chunk.message(index))
+    }
+}
+
+impl PartialEq for MessageRun {
+    fn eq(&self, other: &Self) -> bool {
+        self.messages().eq(other.messages())
+    }
+}

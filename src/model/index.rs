@@ -1,0 +1,172 @@
+//! What rules and tools ask: which users and chats exist, who is a member, who has read how far, which keys
+//! are used.
+
+use super::activity::Activity;
+use super::chunk::AddedMessage;
+use super::directory::{ChatIndex, Directory, Member, OwnKeyMap, UserIndex};
+use super::history::Addition;
+use super::keys::{Created, Keys, Recalled};
+use super::recall::{Outcome, Receipt, SentMessage};
+use super::timeline::{ChatEvent, TimelineEntry};
+use crate::domain::{ChatId, Event, Facts, IdempotencyKey, Position, Record, Seq, Timestamp, UserId};
+
+/// What the events add up to, besides the [histories](super::Histories) of the chats.
+#[derive(Debug, Default, PartialEq)]
+pub struct Index {
+    pub(super) position: Position,
+    pub(super) time: Timestamp,
+    pub(super) directory: Directory,
+    pub(super) activity: Activity,
+    pub(super) read_marks: OwnKeyMap<(ChatIndex, UserIndex), Seq>,
+    pub(super) keys: Keys,
+}
+
+/// What an event does.
+struct Effect<'e> {
+    outcome: Outcome,
+    created: Created,
+    addition: Addition<&'e str>,
+}
+
+impl Effect<'_> {
+    /// Returns the effect of an event that creates nothing with an id.
+    fn creating_nothing(addition: Addition<&str>) -> Effect<'_> {
+        Effect { outcome: Outcome::Done, created: Created::Nothing, addition }
+    }
+}
+
+impl Index {
+    /// Takes in the next event of a log. Returns its receipt, and what it adds to the histories.
+    ///
+    /// Returns `None` if the event contradicts those before it: [`decide`](crate::domain::decide) would not
+    /// have let it happen, but somebody else may have written the log. The index must not be used after that.
+    pub fn try_apply<'r>(&mut self, record: &'r Record<'_>) -> Option<(Receipt, Addition<&'r str>)> {
+        let is_later = self.position == Position(0) || record.time > self.time;
+        if !is_later {
+            return None;
+        }
+        self.position = self.position.next();
+        self.time = record.time;
+        let Effect { outcome, created, addition } = self.try_apply_event(&record.event)?;
+        if let Some(key) = &record.key {
+            self.keys.add(key, Recalled { position: self.position, created });
+        }
+        Some((Receipt { position: self.position, outcome }, addition))
+    }
+
+    fn try_apply_event<'e>(&mut self, event: &'e Event<'_>) -> Option<Effect<'e>> {
+        let (position, created_at) = (self.position, self.time);
+        match event {
+            Event::UserAdded { id, username } => {
+                if self.user_exists(*id) || self.username_taken(username) {
+                    return None;
+                }
+                let user = self.directory.add_user(*id, username, created_at);
+                let (outcome, created) = (Outcome::User(*id), Created::User(user));
+                Some(Effect { outcome, created, addition: Addition::Nothing })
+            }
+            Event::ChatAdded { id, name, users } => {
+                let users_exist = users.iter().all(|user| self.user_exists(*user));
+                if self.chat_exists(*id) || self.chat_name_taken(name) || !users_exist {
+                    return None;
+                }
+                let chat = self.directory.add_chat(position, *id, name, users, created_at);
+                self.activity.add_chat(chat, position);
+                let (outcome, created) = (Outcome::Chat(*id), Created::Chat(chat));
+                Some(Effect { outcome, created, addition: Addition::Chat })
+            }
+            Event::MessageAdded { id, chat, author, text } => {
+                let (chat, author_index) = (self.directory.chat(*chat)?, self.directory.user(*author)?);
+                let seq = self.activity.add_message(chat, position);
+                let (id, author, text) = (*id, *author, &**text);
+                let message = AddedMessage { position, chat, id, author, author_index, created_at, text };
+                let outcome = Outcome::Message(SentMessage { id, seq, created_at });
+                let created = Created::Message { chat, seq };
+                Some(Effect { outcome, created, addition: Addition::Message(message) })
+            }
+            Event::MemberAdded { chat, user } => {
+                let (chat, user) = (self.directory.chat(*chat)?, self.directory.user(*user)?);
+                if self.directory.has_member(chat, user) {
+                    return None;
+                }
+                self.directory.add_member(position, chat, user);
+                let entry = TimelineEntry { position, event: ChatEvent::Joined(user) };
+                Some(Effect::creating_nothing(Addition::Event { chat, entry }))
+            }
+            Event::MemberRemoved { chat, user } => {
+                let (chat, user) = (self.directory.chat(*chat)?, self.directory.user(*user)?);
+                if !self.directory.has_member(chat, user) {
+                    return None;
+                }
+                self.directory.remove_member(position, chat, user);
+                let entry = TimelineEntry { position, event: ChatEvent::Left(user) };
+                Some(Effect::creating_nothing(Addition::Event { chat, entry }))
+            }
+            Event::ReadMarked { chat, user, seq } => {
+                let (chat, index) = (self.directory.chat(*chat)?, self.directory.user(*user)?);
+                let (reader, from, to) = (Member { id: *user, index }, self.mark_of(chat, index), *seq);
+                if to <= from || to > self.activity.newest_seq(chat) {
+                    return None;
+                }
+                self.read_marks.insert((chat, index), to);
+                Some(Effect::creating_nothing(Addition::Mark { chat, position, reader, from, to }))
+            }
+            Event::NothingChanged => Some(Effect::creating_nothing(Addition::Nothing)),
+        }
+    }
+
+    /// Returns the position of the last event, or 0 before the first.
+    #[must_use]
+    pub fn position(&self) -> Position {
+        self.position
+    }
+
+    /// Returns the time of the last event.
+    #[must_use]
+    pub fn time(&self) -> Timestamp {
+        self.time
+    }
+
+    /// Returns whether a request had this key.
+    #[must_use]
+    pub fn is_used(&self, key: &IdempotencyKey<'_>) -> bool {
+        self.keys.recall(key).is_some()
+    }
+
+    /// Returns the seq up to which the user has read the chat, or 0 if they have read nothing.
+    pub(super) fn mark_of(&self, chat: ChatIndex, user: UserIndex) -> Seq {
+        self.read_marks.get(&(chat, user)).copied().unwrap_or_default()
+    }
+}
+
+impl Facts for Index {
+    fn user_exists(&self, user: UserId) -> bool {
+        self.directory.user(user).is_some()
+    }
+
+    fn username_taken(&self, username: &str) -> bool {
+        self.directory.user_named(username).is_some()
+    }
+
+    fn chat_exists(&self, chat: ChatId) -> bool {
+        self.directory.chat(chat).is_some()
+    }
+
+    fn chat_name_taken(&self, name: &str) -> bool {
+        self.directory.chat_named(name).is_some()
+    }
+
+    fn is_member(&self, chat: ChatId, user: UserId) -> bool {
+        let (chat, user) = (self.directory.chat(chat), self.directory.user(user));
+        chat.zip(user).is_some_and(|(chat, user)| self.directory.has_member(chat, user))
+    }
+
+    fn last_seq(&self, chat: ChatId) -> Seq {
+        self.directory.chat(chat).map_or(Seq(0), |chat| self.activity.newest_seq(chat))
+    }
+
+    fn read_mark(&self, chat: ChatId, user: UserId) -> Seq {
+        let (chat, user) = (self.directory.chat(chat), self.directory.user(user));
+        chat.zip(user).map_or(Seq(0), |(chat, user)| self.mark_of(chat, user))
+    }
+}

@@ -1,0 +1,179 @@
+//! What readers see: users, chats, lists of chats, and what happened in a chat.
+//!
+//! A view shares what is large with the model and holds no lock.
+
+use std::sync::Arc;
+
+use super::Model;
+use super::activity::{ListedChat, Rank};
+use super::chunk::MessageRun;
+use super::directory::{ChatEntry, ChatIndex, Member, MembershipChange, UserEntry, UserIndex};
+use super::timeline::TimelineEntry;
+use crate::domain::{ChatId, Position, Seq, Timestamp, UserId};
+
+/// How many things exist.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Counts {
+    /// Number of users.
+    pub users: u64,
+    /// Number of chats.
+    pub chats: u64,
+    /// Number of messages in all chats.
+    pub messages: u64,
+}
+
+/// A user, as a reader sees them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UserView {
+    /// The user.
+    pub id: UserId,
+    /// The user's name.
+    pub username: Arc<str>,
+    /// The time at which the user was added.
+    pub created_at: Timestamp,
+}
+
+/// A chat, as a member sees it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ChatView {
+    /// The chat.
+    pub id: ChatId,
+    /// The chat's name.
+    pub name: Arc<str>,
+    /// The members, in the order in which they joined.
+    pub users: Arc<Vec<UserId>>,
+    /// The time at which the chat was added.
+    pub created_at: Timestamp,
+    /// The chat's place among all chats.
+    pub rank: Rank,
+    /// The last message, in a run of one, if the chat has messages.
+    pub last_message: Option<MessageRun>,
+    /// The number of messages that others have sent since the member's read mark.
+    pub unread: u64,
+}
+
+impl Model {
+    /// Returns how many things exist.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        let (directory, activity) = (&self.index.directory, &self.index.activity);
+        let (users, chats) = (directory.user_count(), directory.chat_count());
+        Counts { users, chats, messages: activity.message_count() }
+    }
+
+    /// Finds a user.
+    #[must_use]
+    pub fn user(&self, id: UserId) -> Option<UserIndex> {
+        self.index.directory.user(id)
+    }
+
+    /// Finds a user by name.
+    #[must_use]
+    pub fn user_named(&self, username: &str) -> Option<UserIndex> {
+        self.index.directory.user_named(username)
+    }
+
+    /// Finds a chat.
+    #[must_use]
+    pub fn chat(&self, id: ChatId) -> Option<ChatIndex> {
+        self.index.directory.chat(id)
+    }
+
+    /// Returns the id of a user.
+    #[must_use]
+    pub fn user_id(&self, user: UserIndex) -> UserId {
+        self.index.directory.user_entry(user).id
+    }
+
+    /// Returns the id of a chat.
+    #[must_use]
+    pub fn chat_id(&self, chat: ChatIndex) -> ChatId {
+        self.index.directory.chat_entry(chat).id
+    }
+
+    /// Returns a view of a user.
+    #[must_use]
+    pub fn user_view(&self, user: UserIndex) -> UserView {
+        let UserEntry { id, username, created_at, .. } = self.index.directory.user_entry(user);
+        UserView { id: *id, username: Arc::clone(username), created_at: *created_at }
+    }
+
+    /// Returns the members of a chat, in the order in which they joined.
+    #[must_use]
+    pub fn members(&self, chat: ChatIndex) -> &Arc<Vec<UserId>> {
+        &self.index.directory.chat_entry(chat).users
+    }
+
+    /// Returns whether the user is a member of the chat.
+    #[must_use]
+    pub fn has_member(&self, chat: ChatIndex, user: UserIndex) -> bool {
+        self.index.directory.has_member(chat, user)
+    }
+
+    /// Returns when the user joined chats and left them after this position. To be a first member of a chat
+    /// counts as joining it.
+    #[must_use]
+    pub fn membership_changes(&self, user: UserIndex, after: Position) -> &[MembershipChange] {
+        self.index.directory.membership_changes(user, after)
+    }
+
+    /// Returns the user's chats, in no order.
+    #[must_use]
+    pub fn chats_of(&self, user: UserIndex) -> Vec<ChatIndex> {
+        self.index.directory.chats_of(user).iter().copied().collect()
+    }
+
+    /// Lists the user's chats that rank below `below`, highest rank first, at most `limit`. Returns `None` if
+    /// that takes looking at more than `looks_max` chats.
+    #[must_use]
+    pub fn top_chats(
+        &self,
+        user: UserIndex,
+        below: Option<Rank>,
+        limit: usize,
+        looks_max: usize,
+    ) -> Option<Vec<ListedChat>> {
+        self.index.activity.top(self.index.directory.chats_of(user), below, limit, looks_max)
+    }
+
+    /// Lists a chat as it is now.
+    #[must_use]
+    pub fn listed(&self, chat: ChatIndex) -> ListedChat {
+        self.index.activity.listed(chat)
+    }
+
+    /// Returns a view of a listed chat. Its rank, its last message and its number of unread messages are
+    /// those of the time at which it was listed, everything else is as it is now.
+    #[must_use]
+    pub fn view(&self, user: UserIndex, listed: ListedChat) -> ChatView {
+        let ListedChat { chat, rank, last } = listed;
+        let ChatEntry { id, name, users, created_at } = self.index.directory.chat_entry(chat).clone();
+        let last_message = (last > Seq(0)).then(|| self.run_at(chat, last).starting_at(last, 1));
+        let reader = Member { id: self.user_id(user), index: user };
+        let unread = self.histories.of(chat).unread(reader, self.index.mark_of(chat, user), last);
+        ChatView { id, name, users, created_at, rank, last_message, unread }
+    }
+
+    /// Returns the seq of the chat's last message, or 0 if it has no messages.
+    #[must_use]
+    pub fn newest_seq(&self, chat: ChatIndex) -> Seq {
+        self.index.activity.newest_seq(chat)
+    }
+
+    /// Returns messages of the chat from this one on, as many as lie together in memory.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the chat has no such message.
+    #[must_use]
+    pub fn run_at(&self, chat: ChatIndex, seq: Seq) -> MessageRun {
+        self.histories.of(chat).run_at(seq)
+    }
+
+    /// Returns the first event of the chat after this position. The addition of the chat itself is not one of
+    /// them.
+    #[must_use]
+    pub fn first_after(&self, chat: ChatIndex, position: Position) -> Option<TimelineEntry> {
+        self.histories.of(chat).first_after(position)
+    }
+}
