@@ -12,6 +12,7 @@ mod connections;
 mod corpus;
 mod crash;
 mod dashboard;
+mod engine;
 mod events;
 mod faults;
 mod fields;
