@@ -12,8 +12,6 @@ mod draft;
 mod live;
 mod metrics;
 mod projector;
-#[cfg(test)]
-mod tests;
 mod writer;
 
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Dependencies point one way. What is not in a row of this table may not be named.
+//! Dependencies point one way: a module names only what its row in one of these tables lists.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -23,9 +23,7 @@ fn dependencies_point_one_way() {
     let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut seen = BTreeSet::new();
     for file in rust_files(&sources) {
-        let inside = file.strip_prefix(&sources).expect("below src");
-        let module = inside.components().next().expect("a name").as_os_str().to_str().expect("ASCII");
-        let module = module.trim_end_matches(".rs");
+        let module = module_of(&file, &sources);
         let row = MAY_NAME.iter().find(|(name, _)| *name == module);
         let (_, may_name) = row.unwrap_or_else(|| panic!("{} is in no row", file.display()));
         let text = std::fs::read_to_string(&file).expect("readable");
@@ -33,9 +31,53 @@ fn dependencies_point_one_way() {
             let allowed = named == module || may_name.contains(&named.as_str());
             assert!(allowed, "{} names {named}", file.display());
         }
-        seen.insert(module.to_owned());
+        seen.insert(module);
     }
     assert_eq!(seen.len(), MAY_NAME.len(), "a row without a module: {seen:?}");
+}
+
+/// A wing of `http`, and the wings that it may name.
+const WINGS_MAY_NAME: [(&str, &[&str]); 12] = [
+    ("app", &["limits", "answer", "metrics"]),
+    ("router", &["app", "headers", "calls", "request", "answer", "openapi", "web", "metrics"]),
+    ("headers", &["app"]),
+    ("limits", &[]),
+    ("calls", &["app", "headers", "limits", "request", "answer", "openapi", "metrics"]),
+    ("request", &["app", "limits", "answer"]),
+    ("answer", &["request_id"]),
+    ("connection", &["app", "router", "limits", "answer", "metrics", "request_id"]),
+    ("openapi", &["answer", "request"]),
+    ("web", &["answer"]),
+    ("metrics", &["app"]),
+    ("request_id", &[]),
+];
+
+/// A wing names another wing by `crate::http::WING`. Only the router names `calls`.
+#[test]
+#[ignore = "src/http is not in wings yet"]
+fn wings_of_http_point_one_way() {
+    let http = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/http");
+    let mut seen = BTreeSet::new();
+    for file in rust_files(&http).into_iter().filter(|file| *file != http.join("mod.rs")) {
+        let wing = module_of(&file, &http);
+        let row = WINGS_MAY_NAME.iter().find(|(name, _)| *name == wing);
+        let (_, may_name) = row.unwrap_or_else(|| panic!("{} is in no row", file.display()));
+        let text = std::fs::read_to_string(&file).expect("readable");
+        assert!(!text.contains("crate::http::{"), "{}: one wing per line", file.display());
+        for named in names_after("crate::http::", &text) {
+            let allowed = named == wing || may_name.contains(&named.as_str());
+            assert!(allowed, "{} names {named}", file.display());
+        }
+        seen.insert(wing);
+    }
+    assert_eq!(seen.len(), WINGS_MAY_NAME.len(), "a row without a wing: {seen:?}");
+}
+
+#[test]
+fn only_the_router_names_calls() {
+    for (wing, may_name) in WINGS_MAY_NAME {
+        assert_eq!(may_name.contains(&"calls"), wing == "router", "{wing}");
+    }
 }
 
 #[test]
@@ -53,14 +95,24 @@ fn the_domain_names_no_shell() {
     }
 }
 
-/// The crate's own modules that a file names by `crate::…` or, in the binary, by `chinwag::…`.
+/// Returns the name of the module directly below `root` that the file belongs to.
+fn module_of(file: &Path, root: &Path) -> String {
+    let inside = file.strip_prefix(root).expect("below the root");
+    let module = inside.components().next().expect("a name").as_os_str().to_str().expect("ASCII");
+    module.trim_end_matches(".rs").to_owned()
+}
+
+/// Returns the modules of this crate that a file names by `crate::…` or, in the binary, by `chinwag::…`.
 fn modules_named(text: &str) -> BTreeSet<String> {
-    assert!(!text.contains("crate::{"), "a module a line, so that it is seen here");
+    assert!(!text.contains("crate::{"), "one module per line, so that each is found here");
+    ["crate::", "chinwag::"].into_iter().flat_map(|root| names_after(root, text)).collect()
+}
+
+/// Returns the names of modules that follow this path: names in lower case.
+fn names_after(path: &str, text: &str) -> BTreeSet<String> {
     let name =
         |rest: &str| rest.split(|c: char| !c.is_ascii_lowercase() && c != '_').next().map(str::to_owned);
-    let named =
-        ["crate::", "chinwag::"].into_iter().flat_map(|root| text.split(root).skip(1)).filter_map(name);
-    named.filter(|name| !name.is_empty()).collect()
+    text.split(path).skip(1).filter_map(name).filter(|name| !name.is_empty()).collect()
 }
 
 fn rust_files(dir: &Path) -> Vec<PathBuf> {

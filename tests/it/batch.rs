@@ -1,11 +1,14 @@
 //! `/messages/batch`: many messages in one request, all of them or none.
 
+use std::ops::Deref;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::problems::Scene;
-use crate::support::{RawConnection, Reply, TestServer, assert_id, assert_time, head, post_bytes, problem};
+use crate::support::{
+    Client, RawConnection, Reply, Scene, TestRouter, TestServer, assert_id, assert_time, head, post_bytes,
+    problem,
+};
 
 const V4: &str = "9b2f6e0a-54a3-4c36-8a55-0f6d3c1b7a10";
 const PATH: &str = "/messages/batch";
@@ -16,8 +19,8 @@ fn message(chat: &str, author: &str, text: &str) -> Value {
     json!({ "chat": chat, "author": author, "text": text })
 }
 
-impl Scene {
-    /// So many right messages.
+impl<S: Deref<Target = Client>> Scene<S> {
+    /// Returns this number of right messages.
     fn messages(&self, count: usize) -> Vec<Value> {
         (0..count).map(|number| message(&self.den, &self.ann, &format!("text {number}"))).collect()
     }
@@ -26,7 +29,7 @@ impl Scene {
         self.server.post(PATH, &json!({ "messages": messages })).await
     }
 
-    /// What cannot have changed if nothing was stored.
+    /// Checks that the log and the chat are as the scene left them.
     async fn assert_nothing_stored(&self) {
         assert_eq!(self.server.position().await, 3);
         assert!(self.server.messages(&self.den).await.is_empty());
@@ -65,7 +68,7 @@ async fn a_batch_is_answered_with_what_each_message_became_in_its_order() {
 
 #[tokio::test]
 async fn a_batch_orders_chats_and_counts_unread_as_its_messages_one_by_one_would() {
-    let server = TestServer::start();
+    let server = TestRouter::start();
     let (ann, bob) = (server.add_user("ann").await, server.add_user("bob").await);
     let mut chats = Vec::new();
     for name in ["first", "second", "third"] {
@@ -92,7 +95,7 @@ async fn a_batch_orders_chats_and_counts_unread_as_its_messages_one_by_one_would
 
 #[tokio::test]
 async fn a_batch_has_1_to_1000_messages() {
-    let scene = Scene::start().await;
+    let scene = Scene::on(TestServer::start()).await;
     for count in [0, 1_001] {
         let reply = scene.batch(&scene.messages(count)).await;
         assert_eq!(problem(&reply, 400, "invalid_field").as_deref(), Some("messages"), "{count}");
@@ -230,7 +233,7 @@ fn a_batch_may_be_32_times_as_long_as_another_body() {
 
 #[tokio::test]
 async fn the_longest_batch_there_can_be_is_stored_and_read_back() {
-    let scene = Scene::start().await;
+    let scene = Scene::on(TestServer::start()).await;
     // Each character of the text takes six in the body, so that the body is full before the texts are their longest.
     let text = |number: usize| format!("{number:04}{}", "\u{1}".repeat(5_560));
     let messages: Vec<_> = (0..1_000).map(|number| message(&scene.den, &scene.ann, &text(number))).collect();
@@ -250,7 +253,7 @@ async fn the_longest_batch_there_can_be_is_stored_and_read_back() {
 
 #[tokio::test]
 async fn a_batch_under_a_key_is_answered_again_for_ever() {
-    let scene = Scene::start().await;
+    let scene = Scene::on(TestServer::start()).await;
     let Scene { server, ann, bob, den } = &scene;
     let pub_ = server.add_chat("pub", &[ann, bob]).await;
     let mut messages = scene.messages(600);
@@ -318,7 +321,7 @@ async fn equal_batches_at_the_same_time_under_one_key_are_one() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_reader_sees_a_part_of_a_batch_and_no_kill_leaves_one() {
     const SIZE: usize = 300;
-    let scene = Scene::start().await;
+    let scene = Scene::on(TestServer::start()).await;
     let (den, ann) = (scene.den.clone(), scene.ann.clone());
     let mut server = scene.server;
     let mut stored = 0;

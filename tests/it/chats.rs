@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use crate::support::{TestServer, assert_id, assert_time, post_many, problem};
+use crate::support::{TestRouter, TestServer, assert_id, assert_time, post_many, problem};
 use crate::users::{bad_names, good_names};
 
 #[tokio::test]
@@ -23,7 +23,7 @@ async fn a_chat_is_answered_with_its_id() {
 
 #[tokio::test]
 async fn a_chat_name_is_taken_once() {
-    let server = TestServer::start();
+    let server = TestRouter::start();
     let (ann, bob) = (server.add_user("ann").await, server.add_user("bob").await);
     server.add_chat("den", &[&ann]).await;
     let again = server.post("/chats/add", &json!({ "name": "den", "users": [bob] })).await;
@@ -33,7 +33,7 @@ async fn a_chat_name_is_taken_once() {
 
 #[tokio::test]
 async fn of_many_at_once_one_gets_the_chat_name() {
-    let server = TestServer::start();
+    let server = TestRouter::start();
     let ann = server.add_user("ann").await;
     let body = json!({ "name": "den", "users": [ann] });
     let replies = join_all((0..64).map(|_| server.post("/chats/add", &body))).await;
@@ -47,14 +47,14 @@ async fn of_many_at_once_one_gets_the_chat_name() {
 
 #[tokio::test]
 async fn a_user_and_a_chat_may_share_a_name() {
-    let server = TestServer::start();
+    let server = TestRouter::start();
     let ann = server.add_user("ann").await;
     server.add_chat("ann", &[&ann]).await;
 }
 
 #[tokio::test]
 async fn chat_names_have_1_to_128_characters_and_no_blanks_around_them() {
-    let server = TestServer::start();
+    let server = TestRouter::start();
     let ann = server.add_user("ann").await;
     for name in good_names(128) {
         let reply = server.post("/chats/add", &json!({ "name": name, "users": [ann] })).await;
@@ -71,7 +71,7 @@ async fn chat_names_have_1_to_128_characters_and_no_blanks_around_them() {
 
 #[tokio::test]
 async fn repeated_users_count_once_where_they_came_first() {
-    let server = TestServer::start();
+    let server = TestRouter::start();
     let (ann, bob, cy) =
         (server.add_user("ann").await, server.add_user("bob").await, server.add_user("cy").await);
     server.add_chat("den", &[&cy, &ann, &cy, &cy.to_uppercase(), &bob, &ann, &bob]).await;
@@ -80,7 +80,7 @@ async fn repeated_users_count_once_where_they_came_first() {
 
 #[tokio::test]
 async fn a_chat_needs_a_user() {
-    let server = TestServer::start();
+    let server = TestRouter::start();
     let reply = server.post("/chats/add", &json!({ "name": "den", "users": [] })).await;
     assert_eq!(problem(&reply, 400, "invalid_field").as_deref(), Some("users"));
 }
@@ -99,7 +99,7 @@ async fn a_chat_takes_as_many_users_as_a_body_holds() {
 
 #[tokio::test]
 async fn a_listed_chat_has_just_these_members() {
-    let server = TestServer::start();
+    let server = TestRouter::start();
     let (ann, bob) = (server.add_user("ann").await, server.add_user("bob").await);
     let id = server.add_chat("den", &[&bob, &ann]).await;
     let mut chat = server.chats(&ann).await.remove(0);
@@ -124,7 +124,7 @@ async fn a_listed_chat_has_just_these_members() {
 
 #[tokio::test]
 async fn a_user_sees_only_the_chats_that_he_is_in() {
-    let server = TestServer::start();
+    let server = TestRouter::start();
     let (ann, bob, cy) =
         (server.add_user("ann").await, server.add_user("bob").await, server.add_user("cy").await);
     let den = server.add_chat("den", &[&ann]).await;
@@ -136,7 +136,7 @@ async fn a_user_sees_only_the_chats_that_he_is_in() {
 
 #[tokio::test]
 async fn a_chat_without_messages_comes_after_all_with_some() {
-    let server = TestServer::start();
+    let server = TestRouter::start();
     let ann = server.add_user("ann").await;
     let old = server.add_chat("old", &[&ann]).await;
     server.add_message(&old, &ann, "hello").await;
@@ -147,7 +147,7 @@ async fn a_chat_without_messages_comes_after_all_with_some() {
 
 #[tokio::test]
 async fn the_chat_with_the_latest_message_comes_first() {
-    let server = TestServer::start();
+    let server = TestRouter::start();
     let ann = server.add_user("ann").await;
     let mut chats = Vec::new();
     for name in 'a'..='f' {
@@ -289,7 +289,7 @@ async fn a_null_option_is_an_absent_one() {
 
 #[tokio::test]
 async fn ids_in_upper_case_are_answered_in_lower_case() {
-    let server = TestServer::start();
+    let server = TestRouter::start();
     let ann = server.add_user("ann").await;
     let den = server.add_chat("den", &[&ann.to_uppercase()]).await;
     let chats = server.chats(&ann.to_uppercase()).await;

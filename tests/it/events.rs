@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::problems::Scene;
-use crate::support::{Client, Event, RawConnection, TestServer, head, problem};
+use crate::support::{Client, Event, RawConnection, Scene, TestServer, head, problem};
 
 const V4: &str = "9b2f6e0a-54a3-4c36-8a55-0f6d3c1b7a10";
 
@@ -29,7 +28,7 @@ async fn chat_of(server: &Client, user: &str, chat: &str) -> Value {
 
 #[tokio::test]
 async fn a_stream_begins_now_and_tells_all_that_a_member_sees() {
-    let Scene { server, ann, bob, den } = Scene::start().await;
+    let Scene { server, ann, bob, den } = Scene::on(TestServer::start()).await;
     server.add_message(&den, &ann, "before").await;
     let mut stream = server.follow(&ann, None).await;
 
@@ -62,7 +61,7 @@ async fn a_stream_begins_now_and_tells_all_that_a_member_sees() {
 
 #[tokio::test]
 async fn who_joins_sees_the_chat_and_what_comes_after_and_who_leaves_sees_that_last() {
-    let Scene { server, ann, bob, den } = Scene::start().await;
+    let Scene { server, ann, bob, den } = Scene::on(TestServer::start()).await;
     let mut stream = server.follow(&bob, None).await;
     server.add_message(&den, &ann, "not for bob").await;
     server.join(&den, &bob).await;
@@ -83,7 +82,7 @@ async fn who_joins_sees_the_chat_and_what_comes_after_and_who_leaves_sees_that_l
 
 #[tokio::test]
 async fn who_left_is_told_of_a_chat_from_the_past_but_not_what_goes_on_in_it_since() {
-    let Scene { server, ann, bob, den } = Scene::start().await;
+    let Scene { server, ann, bob, den } = Scene::on(TestServer::start()).await;
     server.join(&den, &bob).await;
     let answer = server.add_message(&den, &ann, "for bob").await;
     server.leave(&den, &bob).await;
@@ -101,7 +100,7 @@ async fn who_left_is_told_of_a_chat_from_the_past_but_not_what_goes_on_in_it_sin
 
 #[tokio::test]
 async fn from_any_position_the_rest_is_told_and_then_what_is_new() {
-    let Scene { server, ann, bob, den } = Scene::start().await;
+    let Scene { server, ann, bob, den } = Scene::on(TestServer::start()).await;
     let mut whole = server.follow(&ann, Some(0)).await;
     // Made by the scene: ann, bob, and their chat.
     assert_eq!(whole.next().await.map(|event| (event.id, event.kind)), Some((3, "chat".to_owned())));
@@ -142,7 +141,7 @@ async fn from_any_position_the_rest_is_told_and_then_what_is_new() {
 
 #[tokio::test]
 async fn a_batch_is_told_message_by_message() {
-    let Scene { server, ann, den, .. } = Scene::start().await;
+    let Scene { server, ann, den, .. } = Scene::on(TestServer::start()).await;
     let pub_ = server.add_chat("pub", &[&ann]).await;
     let mut stream = server.follow(&ann, None).await;
     let messages: Vec<_> = (0..1_000)
@@ -192,7 +191,7 @@ async fn what_cannot_be_followed_is_refused() {
     assert_eq!(problem(&unknown, 404, "user_not_found").as_deref(), Some("user"));
     for id in ["", "x", "-1", "4", "1, 2", "18446744073709551616"] {
         let request = server.request("GET", &format!("/events?user={ann}")).header("Last-Event-ID", id);
-        let reply = Client::send(request).await.expect("answered");
+        let reply = server.send(request).await;
         assert_eq!(problem(&reply, 400, "invalid_field").as_deref(), Some("Last-Event-ID"), "{id}");
     }
 }
@@ -214,7 +213,7 @@ fn a_head_of_a_stream_ends() {
 
 #[tokio::test]
 async fn a_silent_stream_is_kept_open_by_comments() {
-    let Scene { server, ann, den, .. } = Scene::start().await;
+    let Scene { server, ann, den, .. } = Scene::on(TestServer::start()).await;
     let mut stream = server.follow(&ann, None).await;
     stream.wait_for_comment().await;
     server.add_message(&den, &ann, "hello").await;
@@ -223,7 +222,7 @@ async fn a_silent_stream_is_kept_open_by_comments() {
 
 #[tokio::test]
 async fn a_server_that_stops_ends_its_streams() {
-    let Scene { server, ann, den, .. } = Scene::start().await;
+    let Scene { server, ann, den, .. } = Scene::on(TestServer::start()).await;
     let mut streams = Vec::new();
     for _ in 0..20 {
         streams.push(server.follow(&ann, Some(0)).await);

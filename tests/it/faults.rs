@@ -13,8 +13,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
 
-use crate::problems::CALLS;
-use crate::support::{Client, RawConnection, post_bytes, problem};
+use crate::support::{CALLS, Client, RawConnection, post_bytes, problem};
 
 /// A log that replays when it is told to, and appends as it is told.
 struct FaultyLog {

@@ -2,8 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::problems::{CALLS, Scene};
-use crate::support::problem;
+use crate::support::{CALLS, Scene, problem};
 
 #[tokio::test]
 async fn a_body_that_is_no_json_object_is_invalid_json() {

@@ -2,11 +2,11 @@
 
 use serde_json::json;
 
-use crate::support::{RawConnection, TestServer, head};
+use crate::support::{RawConnection, TestRouter, TestServer, head};
 
 #[tokio::test]
 async fn an_empty_log_is_at_position_0() {
-    let reply = TestServer::start().get("/health").await;
+    let reply = TestRouter::start().get("/health").await;
     assert_eq!(reply.status, 200);
     assert_eq!(reply.header("content-type"), "application/json");
     assert_eq!(reply.json(), json!({ "status": "ready", "position": 0 }));
@@ -14,7 +14,7 @@ async fn an_empty_log_is_at_position_0() {
 
 #[tokio::test]
 async fn each_write_is_one_position_further_and_nothing_else_is() {
-    let server = TestServer::start();
+    let server = TestRouter::start();
     let mut position = 0;
     let user = server.add_user("ann").await;
     let chat = server.add_chat("den", &[&user]).await;

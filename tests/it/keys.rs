@@ -3,8 +3,7 @@
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use crate::problems::Scene;
-use crate::support::{Client, RawConnection, Reply, TestServer, head, problem};
+use crate::support::{RawConnection, Reply, Scene, TestServer, head, problem};
 
 const V4: &str = "9b2f6e0a-54a3-4c36-8a55-0f6d3c1b7a10";
 const KEY: &str = "Idempotency-Key";
@@ -16,7 +15,7 @@ struct Call {
 
 /// Writes of each call, each of which is accepted after the ones before it; no two ask for the same. Some of them
 /// change nothing.
-fn writes(Scene { ann, bob, den, .. }: &Scene) -> Vec<Call> {
+fn writes<S>(Scene { ann, bob, den, .. }: &Scene<S>) -> Vec<Call> {
     let call = |path, body| Call { path, body };
     let message = |author: &str, text: &str| {
         call("/messages/add", json!({ "chat": den, "author": author, "text": text }))
@@ -62,7 +61,7 @@ async fn everything(server: &TestServer, users: &[&String]) -> Vec<Vec<Value>> {
 
 #[tokio::test]
 async fn every_write_that_is_sent_again_is_answered_again_and_done_once() {
-    let scene = Scene::start().await;
+    let scene = Scene::on(TestServer::start()).await;
     let server = &scene.server;
     let mut answered: Vec<(String, Call, Reply)> = Vec::new();
     for (number, call) in writes(&scene).into_iter().enumerate() {
@@ -96,7 +95,7 @@ async fn every_write_that_is_sent_again_is_answered_again_and_done_once() {
 
 #[tokio::test]
 async fn a_key_is_that_of_one_request() {
-    let scene = Scene::start().await;
+    let scene = Scene::on(TestServer::start()).await;
     let calls = writes(&scene);
     let mut answered = Vec::new();
     for (number, call) in calls.iter().enumerate() {
@@ -219,7 +218,7 @@ async fn how_a_value_is_written_does_not_count() {
             let key = [KEY, "idempotency-key", "IDEMPOTENCY-KEY"][number % 3];
             let request = server.request("POST", path).header("content-type", media);
             let request = request.header(key, format!("key of {path}").replace(' ', "-")).body(body);
-            replies.push(Client::send(request).await.expect("answered"));
+            replies.push(server.send(request).await);
         }
         assert!(replies[0].status.is_success() && !replies[0].is_replayed(), "{path}: {:?}", replies[0]);
         for reply in &replies[1..] {
@@ -231,7 +230,7 @@ async fn how_a_value_is_written_does_not_count() {
 
 #[tokio::test]
 async fn a_retry_of_what_changed_nothing_undoes_nothing_that_came_between() {
-    let Scene { server, ann, bob, den } = Scene::start().await;
+    let Scene { server, ann, bob, den } = Scene::on(TestServer::start()).await;
     let (of_ann, of_bob) = (json!({ "chat": den, "user": ann }), json!({ "chat": den, "user": bob }));
     let mark = json!({ "chat": den, "user": bob, "seq": 1 });
     let is_in = async |server: &TestServer, user: &str| !server.chats(user).await.is_empty();
@@ -328,7 +327,7 @@ async fn a_refused_request_does_not_use_its_key_up() {
 
 #[tokio::test]
 async fn what_is_of_bad_form_is_refused_before_its_key_is_looked_at() {
-    let scene = Scene::start().await;
+    let scene = Scene::on(TestServer::start()).await;
     let Scene { server, .. } = &scene;
     assert_eq!(server.post_under("used", "/users/add", &json!({ "username": "cy" })).await.status, 201);
     let bad_bodies = [
@@ -354,10 +353,10 @@ async fn what_is_of_bad_form_is_refused_before_its_key_is_looked_at() {
         assert_eq!(problem(&connection.reply(), 400, "invalid_field").as_deref(), Some(field), "{path}");
     }
     let not_json = server.request("POST", "/users/add").header("content-type", "application/json");
-    let reply = Client::send(not_json.header(KEY, "used").body("{")).await.expect("answered");
+    let reply = server.send(not_json.header(KEY, "used").body("{")).await;
     assert_eq!(problem(&reply, 400, "invalid_json"), None);
     let text = server.request("POST", "/users/add").header("content-type", "text/plain");
-    let reply = Client::send(text.header(KEY, "used").body("cy")).await.expect("answered");
+    let reply = server.send(text.header(KEY, "used").body("cy")).await;
     assert_eq!(problem(&reply, 415, "unsupported_media_type"), None);
 }
 
@@ -378,7 +377,7 @@ fn raw(path: &str, keys: &[&[u8]], body: &Value) -> Vec<u8> {
 
 #[tokio::test]
 async fn a_key_is_1_to_255_visible_ascii_characters_given_once() {
-    let scene = Scene::start().await;
+    let scene = Scene::on(TestServer::start()).await;
     let Scene { server, .. } = &scene;
     let (too_long, much_too_long) = ([b'k'; 256], [b'k'; 4_000]);
     let refused: [&[&[u8]]; 18] = [
@@ -462,7 +461,7 @@ async fn keys_of_any_visible_ascii_are_told_apart() {
 
 #[tokio::test]
 async fn a_key_on_a_read_is_ignored() {
-    let scene = Scene::start().await;
+    let scene = Scene::on(TestServer::start()).await;
     let Scene { server, ann, den, .. } = &scene;
     let long = [b'k'; 300];
     let keys: [&[&[u8]]; 7] =
@@ -486,12 +485,11 @@ async fn a_key_on_a_read_is_ignored() {
             }
         }
         let request = server.request("POST", path).header("content-type", "application/json");
-        let reply =
-            Client::send(request.header(KEY, "fresh").body(body.to_string())).await.expect("answered");
+        let reply = server.send(request.header(KEY, "fresh").body(body.to_string())).await;
         assert_eq!(reply.text, plain.text);
     }
     for key in ["used", "", "two words"] {
-        let reply = Client::send(server.request("GET", "/health").header(KEY, key)).await.expect("answered");
+        let reply = server.send(server.request("GET", "/health").header(KEY, key)).await;
         assert_eq!((reply.status.as_u16(), reply.json()["position"].as_u64()), (200, Some(4)));
     }
     // No read has used it up.

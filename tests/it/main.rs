@@ -13,6 +13,7 @@ mod corpus;
 mod crash;
 mod dashboard;
 mod docs;
+mod engine;
 mod events;
 mod faults;
 mod fields;

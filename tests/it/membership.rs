@@ -1,13 +1,15 @@
 //! `/chats/users/add` and `/chats/users/remove`
 
+use std::ops::Deref;
+
 use futures_util::future::{join, join_all};
 use serde_json::{Value, json};
 
-use crate::support::{RawConnection, TestServer, post, problem};
+use crate::support::{Client, RawConnection, TestRouter, TestServer, post, problem};
 
-/// A server with three users, of whom `ann` and `bob` are in the chat `den`.
-pub struct Company {
-    pub server: TestServer,
+/// A server, real or in process, with three users, of whom `ann` and `bob` are in the chat `den`.
+pub struct Company<S = TestRouter> {
+    pub server: S,
     pub ann: String,
     pub bob: String,
     pub cy: String,
@@ -15,20 +17,29 @@ pub struct Company {
 }
 
 impl Company {
+    /// Starts a router in process.
     pub async fn start() -> Self {
-        let server = TestServer::start();
+        Self::on(TestRouter::start()).await
+    }
+}
+
+impl Company<TestServer> {
+    /// Kills the server and starts it again on its log.
+    pub fn restarted(self) -> Self {
+        Self { server: self.server.kill().restart(), ..self }
+    }
+}
+
+impl<S: Deref<Target = Client>> Company<S> {
+    /// Adds the users and the chat to this server, whose log must be empty.
+    pub async fn on(server: S) -> Self {
         let (ann, bob) = (server.add_user("ann").await, server.add_user("bob").await);
         let cy = server.add_user("cy").await;
         let den = server.add_chat("den", &[&ann, &bob]).await;
         Self { server, ann, bob, cy, den }
     }
 
-    /// The same, after a kill and a restart.
-    pub fn restarted(self) -> Self {
-        Self { server: self.server.kill().restart(), ..self }
-    }
-
-    /// The users of the chat, as this member sees them.
+    /// Returns the users of the chat as this member sees them.
     async fn users_seen_by(&self, member: &str) -> Value {
         let chats = self.server.chats(member).await;
         chats.iter().find(|chat| chat["id"] == self.den).expect("a member sees it")["users"].clone()
@@ -94,7 +105,7 @@ async fn whoever_comes_back_is_the_last_of_the_users() {
 
 #[tokio::test]
 async fn a_chat_may_become_empty_and_be_joined_again() {
-    let company = Company::start().await;
+    let company = Company::on(TestServer::start()).await;
     let Company { server, ann, bob, cy, den: id } = &company;
     server.add_message(id, ann, "hello").await;
     let said = server.messages(id).await;
@@ -124,7 +135,7 @@ async fn a_chat_may_become_empty_and_be_joined_again() {
 
 #[tokio::test]
 async fn what_is_so_already_is_done_and_makes_no_event() {
-    let company = Company::start().await;
+    let company = Company::on(TestServer::start()).await;
     let Company { server, ann, cy, den: id, .. } = &company;
     let before = server.chats(ann).await;
     assert_eq!(server.join(id, ann).await, 4);
@@ -143,7 +154,7 @@ async fn what_is_so_already_is_done_and_makes_no_event() {
 
 #[tokio::test]
 async fn done_is_said_without_a_body() {
-    let company = Company::start().await;
+    let company = Company::on(TestServer::start()).await;
     let Company { server, ann, cy, den: id, .. } = &company;
     let (of_ann, of_cy) = (json!({ "chat": id, "user": ann }), json!({ "chat": id, "user": cy }));
     let mark = json!({ "chat": id, "user": ann, "seq": 0 });
@@ -260,7 +271,7 @@ async fn a_page_goes_on_after_a_chat_that_was_left_meanwhile() {
 
 #[tokio::test]
 async fn membership_survives_a_restart() {
-    let company = Company::start().await;
+    let company = Company::on(TestServer::start()).await;
     let Company { server, ann, bob, cy, den: id } = &company;
     let pub_ = server.add_chat("pub", &[bob]).await;
     for (chat, user) in [(id, cy), (&pub_, cy), (&pub_, ann)] {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{TestServer, assert_id, assert_time, post_many, problem};
+use crate::support::{Client, TestRouter, TestServer, assert_id, assert_time, post_many, problem};
 
 #[tokio::test]
 async fn a_message_is_answered_with_its_id_its_seq_and_its_time() {
@@ -48,7 +48,7 @@ async fn each_chat_counts_its_own_messages() {
 
 #[tokio::test]
 async fn times_strictly_increase_in_log_order() {
-    let server = TestServer::start();
+    let server = TestRouter::start();
     let ann = server.add_user("ann").await;
     let mut times = Vec::new();
     for number in 0..50 {
@@ -82,7 +82,8 @@ async fn texts_have_1_to_16384_bytes() {
 
 #[tokio::test]
 async fn any_text_comes_back_character_for_character() {
-    let (server, ann, den) = server_with_messages(0).await;
+    let server = TestServer::start();
+    let (ann, den) = add_messages(&server, 0).await;
     let ascii_and_latin: String = ('\0'..='\u{ff}').collect();
     let edges = "\u{7ff}\u{800}\u{d7ff}\u{e000}\u{fdd0}\u{fffd}\u{fffe}\u{ffff}\u{10000}\u{10ffff}";
     let texts = [
@@ -186,7 +187,8 @@ async fn an_empty_chat_is_an_empty_list() {
 
 #[tokio::test]
 async fn three_thousand_messages_come_back_whole_and_in_order() {
-    let (server, ann, den) = server_with_messages(0).await;
+    let server = TestServer::start();
+    let (ann, den) = add_messages(&server, 0).await;
     let text = |number: usize| format!("{number} {}", "é".repeat(number % 97));
     let bodies: Vec<_> =
         (0..3_000).map(|number| json!({ "chat": den, "author": ann, "text": text(number) })).collect();
@@ -210,19 +212,25 @@ async fn three_thousand_messages_come_back_whole_and_in_order() {
     }
 }
 
-/// A server with a chat of one user, and so many messages in it.
-async fn server_with_messages(count: usize) -> (TestServer, String, String) {
-    let server = TestServer::start();
+/// Returns a router in process with a chat of one user, the user, and the chat, which holds `count` messages.
+async fn server_with_messages(count: usize) -> (TestRouter, String, String) {
+    let server = TestRouter::start();
+    let (ann, den) = add_messages(&server, count).await;
+    (server, ann, den)
+}
+
+/// Adds a user, a chat of that user, and `count` messages; returns the user and the chat.
+async fn add_messages(server: &Client, count: usize) -> (String, String) {
     let ann = server.add_user("ann").await;
     let den = server.add_chat("den", &[&ann]).await;
     for number in 1..=count {
         server.add_message(&den, &ann, &format!("message {number}")).await;
     }
-    (server, ann, den)
+    (ann, den)
 }
 
 /// All messages, from the earliest on, so many at a time.
-async fn forward(server: &TestServer, chat: &str, limit: usize) -> Vec<Value> {
+async fn forward(server: &Client, chat: &str, limit: usize) -> Vec<Value> {
     let (mut all, mut after) = (Vec::new(), json!(0));
     loop {
         let page =
@@ -236,7 +244,7 @@ async fn forward(server: &TestServer, chat: &str, limit: usize) -> Vec<Value> {
 }
 
 /// All messages, from the newest back, so many at a time.
-async fn backward(server: &TestServer, chat: &str, limit: usize) -> Vec<Value> {
+async fn backward(server: &Client, chat: &str, limit: usize) -> Vec<Value> {
     let mut all = server.list("/messages/get", &json!({ "chat": chat, "limit": limit })).await;
     loop {
         let before = &all[0]["seq"];

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::support::{Client, Reply, TestServer, problem};
+use crate::support::{Reply, TestServer, problem};
 
 const ID: &str = "x-request-id";
 
 async fn with_id(server: &TestServer, id: &str, path: &str, body: &Value) -> Reply {
     let request = server.request("POST", path).header("content-type", "application/json");
-    Client::send(request.header(ID, id).body(body.to_string())).await.expect("answered")
+    server.send(request.header(ID, id).body(body.to_string())).await
 }
 
 #[tokio::test]
@@ -26,7 +26,7 @@ async fn every_answer_carries_the_client_s_request_id_or_one_that_is_made() {
     for (method, path) in
         [("GET", "/health"), ("GET", "/nothing"), ("POST", "/health"), ("POST", "/users/add")]
     {
-        let reply = Client::send(server.request(method, path)).await.expect("answered");
+        let reply = server.send(server.request(method, path)).await;
         if !reply.status.is_success() {
             assert_eq!(reply.json()["request_id"], reply.header(ID));
         }
@@ -167,7 +167,7 @@ async fn pages_of_the_origins_that_are_named_may_call_and_no_others() {
                 .header("access-control-request-headers", "content-type,idempotency-key"),
             _ => request.body(json!({ "username": "ann" }).to_string()),
         };
-        Client::send(request).await.expect("answered").headers
+        server.send(request).await.headers
     };
     let allowed = "access-control-allow-origin";
 
@@ -189,7 +189,7 @@ async fn pages_of_the_origins_that_are_named_may_call_and_no_others() {
 
     let server = TestServer::start();
     assert!(!asked(&server, "POST", origin).await.contains_key(allowed));
-    let preflight = Client::send(server.request("OPTIONS", "/users/add")).await.expect("answered");
+    let preflight = server.send(server.request("OPTIONS", "/users/add")).await;
     problem(&preflight, 405, "method_not_allowed");
 }
 
@@ -215,7 +215,7 @@ async fn a_request_that_is_slow_is_said_with_its_id_and_one_that_is_not_is_not()
         });
         let request = server.request("POST", "/users/add").header("content-type", "application/json");
         let request = request.header(ID, id).body(reqwest::Body::wrap_stream(parts));
-        Client::send(request).await.expect("answered");
+        server.send(request).await;
     }
     let (_, ended) = server.terminate();
     let slow: Vec<_> = ended.stderr.lines().filter(|line| line.contains("a request was slow")).collect();

@@ -6,7 +6,7 @@ use std::io::Read;
 use flate2::read::GzDecoder;
 use serde_json::{Map, Value, json};
 
-use crate::support::{Client, Reply, TestServer};
+use crate::support::{Client, Reply, TestRouter, TestServer};
 
 // Names in the document's examples.
 const ANN: &str = "01a20aa4-09fe-7b4a-8d5d-3a0a2f9d6f43";
@@ -16,7 +16,7 @@ const TEA: &str = "01a20aa4-0a1b-7d0e-a3cf-4b7d4ed1a2d5";
 /// A change of the API is a decision, to be seen in the diff of this.
 #[tokio::test]
 async fn the_document_is_as_it_was() {
-    let reply = TestServer::start().get("/openapi.json").await;
+    let reply = TestRouter::start().get("/openapi.json").await;
     assert_eq!((reply.status.as_u16(), reply.header("content-type")), (200, "application/json"));
     insta::with_settings!({ omit_expression => true, prepend_module_to_snapshot => false }, {
         insta::assert_snapshot!("openapi", reply.text);
@@ -25,13 +25,13 @@ async fn the_document_is_as_it_was() {
 
 #[tokio::test]
 async fn every_call_of_the_document_is_answered() {
-    let server = TestServer::start();
+    let server = TestRouter::start();
     let document = document(&server).await;
     let mut calls = 0;
     for (path, item) in object(&document["paths"]) {
         for method in object(item).keys().filter(|&key| key != "parameters") {
-            let response = server.request(&method.to_uppercase(), path).send().await.expect("answered");
-            let (status, documented) = (response.status().as_u16(), &item[method]["responses"]);
+            let reply = server.send(server.request(&method.to_uppercase(), path)).await;
+            let (status, documented) = (reply.status.as_u16(), &item[method]["responses"]);
             assert!(documented.get(status.to_string()).is_some(), "{method} {path}: {status}");
             calls += 1;
         }
@@ -41,7 +41,7 @@ async fn every_call_of_the_document_is_answered() {
 
 #[tokio::test]
 async fn every_code_of_the_document_has_an_example() {
-    let document = document(&TestServer::start()).await;
+    let document = document(&TestRouter::start()).await;
     let codes = document["components"]["schemas"]["Code"]["enum"].as_array().expect("codes");
     let codes: BTreeSet<_> = codes.iter().map(|code| code.as_str().expect("a word").to_owned()).collect();
     assert_eq!(codes, problems(&document).into_keys().collect());
@@ -50,7 +50,7 @@ async fn every_code_of_the_document_has_an_example() {
 /// Asks what the examples ask, in their order, and compares what is answered.
 #[tokio::test]
 async fn the_examples_are_what_is_answered() {
-    let server = TestServer::start();
+    let server = TestRouter::start();
     let document = document(&server).await;
     let mut names = vec![(BOB, server.add_user("bob").await)];
     for (path, made) in [
@@ -92,7 +92,7 @@ async fn the_examples_are_what_is_answered() {
 
 #[tokio::test]
 async fn the_examples_of_problems_are_what_is_answered() {
-    let server = TestServer::start();
+    let server = TestRouter::start();
     let documented = problems(&document(&server).await);
     let (ann, bob) = (server.add_user("ann").await, server.add_user("bob").await);
     let tea = server.add_chat("tea", &[&bob]).await;
@@ -120,7 +120,7 @@ async fn the_examples_of_problems_are_what_is_answered() {
             json("/users/add", json!({ "username": "di" })).header("idempotency-key", "7f3a-1"),
         ),
     ] {
-        let reply = Client::send(request).await.expect("answered");
+        let reply = server.send(request).await;
         let mut answered =
             with_names(&reply.json(), &[(ann.as_str(), ANN.to_owned()), (&tea, TEA.to_owned())]);
         answered["request_id"] = documented[code]["request_id"].clone();
@@ -177,7 +177,7 @@ fn is_guarded(reply: &Reply) {
     assert!(!policy.contains("unsafe") && !policy.contains("http") && !policy.contains('*'), "{policy}");
 }
 
-async fn document(server: &TestServer) -> Value {
+async fn document(server: &Client) -> Value {
     server.get("/openapi.json").await.json()
 }
 

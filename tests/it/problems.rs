@@ -1,69 +1,12 @@
 //! Refusals: which code each mistake gets, which field is blamed, what is shown of it, and which of several mistakes
 //! comes first.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::support::{RawConnection, Reply, TestServer, head, problem};
+use crate::support::{CALLS, RawConnection, Scene, TestRouter, TestServer, head, problem};
 
 const V4: &str = "9b2f6e0a-54a3-4c36-8a55-0f6d3c1b7a10";
 const NIL: &str = "00000000-0000-0000-0000-000000000000";
-
-/// The calls that take a body.
-pub const CALLS: [&str; 10] = [
-    "/users/add",
-    "/users/get",
-    "/chats/add",
-    "/chats/get",
-    "/chats/users/add",
-    "/chats/users/remove",
-    "/chats/read",
-    "/messages/add",
-    "/messages/batch",
-    "/messages/get",
-];
-
-/// A server on which `ann` is in the chat `den`, and `bob` in none.
-pub struct Scene {
-    pub server: TestServer,
-    pub ann: String,
-    pub bob: String,
-    pub den: String,
-}
-
-impl Scene {
-    pub async fn start() -> Self {
-        let server = TestServer::start();
-        let (ann, bob) = (server.add_user("ann").await, server.add_user("bob").await);
-        let den = server.add_chat("den", &[&ann]).await;
-        Self { server, ann, bob, den }
-    }
-
-    /// A body for the call that is right, save that these members are put over it. `name` is the name of what it
-    /// makes, if it makes something.
-    pub fn body(&self, path: &str, name: &str, over: &Value) -> Value {
-        let Self { ann, bob, den, .. } = self;
-        let mut body = match path {
-            "/users/add" => json!({ "username": name }),
-            "/chats/add" => json!({ "name": name, "users": [ann] }),
-            "/users/get" | "/chats/get" => json!({ "user": ann }),
-            "/chats/users/add" | "/chats/users/remove" => json!({ "chat": den, "user": bob }),
-            "/chats/read" => json!({ "chat": den, "user": ann, "seq": 0 }),
-            "/messages/add" => json!({ "chat": den, "author": ann, "text": "hello" }),
-            "/messages/batch" => json!({ "messages": [{ "chat": den, "author": ann, "text": "hello" }] }),
-            "/messages/get" => json!({ "chat": den }),
-            other => panic!("no call: {other}"),
-        };
-        for (name, value) in over.as_object().expect("members") {
-            body[name] = value.clone();
-        }
-        body
-    }
-
-    /// Posts the call with these members over a right body.
-    pub async fn post_over(&self, path: &str, over: Value) -> Reply {
-        self.server.post(path, &self.body(path, "fresh", &over)).await
-    }
-}
 
 #[tokio::test]
 async fn every_code_comes_with_its_status_and_its_field() {
@@ -99,7 +42,7 @@ async fn every_code_comes_with_its_status_and_its_field() {
 
 #[tokio::test]
 async fn every_route_but_the_known_ones_is_not_found() {
-    let server = TestServer::start();
+    let server = TestRouter::start();
     let paths = [
         "/nothing",
         "/users",
@@ -120,42 +63,49 @@ async fn every_route_but_the_known_ones_is_not_found() {
     ];
     for path in paths {
         for method in ["GET", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "NONSENSE"] {
-            let reply = server_reply(&server, method, path);
+            let reply = server.request_exactly(method, path).await;
             assert_eq!(problem(&reply, 404, "route_not_found"), None, "{method} {path}");
         }
     }
+}
+
+#[test]
+fn a_target_that_is_no_path_is_not_found() {
+    let server = TestServer::start();
     for (method, target) in
         [("OPTIONS", "*"), ("CONNECT", "example.test:443"), ("GET", "http://example.test/x")]
     {
-        let reply = server_reply(&server, method, target);
+        let mut connection = RawConnection::open(&server.address);
+        connection.send(head(method, target, &[]));
+        let reply = connection.reply();
         assert_eq!(problem(&reply, 404, "route_not_found"), None, "{method} {target}");
     }
 }
 
 #[tokio::test]
 async fn the_query_of_a_path_does_not_count() {
-    let server = TestServer::start();
+    let server = TestRouter::start();
     assert_eq!(server.get("/health?verbose=1").await.status, 200);
     assert_eq!(server.post("/users/add?x", &json!({ "username": "ann" })).await.status, 201);
 }
 
 #[tokio::test]
 async fn a_wrong_method_is_told_the_right_ones() {
-    let server = TestServer::start();
+    let server = TestRouter::start();
     for path in CALLS {
         for method in ["GET", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "NONSENSE"] {
-            check_method_refused(&server, method, path, &["POST"]);
+            check_method_refused(&server, method, path, &["POST"]).await;
         }
     }
     for path in ["/health", "/events", "/metrics", "/openapi.json", "/docs", "/"] {
         for method in ["POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "NONSENSE"] {
-            check_method_refused(&server, method, path, &["GET", "HEAD"]);
+            check_method_refused(&server, method, path, &["GET", "HEAD"]).await;
         }
     }
 }
 
-fn check_method_refused(server: &TestServer, method: &str, path: &str, allowed: &[&str]) {
-    let reply = server_reply(server, method, path);
+async fn check_method_refused(server: &TestRouter, method: &str, path: &str, allowed: &[&str]) {
+    let reply = server.request_exactly(method, path).await;
     assert_eq!(problem(&reply, 405, "method_not_allowed"), None, "{method} {path}");
     let mut allow: Vec<_> = reply.header("allow").split(',').map(str::trim).collect();
     allow.sort_unstable();
@@ -298,7 +248,7 @@ async fn a_detail_shows_the_offending_value() {
         assert!(detail.contains(shown), "{path} {over}: {detail}");
     }
     for (path, method) in [("/nowhere", "GET"), ("/users/add", "DELETE")] {
-        let reply = server_reply(&scene.server, method, path);
+        let reply = scene.server.request_exactly(method, path).await;
         let detail = reply.json()["detail"].as_str().expect("text").to_owned();
         assert!(detail.contains(path) && (path == "/nowhere" || detail.contains(method)), "{detail}");
     }
@@ -334,7 +284,8 @@ async fn a_detail_cuts_a_long_value_to_64_characters() {
         }
     }
     let path = format!("/{}", "x".repeat(10_000));
-    let shown = server_reply(&scene.server, "GET", &path).json()["detail"].as_str().expect("text").len();
+    let shown =
+        scene.server.request_exactly("GET", &path).await.json()["detail"].as_str().expect("text").len();
     assert!(shown < 120, "{shown}");
 }
 
@@ -371,10 +322,4 @@ async fn a_refused_write_leaves_nothing() {
     for path in ["/users/add", "/chats/add"] {
         assert_eq!(scene.post_over(path, json!({})).await.status, 201);
     }
-}
-
-fn server_reply(server: &TestServer, method: &str, path: &str) -> Reply {
-    let mut connection = RawConnection::open(&server.address);
-    connection.send(head(method, path, &[]));
-    connection.reply()
 }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::membership::Company;
 use crate::support::{Client, Reply, TestServer, post_many, problem};
 
-impl Company {
+impl<S: std::ops::Deref<Target = Client>> Company<S> {
     async fn say(&self, author: &str, count: usize) {
         for _ in 0..count {
             self.server.add_message(&self.den, author, "hello").await;
@@ -106,7 +106,7 @@ async fn who_joins_late_has_all_the_earlier_messages_to_read() {
 
 #[tokio::test]
 async fn the_mark_outlives_a_removal() {
-    let company = Company::start().await;
+    let company = Company::on(TestServer::start()).await;
     let Company { server, ann, bob, den: id, .. } = &company;
     company.say(ann, 3).await;
     company.say(bob, 2).await;
@@ -169,7 +169,7 @@ async fn a_mark_beyond_the_last_message_is_told_the_last() {
     assert_eq!(company.unread(bob).await, 0);
 }
 
-async fn check_beyond(server: &TestServer, body: &Value, last: u64) {
+async fn check_beyond(server: &Client, body: &Value, last: u64) {
     let reply = server.post("/chats/read", body).await;
     assert_eq!(problem(&reply, 400, "invalid_field").as_deref(), Some("seq"), "{body}");
     let detail = reply.json()["detail"].as_str().expect("text").to_owned();
@@ -230,7 +230,7 @@ async fn a_seq_is_a_whole_number() {
 #[tokio::test]
 async fn a_long_chat_is_counted_as_one_would_by_hand() {
     const MESSAGES: usize = 2_600;
-    let company = Company::start().await;
+    let company = Company::on(TestServer::start()).await;
     let Company { server, ann, bob, cy, den: id } = &company;
     let dan = server.add_user("dan").await;
     server.join(id, cy).await;
@@ -265,7 +265,7 @@ async fn a_long_chat_is_counted_as_one_would_by_hand() {
 
 #[tokio::test]
 async fn counts_survive_a_restart() {
-    let company = Company::start().await;
+    let company = Company::on(TestServer::start()).await;
     let Company { server, ann, bob, cy, den: id } = &company;
     server.join(id, cy).await;
     let bodies: Vec<_> = (0..700)
@@ -298,7 +298,7 @@ async fn counts_survive_a_restart() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn counts_are_exact_while_others_write() {
-    let company = Company::start().await;
+    let company = Company::on(TestServer::start()).await;
     let Company { server, ann, bob, den: id, .. } = &company;
     let stop = Arc::new(AtomicBool::new(false));
     let reader = tokio::spawn({
@@ -329,7 +329,7 @@ async fn counts_are_exact_while_others_write() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_long_list_stays_right_while_its_reader_writes_and_reads_on() {
     const CHATS: usize = 400;
-    let company = Company::start().await;
+    let company = Company::on(TestServer::start()).await;
     let Company { server, ann, bob, .. } = &company;
     let bodies: Vec<_> =
         (0..CHATS).map(|number| json!({ "name": format!("{number}"), "users": [ann, bob] })).collect();

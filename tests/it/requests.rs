@@ -4,14 +4,14 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::support::{Client, RawConnection, TestServer, head, post_bytes, problem};
+use crate::support::{RawConnection, TestRouter, TestServer, head, post_bytes, problem};
 
 const JSON: &str = "Content-Type: application/json";
 const MIB: usize = 1024 * 1024;
 
 #[tokio::test]
 async fn json_has_a_content_type_with_or_without_a_charset() {
-    let server = TestServer::start();
+    let server = TestRouter::start();
     let types = [
         "application/json",
         "application/json; charset=utf-8",
@@ -23,7 +23,7 @@ async fn json_has_a_content_type_with_or_without_a_charset() {
     for (number, content_type) in types.into_iter().enumerate() {
         let request = server.request("POST", "/users/add").header("content-type", content_type);
         let request = request.body(json!({ "username": format!("user {number}") }).to_string());
-        let reply = Client::send(request).await.expect("answered");
+        let reply = server.send(request).await;
         assert_eq!(reply.status, 201, "{content_type}: {}", reply.text);
     }
 }

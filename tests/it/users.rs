@@ -3,11 +3,11 @@
 use futures_util::future::join_all;
 use serde_json::json;
 
-use crate::support::{TestServer, assert_id, assert_time, problem};
+use crate::support::{TestRouter, TestServer, assert_id, assert_time, problem};
 
 #[tokio::test]
 async fn a_user_is_answered_with_its_id() {
-    let server = TestServer::start();
+    let server = TestRouter::start();
     let reply = server.post("/users/add", &json!({ "username": "ann" })).await;
     assert_eq!(reply.status, 201);
     assert_eq!(reply.header("content-type"), "application/json");
@@ -19,7 +19,7 @@ async fn a_user_is_answered_with_its_id() {
 
 #[tokio::test]
 async fn a_username_is_taken_once() {
-    let server = TestServer::start();
+    let server = TestRouter::start();
     let reply = server.post("/users/add", &json!({ "username": "ann" })).await;
     assert_eq!((reply.status.as_u16(), reply.position()), (201, 1));
     let again = server.post("/users/add", &json!({ "username": "ann" })).await;
@@ -28,7 +28,7 @@ async fn a_username_is_taken_once() {
 
 #[tokio::test]
 async fn of_many_at_once_one_gets_the_username() {
-    let server = TestServer::start();
+    let server = TestRouter::start();
     let body = json!({ "username": "ann" });
     let replies = join_all((0..64).map(|_| server.post("/users/add", &body))).await;
     let (added, refused): (Vec<_>, Vec<_>) = replies.iter().partition(|reply| reply.status == 201);
@@ -41,7 +41,7 @@ async fn of_many_at_once_one_gets_the_username() {
 
 #[tokio::test]
 async fn usernames_have_1_to_64_characters_and_no_blanks_around_them() {
-    let server = TestServer::start();
+    let server = TestRouter::start();
     for username in good_names(64) {
         let reply = server.post("/users/add", &json!({ "username": username })).await;
         assert_eq!(reply.status, 201, "{username:?}: {}", reply.text);
@@ -76,7 +76,7 @@ async fn a_user_is_got_by_id_and_by_name() {
 
 #[tokio::test]
 async fn a_user_is_got_by_id_or_by_name_not_both_and_not_neither() {
-    let server = TestServer::start();
+    let server = TestRouter::start();
     let ann = server.add_user("ann").await;
     let bodies = [
         json!({}),
@@ -98,7 +98,7 @@ async fn a_user_is_got_by_id_or_by_name_not_both_and_not_neither() {
 
 #[tokio::test]
 async fn a_user_that_is_not_there_is_not_found() {
-    let server = TestServer::start();
+    let server = TestRouter::start();
     let ann = server.add_user("ann").await;
     let den = server.add_chat("den", &[&ann]).await;
     let reply = server.post("/users/get", &json!({ "user": den })).await;
@@ -120,7 +120,7 @@ async fn a_user_that_is_not_there_is_not_found() {
 
 #[tokio::test]
 async fn each_user_is_got_by_its_own_name() {
-    let server = TestServer::start();
+    let server = TestRouter::start();
     let mut ids = Vec::new();
     for username in good_names(64) {
         ids.push((server.add_user(&username).await, username));

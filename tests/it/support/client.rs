@@ -1,21 +1,39 @@
-//! A client of the API that says what it means.
+//! A client of the API with one method per call, for a real server and for the router in process alike.
+//!
+//! The convenience methods (`add_user`, `join`, `messages`, …) panic on any answer but success. The plain ones
+//! (`get`, `post`, `post_raw`, `post_under`, `send`) return a [`Reply`], whatever its status.
+//!
+//! ```ignore
+//! let ann = client.add_user("ann").await;                                   // 201, or a panic
+//! let reply = client.post("/users/add", &json!({ "username": "ann" })).await;
+//! assert_eq!(problem(&reply, 409, "username_taken").as_deref(), Some("username"));
+//! let request = client.request("POST", "/users/add").header("idempotency-key", "k");
+//! let reply = client.send(request.body("{}")).await;                        // full control over the request
+//! ```
 
 use std::time::Duration;
 
+use axum::Router;
+use axum::body::HttpBody;
+use http_body_util::BodyExt;
 use jiff::Timestamp;
 use reqwest::StatusCode;
-use reqwest::header::HeaderMap;
+use reqwest::header::{CONTENT_LENGTH, HeaderMap};
 use serde_json::{Value, json};
+use tower::ServiceExt;
 use uuid::{Uuid, Variant};
 
-/// Speaks to one server.
+/// Calls one server, or one router in process.
 #[derive(Clone)]
 pub struct Client {
+    /// Builds the requests, and sends them if there is no router.
     http: reqwest::Client,
     base: String,
+    /// The router that answers in process.
+    router: Option<Router>,
 }
 
-/// What a server answered.
+/// An answer: its status, its headers and its whole body.
 #[derive(Debug)]
 pub struct Reply {
     pub status: StatusCode,
@@ -24,40 +42,40 @@ pub struct Reply {
 }
 
 impl Reply {
-    /// The body as JSON.
+    /// Returns the body as JSON.
     #[track_caller]
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {}", self.text))
     }
 
-    /// A header that must be there, as text.
+    /// Returns the text of a header, which must be there.
     #[track_caller]
     pub fn header(&self, name: &str) -> &str {
         let value = self.headers.get(name).unwrap_or_else(|| panic!("no header {name}: {self:?}"));
         value.to_str().expect("a header of text")
     }
 
-    /// The position that a write answers with.
+    /// Returns the position that a write is answered with.
     #[track_caller]
     pub fn position(&self) -> u64 {
         self.header("chinwag-position").parse().expect("a number")
     }
 
-    /// The id of what was made; the reply must be 201.
+    /// Returns the id of what was created; the reply must be 201.
     #[track_caller]
     pub fn id(&self) -> String {
         assert_eq!(self.status, 201, "{}", self.text);
         self.json()["id"].as_str().expect("an id").to_owned()
     }
 
-    /// The position of a write that makes nothing to be told of; the reply must be 204, and empty.
+    /// Returns the position of a write that creates nothing; the reply must be 204 and empty.
     #[track_caller]
     pub fn done(&self) -> u64 {
         assert_eq!((self.status.as_u16(), self.text.as_str()), (204, ""));
         self.position()
     }
 
-    /// Whether it is the answer to an earlier request under the same key.
+    /// Returns whether this repeats the answer to an earlier request under the same key.
     #[track_caller]
     pub fn is_replayed(&self) -> bool {
         let replayed = self.headers.contains_key("idempotent-replayed");
@@ -66,8 +84,8 @@ impl Reply {
     }
 }
 
-/// Checks that a reply is the problem of this status and code, in the form that all problems have, and gives its
-/// `field`.
+/// Checks that a reply is a problem with this status and code, in the form that all problems have. Returns its `field`,
+/// if it has one.
 #[track_caller]
 pub fn problem(reply: &Reply, status: u16, code: &str) -> Option<String> {
     let body = reply.json();
@@ -87,10 +105,10 @@ pub fn problem(reply: &Reply, status: u16, code: &str) -> Option<String> {
     body.get("field").map(|field| field.as_str().expect("a name").to_owned())
 }
 
-/// What a problem may hold; the one that is `starting` also tells how far the replay is.
+/// The members that a problem may have. A `starting` problem also reports the progress of the replay.
 const PROBLEM_MEMBERS: [&str; 7] = ["type", "title", "status", "detail", "code", "field", "request_id"];
 
-/// Checks that it is an id as the server makes them: version 7, hyphenated, in lower case.
+/// Checks that this is an id as the server creates it: a UUID of version 7, hyphenated, in lower case.
 #[track_caller]
 pub fn assert_id(id: &Value) {
     let text = id.as_str().unwrap_or_else(|| panic!("not a string: {id}"));
@@ -99,7 +117,7 @@ pub fn assert_id(id: &Value) {
     assert_eq!((uuid.get_version_num(), uuid.get_variant()), (7, Variant::RFC4122), "{text}");
 }
 
-/// Checks that it is a time as the server gives them, RFC 3339 in UTC with six digits, and of this minute.
+/// Checks that this is a time as the server writes it, RFC 3339 in UTC with six digits, less than a minute ago.
 #[track_caller]
 pub fn assert_time(time: &Value) {
     let text = time.as_str().unwrap_or_else(|| panic!("not a string: {time}"));
@@ -110,9 +128,14 @@ pub fn assert_time(time: &Value) {
 }
 
 impl Client {
+    /// Returns a client of the server that listens on this address.
     pub fn new(address: &str) -> Self {
-        let http = reqwest::Client::builder().no_proxy().build().expect("a client");
-        Self { http, base: format!("http://{address}") }
+        Self { http: http_client(), base: format!("http://{address}"), router: None }
+    }
+
+    /// Returns a client that calls this router directly, without a socket.
+    pub fn in_process(router: Router) -> Self {
+        Self { http: http_client(), base: "http://in-process.test".to_owned(), router: Some(router) }
     }
 
     /// Posts JSON.
@@ -120,10 +143,9 @@ impl Client {
         self.try_post(path, body).await.expect("answered")
     }
 
-    /// Posts JSON to a server that may go away meanwhile.
+    /// Posts JSON to a server that may end before it answers.
     pub async fn try_post(&self, path: &str, body: &Value) -> reqwest::Result<Reply> {
-        let request = self.request("POST", path).header("content-type", "application/json");
-        Self::send(request.body(body.to_string())).await
+        self.try_send(self.json_request(path).body(body.to_string())).await
     }
 
     /// Posts JSON under an idempotency key.
@@ -131,51 +153,67 @@ impl Client {
         self.try_post_under(key, path, body).await.expect("answered")
     }
 
-    /// Posts JSON under an idempotency key to a server that may go away meanwhile.
+    /// Posts JSON under an idempotency key to a server that may end before it answers.
     pub async fn try_post_under(&self, key: &str, path: &str, body: &Value) -> reqwest::Result<Reply> {
-        let request = self.request("POST", path).header("content-type", "application/json");
-        Self::send(request.header("idempotency-key", key).body(body.to_string())).await
+        self.try_send(self.json_request(path).header("idempotency-key", key).body(body.to_string())).await
     }
 
-    /// Posts these very bytes as `application/json`.
+    /// Posts exactly these bytes as `application/json`.
     pub async fn post_raw(&self, path: &str, body: impl Into<reqwest::Body>) -> Reply {
-        let request = self.request("POST", path).header("content-type", "application/json").body(body);
-        Self::send(request).await.expect("answered")
+        self.send(self.json_request(path).body(body)).await
     }
 
     pub async fn get(&self, path: &str) -> Reply {
-        Self::send(self.request("GET", path)).await.expect("answered")
+        self.send(self.request("GET", path)).await
     }
 
-    /// A request to be added to.
+    /// Returns a POST request with the content type of JSON, and without a body.
+    pub fn json_request(&self, path: &str) -> reqwest::RequestBuilder {
+        self.request("POST", path).header("content-type", "application/json")
+    }
+
+    /// Returns a request without headers and body. It is sent with [`send`](Self::send).
     pub fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
         let method = method.parse().expect("a method");
         self.http.request(method, format!("{}{path}", self.base))
     }
 
-    /// Sends it and takes the answer whole.
-    pub async fn send(request: reqwest::RequestBuilder) -> reqwest::Result<Reply> {
+    /// Sends a request and reads the whole answer.
+    pub async fn send(&self, request: reqwest::RequestBuilder) -> Reply {
+        self.try_send(request).await.expect("answered")
+    }
+
+    /// Sends a request to a server that may end before it answers.
+    pub async fn try_send(&self, request: reqwest::RequestBuilder) -> reqwest::Result<Reply> {
+        if let Some(router) = &self.router {
+            let mut request = axum::http::Request::try_from(request.build()?)?;
+            // Over a socket the client announces the length of the body.
+            if let Some(bytes) = request.body().size_hint().exact() {
+                request.headers_mut().insert(CONTENT_LENGTH, bytes.into());
+            }
+            return Ok(answer_in_process(router, request.map(axum::body::Body::new)).await);
+        }
         let response = request.send().await?;
         let (status, headers) = (response.status(), response.headers().clone());
         Ok(Reply { status, headers, text: response.text().await? })
     }
 
-    /// The position of the last event.
+    /// Returns the position of the last event.
     pub async fn position(&self) -> u64 {
         self.get("/health").await.json()["position"].as_u64().expect("a number")
     }
 
-    /// Makes a user; gives its id.
+    /// Creates a user and returns its id.
     pub async fn add_user(&self, username: &str) -> String {
         self.post("/users/add", &json!({ "username": username })).await.id()
     }
 
-    /// Makes a chat; gives its id.
+    /// Creates a chat and returns its id.
     pub async fn add_chat(&self, name: &str, users: &[&str]) -> String {
         self.post("/chats/add", &json!({ "name": name, "users": users })).await.id()
     }
 
-    /// Sends a message; gives the answer's body.
+    /// Sends a message and returns the body of the answer.
     pub async fn add_message(&self, chat: &str, author: &str, text: &str) -> Value {
         let reply =
             self.post("/messages/add", &json!({ "chat": chat, "author": author, "text": text })).await;
@@ -183,32 +221,32 @@ impl Client {
         reply.json()
     }
 
-    /// Puts a user into a chat; gives the position.
+    /// Adds a user to a chat and returns the position.
     pub async fn join(&self, chat: &str, user: &str) -> u64 {
         self.post("/chats/users/add", &json!({ "chat": chat, "user": user })).await.done()
     }
 
-    /// Takes a user out of a chat; gives the position.
+    /// Removes a user from a chat and returns the position.
     pub async fn leave(&self, chat: &str, user: &str) -> u64 {
         self.post("/chats/users/remove", &json!({ "chat": chat, "user": user })).await.done()
     }
 
-    /// Tells how far a user has read a chat; gives the position.
+    /// Moves a user's read mark in a chat and returns the position.
     pub async fn mark_read(&self, chat: &str, user: &str, seq: usize) -> u64 {
         self.post("/chats/read", &json!({ "chat": chat, "user": user, "seq": seq })).await.done()
     }
 
-    /// All chats of a user.
+    /// Returns the chats of a user.
     pub async fn chats(&self, user: &str) -> Vec<Value> {
         self.list("/chats/get", &json!({ "user": user })).await
     }
 
-    /// All messages of a chat.
+    /// Returns the messages of a chat.
     pub async fn messages(&self, chat: &str) -> Vec<Value> {
         self.list("/messages/get", &json!({ "chat": chat })).await
     }
 
-    /// A call that answers 200 with an array.
+    /// Posts a call that must be answered 200 with an array, and returns its items.
     pub async fn list(&self, path: &str, body: &Value) -> Vec<Value> {
         let reply = self.post(path, body).await;
         assert_eq!(reply.status, 200, "{}", reply.text);
@@ -216,4 +254,17 @@ impl Client {
         let Value::Array(items) = reply.json() else { panic!("not an array: {}", reply.text) };
         items
     }
+}
+
+fn http_client() -> reqwest::Client {
+    reqwest::Client::builder().no_proxy().build().expect("a client")
+}
+
+/// Has the router answer. A router never fails: it turns each error into an answer.
+pub async fn answer_in_process(router: &Router, request: axum::extract::Request) -> Reply {
+    let Ok(response) = router.clone().oneshot(request).await;
+    let (head, body) = response.into_parts();
+    let body = body.collect().await.expect("a whole body").to_bytes();
+    let text = String::from_utf8(body.to_vec()).expect("a body of text");
+    Reply { status: head.status, headers: head.headers, text }
 }

@@ -1,4 +1,12 @@
-//! A reader of server-sent events, by the letter of the standard (WHATWG HTML, "Server-sent events").
+//! A reader of server-sent events that accepts exactly what the standard does (WHATWG HTML, "Server-sent events").
+//!
+//! ```ignore
+//! let mut stream = server.follow(&ann, None).await;      // GET /events?user=…, from now on
+//! server.add_message(&den, &bob, "hello").await;
+//! assert_eq!(stream.next().await.expect("an event").data["text"], "hello");
+//! ```
+//!
+//! It needs a socket, and with it a `TestServer`.
 
 use std::pin::Pin;
 use std::time::Duration;
@@ -13,12 +21,12 @@ type Bytes = Pin<Box<dyn Stream<Item = reqwest::Result<Vec<u8>>> + Send>>;
 /// An open stream.
 pub struct EventStream {
     bytes: Bytes,
-    /// What has come of the next line.
+    /// The bytes of the next line that have arrived.
     line: Vec<u8>,
-    /// What has come of the next event.
+    /// The fields of the next event that have arrived, save its data.
     event: Event,
     data: Vec<String>,
-    /// The last `retry`, milliseconds.
+    /// The last `retry`, in milliseconds.
     pub retry: Option<u64>,
     pub comments: usize,
 }
@@ -30,11 +38,11 @@ pub struct Event {
     pub data: Value,
 }
 
-/// How long an event may take that must come.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// The time within which an expected event must arrive.
+const EVENT_DEADLINE: Duration = Duration::from_secs(20);
 
 impl Client {
-    /// Follows a user, from after a position on or from now on.
+    /// Follows the events of a user: those after a position, or those from now on.
     pub async fn follow(&self, user: &str, last_event_id: Option<u64>) -> EventStream {
         self.try_follow(user, last_event_id).await.expect("connected")
     }
@@ -57,12 +65,12 @@ impl Client {
 }
 
 impl EventStream {
-    /// The next event, which must come soon; none when the stream ends.
+    /// Returns the next event, which must arrive within the deadline. Returns `None` if the stream ends.
     pub async fn next(&mut self) -> Option<Event> {
-        tokio::time::timeout(PATIENCE, self.next_ever()).await.expect("an event comes")
+        tokio::time::timeout(EVENT_DEADLINE, self.next_ever()).await.expect("an event comes")
     }
 
-    /// The next event, however long it takes.
+    /// Returns the next event, without a deadline. Returns `None` if the stream ends.
     pub async fn next_ever(&mut self) -> Option<Event> {
         loop {
             if let Some(event) = self.take() {
@@ -72,7 +80,7 @@ impl EventStream {
         }
     }
 
-    /// So many events.
+    /// Returns the next `count` events.
     pub async fn take_events(&mut self, count: usize) -> Vec<Event> {
         let mut events = Vec::new();
         while events.len() < count {
@@ -81,7 +89,7 @@ impl EventStream {
         events
     }
 
-    /// Checks that nothing comes for a while but comments.
+    /// Checks that only comments arrive during this time.
     pub async fn assert_silent(&mut self, time: Duration) {
         let until = tokio::time::Instant::now() + time;
         loop {
@@ -93,7 +101,7 @@ impl EventStream {
         }
     }
 
-    /// Waits until a comment has come.
+    /// Waits until a comment has arrived.
     pub async fn wait_for_comment(&mut self) {
         let before = self.comments;
         loop {
@@ -101,18 +109,19 @@ impl EventStream {
             if self.comments > before {
                 return;
             }
-            let piece = tokio::time::timeout(PATIENCE, self.bytes.next()).await.expect("something comes");
+            let piece =
+                tokio::time::timeout(EVENT_DEADLINE, self.bytes.next()).await.expect("something comes");
             self.line.extend(piece.expect("the stream goes on").expect("whole"));
         }
     }
 
-    /// The next event of what has come.
+    /// Returns the next event if it has arrived whole.
     fn take(&mut self) -> Option<Event> {
         while let Some(end) = self.line.iter().position(|&byte| byte == b'\n') {
             let rest = self.line.split_off(end + 1);
             let line = std::mem::replace(&mut self.line, rest);
             let line = std::str::from_utf8(&line[..end]).expect("UTF-8");
-            assert!(!line.contains('\r'), "one kind of line end is enough");
+            assert!(!line.contains('\r'), "a line ends with LF only");
             if line.is_empty() {
                 if self.data.is_empty() {
                     continue;
@@ -130,7 +139,7 @@ impl EventStream {
                 "event" => value.clone_into(&mut self.event.kind),
                 "data" => self.data.push(value.to_owned()),
                 "retry" => self.retry = Some(value.parse().expect("milliseconds")),
-                other => panic!("no field of the standard: {other}"),
+                other => panic!("the standard has no field {other}"),
             }
         }
         None

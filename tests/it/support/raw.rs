@@ -1,4 +1,11 @@
-//! Requests written byte by byte, for what no client library would send.
+//! Requests written byte by byte, for what a client library would never send: bad framing, half a request, a body
+//! that stops.
+//!
+//! ```ignore
+//! let mut connection = RawConnection::open(&server.address);
+//! connection.send(head("POST", "/users/add", &["Content-Length: 9"]));     // announced, but never sent
+//! assert_eq!(connection.reply().status, 415);
+//! ```
 
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -10,7 +17,7 @@ use serde_json::Value;
 
 use super::client::Reply;
 
-/// One connection.
+/// One TCP connection. It speaks HTTP/1.1 and blocks.
 pub struct RawConnection(BufReader<TcpStream>);
 
 impl RawConnection {
@@ -18,29 +25,29 @@ impl RawConnection {
         Self::try_open(address).expect("connected")
     }
 
-    /// To a server that may not listen.
+    /// Connects to a server that may not listen.
     pub fn try_open(address: &str) -> io::Result<Self> {
-        /// No answer takes as long as this.
-        const PATIENCE: Duration = Duration::from_secs(20);
+        /// The time within which each answer must arrive.
+        const ANSWER_DEADLINE: Duration = Duration::from_secs(20);
         let stream = TcpStream::connect(address)?;
         stream.set_nodelay(true).expect("set");
-        stream.set_read_timeout(Some(PATIENCE)).expect("set");
-        stream.set_write_timeout(Some(PATIENCE)).expect("set");
+        stream.set_read_timeout(Some(ANSWER_DEADLINE)).expect("set");
+        stream.set_write_timeout(Some(ANSWER_DEADLINE)).expect("set");
         Ok(Self(BufReader::new(stream)))
     }
 
-    /// Writes these very bytes.
+    /// Writes exactly these bytes.
     #[track_caller]
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
         self.try_send(bytes).expect("sent");
     }
 
-    /// Writes these very bytes to a server that may have hung up.
+    /// Writes exactly these bytes to a server that may have closed the connection.
     pub fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
         self.0.get_mut().write_all(bytes.as_ref())
     }
 
-    /// The next answer.
+    /// Reads the next answer.
     #[track_caller]
     pub fn reply(&mut self) -> Reply {
         let (status, headers) = self.head().expect("answered");
@@ -52,7 +59,8 @@ impl RawConnection {
         Reply { status, headers, text: String::from_utf8(body).expect("a body of text") }
     }
 
-    /// The next answer, which must be whole; none if the server hangs up before its first byte.
+    /// Reads the next answer, which must be whole. Returns `None` if the server closes the connection before its first
+    /// byte.
     #[track_caller]
     pub fn reply_or_end(&mut self) -> Option<Reply> {
         match self.0.fill_buf() {
@@ -65,7 +73,7 @@ impl RawConnection {
         }
     }
 
-    /// The next answer's status and headers; what is read next is what follows them.
+    /// Reads the status and the headers of the next answer, and leaves its body to be read.
     pub fn head(&mut self) -> io::Result<(StatusCode, HeaderMap)> {
         let status_line = self.line()?;
         let status = status_line.split(' ').nth(1).and_then(|status| status.parse().ok());
@@ -91,7 +99,7 @@ impl RawConnection {
         }
     }
 
-    /// Whether the server sends nothing for so long, and does not hang up either.
+    /// Returns whether the server sends nothing during this time and keeps the connection open.
     pub fn is_silent(&mut self, time: Duration) -> bool {
         let before = self.0.get_ref().read_timeout().expect("got");
         self.0.get_ref().set_read_timeout(Some(time)).expect("set");
@@ -103,7 +111,7 @@ impl RawConnection {
         silent
     }
 
-    /// Waits until the server hangs up; gives what it sent until then.
+    /// Waits until the server closes the connection, and returns what it sent until then.
     pub fn rest(&mut self) -> Vec<u8> {
         let mut rest = Vec::new();
         match self.0.read_to_end(&mut rest) {
@@ -113,12 +121,12 @@ impl RawConnection {
         rest
     }
 
-    /// Sends no more, but still reads.
+    /// Closes the connection for writing, but not for reading.
     pub fn finish(&mut self) {
         self.0.get_ref().shutdown(Shutdown::Write).expect("shut down");
     }
 
-    /// Sends all the requests at once, then takes the answers.
+    /// Sends all requests at once, then reads their answers.
     pub fn pipeline(mut self, requests: &[Vec<u8>]) -> Vec<Reply> {
         let mut stream = self.0.get_ref().try_clone().expect("a second handle");
         std::thread::scope(|scope| {
@@ -128,18 +136,18 @@ impl RawConnection {
     }
 }
 
-/// The head of a request with these headers, each `Name: value`.
+/// Returns the head of a request with these headers, each `Name: value`.
 pub fn head(method: &str, path: &str, headers: &[&str]) -> String {
     let headers: String = headers.iter().flat_map(|header| [header, "\r\n"]).collect();
     format!("{method} {path} HTTP/1.1\r\nHost: chinwag.test\r\n{headers}\r\n")
 }
 
-/// A whole request that posts these bytes as JSON.
+/// Returns a whole request that posts these bytes as JSON.
 pub fn post_bytes(path: &str, body: &[u8]) -> Vec<u8> {
     post_with(path, body, &[])
 }
 
-/// The same under an idempotency key.
+/// Returns a whole request that posts JSON under an idempotency key.
 pub fn post_under(key: &str, path: &str, body: &Value) -> Vec<u8> {
     post_with(path, body.to_string().as_bytes(), &[&format!("Idempotency-Key: {key}")])
 }
@@ -150,12 +158,12 @@ fn post_with(path: &str, body: &[u8], headers: &[&str]) -> Vec<u8> {
     [head.as_bytes(), body].concat()
 }
 
-/// A whole request that posts JSON.
+/// Returns a whole request that posts JSON.
 pub fn post(path: &str, body: &Value) -> Vec<u8> {
     post_bytes(path, body.to_string().as_bytes())
 }
 
-/// Posts many bodies to one path over some connections at once; gives the answers, in the order of the bodies.
+/// Posts each body to the path, over up to 32 connections at once. Returns the answers in the order of the bodies.
 pub fn post_many(address: &str, path: &str, bodies: &[Value]) -> Vec<Reply> {
     const CONNECTIONS: usize = 32;
     let requests: Vec<_> = bodies.iter().map(|body| post(path, body)).collect();

@@ -1,78 +1,35 @@
-//! The engine on a log that does as it is told.
+//! The engine on a scripted log: what is decided in one batch, what is visible when, and what a failed append leaves.
 
-use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use super::*;
-use crate::domain::{ChatId, ChatName, NewMessage, Text, UserId, Username};
-use crate::log::{Frame, MemoryLog, Visitor};
-use crate::model::Outcome;
+use chinwag::domain::{
+    ChatId, ChatName, Command, Event, IdempotencyKey, NewMessage, Position, Record, Refusal, Seq, Text,
+    Timestamp, UserId, Username,
+};
+use chinwag::engine::{Accepted, Engine, ReplayProgress, SubmitError, WriterEnd, WriterError};
+use chinwag::log::{EventLog, FileLog, Frame, LogError, MemoryLog, RealDisk, SEGMENT_BYTES_MIN};
+use chinwag::model::{Model, Outcome, Receipt};
 
-/// A log that says when it is asked to append, and waits for a verdict.
-struct ObedientLog {
-    log: MemoryLog,
-    asked: Sender<()>,
-    verdicts: Receiver<Verdict>,
-}
+use crate::support::{AppendOutcome, LogScript, ScriptedLog};
 
-/// The other side of it.
-struct Master {
-    asked: Receiver<()>,
-    verdict: Sender<Verdict>,
-}
-
-enum Verdict {
-    Append,
-    NoRoom,
-    Fail,
-}
-
-impl EventLog for ObedientLog {
-    fn replay(&mut self, progress: &ReplayProgress, visit: &mut Visitor<'_>) -> Result<(), LogError> {
-        self.log.replay(progress, visit)
-    }
-
-    fn append(&mut self, frame: &mut Frame) -> Result<(), AppendError> {
-        let error = |source: std::io::ErrorKind| LogError::Io {
-            doing: "obey",
-            path: "nowhere".into(),
-            source: source.into(),
-        };
-        self.asked.send(()).expect("the test still runs");
-        match self.verdicts.recv().expect("a verdict for each append") {
-            Verdict::Append => self.log.append(frame),
-            Verdict::NoRoom => Err(AppendError::NoRoom(error(std::io::ErrorKind::StorageFull))),
-            Verdict::Fail => Err(AppendError::Failed(error(std::io::ErrorKind::Other))),
-        }
-    }
-}
-
-fn start(queue_max: usize) -> (Engine, WriterEnd, Master) {
-    let (asked, is_asked) = channel();
-    let (verdict, verdicts) = channel();
-    let log = ObedientLog { log: MemoryLog::default(), asked, verdicts };
+fn start(queue_max: usize) -> (Engine, WriterEnd, LogScript) {
+    let (log, script) = ScriptedLog::new();
     let (engine, end) =
         Engine::start(Box::new(log), queue_max, &ReplayProgress::default()).expect("an empty log");
-    (engine, end, Master { asked: is_asked, verdict })
+    (engine, end, script)
 }
 
-impl Master {
-    fn give(&self, verdicts: impl IntoIterator<Item = Verdict>) {
-        verdicts.into_iter().for_each(|verdict| self.verdict.send(verdict).unwrap());
-    }
-
-    /// Sends a first command, "plug", that holds the writer at its append: what is sent next becomes one batch.
-    async fn plug(&self, engine: &Engine) -> impl Future<Output = ()> {
-        let mut plug = Box::pin(submit(engine, add_user("plug")));
-        assert!(timeout(Duration::ZERO, &mut plug).await.is_err(), "it waits");
-        self.asked.recv().expect("the writer runs");
-        async move {
-            plug.await.expect("stored");
-        }
+/// Submits a first command, "plug", and holds the writer at its append: what is submitted next becomes one batch.
+async fn plug(engine: &Engine, script: &LogScript) -> impl Future<Output = ()> {
+    let mut plug = Box::pin(submit(engine, add_user("plug")));
+    assert!(timeout(Duration::ZERO, &mut plug).await.is_err(), "it waits");
+    script.wait_for_appends(1);
+    async move {
+        plug.await.expect("stored");
     }
 }
 
@@ -100,43 +57,44 @@ fn message(chat: ChatId, author: UserId, text: &str) -> Command {
 
 async fn submit_as_one_batch(
     engine: &Engine,
-    master: &Master,
+    script: &LogScript,
     commands: &[Command],
-    fate: Verdict,
+    outcome: AppendOutcome,
 ) -> Vec<Result<Receipt, SubmitError>> {
-    let plug = master.plug(engine).await;
+    let plug = plug(engine, script).await;
     // Joined futures are polled in order, so the commands are queued in order.
     let batch = join_all(commands.iter().map(|command| submit(engine, command.clone())));
-    let (answers, (), ()) = tokio::join!(batch, plug, async { master.give([Verdict::Append, fate]) });
+    let (answers, (), ()) =
+        tokio::join!(batch, plug, async { script.give([AppendOutcome::Stored, outcome]) });
     answers
 }
 
 #[tokio::test]
 async fn nothing_is_seen_or_answered_before_it_is_durable() {
-    let (engine, _end, master) = start(10);
+    let (engine, _end, script) = start(10);
     let mut submitted = std::pin::pin!(submit(&engine, add_user("ann")));
     for _ in 0..20 {
         let answered = timeout(Duration::from_millis(5), &mut submitted).await;
         assert!(answered.is_err(), "answered before the log has it: {answered:?}");
         engine.read(|model| assert!(model.user_named("ann").is_none() && model.position().0 == 0));
     }
-    master.give([Verdict::Append]);
+    script.give([AppendOutcome::Stored]);
     submitted.await.expect("stored");
     engine.read(|model| assert!(model.user_named("ann").is_some() && model.position().0 == 1));
 }
 
 #[tokio::test]
 async fn a_refusal_that_rests_on_its_own_batch_waits_for_the_sync_too() {
-    let (engine, _end, master) = start(10);
-    let plug = master.plug(&engine).await;
+    let (engine, _end, script) = start(10);
+    let plug = plug(&engine, &script).await;
     let mut both =
         Box::pin(async { tokio::join!(submit(&engine, add_user("ann")), submit(&engine, add_user("ann"))) });
     let patience = Duration::from_millis(50);
     assert!(timeout(patience, &mut both).await.is_err());
-    master.give([Verdict::Append]);
+    script.give([AppendOutcome::Stored]);
     plug.await;
     assert!(timeout(patience, &mut both).await.is_err(), "neither the success nor the refusal");
-    master.give([Verdict::Append]);
+    script.give([AppendOutcome::Stored]);
     let (first, second) = both.await;
     assert!(first.is_ok());
     assert!(matches!(second, Err(SubmitError::Refused(Refusal::UsernameTaken { .. }))), "{second:?}");
@@ -144,15 +102,15 @@ async fn a_refusal_that_rests_on_its_own_batch_waits_for_the_sync_too() {
 
 #[tokio::test]
 async fn within_a_batch_a_name_is_taken_once() {
-    let (engine, _end, master) = start(100);
+    let (engine, _end, script) = start(100);
     let ann = {
-        master.give([Verdict::Append]);
+        script.give([AppendOutcome::Stored]);
         id(&submit(&engine, add_user("ann")).await.unwrap()).into()
     };
     let name = ChatName::try_from("tea".to_owned()).unwrap();
     let add_chat = Command::AddChat { name, users: vec![ann] };
     let commands = [add_user("bob"), add_user("bob"), add_chat.clone(), add_chat];
-    let answers = submit_as_one_batch(&engine, &master, &commands, Verdict::Append).await;
+    let answers = submit_as_one_batch(&engine, &script, &commands, AppendOutcome::Stored).await;
     assert!(
         matches!(
             answers.as_slice(),
@@ -170,9 +128,9 @@ async fn within_a_batch_a_name_is_taken_once() {
 
 #[tokio::test]
 async fn without_room_a_batch_is_refused_as_if_it_had_never_been_and_the_next_one_is_taken() {
-    let (engine, _end, master) = start(100);
+    let (engine, _end, script) = start(100);
     let commands = [add_user("bob"), add_user("bob"), add_user("plug")];
-    let answers = submit_as_one_batch(&engine, &master, &commands, Verdict::NoRoom).await;
+    let answers = submit_as_one_batch(&engine, &script, &commands, AppendOutcome::NoRoom).await;
     // The second bob was refused because of the first, who does not exist now.
     assert!(
         matches!(
@@ -186,7 +144,7 @@ async fn without_room_a_batch_is_refused_as_if_it_had_never_been_and_the_next_on
         "{answers:?}"
     );
     engine.read(|model| assert!(model.user_named("bob").is_none() && model.position().0 == 1));
-    master.give([Verdict::Append]);
+    script.give([AppendOutcome::Stored]);
     assert_eq!(submit(&engine, add_user("bob")).await.expect("stored").position.0, 2);
 }
 
@@ -198,16 +156,16 @@ async fn submit_keyed(engine: &Engine, key: &str, command: Command) -> Result<Ac
 
 #[tokio::test]
 async fn two_at_the_same_time_under_one_key_are_one_event_and_two_answers_after_its_sync() {
-    let (engine, _end, master) = start(10);
-    let plug = master.plug(&engine).await;
+    let (engine, _end, script) = start(10);
+    let plug = plug(&engine, &script).await;
     let ann = || submit_keyed(&engine, "k", add_user("ann"));
     let bob = submit_keyed(&engine, "k", add_user("bob"));
     let mut all = Box::pin(async { tokio::join!(ann(), ann(), bob) });
     assert!(timeout(Duration::from_millis(20), &mut all).await.is_err());
-    master.give([Verdict::Append]);
+    script.give([AppendOutcome::Stored]);
     plug.await;
     assert!(timeout(Duration::from_millis(50), &mut all).await.is_err(), "none before the first is durable");
-    master.give([Verdict::Append]);
+    script.give([AppendOutcome::Stored]);
     let (first, second, third) = all.await;
     let (first, second) = (first.unwrap(), second.unwrap());
     assert_eq!((first.replayed, second.replayed), (false, true));
@@ -218,14 +176,14 @@ async fn two_at_the_same_time_under_one_key_are_one_event_and_two_answers_after_
 
 #[tokio::test]
 async fn a_refusal_uses_no_key_up_and_neither_does_a_full_disk() {
-    let (engine, _end, master) = start(10);
-    master.give([Verdict::Append, Verdict::NoRoom]);
+    let (engine, _end, script) = start(10);
+    script.give([AppendOutcome::Stored, AppendOutcome::NoRoom]);
     submit(&engine, add_user("ann")).await.unwrap();
     let refused = submit_keyed(&engine, "k", add_user("ann")).await;
     assert!(matches!(refused, Err(SubmitError::Refused(Refusal::UsernameTaken { .. }))), "{refused:?}");
     let refused = submit_keyed(&engine, "k", add_user("bob")).await;
     assert!(matches!(refused, Err(SubmitError::StorageFull)), "{refused:?}");
-    master.give([Verdict::Append]);
+    script.give([AppendOutcome::Stored]);
     assert!(!submit_keyed(&engine, "k", add_user("cid")).await.unwrap().replayed);
     let retried = submit_keyed(&engine, "k", add_user("cid")).await.unwrap();
     assert_eq!((retried.replayed, retried.receipt.position.0), (true, 2));
@@ -233,8 +191,8 @@ async fn a_refusal_uses_no_key_up_and_neither_does_a_full_disk() {
 
 #[tokio::test]
 async fn a_write_that_changes_nothing_is_an_event_under_a_key_only() {
-    let (engine, _end, master) = start(10);
-    master.give((0..10).map(|_| Verdict::Append));
+    let (engine, _end, script) = start(10);
+    script.give((0..10).map(|_| AppendOutcome::Stored));
     let ann = id(&submit(&engine, add_user("ann")).await.unwrap()).into();
     let name = ChatName::try_from("tea".to_owned()).unwrap();
     let chat = id(&submit(&engine, Command::AddChat { name, users: vec![ann] }).await.unwrap()).into();
@@ -253,21 +211,21 @@ async fn a_write_that_changes_nothing_is_an_event_under_a_key_only() {
 
 #[tokio::test]
 async fn in_one_batch_a_member_joins_once_and_a_mark_moves_once() {
-    let (engine, _end, master) = start(100);
-    master.give((0..3).map(|_| Verdict::Append));
+    let (engine, _end, script) = start(100);
+    script.give((0..3).map(|_| AppendOutcome::Stored));
     let ann = id(&submit(&engine, add_user("ann")).await.unwrap()).into();
     let bob = id(&submit(&engine, add_user("bob")).await.unwrap()).into();
     let name = ChatName::try_from("tea".to_owned()).unwrap();
     let chat = id(&submit(&engine, Command::AddChat { name, users: vec![ann] }).await.unwrap()).into();
     let said = message(chat, ann, "hi");
-    master.give([Verdict::Append]);
+    script.give([AppendOutcome::Stored]);
     submit(&engine, said).await.unwrap();
-    (0..4).for_each(|_| master.asked.recv().unwrap());
+    script.wait_for_appends(4);
 
     let (join, leave) = (Command::AddMember { chat, user: bob }, Command::RemoveMember { chat, user: bob });
-    let read = Command::MarkRead { chat, user: bob, seq: crate::domain::Seq(1) };
+    let read = Command::MarkRead { chat, user: bob, seq: Seq(1) };
     let batch = [join.clone(), join.clone(), read.clone(), read.clone(), leave, read, join];
-    let answers = submit_as_one_batch(&engine, &master, &batch, Verdict::Append).await;
+    let answers = submit_as_one_batch(&engine, &script, &batch, AppendOutcome::Stored).await;
     let positions: Vec<_> =
         answers.iter().map(|answer| answer.as_ref().ok().map(|receipt| receipt.position.0)).collect();
     assert_eq!(positions, [Some(6), Some(6), Some(7), Some(7), Some(8), None, Some(9)], "{answers:?}");
@@ -279,16 +237,16 @@ async fn in_one_batch_a_member_joins_once_and_a_mark_moves_once() {
 
 #[tokio::test]
 async fn in_one_batch_a_mark_may_rest_on_a_message() {
-    let (engine, _end, master) = start(100);
-    master.give([Verdict::Append, Verdict::Append]);
+    let (engine, _end, script) = start(100);
+    script.give([AppendOutcome::Stored, AppendOutcome::Stored]);
     let ann = id(&submit(&engine, add_user("ann")).await.unwrap()).into();
     let name = ChatName::try_from("tea".to_owned()).unwrap();
     let chat = id(&submit(&engine, Command::AddChat { name, users: vec![ann] }).await.unwrap()).into();
-    (0..2).for_each(|_| master.asked.recv().unwrap());
+    script.wait_for_appends(2);
 
-    let read = |seq| Command::MarkRead { chat, user: ann, seq: crate::domain::Seq(seq) };
+    let read = |seq| Command::MarkRead { chat, user: ann, seq: Seq(seq) };
     let batch = [read(1), message(chat, ann, "hi"), read(1), read(2)];
-    let answers = submit_as_one_batch(&engine, &master, &batch, Verdict::Append).await;
+    let answers = submit_as_one_batch(&engine, &script, &batch, AppendOutcome::Stored).await;
     let is_beyond = |answer: &Result<Receipt, SubmitError>| {
         matches!(answer, Err(SubmitError::Refused(Refusal::BeyondLastMessage { .. })))
     };
@@ -298,30 +256,36 @@ async fn in_one_batch_a_mark_may_rest_on_a_message() {
 
 #[tokio::test]
 async fn a_failed_append_ends_the_writer_and_is_never_answered_as_stored() {
-    let (engine, mut end, master) = start(10);
-    master.give([Verdict::Fail]);
+    let (engine, mut end, script) = start(10);
+    script.give([AppendOutcome::Failed]);
     assert!(matches!(submit(&engine, add_user("ann")).await, Err(SubmitError::Failed)));
     assert!(matches!(end.wait().await, Err(WriterError::Log(_))));
     engine.read(|model| assert_eq!(model.position().0, 0));
-    // This one was never in the writer's hands: it is certainly not kept.
-    assert!(matches!(submit(&engine, add_user("bob")).await, Err(SubmitError::ShuttingDown)));
+    // The queue closes just after the writer has reported its end. Nothing that comes later reaches the writer.
+    let refused = loop {
+        match submit(&engine, add_user("bob")).await {
+            Err(SubmitError::Failed) => tokio::task::yield_now().await,
+            answered => break answered,
+        }
+    };
+    assert!(matches!(refused, Err(SubmitError::ShuttingDown)), "{refused:?}");
 }
 
 #[tokio::test]
 async fn a_panic_in_the_writer_is_told() {
-    let (engine, mut end, master) = start(10);
-    drop(master.verdict);
+    let (engine, mut end, script) = start(10);
+    drop(script);
     assert!(matches!(submit(&engine, add_user("ann")).await, Err(SubmitError::Failed)));
     assert!(matches!(end.wait().await, Err(WriterError::Panicked)));
 }
 
 #[tokio::test]
 async fn a_full_queue_refuses_at_once_and_what_is_queued_is_done() {
-    let (engine, _end, master) = start(3);
-    let plug = master.plug(&engine).await;
+    let (engine, _end, script) = start(3);
+    let plug = plug(&engine, &script).await;
     let names: Vec<_> = (0..20).map(|number| format!("user {number}")).collect();
     let answers = join_all(names.iter().map(|name| submit(&engine, add_user(name))));
-    let release = async { master.give([Verdict::Append, Verdict::Append]) };
+    let release = async { script.give([AppendOutcome::Stored, AppendOutcome::Stored]) };
     let (answers, (), ()) = tokio::join!(answers, plug, release);
     for (index, (name, answer)) in names.iter().zip(&answers).enumerate() {
         assert!(
@@ -334,8 +298,8 @@ async fn a_full_queue_refuses_at_once_and_what_is_queued_is_done() {
 
 #[tokio::test]
 async fn of_long_writes_fewer_may_wait_than_of_short_ones() {
-    let (engine, _end, master) = start(1_000);
-    let plug = master.plug(&engine).await;
+    let (engine, _end, script) = start(1_000);
+    let plug = plug(&engine, &script).await;
     // 16 MB each; four of them are still short of the bound. None of them names a chat that there is.
     let text = "x".repeat(16_384);
     let message = |_| {
@@ -344,7 +308,7 @@ async fn of_long_writes_fewer_may_wait_than_of_short_ones() {
     };
     let long = || submit(&engine, Command::AddMessages((0..1_000).map(message).collect()));
     let answers = join_all((0..6).map(|_| long()));
-    let (answers, (), ()) = tokio::join!(answers, plug, async { master.give([Verdict::Append]) });
+    let (answers, (), ()) = tokio::join!(answers, plug, async { script.give([AppendOutcome::Stored]) });
     let overloaded = |answer: &Result<Receipt, SubmitError>| matches!(answer, Err(SubmitError::Overloaded));
     assert_eq!(answers.iter().map(overloaded).collect::<Vec<_>>(), [false, false, false, false, false, true]);
     assert!(!overloaded(&long().await), "there is room again");
@@ -352,25 +316,25 @@ async fn of_long_writes_fewer_may_wait_than_of_short_ones() {
 
 #[tokio::test]
 async fn a_client_that_goes_away_changes_nothing() {
-    let (engine, _end, master) = start(10);
+    let (engine, _end, script) = start(10);
     {
         let submitted = submit(&engine, add_user("ann"));
         let patience = Duration::from_millis(20);
         assert!(timeout(patience, submitted).await.is_err(), "given up");
     }
-    master.give([Verdict::Append, Verdict::Append]);
+    script.give([AppendOutcome::Stored, AppendOutcome::Stored]);
     assert_eq!(submit(&engine, add_user("bob")).await.expect("stored").position.0, 2);
     engine.read(|model| assert!(model.user_named("ann").is_some()));
 }
 
 #[tokio::test]
 async fn closing_finishes_what_was_taken_and_takes_no_more() {
-    let (engine, mut end, master) = start(10);
+    let (engine, mut end, script) = start(10);
     let taken = submit(&engine, add_user("ann"));
     let close = async {
         engine.close();
         assert!(matches!(submit(&engine, add_user("bob")).await, Err(SubmitError::ShuttingDown)));
-        master.give([Verdict::Append]);
+        script.give([AppendOutcome::Stored]);
     };
     let (taken, ()) = tokio::join!(taken, close);
     assert!(taken.is_ok());
@@ -381,8 +345,8 @@ async fn closing_finishes_what_was_taken_and_takes_no_more() {
 async fn a_replayed_log_gives_a_model_equal_to_the_one_that_wrote_it() {
     let disk = tempfile::tempdir().unwrap();
     let open = || {
-        let disk = crate::log::RealDisk::lock(disk.path()).unwrap();
-        let log = crate::log::FileLog::new(disk, crate::log::SEGMENT_BYTES_MIN);
+        let disk = RealDisk::lock(disk.path()).unwrap();
+        let log = FileLog::new(disk, SEGMENT_BYTES_MIN);
         Engine::start(Box::new(log), 10, &ReplayProgress::default()).unwrap()
     };
     let (engine, mut end) = open();
@@ -403,7 +367,6 @@ async fn a_replayed_log_gives_a_model_equal_to_the_one_that_wrote_it() {
 
 #[test]
 fn a_log_whose_events_contradict_each_other_is_damage_and_no_panic() {
-    use crate::domain::{Event, Position, Record, Timestamp};
     let user = |time, id: u128, username: &'static str| Record {
         time: Timestamp::from_micros(time).unwrap(),
         key: None,

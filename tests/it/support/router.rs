@@ -1,0 +1,58 @@
+//! The router in process: real handlers, a real engine, a log in memory; no process, no socket.
+//!
+//! ```ignore
+//! let server = TestRouter::start();
+//! let ann = server.add_user("ann").await;                // a `TestRouter` derefs to a `Client`
+//! let reply = server.get("/health").await;
+//! assert_eq!(reply.status, 200);
+//! ```
+//!
+//! The server wraps each answer of the router once more: an answer in process has no `X-Request-Id`, a problem has no
+//! `request_id`, and the metrics count nothing. A test of these starts a [`TestServer`](super::TestServer).
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use chinwag::config::Cli;
+use chinwag::engine::{Engine, ReplayProgress};
+use chinwag::http::{App, router};
+use chinwag::log::MemoryLog;
+use clap::Parser;
+
+use super::client::{Client, Reply, answer_in_process};
+
+/// A router on an empty log, with the limits that the binary has by default.
+pub struct TestRouter {
+    router: Router,
+    client: Client,
+}
+
+impl TestRouter {
+    /// Starts an engine on an empty log, and a router over it.
+    pub fn start() -> Self {
+        let limits = Cli::parse_from(["chinwag"]).serve.limits;
+        let progress = Arc::new(ReplayProgress::default());
+        let (engine, _) = Engine::start(Box::new(MemoryLog::default()), limits.queue_max as usize, &progress)
+            .expect("an empty log can be replayed");
+        let app = Arc::new(App::starting(progress, limits));
+        app.ready(Arc::new(engine));
+        let router = router(app, None);
+        Self { client: Client::in_process(router.clone()), router }
+    }
+
+    /// Sends a request without a body whose path is exactly this one. [`Client`] would resolve `..` in it.
+    pub async fn request_exactly(&self, method: &str, path: &str) -> Reply {
+        let request = axum::http::Request::builder().method(method).uri(path);
+        answer_in_process(&self.router, request.body(Body::empty()).expect("a request")).await
+    }
+}
+
+/// A router is called through its client.
+impl std::ops::Deref for TestRouter {
+    type Target = Client;
+
+    fn deref(&self) -> &Client {
+        &self.client
+    }
+}
