@@ -133,7 +133,8 @@ async fn measure_idle(streams: usize) {
     println!("{streams} idle streams: {:.1} KiB of the server's memory each", each / 1024.0);
 }
 
-/// Sends messages to a chat whose members all have streams, while others write to other chats as fast as they can.
+/// Sends messages to a chat whose members all have streams, while others write to other chats as fast as they
+/// can.
 async fn measure_latency(sizes: &Sizes, others: usize) {
     let server = Arc::new(Server::start());
     let mut users = Vec::new();

@@ -1,4 +1,4 @@
-//! What can an operator set, by flags and by environment variables?
+//! Which settings do flags and environment variables have?
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -28,7 +28,8 @@ pub struct Cli {
 /// Settings of the process's own log, which goes to stderr.
 #[derive(Debug, Args)]
 pub struct Logging {
-    /// Level of log messages: error, warn, info or debug; or one for each module, as in `info,chinwag::log=debug`
+    /// Level of log messages: error, warn, info or debug; or one for each module, as in
+    /// `info,chinwag::log=debug`
     #[arg(long, env = "CHINWAG_LOG", value_name = "FILTER", default_value = "info", global = true,
         value_parser = log_filter)]
     pub log: String,
@@ -69,7 +70,8 @@ pub enum CliCommand {
     Log(LogCommand),
     /// Print the whole history as JSON lines, for `import`; works while a server is running
     Export(Data),
-    /// Create a log from JSON lines on stdin: either the output of `export`, or events by name; all lines, or none
+    /// Create a log from JSON lines on stdin, as printed by `export` or by name; an invalid line stores
+    /// nothing
     ///
     /// Events by name are {"op":"message","chat","user","time","text"}, {"op":"join","chat","user"} and
     /// {"op":"leave","chat","user"}. In the latter two, "time" is optional.
@@ -88,7 +90,7 @@ pub enum CliCommand {
 /// Commands on a log.
 #[derive(Debug, Subcommand)]
 pub enum LogCommand {
-    /// Check every frame and print a summary; report the first damage and exit 3; works while a server is running
+    /// Check every frame and print a summary; exit 3 at the first damage; works while a server is running
     Verify(Data),
     /// Print each event as one JSON object per line; works while a server is running
     Dump {
@@ -99,7 +101,8 @@ pub enum LogCommand {
         #[arg(long, value_name = "POSITION", default_value_t = 1)]
         from: u64,
     },
-    /// Cut a damaged log at its first damage, and keep a copy of the rest beside it; a sound log is not changed
+    /// Cut a damaged log at its first damage, and keep a copy of the rest beside it; a sound log is not
+    /// changed
     Repair(Data),
 }
 
@@ -130,8 +133,8 @@ pub struct ServeConfig {
     #[arg(long, env = "CHINWAG_SEGMENT_BYTES", value_name = "BYTES", default_value_t = SEGMENT_BYTES_DEFAULT,
         value_parser = clap::value_parser!(u64).range(SEGMENT_BYTES_MIN..=SEGMENT_BYTES_MAX))]
     pub segment_bytes: u64,
-    /// Origins whose web pages may call the API from a browser, separated by commas; * allows every origin; without
-    /// this flag, other origins are not allowed
+    /// Origins whose web pages may call the API from a browser, separated by commas; * allows every origin;
+    /// without this flag, other origins are not allowed
     #[arg(long, env = "CHINWAG_CORS_ORIGINS", value_name = "ORIGINS")]
     pub cors_origins: Option<CorsOrigins>,
     /// Limits that keep one client from harming others
@@ -174,21 +177,22 @@ fn origin(text: &str) -> Result<HeaderValue, String> {
 
 /// Limits that keep one client from harming others.
 ///
-/// **Invariant:** everything that a client can make grow has a limit. The limits that an operator can set stand
-/// here; those of the domain's values, of a batch, of a page and of the queue's bytes stand where they are enforced.
+/// **Invariant:** everything that a client can make grow has a limit. The limits that an operator can set
+/// stand here; those of the domain's values, of a batch, of a page and of the queue's bytes stand where they
+/// are enforced.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct Limits {
     /// Maximum writes waiting for the disk; further writes are refused with 503
     #[arg(long, env = "CHINWAG_QUEUE_MAX", value_name = "WRITES", default_value_t = 1024,
         value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub queue_max: u32,
-    /// Maximum length of a request's body, in bytes (32 times that for /messages/batch); longer bodies are refused with
-    /// 413
+    /// Maximum length of a request's body, in bytes (32 times that for /messages/batch); longer bodies are
+    /// refused with 413
     #[arg(long, env = "CHINWAG_BODY_BYTES_MAX", value_name = "BYTES", default_value_t = 1024 * 1024,
         value_parser = clap::value_parser!(u32).range(1024..=64 * 1024 * 1024))]
     pub body_bytes_max: u32,
-    /// Deadline for a whole request to arrive, in seconds; also the maximum idle time of a connection, and (but at most
-    /// 30 s) the maximum time without progress while a client reads an answer
+    /// Deadline for a whole request to arrive, in seconds; also the maximum idle time of a connection, and
+    /// (but at most 30 s) the maximum time without progress while a client reads an answer
     #[arg(long, env = "CHINWAG_REQUEST_TIMEOUT_S", value_name = "SECONDS", default_value_t = 30,
         value_parser = clap::value_parser!(u32).range(1..=3600))]
     pub request_timeout_s: u32,

@@ -1,7 +1,7 @@
 //! How fast does the model answer `/chats/get`, for members of few chats and of very many?
 //!
-//! There are two ways to find a page: to walk all chats from the most active one, or to sort the user's own chats. Each
-//! is slow for some users.
+//! There are two ways to find a page: to walk all chats from the most active one, or to sort the user's own
+//! chats. Each is slow for some users.
 
 use std::cell::LazyCell;
 use std::hint::black_box;
@@ -53,7 +53,8 @@ fn list(engine: &Engine, number: u64, limit: usize) -> Vec<ChatView> {
     engine.read(|model| listed.into_iter().map(|listed| model.view(user, listed)).collect())
 }
 
-/// Returns a log of `chats` chats with one message each. The message of a chat is later the greater its number is.
+/// Returns a log of `chats` chats with one message each. The message of a chat is later the greater its
+/// number is.
 fn log(chats: u64) -> MemoryLog {
     let others = chats / 100;
     let mut log = MemoryLog::default();

@@ -1,7 +1,8 @@
-//! How many messages per second does the server store, durably and in memory? Each of several writers sends the next
-//! message as soon as the last one is answered.
+//! How many messages per second does the server store, durably and in memory? Each of several writers sends
+//! the next message as soon as the last one is answered.
 //!
-//! Over HTTP the clients share the processors with the server: compare such a figure only with others of this bench.
+//! Over HTTP the clients share the processors with the server: compare such a figure only with others of this
+//! bench.
 
 use std::cell::{LazyCell, RefCell};
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! How fast is `/messages/get` of one long chat, from the router to the last byte of the body? Once for the newest 50
-//! messages, once for all.
+//! How fast is `/messages/get` of one long chat, from the router to the last byte of the body? Once for the
+//! newest 50 messages, once for all.
 
 use std::sync::Arc;
 use std::time::Duration;

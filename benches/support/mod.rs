@@ -1,5 +1,5 @@
-//! What data do the benches share? Messages whose lengths are those of a real conversation, their authors, and logs
-//! that hold them.
+//! Which data do the benches share? Messages whose lengths are those of a real conversation, their authors,
+//! and logs that hold them.
 
 use std::path::Path;
 
@@ -32,8 +32,8 @@ impl World {
         user(((chat * MEMBERS / 2) + place) % self.users())
     }
 
-    /// Returns chat and author of the message with this number. As on real channels, activity moves on: a hundred chats
-    /// are active at a time, in random order, and then others.
+    /// Returns chat and author of the message with this number. As on real channels, activity moves on: a
+    /// hundred chats are active at a time, in random order, and then others.
     pub(crate) fn place(self, message: u64) -> (ChatId, UserId) {
         let mixed = mix(message);
         let at = (message / 1_000 + mixed % 100) % self.chats;
@@ -112,8 +112,8 @@ pub(crate) fn open_log(dir: &Path) -> FileLog<RealDisk> {
     FileLog::new(RealDisk::lock(dir).expect("a directory of one's own"), SEGMENT_BYTES_DEFAULT)
 }
 
-/// A directory on the disk that the build is on: the system's one for temporary files is often memory, where a sync
-/// costs nothing.
+/// A directory on the disk that the build is on: the system's one for temporary files is often memory, where
+/// a sync costs nothing.
 pub(crate) fn temporary_dir() -> TempDir {
     TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).expect("a temporary directory")
 }
@@ -125,7 +125,8 @@ pub(crate) fn messages() -> u64 {
         .map_or(default, |number| number.parse().expect("CHINWAG_BENCH_MESSAGES is a number"))
 }
 
-/// Returns whether the benches only have to run once, as criterion's do with `--test` and outside `cargo bench`.
+/// Returns whether the benches only have to run once, as criterion's do with `--test` and outside `cargo
+/// bench`.
 pub(crate) fn once() -> bool {
     let has = |flag: &str| std::env::args().any(|arg| arg == flag);
     has("--test") || !has("--bench")
@@ -170,7 +171,8 @@ const TEXT_BYTES: [usize; 100] = [
     92, 95, 97, 101, 104, 108, 112, 117, 122, 128, 135, 142, 150, 161, 174, 191, 213, 248, 322,
 ];
 
-/// Source of all texts. Those of 191 bytes and more contain a quote, which JSON must escape: 4 %, as in that channel.
+/// Source of all texts. Those of 191 bytes and more contain a quote, which JSON must escape: 4 %, as in that
+/// channel.
 const PROSE: &str = "so I tried that and it still says no such device, although it shows up when I list them all; \
     is there anything else that has to be loaded first, or do I need to restart the whole thing? \"no such \
     device\" is all I find, I have looked through the manual twice by now and it only talks about the old \

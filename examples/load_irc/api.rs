@@ -1,4 +1,4 @@
-//! The server's calls, as far as loading and reading back needs them.
+//! How does this program call the server?
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -12,36 +12,36 @@ use serde_json::{Value, json};
 
 use super::error::Error;
 
-/// Speaks to one server.
+/// Client of one server.
 pub(super) struct Api {
     http: reqwest::Client,
     base: String,
     retries: RefCell<Retries>,
 }
 
-/// How often each call was answered 503, and sent again.
+/// Number of retries after 503, for each call.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Retries(BTreeMap<&'static str, u64>);
 
-/// An answer, and what it answers.
+/// An answer and its request.
 pub(super) struct Reply {
     path: &'static str,
     request: String,
     pub(super) status: u16,
     pub(super) body: String,
-    /// Where in the log the write stands.
+    /// Position of the write in the log.
     pub(super) position: Option<String>,
-    /// Whether it is the answer to an earlier request with the same key.
+    /// Whether this is the answer to an earlier request with the same key.
     pub(super) replayed: bool,
-    /// From the first sending to the answer, however often the server was too busy between.
+    /// Time from the first attempt to the answer, with all retries.
     pub(super) latency: Duration,
 }
 
 impl Api {
     pub(super) fn new(server: &str) -> Result<Self, Error> {
-        /// Far beyond the slowest answer of a server that works.
-        const PATIENCE: Duration = Duration::from_mins(1);
-        let http = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().map_err(Error::Client)?;
+        /// Deadline far beyond the slowest answer of a working server.
+        const TIMEOUT: Duration = Duration::from_mins(1);
+        let http = reqwest::Client::builder().no_proxy().timeout(TIMEOUT).build().map_err(Error::Client)?;
         Ok(Self { http, base: server.trim_end_matches('/').to_owned(), retries: RefCell::default() })
     }
 
@@ -49,28 +49,28 @@ impl Api {
         self.retries.borrow().clone()
     }
 
-    /// Writes under a key.
+    /// Sends a write under an idempotency key.
     pub(super) async fn write(&self, path: &'static str, key: &str, request: &Value) -> Result<Reply, Error> {
         self.post(path, Some(key), request).await
     }
 
-    /// A user's id.
+    /// Returns a user's id.
     pub(super) async fn user_id(&self, username: &str) -> Result<String, Error> {
         let reply = self.post("/users/get", None, json!({ "username": username })).await?;
         reply.id().filter(|_| reply.status == 200).ok_or_else(|| reply.unexpected())
     }
 
-    /// All chats of a user.
+    /// Returns all chats of a user.
     pub(super) async fn chats<T: DeserializeOwned>(&self, user: &str) -> Result<Vec<T>, Error> {
         self.post("/chats/get", None, json!({ "user": user })).await?.list()
     }
 
-    /// All messages of a chat.
+    /// Returns all messages of a chat.
     pub(super) async fn messages<T: DeserializeOwned>(&self, chat: &str) -> Result<Vec<T>, Error> {
         self.post("/messages/get", None, json!({ "chat": chat })).await?.list()
     }
 
-    /// Asks until the server is not too busy to answer.
+    /// Posts, and retries as long as the answer is 503.
     async fn post(
         &self,
         path: &'static str,
@@ -91,7 +91,7 @@ impl Api {
         }
     }
 
-    /// The answer, and if it is 503 the time after which to ask again.
+    /// Posts once. Returns the answer, and the time to wait before a retry if it is 503.
     async fn post_once(
         &self,
         path: &'static str,
@@ -120,19 +120,19 @@ fn text_of(headers: &HeaderMap, name: &str) -> Option<String> {
 }
 
 impl Reply {
-    /// The id that it tells.
+    /// Returns the id in the body.
     pub(super) fn id(&self) -> Option<String> {
         let body = serde_json::from_str::<Value>(&self.body).ok()?;
         Some(body["id"].as_str()?.to_owned())
     }
 
-    /// Whether it is the problem of this status and code.
+    /// Returns whether this is the problem with this status and code.
     pub(super) fn is_problem(&self, status: u16, code: &str) -> bool {
         self.status == status
             && serde_json::from_str::<Value>(&self.body).is_ok_and(|body| body["code"] == code)
     }
 
-    /// The error that this answer is.
+    /// Returns the error for an unexpected answer.
     pub(super) fn unexpected(self) -> Error {
         Error::Answer { path: self.path, request: self.request, status: self.status, answer: self.body }
     }

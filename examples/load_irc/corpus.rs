@@ -1,4 +1,4 @@
-//! The conversation in the file: who there is, and who came, spoke and left where.
+//! How does a file become a conversation: users, chats, and the steps in each chat?
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use super::error::Error;
 
-/// All that is loaded, in order of first appearance.
+/// A whole conversation, in order of first appearance.
 #[derive(Debug, Default)]
 pub(super) struct Corpus {
     pub(super) users: Vec<User>,
@@ -19,38 +19,38 @@ pub(super) struct Corpus {
 
 #[derive(Debug)]
 pub(super) struct User {
-    /// The nickname, trimmed. No two users have the same.
+    /// Nickname, trimmed and unique.
     pub(super) name: String,
-    /// The line that names it first.
+    /// Line of the file that names it first.
     pub(super) line: usize,
 }
 
 #[derive(Debug)]
 pub(super) struct Chat {
     pub(super) name: String,
-    /// The line that names it first.
+    /// Line of the file that names it first.
     pub(super) line: usize,
-    /// Who was there before the log began: indices of users, never none.
+    /// Members before the first line: indices of users, at least one.
     pub(super) founders: Vec<usize>,
     pub(super) steps: Vec<Step>,
 }
 
-/// What a line of the file has somebody do in a chat. A line may come to several steps.
+/// One action of a user in a chat. A line of the file may cause several steps.
 #[derive(Debug)]
 pub(super) struct Step {
     pub(super) line: usize,
-    /// The index of a user.
+    /// Index of the user.
     pub(super) user: usize,
-    pub(super) deed: Deed,
+    pub(super) action: Action,
 }
 
 #[derive(Debug)]
-pub(super) enum Deed {
+pub(super) enum Action {
     Join,
-    /// Whoever speaks after having left has come back, though the file does not say so.
+    /// A user who writes after leaving must have joined again, although the file does not say so.
     ImpliedJoin,
     Leave,
-    /// Has read up to this message.
+    /// Marks the chat as read up to this message.
     Read(u64),
     Say(String),
 }
@@ -67,7 +67,7 @@ impl Corpus {
             }
             reader.line += 1;
             let line = serde_json::from_str(&text.map_err(failed)?);
-            reader.take(line.map_err(|source| Error::Line {
+            reader.apply(line.map_err(|source| Error::Line {
                 path: path.to_owned(),
                 line: reader.line,
                 source,
@@ -81,7 +81,7 @@ impl Corpus {
     }
 }
 
-/// Whether the server takes such a text.
+/// Returns whether the server accepts this text.
 pub(super) fn is_storable(text: &str) -> bool {
     (1..=16_384).contains(&text.len())
 }
@@ -103,11 +103,11 @@ struct Reader {
     messages: usize,
     users: HashMap<String, usize>,
     chats: HashMap<String, usize>,
-    /// Beside each chat of the corpus.
+    /// State of each chat of the corpus, by the same index.
     rooms: Vec<Room>,
 }
 
-/// What one must know of a chat to read on.
+/// State of a chat while its lines are read.
 #[derive(Default)]
 struct Room {
     seen: HashSet<usize>,
@@ -116,38 +116,38 @@ struct Room {
 }
 
 impl Reader {
-    fn take(&mut self, line: Line) {
-        /// Of so many messages, the author of one has read up to it.
+    fn apply(&mut self, line: Line) {
+        /// The author of one message in this many marks the chat as read.
         const READ_ONE_IN: u64 = 16;
         match line {
             Line::Join { chat, user } => {
                 let (chat, user) = (self.chat(&chat), self.user(&user));
                 self.rooms[chat].seen.insert(user);
                 self.rooms[chat].present.insert(user);
-                self.push(chat, user, Deed::Join);
+                self.push(chat, user, Action::Join);
             }
             Line::Leave { chat, user } => {
                 let (chat, user) = (self.chat(&chat), self.user(&user));
                 self.meet(chat, user);
-                // Only a member can say what it has read.
+                // Only a member can set a read mark.
                 if self.rooms[chat].present.remove(&user) {
-                    self.push(chat, user, Deed::Read(self.rooms[chat].last_seq));
+                    self.push(chat, user, Action::Read(self.rooms[chat].last_seq));
                 }
-                self.push(chat, user, Deed::Leave);
+                self.push(chat, user, Action::Leave);
             }
             Line::Message { chat, user, text } => {
                 self.messages += 1;
                 let (chat, user) = (self.chat(&chat), self.user(&user));
                 self.meet(chat, user);
                 if self.rooms[chat].present.insert(user) {
-                    self.push(chat, user, Deed::ImpliedJoin);
+                    self.push(chat, user, Action::ImpliedJoin);
                 }
                 let stored = is_storable(&text);
-                self.push(chat, user, Deed::Say(text));
+                self.push(chat, user, Action::Say(text));
                 let seq = self.rooms[chat].last_seq + u64::from(stored);
                 self.rooms[chat].last_seq = seq;
                 if stored && seq.is_multiple_of(READ_ONE_IN) {
-                    self.push(chat, user, Deed::Read(seq));
+                    self.push(chat, user, Action::Read(seq));
                 }
             }
         }
@@ -171,7 +171,7 @@ impl Reader {
         })
     }
 
-    /// Whoever turns up without having joined was there before.
+    /// Counts a user who appears without a join as a member from the start.
     fn meet(&mut self, chat: usize, user: usize) {
         if self.rooms[chat].seen.insert(user) {
             self.rooms[chat].present.insert(user);
@@ -179,13 +179,13 @@ impl Reader {
         }
     }
 
-    fn push(&mut self, chat: usize, user: usize, deed: Deed) {
-        self.corpus.chats[chat].steps.push(Step { line: self.line, user, deed });
+    fn push(&mut self, chat: usize, user: usize, action: Action) {
+        self.corpus.chats[chat].steps.push(Step { line: self.line, user, action });
     }
 
     fn finish(mut self) -> Corpus {
         for chat in &mut self.corpus.chats {
-            // A chat is made with somebody in it: if nobody was there before, with the first to join.
+            // A new chat needs a member: without members from the start, the first user to join.
             if chat.founders.is_empty() {
                 chat.founders.extend(chat.steps.first().map(|step| step.user));
             }
@@ -194,7 +194,7 @@ impl Reader {
     }
 }
 
-/// The file's text, whether it is gzipped or not.
+/// Opens a plain or gzipped file, and returns its text.
 fn open(path: &Path) -> io::Result<Box<dyn BufRead>> {
     const GZIP: [u8; 2] = [0x1f, 0x8b];
     let mut file = BufReader::new(File::open(path)?);

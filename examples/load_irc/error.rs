@@ -1,4 +1,4 @@
-//! What can go wrong, said so that one can act on it.
+//! How can a load or a verification fail?
 
 use std::io;
 use std::path::PathBuf;
@@ -23,7 +23,7 @@ pub(super) enum Error {
     Difference(String),
 }
 
-/// An error with its causes: the HTTP client keeps the telling one for last.
+/// Returns an error with its causes: the HTTP client's last cause is the specific one.
 fn chain(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(Some(error), |error| error.source());
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")

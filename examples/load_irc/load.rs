@@ -1,4 +1,5 @@
-//! Loading: users, then chats with who was there from the start, then all that happened in them.
+//! How is a conversation loaded? Users first, then chats with their first members, then the steps in the
+//! chats.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -8,21 +9,21 @@ use indicatif::ProgressBar;
 use serde_json::json;
 
 use super::api::{Api, Retries};
-use super::corpus::{Chat, Corpus, Deed, Step, User, is_storable};
+use super::corpus::{Action, Chat, Corpus, Step, User, is_storable};
 use super::error::Error;
 use super::progress;
 use super::tally::{Kind, Tally};
 use super::write::Writer;
 
-/// What came of it.
+/// Result of a load.
 pub(super) struct Summary {
     tally: Tally,
     retries: Retries,
-    /// For what happened in the chats alone.
+    /// Time for the steps in the chats only.
     elapsed: Duration,
 }
 
-/// Loads all of it, or what an earlier load has not.
+/// Loads the conversation, or the rest of it after an earlier load.
 pub(super) async fn load(
     api: &Api,
     corpus: &Corpus,
@@ -35,7 +36,7 @@ pub(super) async fn load(
     let bar = progress("steps", corpus.step_count());
     let begun = Instant::now();
     stream::iter(corpus.chats.iter().zip(&chats))
-        .map(|(chat, id)| take_steps(&writer, chat, id, &users, &bar))
+        .map(|(chat, id)| send_steps(&writer, chat, id, &users, &bar))
         .buffer_unordered(connections)
         .try_collect::<()>()
         .await?;
@@ -46,7 +47,7 @@ pub(super) async fn load(
 async fn add_users(writer: &Writer<'_>, corpus: &Corpus, connections: usize) -> Result<Vec<String>, Error> {
     let bar = progress("users", corpus.users.len());
     let add = async |User { name, line }: &User| {
-        let id = writer.make(Kind::User, *line, &json!({ "username": name })).await?;
+        let id = writer.create(Kind::User, *line, &json!({ "username": name })).await?;
         bar.inc(1);
         Ok(id)
     };
@@ -61,32 +62,32 @@ async fn add_chats(
 ) -> Result<Vec<String>, Error> {
     let add = async |chat: &Chat| {
         let founders: Vec<_> = chat.founders.iter().map(|&user| users[user].as_str()).collect();
-        writer.make(Kind::Chat, chat.line, &json!({ "name": chat.name, "users": founders })).await
+        writer.create(Kind::Chat, chat.line, &json!({ "name": chat.name, "users": founders })).await
     };
     stream::iter(&corpus.chats).map(add).buffered(connections).try_collect().await
 }
 
-/// What happened in a chat, each step when the one before is answered.
-async fn take_steps(
+/// Sends the steps of a chat, each after the answer to the one before.
+async fn send_steps(
     writer: &Writer<'_>,
     chat: &Chat,
     id: &str,
     users: &[String],
     bar: &ProgressBar,
 ) -> Result<(), Error> {
-    for Step { line, user, deed } in &chat.steps {
+    for Step { line, user, action } in &chat.steps {
         let user = users[*user].as_str();
         let member = json!({ "chat": id, "user": user });
-        let (kind, request) = match deed {
-            Deed::Join => (Kind::Join, member),
-            Deed::ImpliedJoin => (Kind::ImpliedJoin, member),
-            Deed::Leave => (Kind::Leave, member),
-            Deed::Read(seq) => (Kind::Read, json!({ "chat": id, "user": user, "seq": seq })),
-            Deed::Say(text) => (Kind::Message, json!({ "chat": id, "author": user, "text": text })),
+        let (kind, request) = match action {
+            Action::Join => (Kind::Join, member),
+            Action::ImpliedJoin => (Kind::ImpliedJoin, member),
+            Action::Leave => (Kind::Leave, member),
+            Action::Read(seq) => (Kind::Read, json!({ "chat": id, "user": user, "seq": seq })),
+            Action::Say(text) => (Kind::Message, json!({ "chat": id, "author": user, "text": text })),
         };
-        match deed {
-            Deed::Say(text) if !is_storable(text) => writer.send_refused(*line, &request).await?,
-            Deed::Join | Deed::ImpliedJoin | Deed::Leave | Deed::Read(_) | Deed::Say(_) => {
+        match action {
+            Action::Say(text) if !is_storable(text) => writer.send_refused(*line, &request).await?,
+            Action::Join | Action::ImpliedJoin | Action::Leave | Action::Read(_) | Action::Say(_) => {
                 writer.send(kind, *line, &request).await?;
             }
         }
@@ -98,7 +99,7 @@ async fn take_steps(
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}", self.tally)?;
-        writeln!(f, "sent again after 503: {}", self.retries)?;
+        writeln!(f, "retries after 503: {}", self.retries)?;
         self.tally.write_speed(f, self.elapsed)
     }
 }

@@ -1,8 +1,8 @@
 //! Loads a real conversation into a running server, and reads it back.
 //!
-//! `cargo run --release --example load_irc -- ubuntu-irc.jsonl.gz http://127.0.0.1:9000` loads the file and says how
-//! fast it went; the same with `--verify`, after whatever was done to the server, compares all that the server
-//! answers with the file.
+//! `cargo run --release --example load_irc -- ubuntu-irc.jsonl.gz http://127.0.0.1:9000` loads the file and
+//! prints how fast that was. The same command with `--verify` compares everything that the server returns
+//! with the file.
 
 mod api;
 mod corpus;
@@ -23,41 +23,43 @@ use api::Api;
 use corpus::Corpus;
 use error::Error;
 
-/// Load a conversation into a running server, as fast as it takes it, and print how fast that was.
+/// Load a conversation into a running server as fast as possible, and print the speed
 ///
-/// There is one user for each nickname (trimmed), and one chat for each chat. What happened in a chat is sent in
-/// order, each write when the one before is answered; chats are loaded side by side.
+/// Each nickname (trimmed) becomes a user, and each chat a chat. The steps in a chat are sent in order, each
+/// after the answer to the one before. Chats are loaded concurrently.
 ///
-/// Who is in a chat: from the start whoever speaks or leaves before any line has them join (if there is nobody like
-/// that, the first to join); after that whoever joins, until they leave. The lines that have a member join change
-/// nothing. Whoever speaks after having left is added again just before: an implied join.
+/// Members: a user who writes or leaves before a line says that they join is a member from the start. A chat
+/// without such a user starts with the first user to join. Joins of a member change nothing. A user who
+/// writes after leaving is added again just before: an implied join.
 ///
-/// Who has read what: whoever leaves has read all up to there; so has, of each 16th message of a chat, the author.
+/// Read marks: a user who leaves has read everything up to that point. The author of each 16th message of a
+/// chat has read up to that message.
 ///
-/// Every write goes under an idempotency key made of its line's number and its kind: a load that was cut short is run
-/// again, just as it was, and does what is still to be done.
+/// Every write has an idempotency key made of its line number and its kind: an interrupted load can be
+/// repeated with the same arguments, and completes the rest.
 #[derive(Debug, Parser)]
 struct Args {
     /// Conversation: JSON lines, plain or gzipped
     #[arg(value_name = "FILE")]
     corpus: PathBuf,
-    /// Server's address, such as `http://127.0.0.1:9000`
+    /// Address of the server, such as `http://127.0.0.1:9000`
     #[arg(value_name = "URL")]
     server: String,
-    /// Writes or reads under way at a time; of what happens in chats, at most one for each chat
+    /// Maximum concurrent requests; the steps of one chat are never concurrent
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..))]
     connections: u16,
-    /// Take the file to end after so many messages, empty ones included; a load is run again, and verified, with the
-    /// same limit
+    /// Maximum messages to read from the file, empty ones included; repeat or verify a load with the same
+    /// limit
     #[arg(long, value_name = "MESSAGES")]
     limit: Option<usize>,
-    /// Send so many of a hundred writes twice, half of those at the same time, and check that it makes no difference
+    /// Percentage of writes to send twice, half of those concurrently, to check that the second one changes
+    /// nothing
     #[arg(
         long, value_name = "PERCENT", default_value_t = 0, conflicts_with = "verify",
         value_parser = clap::value_parser!(u32).range(..=100)
     )]
     twice: u32,
-    /// Load nothing: read all that was loaded back from the server, and fail at the first difference
+    /// Read everything back from the server instead of loading, and fail at the first difference
     #[arg(long)]
     verify: bool,
 }
@@ -73,7 +75,7 @@ async fn main() -> ExitCode {
     }
 }
 
-#[expect(clippy::print_stdout, reason = "what was found out is what this program is for")]
+#[expect(clippy::print_stdout, reason = "the result goes to stdout")]
 async fn run(args: Args) -> Result<(), Error> {
     let api = Api::new(&args.server)?;
     let corpus = Corpus::read(&args.corpus, args.limit)?;
@@ -86,7 +88,7 @@ async fn run(args: Args) -> Result<(), Error> {
     Ok(())
 }
 
-/// A progress bar on stderr; none where that is not a terminal.
+/// Returns a progress bar on stderr, which is hidden if that is not a terminal.
 fn progress(what: &'static str, total: usize) -> ProgressBar {
     let style = ProgressStyle::with_template("{prefix:8} {wide_bar} {human_pos}/{human_len} {per_sec} {eta}")
         .expect("the template is well-formed");

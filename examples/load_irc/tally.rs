@@ -1,4 +1,4 @@
-//! Counting what writes came to.
+//! How many writes were created, found or repeated, and how fast?
 
 use std::fmt;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use hdrhistogram::Histogram;
 
 use super::api::Reply;
 
-/// What a write does.
+/// Kind of a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     User,
@@ -34,7 +34,7 @@ impl Kind {
         }
     }
 
-    /// A word for it that may stand in a key.
+    /// Returns a word for use in idempotency keys.
     pub(super) fn word(self) -> &'static str {
         match self {
             Self::User => "user",
@@ -48,18 +48,18 @@ impl Kind {
     }
 }
 
-/// What came of all writes.
+/// Results of all writes.
 pub(super) struct Tally {
     counts: [Count; Kind::ALL.len()],
     refused: u64,
-    /// From a message's first sending to the answer that it is stored.
+    /// Time from the first attempt to send a message to the answer that it is stored.
     latency_us: Histogram<u64>,
 }
 
-/// What came of the writes of one kind.
+/// Results of the writes of one kind.
 #[derive(Clone, Copy, Default)]
 struct Count {
-    made: u64,
+    created: u64,
     found: u64,
     twice: u64,
     replays: u64,
@@ -75,7 +75,7 @@ impl Tally {
     pub(super) fn add(&mut self, kind: Kind, replies: &[Reply]) {
         let count = &mut self.counts[kind as usize];
         let replays = replies.iter().filter(|reply| reply.replayed).count();
-        *(if replays < replies.len() { &mut count.made } else { &mut count.found }) += 1;
+        *(if replays < replies.len() { &mut count.created } else { &mut count.found }) += 1;
         count.twice += u64::from(replies.len() > 1);
         count.replays += replays as u64;
         if kind == Kind::Message {
@@ -88,15 +88,15 @@ impl Tally {
         self.refused += 1;
     }
 
-    /// How fast the messages, and what happened between them, were written in this time.
+    /// Prints how fast the steps, and the messages among them, were written in this time.
     pub(super) fn write_speed(&self, f: &mut fmt::Formatter<'_>, elapsed: Duration) -> fmt::Result {
-        let of = |kind: Kind| self.counts[kind as usize].made + self.counts[kind as usize].found;
+        let of = |kind: Kind| self.counts[kind as usize].created + self.counts[kind as usize].found;
         let writes = Kind::ALL.iter().map(|&kind| of(kind)).sum::<u64>() - of(Kind::User) - of(Kind::Chat);
         #[expect(clippy::cast_precision_loss, reason = "a count of writes, divided for people to read")]
         let per_second = |count: u64| count as f64 / elapsed.as_secs_f64();
         let ms = |us: u64| Duration::from_micros(us).as_secs_f64() * 1_000.0;
         let quantile_ms = |quantile| ms(self.latency_us.value_at_quantile(quantile));
-        writeln!(f, "seconds          {:>10.3}  (without making users and chats)", elapsed.as_secs_f64())?;
+        writeln!(f, "seconds          {:>10.3}  (without creating users and chats)", elapsed.as_secs_f64())?;
         writeln!(f, "writes/s         {:>10.0}  (one sent twice counts once)", per_second(writes))?;
         writeln!(f, "messages/s       {:>10.0}", per_second(of(Kind::Message)))?;
         writeln!(f, "latency p50 ms   {:>10.3}  (of messages)", quantile_ms(0.5))?;
@@ -108,14 +108,10 @@ impl Tally {
 
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(
-            f,
-            "{:<16} {:>10} {:>10} {:>10} {:>10}",
-            "", "written", "were there", "sent twice", "replays"
-        )?;
+        writeln!(f, "{:<16} {:>10} {:>10} {:>10} {:>10}", "", "written", "existed", "sent twice", "replays")?;
         for kind in Kind::ALL {
-            let Count { made, found, twice, replays } = self.counts[kind as usize];
-            writeln!(f, "{:<16} {made:>10} {found:>10} {twice:>10} {replays:>10}", kind.word())?;
+            let Count { created, found, twice, replays } = self.counts[kind as usize];
+            writeln!(f, "{:<16} {created:>10} {found:>10} {twice:>10} {replays:>10}", kind.word())?;
         }
         write!(f, "texts refused    {:>10}", self.refused)
     }

@@ -1,4 +1,5 @@
-//! Reading back: every message of every chat, and every user's list of chats, against the conversation.
+//! Does the server return the whole conversation? Compares every message of every chat, and every user's list
+//! of chats.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -12,7 +13,7 @@ use super::error::Error;
 use super::expected::ExpectedChat;
 use super::progress;
 
-/// How much was found to be right.
+/// Numbers of what was compared and found equal.
 pub(super) struct Verified {
     chats: usize,
     messages: usize,
@@ -22,7 +23,7 @@ pub(super) struct Verified {
     retries: Retries,
 }
 
-/// A message, as the server tells it.
+/// A message as the server returns it.
 #[derive(Debug, PartialEq, Deserialize)]
 struct Message {
     id: String,
@@ -33,7 +34,7 @@ struct Message {
     seq: u64,
 }
 
-/// A chat, as the server tells it.
+/// A chat as the server returns it.
 #[derive(Debug, Deserialize)]
 struct ListedChat {
     id: String,
@@ -44,21 +45,21 @@ struct ListedChat {
     unread: u64,
 }
 
-/// A chat whose messages were found to be right.
+/// A chat whose messages were found equal.
 struct ReadChat<'a> {
     expected: ExpectedChat<'a>,
     last_message: Option<Message>,
 }
 
-/// Reads all of it.
+/// Reads everything back.
 struct Reader<'a> {
     api: &'a Api,
     connections: usize,
-    /// The ids of the corpus's users.
+    /// Ids of the corpus's users.
     users: Vec<String>,
 }
 
-/// Compares all of it; the first difference is the error.
+/// Compares everything, and returns the first difference as an error.
 pub(super) async fn verify(api: &Api, corpus: &Corpus, connections: usize) -> Result<Verified, Error> {
     let find = async |user: &User| api.user_id(&user.name).await;
     let users = stream::iter(&corpus.users).map(find).buffered(connections).try_collect().await?;
@@ -71,7 +72,7 @@ pub(super) async fn verify(api: &Api, corpus: &Corpus, connections: usize) -> Re
 }
 
 impl Reader<'_> {
-    /// Every chat's messages; gives the chats, by id.
+    /// Compares every chat's messages, and returns the chats by id.
     async fn verify_chats<'c>(&self, corpus: &'c Corpus) -> Result<HashMap<String, ReadChat<'c>>, Error> {
         let bar = progress("chats", corpus.chats.len());
         let verify_one = async |chat| {
@@ -85,7 +86,7 @@ impl Reader<'_> {
         chats.buffer_unordered(self.connections).try_collect().await
     }
 
-    /// A chat's id. Only its members can tell.
+    /// Returns a chat's id, which only the lists of its members contain.
     async fn find(&self, chat: &ExpectedChat<'_>) -> Result<String, Error> {
         let name = chat.name;
         let unseen = |why: &str| Error::Difference(format!("the chat {name} cannot be found: {why}"));
@@ -95,7 +96,7 @@ impl Reader<'_> {
         Ok(found.ok_or_else(|| unseen("its first member's list does not have it"))?.id)
     }
 
-    /// Gives the last message.
+    /// Compares a chat's messages, and returns the last one.
     fn compare_messages(
         &self,
         chat: &ExpectedChat<'_>,
@@ -111,7 +112,7 @@ impl Reader<'_> {
             same(&message.author, &self.users[*author], || of_message("author"))?;
             same(message.chat.as_str(), id, || of_message("chat"))?;
             same(&message.seq, &seq, || of_message("seq"))?;
-            // Times of this one form sort as text does.
+            // Times of this format sort like text.
             if last.as_ref().is_some_and(|last| last.created_at >= message.created_at) {
                 let what = format!("message {seq} of {name} is not later than the one before: {message:?}");
                 return Err(Error::Difference(what));
@@ -121,7 +122,8 @@ impl Reader<'_> {
         Ok(last)
     }
 
-    /// Every user's list of chats; gives how many chats and unread messages are in all of them together.
+    /// Compares every user's list of chats, and returns the total numbers of listed chats and unread
+    /// messages.
     async fn verify_lists(
         &self,
         corpus: &Corpus,
@@ -169,7 +171,7 @@ impl Reader<'_> {
     }
 }
 
-/// The latest message first; without messages after all others, the newest of them first.
+/// Checks the order of a list: by latest message, then the chats without messages, the newest first.
 fn compare_order(user: &str, listed: &[ListedChat]) -> Result<(), Error> {
     let rank = |chat: &ListedChat| {
         (chat.last_message.as_ref().map(|message| message.created_at.clone()), chat.created_at.clone())
@@ -183,7 +185,7 @@ fn compare_order(user: &str, listed: &[ListedChat]) -> Result<(), Error> {
     Ok(())
 }
 
-/// Refuses what is not as expected.
+/// Returns an error if the values differ.
 fn same<T: PartialEq + fmt::Debug + ?Sized>(
     found: &T,
     expected: &T,
@@ -195,7 +197,7 @@ fn same<T: PartialEq + fmt::Debug + ?Sized>(
     Err(Error::Difference(format!("{} is {}, not {}", what(), shown(found), shown(expected))))
 }
 
-/// Cut to a length that people can read.
+/// Returns the value as text, shortened to a readable length.
 fn shown<T: fmt::Debug + ?Sized>(value: &T) -> String {
     let text = format!("{value:?}");
     match text.char_indices().nth(600) {
@@ -209,8 +211,8 @@ impl fmt::Display for Verified {
         let Self { chats, messages, users, listed_chats, unread, retries } = self;
         write!(
             f,
-            "all is there: {messages} messages of {chats} chats; {users} users with {listed_chats} chats listed, \
-             {unread} messages unread in them\nsent again after 503: {retries}"
+            "everything is as expected: {messages} messages of {chats} chats; {users} users with {listed_chats} chats listed, \
+             {unread} messages unread in them\nretries after 503: {retries}"
         )
     }
 }

@@ -1,4 +1,4 @@
-//! Writes under keys: once, or twice to see that it makes no difference.
+//! How is a write sent? Under a key, once, or twice to check that the second one changes nothing.
 
 use std::cell::RefCell;
 
@@ -9,14 +9,14 @@ use super::api::{Api, Reply};
 use super::error::Error;
 use super::tally::{Kind, Tally};
 
-/// Sends writes, and counts what they come to.
+/// Sends writes, and counts their results.
 pub(super) struct Writer<'a> {
     api: &'a Api,
     twice_percent: u32,
     pub(super) tally: RefCell<Tally>,
 }
 
-/// How a write is sent.
+/// Way to send a write.
 enum Sending {
     Once,
     TwiceInTurn,
@@ -28,15 +28,15 @@ impl<'a> Writer<'a> {
         Self { api, twice_percent, tally: RefCell::new(Tally::new()) }
     }
 
-    /// Makes what has an id, for which this line of the file is the reason.
-    pub(super) async fn make(&self, kind: Kind, line: usize, request: &Value) -> Result<String, Error> {
+    /// Creates a user or a chat for this line of the file, and returns its id.
+    pub(super) async fn create(&self, kind: Kind, line: usize, request: &Value) -> Result<String, Error> {
         let reply = self.send(kind, line, request).await?;
         reply.id().ok_or_else(|| reply.unexpected())
     }
 
-    /// Does what this line of the file says.
+    /// Sends the write of this kind for this line of the file.
     pub(super) async fn send(&self, kind: Kind, line: usize, request: &Value) -> Result<Reply, Error> {
-        // What is written for one line at most once has one key, whenever it is loaded.
+        // Every load uses the same key for the same write.
         let key = format!("load_irc/{line}/{}", kind.word());
         let send = || self.api.write(kind.path(), &key, request);
         let mut replies = match self.sending(&key) {
@@ -56,7 +56,8 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Sends a text that the server must refuse. It does so however often it is asked, so once will do.
+    /// Sends a text that the server must refuse. One attempt is enough, because the server refuses every
+    /// attempt.
     pub(super) async fn send_refused(&self, line: usize, request: &Value) -> Result<(), Error> {
         let key = format!("load_irc/{line}/{}", Kind::Message.word());
         let reply = self.api.write(Kind::Message.path(), &key, request).await?;
@@ -68,7 +69,7 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// The same for the same key, so that a load can be run again just as it was.
+    /// Returns the way to send this key. It depends on the key only, so that a load can be repeated exactly.
     fn sending(&self, key: &str) -> Sending {
         let hash = crc32c::crc32c(key.as_bytes());
         if hash % 100 >= self.twice_percent {
@@ -81,11 +82,11 @@ impl<'a> Writer<'a> {
     }
 }
 
-/// Two answers under one key are the same, and at most one of them is that to a write; none where an earlier load has
-/// written it.
+/// Checks that two answers under one key are equal, and that at most one is the first. Both are replays if an
+/// earlier load has sent the write.
 fn check_same(key: &str, one: &Reply, other: &Reply) -> Result<(), Error> {
-    let told = |reply: &Reply| (reply.status, reply.body.clone(), reply.position.clone());
-    if told(one) == told(other) && (one.replayed || other.replayed) {
+    let essence = |reply: &Reply| (reply.status, reply.body.clone(), reply.position.clone());
+    if essence(one) == essence(other) && (one.replayed || other.replayed) {
         return Ok(());
     }
     Err(Error::Twice { key: key.to_owned(), first: one.to_string(), second: other.to_string() })

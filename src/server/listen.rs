@@ -1,4 +1,4 @@
-//! What does a server need from the system: a socket, open files, signals, a runtime.
+//! How does a server get a socket, open files, signals and a runtime from the system?
 
 use std::io;
 use std::net::SocketAddr;
@@ -7,8 +7,8 @@ use tokio::net::{TcpListener, TcpSocket};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Returns a listener whose backlog has room for all clients that reconnect after a restart. The system may grant
-/// a shorter backlog.
+/// Returns a listener whose backlog has room for all clients that reconnect after a restart. The system may
+/// grant a shorter backlog.
 pub(super) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     const BACKLOG: u32 = 4096;
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
@@ -18,7 +18,8 @@ pub(super) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-/// Raises the limit on open files, and returns `connections_max`, lowered to what that limit leaves for connections.
+/// Raises the limit on open files, and returns `connections_max`, lowered to what that limit leaves for
+/// connections.
 pub(super) fn fit_open_files(connections_max: u32) -> u32 {
     /// Open files that are not connections: the log's, standard streams, and the runtime's.
     const OTHER_FILES: u64 = 64;
@@ -37,7 +38,8 @@ pub(super) fn fit_open_files(connections_max: u32) -> u32 {
     }
 }
 
-/// Returns a future that resolves at SIGTERM or SIGINT. From the call on, neither signal ends the process by itself.
+/// Returns a future that resolves at SIGTERM or SIGINT. From the call on, neither signal ends the process by
+/// itself.
 pub(super) fn stop_signal() -> io::Result<impl Future<Output = ()>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -54,9 +56,9 @@ pub(super) fn stop_signal() -> io::Result<impl Future<Output = ()>> {
 pub(super) fn runtime() -> io::Result<Runtime> {
     Builder::new_multi_thread()
         .enable_all()
-        // A worker's own queue holds 256 tasks; when more arrive, its older half moves to the end of the global
-        // queue, behind later arrivals. So a worker accepts few events at a time, and runs all of their tasks
-        // before it polls for others.
+        // A worker's own queue holds 256 tasks; when more arrive, its older half moves to the end of the
+        // global queue, behind later arrivals. So a worker accepts few events at a time, and runs all of
+        // their tasks before it polls for others.
         .max_io_events_per_tick(64)
         .event_interval(256)
         // Answers come from the writer's thread through the global queue, and have waited longest.

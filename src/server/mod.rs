@@ -84,8 +84,8 @@ async fn run_until_signal(mut config: ServeConfig) -> Result<(), ServeError> {
     serve(listener, log, config.limits, config.cors_origins, ready, shutdown).await
 }
 
-/// Serves the log on the listener until `shutdown` resolves. Answers 503 during the replay, and calls `ready` after
-/// it. Before it returns, requests in flight are answered and their writes synced.
+/// Serves the log on the listener until `shutdown` resolves. Answers 503 during the replay, and calls `ready`
+/// after it. Before it returns, requests in flight are answered and their writes synced.
 ///
 /// # Errors
 ///

@@ -1,4 +1,4 @@
-"""What does Schemathesis need beyond the API's document? Ids that exist."""
+"""How does Schemathesis get ids that exist, which the API's document cannot contain?"""
 
 import os
 import re

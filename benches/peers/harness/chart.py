@@ -1,4 +1,4 @@
-"""The charts, drawn by gnuplot from the samples."""
+"""How do samples become charts? gnuplot draws them."""
 
 import subprocess
 from statistics import median
@@ -14,7 +14,7 @@ STYLES = {
     "PocketBase": "lc rgb '#b8860b' lw 2 pt 11",
     "NATS JetStream": "lc rgb '#7a4fa3' lw 2 pt 13",
 }
-# White below, so that it can be read on a dark page too.
+# A white background, so that the charts are readable on a dark page.
 HEAD = """
 set terminal svg size 800,480 background rgb 'white' font 'sans-serif,14' noenhanced
 set output '{path}'
@@ -42,7 +42,7 @@ set ylabel 'p99, milliseconds'
 
 
 def draw(records):
-    """Both charts; returns where they are."""
+    """Draws both charts, and returns their paths."""
     points = {}
     for record in records:
         if "peer" in record:
@@ -56,8 +56,8 @@ def draw(records):
         ]
         for peer, by_connections in points.items()
     }
-    throughput = {peer: [(n, rate) for n, rate, _ in told] for peer, told in medians.items()}
-    latency = {peer: [(rate, p99 / 1000) for _, rate, p99 in told] for peer, told in medians.items()}
+    throughput = {peer: [(n, rate) for n, rate, _ in points] for peer, points in medians.items()}
+    latency = {peer: [(rate, p99 / 1000) for _, rate, p99 in points] for peer, points in medians.items()}
     return [plot("throughput", CONNECTIONS, throughput), plot("latency", LOAD, latency)]
 
 

@@ -1,4 +1,4 @@
-"""Ourselves, and axum without us."""
+"""How are Chinwag, and axum without it, started and loaded?"""
 
 import http.client
 import itertools
@@ -13,7 +13,7 @@ KEY = "Idempotency-Key"
 
 
 class Listening(Server):
-    """A server that prints where it listens when it is ready."""
+    """A server that prints its address when it is ready."""
 
     def listen(self, command):
         printed = self.dir / "stdout"
@@ -23,7 +23,7 @@ class Listening(Server):
 
 
 class Chinwag(Listening):
-    """Ourselves, with or without a log on disk."""
+    """Chinwag, with its log on disk or in memory."""
 
     def __init__(self, *flags):
         self.name = "chinwag" + "".join(flags)
@@ -37,7 +37,7 @@ class Chinwag(Listening):
         self.listen([CHINWAG, "serve", "--listen", "127.0.0.1:0", "--data", self.data, *self.flags])
 
     def call(self, path, body):
-        """What the server answers, by one request on a connection of its own."""
+        """Sends one request on a new connection, and returns status and body."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
             connection.request("POST", path, json.dumps(body), {"Content-Type": "application/json"})
@@ -46,7 +46,7 @@ class Chinwag(Listening):
         finally:
             connection.close()
 
-    def make(self, path, body):
+    def create(self, path, body):
         status, answer = self.call(path, body)
         if status != 201:
             raise Failed(f"{path}: {status} {answer.decode()}")
@@ -60,28 +60,28 @@ class Chinwag(Listening):
         finally:
             connection.close()
 
-    def befriend(self):
-        """Makes chats of two members each; returns who can write where."""
-        users = [self.make("/users/add", {"username": f"user {n}"})["id"] for n in range(CHATS)]
+    def create_members(self):
+        """Creates chats of two members each, and returns the pairs of chat and member."""
+        users = [self.create("/users/add", {"username": f"user {n}"})["id"] for n in range(CHATS)]
         members = []
         for number, user in enumerate(users):
             other = users[(number + 1) % CHATS]
-            chat = self.make("/chats/add", {"name": f"chat {number}", "users": [user, other]})["id"]
+            chat = self.create("/chats/add", {"name": f"chat {number}", "users": [user, other]})["id"]
             members += [(chat, user), (chat, other)]
         return members
 
     def will_send(self, members=None):
-        """Has `send` send as these members; without, as new ones."""
+        """Sets the members that `send` writes as; by default, new ones."""
         bodies = [
-            {"chat": chat, "author": author, "text": TEXT} for chat, author in members or self.befriend()
+            {"chat": chat, "author": author, "text": TEXT} for chat, author in members or self.create_members()
         ]
-        # Chats take turns.
+        # Consecutive messages go to different chats.
         bodies.sort(key=lambda body: body["author"])
         self.bodies.write_text("".join(json.dumps(body) + "\n" for body in bodies), encoding="utf-8")
         return self
 
     def send(self, connections, seconds, *options):
-        """Messages, one a request. Each that was answered must be in the log."""
+        """Sends messages, one per request. Each answered message must be in the log."""
         before = self.position()
         sample = load(self.port, self.bodies, "/messages/add", connections, seconds, *options)
         if self.position() - before != sample["answers"]:
@@ -89,18 +89,18 @@ class Chinwag(Listening):
         return sample
 
     def send_keyed(self, connections, seconds):
-        """The same, every request under an idempotency key that was never used."""
+        """Sends messages, each under a new idempotency key."""
         return self.send_with(KEY, connections, seconds)
 
     def send_labelled(self, connections, seconds):
-        """The same, the header under another name: it is sent and parsed, but is no key."""
+        """Sends messages with a header of another name, which is sent and parsed but is not a key."""
         return self.send_with("Idempotency-Lab", connections, seconds)
 
     def send_with(self, header, connections, seconds):
         return self.send(connections, seconds, "--numbered", f"{header}: run-{next(self.keys)}-")
 
     def send_with_refusals(self, connections, seconds, *options):
-        """The same, where some may be refused: what each status was answered."""
+        """Sends messages that may be refused, and returns the answers by status."""
         before = self.position()
         answers = statuses(self.port, self.bodies, "/messages/add", connections, seconds, *options)
         if self.position() - before != answers["201"]["answers"]:
@@ -109,7 +109,7 @@ class Chinwag(Listening):
 
 
 class Bare(Listening):
-    """A handler of axum's that does nothing but parse."""
+    """An axum server whose handlers only parse."""
 
     name = "bare-axum"
 
@@ -129,19 +129,19 @@ class Bare(Listening):
 
 
 class Filled(Chinwag):
-    """Ourselves on a log that holds a conversation already. `members` names some who may write, and where."""
+    """Chinwag on a log that holds a conversation. `members` lists pairs of chat and member."""
 
     def __init__(self, chats, messages, named=1000):
         super().__init__()
         command = [TOOLS, "fill", self.data, "--chats", chats, "--messages", messages, "--named", named]
-        told = json.loads(output(command))
+        filled = json.loads(output(command))
         self.members, self.text_bytes, self.log_bytes = (
-            told[key] for key in ("members", "text_bytes", "log_bytes")
+            filled[key] for key in ("members", "text_bytes", "log_bytes")
         )
 
 
 class FilledLists(Chinwag):
-    """Ourselves with a user who is in so many chats, and one who is in 20: `users`."""
+    """Chinwag with two `users`: a member of `chats` chats, and a member of 20."""
 
     def __init__(self, chats):
         super().__init__()

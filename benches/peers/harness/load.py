@@ -1,4 +1,4 @@
-"""The load generator of our own tools."""
+"""How is the load generator of the tools called?"""
 
 import json
 import os
@@ -18,7 +18,7 @@ def command(port, bodies, to, connections, seconds, options):
 
 
 def statuses(port, bodies, to, connections, seconds, *options):
-    """What each status was answered how often and how fast."""
+    """Runs the load, and returns count and latencies by status."""
     result = json.loads(output(command(port, bodies, to, connections, seconds, options)))
     if result["failed"]:
         raise Failed(f"{len(result['failed'])} connections failed: {result['failed'][0]}")
@@ -26,7 +26,7 @@ def statuses(port, bodies, to, connections, seconds, *options):
 
 
 def load(*args):
-    """The same where every answer must be a success."""
+    """Runs a load whose answers must all be successes."""
     answers = statuses(*args)
     if len(answers) != 1 or not next(iter(answers)).startswith("2"):
         raise Failed(f"not all answers were successes: {answers}")
@@ -35,21 +35,21 @@ def load(*args):
 
 @contextmanager
 def meanwhile(port, bodies, to, connections):
-    """Load for as long as the block takes."""
+    """Runs a load during the block."""
     hours = 3600
     words = command(port, bodies, to, connections, hours, [])
     with subprocess.Popen(words, stdout=subprocess.DEVNULL) as process:
         try:
             yield
             if process.poll() is not None:
-                raise Failed("the load meanwhile ended early")
+                raise Failed("the background load ended early")
         finally:
             process.kill()
 
 
 @contextmanager
 def body_file(bodies):
-    """A file with these values as JSON, one a line."""
+    """Provides a file with these values as JSON, one per line."""
     handle, path = tempfile.mkstemp(prefix="bodies.", dir=WORK)
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:

@@ -1,4 +1,4 @@
-"""Measures the rows, and prints the table."""
+"""Which rows are measured, and with which settings? Prints the table."""
 
 import argparse
 import fcntl
@@ -44,10 +44,10 @@ ROWS = {
     "curves": peers.curves,
 }
 HELP = """
-PAIRS=5 SECONDS_EACH=5 WARM_UP_SECONDS=2   turns, seconds of each side of a turn, seconds before the first
-SCALE=1                                    part of the sizes that the rows name
-SMOKE=1                                    one turn of a second, 0.01 of the sizes: only to see that it runs
-RESULTS=target/peers/results.jsonl         where the samples are kept
+PAIRS=5 SECONDS_EACH=5 WARM_UP_SECONDS=2   turns, seconds per side of a turn, seconds before the first turn
+SCALE=1                                    factor for the sizes in the names of rows
+SMOKE=1                                    one turn of 1 s, SCALE=0.01: only shows that everything runs
+RESULTS=target/peers/results.jsonl         file for the samples
 """
 
 
@@ -56,12 +56,12 @@ def arguments():
         prog="benches/peers/run",
         epilog=HELP,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        description="Measures ourselves beside others; prints the table. A row that is named is measured;"
-        " without names, those that were not yet, at this commit and with these settings.",
+        description="Measures Chinwag beside other servers, and prints the table. Named rows are measured;"
+        " without names, the rows that were not measured at this commit with these settings.",
     )
     parser.add_argument("rows", nargs="*", metavar="ROW", help=", ".join(ROWS))
     parser.add_argument(
-        "--table", action="store_true", help="measure nothing; print the table and draw the charts"
+        "--table", action="store_true", help="print the table and draw the charts without measuring"
     )
     chosen = parser.parse_args()
     unknown = set(chosen.rows) - set(ROWS)
@@ -78,14 +78,14 @@ def measure(row, settings):
     recorder.done()
 
 
-def setting_out():
-    """Takes the place for itself; refuses one where a sync costs nothing."""
+def prepare():
+    """Locks the working directory, and refuses one where a sync does not reach a disk."""
     lock = os.open(WORK / "lock", os.O_CREAT | os.O_RDWR)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         raise Failed(f"another run uses {WORK}") from None
-    # What a run that was killed has left.
+    # Leftovers of a killed run.
     for left in WORK.glob("*.*/"):
         shutil.rmtree(left)
     for left in WORK.glob("bodies.*"):
@@ -95,22 +95,22 @@ def setting_out():
         raise Failed(f"{WORK} is on {kind}, where a sync does not reach a disk; set CARGO_TARGET_DIR")
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    # Unwinds, and so stops the servers.
+    # An exception unwinds the stack, which stops the servers.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 
 
 def machine():
-    told = [f"{os.cpu_count()} processors, Linux {platform.release()}", f"commit {commit()}"]
+    parts = [f"{os.cpu_count()} processors, Linux {platform.release()}", f"commit {commit()}"]
     for peer in (chinwag, redis, postgres, pocketbase, nats):
-        told += [f"{name} {version}" for name, version in peer.versions().items()]
-    return ", ".join(told)
+        parts += [f"{name} {version}" for name, version in peer.versions().items()]
+    return ", ".join(parts)
 
 
 def main():
     chosen, settings = arguments(), from_environment()
     failed = {}
     try:
-        setting_out()
+        prepare()
         finished = {row for row, records in latest(settings).items() if records[0]["commit"] == commit()}
         wanted = [] if chosen.table else chosen.rows or [row for row in ROWS if row not in finished]
         for row in wanted:
@@ -122,7 +122,7 @@ def main():
         print(f"\n{machine()}\n{settings}\nsamples: {RESULTS}\n")
         print(table(ROWS, settings))
         if "curves" in latest(settings):
-            print("\n".join(f"drawn: {path}" for path in chart.draw(latest(settings)["curves"])))
+            print("\n".join(f"chart: {path}" for path in chart.draw(latest(settings)["curves"])))
     except Failed as failure:
         sys.exit(str(failure))
     except KeyboardInterrupt:

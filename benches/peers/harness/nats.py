@@ -1,4 +1,4 @@
-"""NATS JetStream: one stream on disk, every message synced before it is acknowledged."""
+"""How is NATS JetStream measured? One stream on disk; every message is synced before its acknowledgement."""
 
 import json
 import socket
@@ -23,12 +23,12 @@ STREAM = {
     "retention": "limits",
     "num_replicas": 1,
 }
-# What may make it faster: fewer connections, each with more messages under way.
+# Variants that may be faster: fewer connections, each with more messages in flight.
 CONNECTIONS_OF_64 = (64, 16, 4, 1)
 
 
 class Nats(Server):
-    """`send` finds what is fastest at each number of messages under way, once."""
+    """`send` finds the fastest variant for each number of messages in flight, once."""
 
     name = "nats"
     user = "nobody"
@@ -52,11 +52,11 @@ class Nats(Server):
         self.files.close()
 
     def ask(self, subject, body=None):
-        """One request to the server's own interface."""
+        """Sends one request to the server's own API."""
         text = json.dumps(body).encode() if body else b""
         with socket.create_connection(("127.0.0.1", self.port), timeout=10) as connection:
-            said = f'CONNECT {{"verbose":false}}\r\nSUB answer 1\r\nPUB {subject} answer {len(text)}\r\n'
-            connection.sendall(said.encode() + text + b"\r\n")
+            request = f'CONNECT {{"verbose":false}}\r\nSUB answer 1\r\nPUB {subject} answer {len(text)}\r\n'
+            connection.sendall(request.encode() + text + b"\r\n")
             with connection.makefile("rb") as lines:
                 head = next(line for line in lines if line.startswith((b"MSG ", b"-ERR")))
                 answer = (
@@ -71,23 +71,23 @@ class Nats(Server):
     def messages(self):
         return self.ask("$JS.API.STREAM.INFO.messages")["state"]["messages"]
 
-    def send(self, under_way, seconds):
-        if under_way not in self.best:
-            variants = [under_way * part // 64 for part in CONNECTIONS_OF_64 if under_way * part % 64 == 0]
+    def send(self, in_flight, seconds):
+        if in_flight not in self.best:
+            variants = [in_flight * part // 64 for part in CONNECTIONS_OF_64 if in_flight * part % 64 == 0]
             tried = [
-                self.publish(connections, under_way, self.try_seconds)["per_s"] for connections in variants
+                self.publish(connections, in_flight, self.try_seconds)["per_s"] for connections in variants
             ]
-            self.best[under_way] = variants[tried.index(max(tried))]
-        connections = self.best[under_way]
-        sample = self.publish(connections, under_way, seconds)
+            self.best[in_flight] = variants[tried.index(max(tried))]
+        connections = self.best[in_flight]
+        sample = self.publish(connections, in_flight, seconds)
         return {
             **sample,
-            "variant": f"{connections} connections, {under_way // connections} under way on each",
+            "variant": f"{connections} connections, {in_flight // connections} in flight on each",
         }
 
-    def publish(self, connections, under_way, seconds):
+    def publish(self, connections, in_flight, seconds):
         before = self.messages()
-        options = ["--protocol", "nats", "--pipeline", under_way // connections]
+        options = ["--protocol", "nats", "--pipeline", in_flight // connections]
         sample = load(self.port, self.bodies, "chat", connections, seconds, *options)
         if self.messages() - before != sample["answers"]:
             raise Failed(f"{sample['answers']} acknowledgements, but {self.messages() - before} messages")

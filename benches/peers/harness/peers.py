@@ -1,4 +1,4 @@
-"""The rows that have all peers side by side: do they sync, and how fast are they."""
+"""Do all servers sync, and how fast is each?"""
 
 import re
 import signal
@@ -16,7 +16,7 @@ CONNECTIONS = (1, 4, 16, 64, 256, 1024)
 
 
 def syncs(recorder, stack):
-    """How often each asks the disk to keep what it was sent by one connection that waits for every answer."""
+    """Counts each server's syncs under one connection that waits for every answer."""
     try_seconds = recorder.settings.warm_up_seconds
     for peer in (Chinwag(), Redis(), Postgres(try_seconds), PocketBase(), Nats(try_seconds)):
         server = stack.enter_context(peer)
@@ -33,17 +33,17 @@ def syncs(recorder, stack):
 
 
 class Syncs:
-    """Counts a server's calls of fsync and fdatasync."""
+    """Counts a server's calls to fsync and fdatasync."""
 
     def __init__(self, pid):
-        self.told = WORK / "strace"
+        self.trace = WORK / "strace"
         self.command = [
             "strace",
             "-f",
             "-e",
             "trace=fsync,fdatasync,sync_file_range",
             "-o",
-            self.told,
+            self.trace,
             "-p",
             pid,
         ]
@@ -53,7 +53,7 @@ class Syncs:
         self.process = subprocess.Popen(
             [str(word) for word in self.command], stderr=subprocess.PIPE, text=True, start_new_session=True
         )
-        # It says so of every thread that it has attached to; the first is enough, the others follow at once.
+        # strace prints a line for each thread that it attaches to. The first line is enough.
         attached = self.process.stderr.readline()
         if "attached" not in attached:
             raise RuntimeError(attached)
@@ -62,13 +62,13 @@ class Syncs:
     def __exit__(self, *_):
         self.process.send_signal(signal.SIGINT)
         self.process.communicate()
-        calls = self.told.read_text(encoding="utf-8", errors="replace")
+        calls = self.trace.read_text(encoding="utf-8", errors="replace")
         self.syncs = len(re.findall(r"\b(?:fsync|fdatasync)\(", calls))
-        self.told.unlink()
+        self.trace.unlink()
 
 
 def curves(recorder, stack):
-    """What the charts show: all of them at every number of connections, in turns."""
+    """Measures the points of the charts: all servers in turns, at every number of connections."""
     try_seconds = recorder.settings.warm_up_seconds
     durable = stack.enter_context(Chinwag()).will_send()
     memory = stack.enter_context(Chinwag("--ephemeral")).will_send()

@@ -1,4 +1,4 @@
-"""PocketBase: SQLite behind JSON over HTTP, told to sync every commit, which it does not do by itself."""
+"""How is PocketBase measured? SQLite behind JSON over HTTP, with a sync at every commit, unlike its default."""
 
 import shutil
 import uuid
@@ -13,7 +13,7 @@ CHATS = 100
 
 
 class PocketBase(Server):
-    """A record a message. It keeps members in no list, and looks nothing up."""
+    """One record per message. Membership is not stored or checked."""
 
     name = "pocketbase"
     user = "nobody"

@@ -1,4 +1,4 @@
-"""PostgreSQL: one statement a message, committed to disk, prepared once."""
+"""How is PostgreSQL measured? One prepared statement per message, committed to disk."""
 
 import itertools
 import math
@@ -11,7 +11,7 @@ from process import Failed, Server, answers, output
 from settings import TEXT
 
 CHATS = 100
-# Its numbers for ids are shorter than our UUIDs, and one sequence is cheaper than a count in each chat.
+# Integer ids are shorter than Chinwag's UUIDs, and one sequence is cheaper than a count per chat.
 SCHEMA = f"""
 CREATE TABLE members (chat bigint, author bigint, PRIMARY KEY (chat, author));
 CREATE TABLE messages (
@@ -31,26 +31,26 @@ INSERT INTO messages (chat, author, text)
     SELECT chat, author, :text FROM members WHERE chat = :chat AND author = :author
     RETURNING seq, created_at;
 """
-# What may make it faster: the kind of socket, the client's threads, and waiting a little before a commit.
+# Variants that may be faster: the kind of socket, the client's threads, and a delay before a commit.
 HOSTS = ("127.0.0.1", "socket")
 CLIENT_THREADS = (1, 2)
 COMMIT_DELAYS_US = (0, 100)
-# Of one client, first guess; and of all, for ever.
+# Time to connect: a first estimate per client, and a maximum for all clients.
 SECONDS_TO_CONNECT = 0.004
 TO_CONNECT_SECONDS_MAX = 120
 
 
 def programs():
-    """Where the newest PostgreSQL's programs are: Debian keeps them off the path."""
+    """Returns the directory of the newest PostgreSQL's programs, which Debian does not put on the PATH."""
     return max(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
 
 
 class Postgres(Server):
-    """`send` finds what is fastest at each number of connections, once."""
+    """`send` finds the fastest variant for each number of connections, once."""
 
     name = "postgres"
     user = "postgres"
-    # Does not wait for clients.
+    # SIGINT stops it without waiting for clients.
     stop_signal = signal.SIGINT
 
     def __init__(self, try_seconds):
@@ -85,7 +85,7 @@ class Postgres(Server):
             "shared_buffers": "1GB",
             "fsync": "on",
             "synchronous_commit": "on",
-            # One machine only; and nothing that cleans up behind the measurement.
+            # One machine, and no maintenance during the measurement.
             "wal_level": "minimal",
             "max_wal_senders": 0,
             "autovacuum": "off",
@@ -98,7 +98,7 @@ class Postgres(Server):
         self.script.write_text(ADD, encoding="utf-8")
 
     def is_ready(self):
-        # An answer to the request for encryption, which is a no.
+        # `N` declines a request for encryption.
         return answers(self.port, b"\0\0\0\x08\x04\xd2\x16\x2f", b"N") and self.accepts()
 
     def accepts(self):
@@ -124,7 +124,7 @@ class Postgres(Server):
         return {**sample, "variant": f"{host}, client threads {threads}, commit_delay {delay}"}
 
     def pgbench(self, variant, connections, seconds, latencies=False):
-        """Pgbench takes the time to connect out of what it is to run, not into its rate: it gets more."""
+        """Runs pgbench. The time to connect counts as running time but not in the rate, so it is added."""
         host, threads, delay = variant
         words = [self.programs / "pgbench", "-n", "-M", "prepared", "-f", self.script, "-D", f"text={TEXT}"]
         words += ["-h", self.dir if host == "socket" else host, "-p", self.port, "-U", "postgres"]
@@ -144,7 +144,7 @@ class Postgres(Server):
         return {**sample, **self.latencies()} if latencies else sample
 
     def latencies(self):
-        """From pgbench's log of transactions: client, number, microseconds, …"""
+        """Reads the latencies from pgbench's log of transactions: client, number, microseconds, …"""
         micros = []
         for path in self.dir.glob("latency*"):
             micros += [int(line.split()[2]) for line in path.read_text(encoding="utf-8").splitlines()]

@@ -1,4 +1,4 @@
-"""Servers as processes: each on a free port of loopback, in a directory of its own, gone at the end."""
+"""How does a server run as a process? On a free port of loopback, in a temporary directory."""
 
 import os
 import pwd
@@ -17,7 +17,7 @@ STOP_SECONDS_MAX = 60
 
 
 class Failed(Exception):
-    """A measurement that cannot be believed, or that could not be made."""
+    """A measurement that failed, or whose result is not valid."""
 
 
 def free_port():
@@ -36,18 +36,18 @@ def wait_until(true, what, seconds=READY_SECONDS_MAX, process=None, every=0.02):
         time.sleep(every)
 
 
-def answers(port, say, expected):
-    """Whether a server on this port, told this, begins its answer so."""
+def answers(port, request, expected):
+    """Returns whether a server on this port answers these bytes with the expected start."""
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=1) as connection:
-            connection.sendall(say)
+            connection.sendall(request)
             return connection.recv(len(expected)) == expected
     except OSError:
         return False
 
 
 def output(command, **options):
-    """What a command prints; its failure is ours."""
+    """Returns the output of a command, and raises Failed if it fails."""
     command = [str(word) for word in command]
     done = subprocess.run(command, capture_output=True, text=True, check=False, **options)
     if done.returncode != 0:
@@ -63,7 +63,7 @@ def resident_bytes(pid):
 
 
 class Directory:
-    """An empty directory on the disk that is measured, removed at the end."""
+    """An empty directory on the measured disk, removed at the end."""
 
     def __init__(self, name):
         self.path = Path(tempfile.mkdtemp(prefix=f"{name}.", dir=WORK))
@@ -76,9 +76,9 @@ class Directory:
 
 
 class Server:
-    """A process with a directory. Peers say how they are started, and how to tell that they are ready.
+    """A process with a directory. Subclasses define how it starts and when it is ready.
 
-    A server that is not ours runs as another user than root, whose name is in `user`.
+    `user` is the name of the user that a server other than Chinwag runs as, instead of root.
     """
 
     name = "server"
@@ -92,7 +92,7 @@ class Server:
         self.process = None
 
     def as_user(self, command):
-        """The command, run as the server's user, and ended by the kernel if this program is killed."""
+        """Returns the command, to run as the server's user and to be killed with this program."""
         prefix = ["setpriv", "--pdeathsig", "KILL"]
         if self.user and os.geteuid() == 0:
             prefix += ["--reuid", self.user, "--regid", str(pwd.getpwnam(self.user).pw_gid), "--init-groups"]
@@ -123,7 +123,7 @@ class Server:
         raise NotImplementedError
 
     def stop(self):
-        """Asks it to end, and waits; does not take no for an answer."""
+        """Stops the server, and kills it if it does not end in time."""
         process, self.process = self.process, None
         if process is None:
             return

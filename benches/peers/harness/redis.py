@@ -1,4 +1,4 @@
-"""Redis: a stream a chat, every command on disk before it is answered."""
+"""How is Redis measured? One stream per chat; every command is on disk before its answer."""
 
 import csv
 import itertools
@@ -7,16 +7,16 @@ import subprocess
 from process import Failed, Server, answers, output
 from settings import TEXT, TOOLS
 
-# Redis has nothing like a chat's members to look up; an author is what `-r` makes.
+# Redis does not check membership. `-r` generates the authors.
 ADD = ["XADD", "chat:__rand_int__", "*", "author", "__rand_int__", "text", TEXT]
 CHATS = 100
-# What may make it faster: threads of the server's for reading and writing, and of the client's.
+# Variants that may be faster: I/O threads of the server, and threads of the client.
 IO_THREADS = (1, 2)
 CLIENT_THREADS = (0, 2)
 
 
 class Redis(Server):
-    """`sync` is `always` or, to fill it, `no`."""
+    """A Redis server. `sync` is `always`, or `no` to fill it."""
 
     name = "redis"
     user = "nobody"
@@ -35,7 +35,7 @@ class Redis(Server):
             "dir": self.dir,
             "appendonly": "yes",
             "appendfsync": self.sync,
-            # No snapshots, and no rewriting of the log while it is measured.
+            # No snapshots, and no rewriting of the log during the measurement.
             "save": "",
             "auto-aof-rewrite-percentage": 0,
             "aof-use-rdb-preamble": "no",
@@ -53,7 +53,7 @@ class Redis(Server):
         return output(["redis-cli", "-p", self.port, *words])
 
     def benchmark(self, command, connections, seconds, client_threads=0):
-        """Runs a command for about so long: redis-benchmark wants a number of requests."""
+        """Runs a command for about this long, as a number of requests, which redis-benchmark requires."""
         rate = self.rates.get((command[0], connections))
         if rate is None:
             rate = self.requests(command, connections, 2_000, client_threads)["per_s"]
@@ -62,7 +62,7 @@ class Redis(Server):
         return sample
 
     def add(self, connections, seconds):
-        """Messages, by a client of one thread."""
+        """Adds messages, with a client of one thread."""
         return self.benchmark(ADD, connections, seconds)
 
     def requests(self, command, connections, requests, client_threads):
@@ -74,20 +74,20 @@ class Redis(Server):
         calls, failed = (now - then for now, then in zip(self.calls(command[0]), before))
         if failed or calls < requests:
             raise Failed(f"{requests} requests, but {calls} calls, of which {failed} failed")
-        (told,) = csv.DictReader(line for line in printed.splitlines() if line.startswith('"'))
-        micros = {f"p{n}_us": float(told[f"p{n}_latency_ms"]) * 1000 for n in (50, 99)}
-        return {"answers": calls, "per_s": float(told["rps"]), **micros}
+        (row,) = csv.DictReader(line for line in printed.splitlines() if line.startswith('"'))
+        micros = {f"p{n}_us": float(row[f"p{n}_latency_ms"]) * 1000 for n in (50, 99)}
+        return {"answers": calls, "per_s": float(row["rps"]), **micros}
 
     def calls(self, command):
-        """How often the server was asked this, and how often it failed."""
+        """Returns the numbers of calls and of failed calls of a command."""
         for line in self.cli("INFO", "commandstats").splitlines():
             if line.startswith(f"cmdstat_{command.lower()}:"):
-                told = dict(part.split("=") for part in line.split(":")[1].split(","))
-                return int(told["calls"]), int(told["failed_calls"]) + int(told["rejected_calls"])
+                counts = dict(part.split("=") for part in line.split(":")[1].split(","))
+                return int(counts["calls"]), int(counts["failed_calls"]) + int(counts["rejected_calls"])
         return 0, 0
 
     def fill(self, chats, messages):
-        """Has it hold the conversation that `chinwag.Filled` makes."""
+        """Adds the conversation that `chinwag.Filled` writes."""
         words = [TOOLS, "redis-commands", "--chats", chats, "--messages", messages]
         with subprocess.Popen([str(word) for word in words], stdout=subprocess.PIPE) as commands:
             with commands.stdout as pipe:
@@ -97,7 +97,7 @@ class Redis(Server):
 
 
 class BestRedis:
-    """Redis with the number of threads that makes it fastest, at each number of connections."""
+    """Redis with the fastest numbers of threads for each number of connections."""
 
     name = "redis"
 

@@ -1,4 +1,4 @@
-"""The raw samples, as JSON lines, and the table that is made of them."""
+"""How are samples kept, as JSON lines, and how do they become the table?"""
 
 import json
 import time
@@ -10,17 +10,17 @@ from settings import RESULTS, commit
 
 @dataclass(frozen=True)
 class Line:
-    """One line of the table: two figures of the same unit, ours divided by theirs; or ours alone."""
+    """One line of the table: the ratio of two figures of one unit, ours to theirs; or our figure alone."""
 
     what: str
     unit: str
-    # What the ratio, or our figure where it stands alone, should be at least (or, where `at_most`, at most).
+    # Minimum for the ratio, or for our figure alone; the maximum if `at_most`.
     goal: float | None = None
     at_most: bool = False
 
 
 class Recorder:
-    """Takes one row's measurements, in turns, and writes each down."""
+    """Measures one row in turns, and writes down each sample."""
 
     def __init__(self, row, settings):
         self.settings = settings
@@ -33,8 +33,8 @@ class Recorder:
     def compare(self, line, ours, theirs, figure="per_s", warm_up=True):
         """Warms both up, then measures ours, theirs, ours, theirs, …
 
-        Each side is called with the seconds to take, and returns a sample: its `figure`, and whatever else is
-        worth keeping. Without `theirs`, ours alone. Returns the samples of every turn.
+        Each side is called with its seconds, and returns a sample: its `figure`, and other values to keep. Without
+        `theirs`, only ours is measured. Returns the samples of every turn.
         """
         sides = [side for side in (ours, theirs) if side]
         if warm_up:
@@ -47,14 +47,14 @@ class Recorder:
         return turns
 
     def pair(self, line, *samples, figure="per_s"):
-        """What one turn came to: our sample, and theirs if there is one."""
+        """Records one turn: our sample, and theirs if there is one."""
         values = dict(zip(("ours", "theirs"), (sample[figure] for sample in samples)))
-        told = ", ".join(f"{side} {_digits(value)}" for side, value in values.items())
-        print(f"  {line.what}: {told} {line.unit}", flush=True)
+        figures = ", ".join(f"{side} {_digits(value)}" for side, value in values.items())
+        print(f"  {line.what}: {figures} {line.unit}", flush=True)
         self.write({"line": vars(line), **values, "samples": samples})
 
     def point(self, peer, connections, sample):
-        """A point of a chart."""
+        """Records a point of a chart."""
         print(
             f"  {peer}, connections {connections}: {sample['per_s']:.0f}/s, p99 {sample['p99_us']:.0f} µs",
             flush=True,
@@ -70,7 +70,7 @@ class Recorder:
 
 
 def latest(settings):
-    """Of each row the records of its last finished run under these settings."""
+    """Returns the records of each row's last finished run with these settings."""
     if not RESULTS.exists():
         return {}
     runs = {}
@@ -87,7 +87,7 @@ def latest(settings):
 
 
 def table(rows, settings):
-    """The table, in Markdown, and the notes below it."""
+    """Returns the table in Markdown, and the notes below it."""
     head = ("what", "goal", "ratio", "ours", "theirs", "pairs", "")
     lines, notes = [head, tuple("---" for _ in head)], []
     finished = latest(settings)
@@ -104,20 +104,20 @@ def table(rows, settings):
 
 
 def summary(line, records):
-    """A line of the table: the medians of all turns."""
+    """Returns the cells of a line of the table: the medians of all turns."""
     ours = median(record["ours"] for record in records)
-    judged, unit, told = ours, f" {line.unit}", ("", f"{_digits(ours)} {line.unit}", "")
+    judged, unit, cells = ours, f" {line.unit}", ("", f"{_digits(ours)} {line.unit}", "")
     if "theirs" in records[0]:
         theirs = median(record["theirs"] for record in records)
         judged, unit = median(record["ours"] / record["theirs"] for record in records), ""
-        told = f"{judged:.2f}", f"{_digits(ours)} {line.unit}", f"{_digits(theirs)} {line.unit}"
+        cells = f"{judged:.2f}", f"{_digits(ours)} {line.unit}", f"{_digits(theirs)} {line.unit}"
     goal, verdict = "", ""
     if line.goal is not None:
         goal = f"{'≤' if line.at_most else '≥'} {_digits(line.goal)}{unit}"
         verdict = "reached" if (judged <= line.goal if line.at_most else judged >= line.goal) else "missed"
-    return line.what, goal, *told, str(len(records)), verdict
+    return line.what, goal, *cells, str(len(records)), verdict
 
 
 def _digits(number):
-    """With three digits that count."""
+    """Formats a number with three significant digits."""
     return f"{number:,.0f}" if number >= 100 else f"{number:.3g}"

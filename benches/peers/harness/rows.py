@@ -1,4 +1,4 @@
-"""The rows that send messages: ours beside theirs. See README.md for why each is fair."""
+"""How fast does Chinwag store messages, beside other servers? README.md says why each row is fair."""
 
 import json
 
@@ -21,7 +21,7 @@ def try_seconds(recorder):
 
 
 def against(recorder, what, ours, theirs, connections=CONNECTIONS):
-    """Sends of both, at each number of connections."""
+    """Compares sends of both, at each number of connections."""
     for number in connections:
         line = Line(f"{what}, {number} connections", SENDS)
         recorder.compare(line, lambda s, n=number: ours(n, s), lambda s, n=number: theirs(n, s))
@@ -84,7 +84,7 @@ def nats(recorder, stack):
 
 
 def one(recorder, stack):
-    """What one sender waits for, against the disk and everything else by themselves."""
+    """One sender's latency, against the disk and everything else measured separately."""
     durable = stack.enter_context(Chinwag()).will_send()
     memory = stack.enter_context(Chinwag("--ephemeral")).will_send()
 
@@ -102,7 +102,7 @@ def one(recorder, stack):
 def batch(recorder, stack):
     messages, bodies, connections = 1000, 20, 4
     durable = stack.enter_context(Chinwag())
-    members = durable.befriend()
+    members = durable.create_members()
 
     def request(number):
         places = (members[(number + at) % len(members)] for at in range(messages))

@@ -1,4 +1,4 @@
-"""The rows on what a server does when there is much: messages, chats, connections, readers."""
+"""How do servers behave with many messages, chats, connections and readers?"""
 
 import json
 import os
@@ -15,13 +15,13 @@ CONNECTIONS = 64
 
 
 def reader(stack, server, path, requests):
-    """Asks the server for these, in turns."""
+    """Returns a load of these requests, in turn."""
     file = stack.enter_context(body_file(requests))
     return lambda seconds, connections=CONNECTIONS: load(server.port, file, path, connections, seconds)
 
 
 def answer(server, path, request, count):
-    """One answer, with so many in it."""
+    """Returns one answer, after checking that its list has `count` items."""
     status, body = server.call(path, request)
     if status != 200 or len(json.loads(body)) != count:
         raise Failed(f"{path}: {status} {body[:500]}")
@@ -49,7 +49,7 @@ def page(recorder, stack):
 
 
 def lists(recorder, stack):
-    """The first page of a user's chats, where there are many of them."""
+    """The first page of a user's many chats."""
     count, limit = recorder.settings.sized(100_000), 20
     server = stack.enter_context(FilledLists(count))
     requests = [{"user": user, "limit": limit} for user in server.users]
@@ -66,29 +66,29 @@ def crowd(recorder, stack):
     server = stack.enter_context(Chinwag()).will_send()
     tried = [server.send(number, recorder.settings.warm_up_seconds)["per_s"] for number in best_of]
     best = best_of[tried.index(max(tried))]
-    for how, options in (("come again as told", ["--retry-after"]), ("come again at once", [])):
+    for how, options in (("retry after Retry-After", ["--retry-after"]), ("retry at once", [])):
         many = f"{crowded:,} connections that {how}"
 
         def send(seconds, options=options):
             answers = server.send_with_refusals(crowded, seconds, *options)
             if not set(answers) <= {"201", "503"}:
-                raise Failed(f"neither taken nor refused: {answers}")
-            p99_ms = {status: told["p99_us"] / 1000 for status, told in answers.items()}
+                raise Failed(f"neither stored nor refused: {answers}")
+            p99_ms = {status: tally["p99_us"] / 1000 for status, tally in answers.items()}
             return {**answers["201"], "refused": answers.get("503"), "p99_ms": p99_ms}
 
         line = Line(f"{many} : the best number, {best}", "messages/s", 0.9)
         turns = recorder.compare(line, send, lambda seconds: server.send(best, seconds))
-        for status, what in (("201", "taken"), ("503", "refused")):
-            line = Line(f"{many}, p99 of what is {what}", "ms", 100, at_most=True)
+        for status, what in (("201", "stored"), ("503", "refused")):
+            line = Line(f"{many}, p99 of the requests {what}", "ms", 100, at_most=True)
             samples = [crowd["p99_ms"] for crowd, _ in turns if status in crowd["p99_ms"]]
             for sample in samples:
                 recorder.pair(line, sample, figure=status)
             if not samples:
-                recorder.note(f"of {many}, none was {what}")
+                recorder.note(f"{many}: not one request was {what}")
 
 
 def history(recorder, stack):
-    """Start and memory with a long history: each loads what it had when it was stopped."""
+    """Start and memory with a long history: each server loads the data that it had when it was stopped."""
     count = recorder.settings.sized(10_000_000)
     chats = max(count // 1000, 10)
     ours, theirs = stack.push(Filled(chats, count)), stack.push(Redis(sync="no"))
@@ -122,7 +122,7 @@ def history(recorder, stack):
 
 
 def growth(recorder, stack):
-    """Rates with much in the server, against those with little. Pages first: sends change what is on them."""
+    """Rates with much data, against those with little. Pages come first, because sends change them."""
     sized = recorder.settings.sized
 
     def compare(what, unit, few, many, grown):
@@ -154,10 +154,10 @@ def growth(recorder, stack):
 
 
 def whole(recorder, _stack):
-    """The whole history of a chat, in the process: the bench of that name."""
+    """The whole history of a chat, in the process: the bench `messages_get/…/whole`."""
     count = recorder.settings.sized(1_000_000)
     environment = {**os.environ, "CHINWAG_BENCH_MESSAGES": str(count)}
-    told = TARGET / "criterion" / f"messages_get_{count}" / "whole" / "new"
+    results = TARGET / "criterion" / f"messages_get_{count}" / "whole" / "new"
 
     def run(_):
         output(
@@ -165,9 +165,9 @@ def whole(recorder, _stack):
             cwd=ROOT,
             env=environment,
         )
-        nanos = json.loads((told / "estimates.json").read_text(encoding="utf-8"))["median"]["point_estimate"]
-        length = json.loads((told / "benchmark.json").read_text(encoding="utf-8"))["throughput"]["Bytes"]
-        # Bytes a nanosecond.
+        nanos = json.loads((results / "estimates.json").read_text(encoding="utf-8"))["median"]["point_estimate"]
+        length = json.loads((results / "benchmark.json").read_text(encoding="utf-8"))["throughput"]["Bytes"]
+        # Bytes per nanosecond.
         return {"gb_per_s": length / nanos, "bytes": length}
 
     recorder.compare(
@@ -180,7 +180,7 @@ def whole(recorder, _stack):
 
 
 def streaming(recorder, stack):
-    """Sends, so many a second, while somebody reads a long history over and over, against undisturbed."""
+    """Sends at a fixed rate while a client reads a long history, against undisturbed sends."""
     count, rate, connections = recorder.settings.sized(1_000_000), 1000, 16
     server = stack.enter_context(Filled(1, count))
     server.will_send(server.members)
@@ -194,7 +194,7 @@ def streaming(recorder, stack):
             return quiet(seconds)
 
     line = Line(
-        f"{rate:,} sends a second, p99: while {count:,} messages are read over and over : undisturbed",
+        f"{rate:,} sends a second, p99: while {count:,} messages are read repeatedly : undisturbed",
         "µs",
         2,
         at_most=True,

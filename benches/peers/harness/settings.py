@@ -1,4 +1,4 @@
-"""What can be set from outside, and where things are."""
+"""Which settings come from the environment, and where are the files?"""
 
 import os
 import subprocess
@@ -14,23 +14,23 @@ TARGET = WORK.parent
 VENV = WORK / "venv"
 RESULTS = Path(os.environ.get("RESULTS", WORK / "results.jsonl"))
 
-# Sixty bytes, as a message in a busy channel has on average.
+# Sixty bytes, about the mean length of a message in a busy channel.
 TEXT = "I tried that and it still says no such device, what is next?"
 assert len(TEXT) == 60
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What samples must have in common to be compared."""
+    """Settings that samples must share to be comparable."""
 
     pairs: int
     seconds_each: float
     warm_up_seconds: float
-    # Of the sizes that the rows name: less only to see that everything runs.
+    # Factor for the sizes in the names of rows; below 1, it only shows that everything runs.
     scale: float
 
     def sized(self, number):
-        """So many, scaled down."""
+        """Returns the number, scaled down, but at least 1,000."""
         return max(int(number * self.scale), 1000)
 
     def __str__(self):
@@ -54,7 +54,7 @@ def from_environment():
 
 
 def commit():
-    """What is measured, as git names it."""
+    """Returns the name that git gives to the measured commit."""
     described = subprocess.run(
         ["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True, check=False
     )

@@ -1,5 +1,5 @@
-//! How fast is axum on this machine when a server does nothing else? Requests are parsed strictly into the same fields
-//! as ours. Answers are always the same, with headers and lengths like ours.
+//! How fast is axum on this machine when a server does nothing else? Requests are parsed strictly into the
+//! same fields as ours. Answers are always the same, with headers and lengths like ours.
 
 use std::path::PathBuf;
 

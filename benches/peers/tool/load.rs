@@ -1,7 +1,8 @@
-//! How fast does a server answer under load in a closed loop? Every connection sends a request, waits for the answer,
-//! and sends the next.
+//! How fast does a server answer under load in a closed loop? Every connection sends a request, waits for the
+//! answer, and sends the next.
 //!
-//! One thread does as little as possible: the server cannot use the processor time that the load generator uses.
+//! One thread does as little as possible: the server cannot use the processor time that the load generator
+//! uses.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -41,7 +42,8 @@ pub(crate) struct LoadArgs {
     /// Requests that a connection sends before it reads the first answer
     #[arg(long, default_value_t = 1)]
     pipeline: usize,
-    /// Requests per second of all connections together; without it, each answer is followed by the next request
+    /// Requests per second of all connections together; without it, each answer is followed by the next
+    /// request
     #[arg(long)]
     rate: Option<f64>,
     /// Header for every request; the request's number is appended to its value
@@ -179,7 +181,8 @@ impl Run {
                     sleep_until(due).await;
                     started = Instant::now();
                 } else {
-                    // The last answer was late, so this request is late: its latency counts from when it was due.
+                    // The last answer was late, so this request is late: its latency counts from when it was
+                    // due.
                     started = due;
                 }
                 due += interval;

@@ -1,4 +1,5 @@
-//! Which tools does `benches/peers/run` use? A load generator, servers to compare with, and generators of logs.
+//! Which tools does `benches/peers/run` use? A load generator, servers to compare with, and generators of
+//! logs.
 
 #![expect(clippy::print_stdout, reason = "its results go to stdout")]
 
@@ -17,7 +18,8 @@ use clap::Parser;
 
 #[derive(Parser)]
 enum Tool {
-    /// Send from many connections, each the next request as soon as the last is answered; print counts and latencies
+    /// Send from many connections, each the next request as soon as the last is answered; print counts and
+    /// latencies
     Load(load::LoadArgs),
     /// Serve with axum only: bodies are parsed, answers are always the same
     Bare(bare::BareArgs),

@@ -1,5 +1,5 @@
-//! How long does the disk alone take for a small commit? One write and one `fdatasync`, repeated, on a file of zeros, in
-//! the directory where the log would be.
+//! How long does the disk alone take for a small commit? One write and one `fdatasync`, repeated, on a file
+//! of zeros, in the directory where the log would be.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;

@@ -1,4 +1,4 @@
-//! What do the protocols share? An answer, and how its bytes are read.
+//! How are answers read? The protocols share an answer and the reading of its bytes.
 
 use std::io::{self, ErrorKind};
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! What do the fuzz targets share? Each target reads arbitrary bytes, and must neither panic nor allocate without bound.
-//! Its first lines say what else must hold.
+//! Which code do the fuzz targets share? Each target reads arbitrary bytes, and must neither panic nor
+//! allocate without bound. Its first lines say what else must hold.
 
 mod disk;
 pub mod log;

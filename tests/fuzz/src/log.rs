@@ -36,7 +36,8 @@ pub fn frame(first: u64, count: u32, payload: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// Starts an engine on a first segment of these bytes. Returns the number of events, or `None` if the log was refused.
+/// Starts an engine on a first segment of these bytes. Returns the number of events, or `None` if the log was
+/// refused.
 ///
 /// A refused log must stay unchanged. An accepted log must be accepted again, with the same number of events.
 pub fn start(segment: Vec<u8>) -> Option<Position> {

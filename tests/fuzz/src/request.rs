@@ -16,11 +16,11 @@ use serde_json::{Value, json};
 use tokio::runtime::{Builder, Runtime};
 use tower::ServiceExt;
 
-/// Sends a request made of these bytes: a line `METHOD PATH`, lines `Name: value`, an empty line, and a body. `$USER` in
-/// the path or the body, and `$CHAT` in the body, stand for an id that exists.
+/// Sends a request made of these bytes: a line `METHOD PATH`, lines `Name: value`, an empty line, and a body.
+/// `$USER` in the path or the body, and `$CHAT` in the body, stand for an id that exists.
 ///
-/// The answer must be one that the API describes, and JSON if its type says so. A stored message must be read back as it
-/// was sent.
+/// The answer must be one that the API describes, and JSON if its type says so. A stored message must be read
+/// back as it was sent.
 pub fn send(bytes: &[u8]) {
     thread_local!(static SERVER: RefCell<Server> = RefCell::new(Server::start()));
     SERVER.with_borrow_mut(|server| {

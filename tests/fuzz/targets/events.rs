@@ -1,4 +1,5 @@
-//! Are arbitrary events in a frame with a correct checksum handled? The first byte is their number, the rest their bytes.
+//! Are arbitrary events in a frame with a correct checksum handled? The first byte is their number, the rest
+//! their bytes.
 #![no_main]
 
 use chinwag_fuzz::log;

@@ -1,5 +1,5 @@
-//! Does `chinwag import` handle arbitrary lines, of an exported history or of events by name? Accepted lines are
-//! exported and imported again, with the same result.
+//! Does `chinwag import` handle arbitrary lines, of an exported history or of events by name? Accepted lines
+//! are exported and imported again, with the same result.
 #![no_main]
 
 use std::path::Path;

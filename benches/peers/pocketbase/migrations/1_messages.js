@@ -1,4 +1,4 @@
-// Messages that anybody may make, with nothing to look up: less than what the others are asked for.
+// Messages that any client may create, without a check of membership: less work than the other servers do.
 migrate((app) => {
   const text = (name) => ({ type: "text", name, required: true })
   app.save(new Collection({
@@ -7,7 +7,7 @@ migrate((app) => {
     createRule: "",
     fields: [text("chat"), text("author"), text("text")],
   }))
-  // No log of requests beside.
+  // Requests are not logged.
   const settings = app.settings()
   settings.logs.maxDays = 0
   app.save(settings)

@@ -1,4 +1,4 @@
-// What does the page show at which time, and what do the user's actions do?
+// When is which view shown, and how do the user's actions change it?
 
 import { html, render } from "./lit-html/lit-html.js";
 import { Refused, newKey, persist, post } from "./api.js";

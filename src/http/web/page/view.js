@@ -1,4 +1,4 @@
-// What does the page look like? Templates insert values as text: nothing that a user writes becomes HTML.
+// How does the page look? Templates insert values as text: nothing that a user writes becomes HTML.
 
 import { html, nothing } from "./lit-html/lit-html.js";
 import { repeat } from "./lit-html/directives/repeat.js";
