@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::domain::{ChatId, ChatName, NewMessage, Text, UserId, Username};
-use crate::log::{Frame, MemoryLog, Visitor};
+use crate::log::{Frame, MemoryLog, Replay};
 use crate::model::Outcome;
 
 /// A log that says when it is asked to append, and waits for a verdict.
@@ -32,8 +32,8 @@ enum Verdict {
 }
 
 impl EventLog for ObedientLog {
-    fn replay(&mut self, progress: &ReplayProgress, visit: &mut Visitor<'_>) -> Result<(), LogError> {
-        self.log.replay(progress, visit)
+    fn replay<'l>(&'l mut self, progress: &'l ReplayProgress) -> Result<Box<dyn Replay + 'l>, LogError> {
+        self.log.replay(progress)
     }
 
     fn append(&mut self, frame: &mut Frame) -> Result<(), AppendError> {

@@ -138,7 +138,6 @@ impl Writer {
     /// on an event of the same batch), gets ahead of the sync.
     fn commit(&mut self, batch: &[Job]) -> Result<Vec<Answer>, AppendError> {
         let verdicts = self.decide(batch);
-        #[cfg(not(without = "visibility"))]
         if let Stored::NoRoom = self.store(batch.len())? {
             return Ok(self.refuse(batch));
         }
@@ -166,8 +165,6 @@ impl Writer {
             // The fan-out has panicked: better no stream than one that tells nothing.
             self.live.close();
         }
-        #[cfg(without = "visibility")]
-        self.store(batch.len())?;
         Ok(answers)
     }
 
@@ -205,7 +202,6 @@ impl Writer {
             self.clock.stamp_each(&mut self.stamps, job.command.events_max());
             let verdict = judge(&model, &draft, job, &self.stamps, self.frame.last());
             for record in verdict.records() {
-                #[cfg(not(without = "draft"))]
                 draft.add(&record.event);
                 if let Some(key) = &record.key {
                     draft.add_key(key, index);

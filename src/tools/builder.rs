@@ -1,7 +1,7 @@
 //! Makes a log, event by event, by the rules that the server has.
 
 use crate::domain::{Command, Decision, Event, IdempotencyKey, Position, Record, Stamp, Timestamp, decide};
-use crate::log::{EventLog, Frame, Progress};
+use crate::log::{EventLog, Frame};
 use crate::model::Model;
 
 use super::{ToolError, shown};
@@ -20,7 +20,7 @@ pub(super) struct Builder<'l> {
 impl<'l> Builder<'l> {
     /// On an empty log.
     pub(super) fn on(log: &'l mut dyn EventLog) -> Result<Self, ToolError> {
-        log.replay(&Progress::default(), &mut |_| Ok(()))?;
+        log.make_ready()?;
         let mut model = Model::default();
         drop(model.detach_histories());
         Ok(Self { log, frame: Frame::new(Position(1)), model })
