@@ -54,8 +54,8 @@ impl<D: Disk> FileLog<D> {
         }
     }
 
-    /// **Invariant:** sync before believing. After `kill -9` the page cache shows frames, and the directory shows names,
-    /// that were never made durable.
+    /// **Invariant:** sync before believing. After `kill -9` the page cache shows frames, and the directory names, that
+    /// were never made durable.
     fn sync_last_segment(&self, segments: &[Position]) -> Result<(), LogError> {
         self.disk.sync().doing("sync", || self.disk.path(""))?;
         let Some(&last) = segments.last() else { return Ok(()) };

@@ -149,8 +149,8 @@ impl<D: ReadDisk> Walk<'_, D> {
     /// A server may be writing the segment, and a file is not read in one instant: the bytes of a frame may have been
     /// read before it was written, and those of later frames after.
     ///
-    /// **Invariant:** frames are written one at a time. So if a sound frame was read behind a broken one, the broken one
-    /// was whole by then. If it is still broken when read again, it is damaged.
+    /// **Invariant:** frames are written one at a time. So if a sound frame was read behind a broken one, the broken
+    /// one was whole by then. If it is still broken when read again, it is damaged.
     fn read_again(&mut self) -> Result<bool, LogError> {
         let Some(file) = &self.file else { return Ok(false) };
         let end = self.chain.end();

@@ -31,7 +31,7 @@ pub(super) const HEADER_BYTES: usize = 4096;
 const MAGIC: [u8; 8] = *b"CHINWAG\n";
 const VERSION: u32 = 1;
 
-/// Identifies a log. Every checksum begins with it, so that a frame of another log is not taken for one of this.
+/// Identifies a log. Every checksum begins with it, so that the frames of another log are not sound here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct LogId([u8; 16]);
 

@@ -36,7 +36,8 @@ pub(super) fn sealed(log: LogId, first: u64, count: u64) -> Vec<u8> {
 }
 
 impl Layout {
-    /// Creates a log with one segment per list of event counts, one frame per count, and `zeros` bytes behind the frames.
+    /// Creates a log with a segment for each list of counts, a frame with that number of events for each count, and
+    /// zeros behind the frames.
     pub(super) fn new(log: LogId, zeros: usize, segments: &[&[u64]]) -> Self {
         let mut next = 1;
         let segments = segments.iter().map(|counts| Segment::new(log, zeros, counts, &mut next)).collect();

@@ -188,8 +188,8 @@ impl Life {
         *tally.stops.entry(format!("{stop:?} stopped, {:?}: {at}", self.step)).or_default() += 1;
     }
 
-    /// Lives the last lives, on a disk without faults: everything is there, the recovery has nothing left to do, and the
-    /// log works.
+    /// Lives the last lives, on a disk without faults: everything is there, the recovery has nothing left to do, and
+    /// the log works.
     pub(super) fn end(&mut self, tally: &mut Tally) -> Result<(), String> {
         self.limited = false;
         self.must_replay(tally)?;
@@ -200,7 +200,7 @@ impl Life {
             return Err("a torn write was cut off, and was there again".to_owned());
         }
         if self.disk.names().iter().any(|name| name == "spare-large") {
-            return Err("a file that nobody will use is left".to_owned());
+            return Err("a file that is no longer used is left".to_owned());
         }
         for (count, text_bytes) in [(1, 0), (2, 700), (1, 2000)] {
             self.append(&mut log, count, text_bytes, tally)?;
