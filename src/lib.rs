@@ -20,6 +20,7 @@
 //! | [`http`] | the API, its limits and its refusals; connections |
 //! | [`tools`] | what an operator does with a log: verify, dump, repair, export, import |
 //! | [`server`] | a server's life: starting, ready, stopping |
+//! | [`thread`] | threads, each with a name |
 //! | [`config`] | flags and environment variables |
 //! | [`healthcheck`] | asks a running server whether it is ready |
 //!
@@ -37,4 +38,5 @@ pub mod http;
 pub mod log;
 pub mod model;
 pub mod server;
+pub mod thread;
 pub mod tools;

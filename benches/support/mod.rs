@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use chinwag::domain::{ChatId, Event, Position, Record, Timestamp, UserId};
-use chinwag::log::{EventLog, FileLog, Frame, Progress, RealDisk, SEGMENT_BYTES_DEFAULT};
+use chinwag::log::{EventLog, FileLog, Frame, RealDisk, SEGMENT_BYTES_DEFAULT};
 use tempfile::TempDir;
 use uuid::{Builder, Uuid};
 
@@ -67,7 +67,7 @@ pub(crate) struct LogWriter<'l> {
 
 impl<'l> LogWriter<'l> {
     pub(crate) fn on(log: &'l mut dyn EventLog) -> Self {
-        log.replay(&Progress::default(), &mut |_| Ok(())).expect("an empty log");
+        log.make_ready().expect("an empty log");
         Self { log, frame: Frame::new(Position(1)), next: Position(1) }
     }
 

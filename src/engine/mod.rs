@@ -24,8 +24,9 @@ use tokio::sync::oneshot;
 
 use crate::domain::{Command, IdempotencyKey, Refusal};
 pub use crate::log::Progress as ReplayProgress;
-use crate::log::{AppendError, EventLog, LogError, spawn};
+use crate::log::{AppendError, EventLog, LogError};
 use crate::model::{Model, Receipt};
+use crate::thread::spawn;
 use live::Live;
 pub use live::{FeedEvent, FeedEventKind, FollowError, Follower};
 use metrics::EngineMetrics;

@@ -1,41 +1,49 @@
-//! From the log to the model, at boot, on two cores: one indexes, the other fills the histories.
+//! How does the log become the model at boot? On two cores: one indexes the events, the other fills the histories.
 
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
-use crate::log::{DecodeError, EventLog, LogError, Progress, spawn};
+use crate::log::{EventLog, LogError, Progress, SealedFrame};
 use crate::model::{Addition, Histories, Index, Model};
+use crate::thread::spawn;
 
-/// So many blocks may wait to be taken in.
+/// Maximum number of blocks that wait for the thread that fills the histories.
 const BLOCKS_MAX: usize = 4;
 
+/// Replays the whole log into a new model.
 pub(super) fn replay(log: &mut dyn EventLog, progress: &Progress) -> Result<Model, LogError> {
     let (blocks, filled) = sync_channel(BLOCKS_MAX);
     let filled = spawn("histories", || fill(filled))?;
-    let indexed = index(log, progress, &blocks);
-    drop(blocks);
-    let histories = filled.join().expect("histories take in all that is indexed");
+    let indexed = index_all(log, progress, blocks);
+    let histories = filled.join().expect("filling does not panic");
     Ok(Model::from_parts(indexed?, histories))
 }
 
-/// Takes in all events; sends on what they add to the histories.
-fn index(log: &mut dyn EventLog, progress: &Progress, blocks: &SyncSender<Block>) -> Result<Index, LogError> {
+/// Indexes all events, and sends on what they add to the histories.
+fn index_all(
+    log: &mut dyn EventLog,
+    progress: &Progress,
+    blocks: SyncSender<Block>,
+) -> Result<Index, LogError> {
     let mut index = Index::default();
-    let mut block = Block::default();
-    log.replay(progress, &mut |frame| {
-        frame.records(|record| {
-            let position = index.position().next();
-            let contradiction =
-                || DecodeError::OtherString(format!("event {position} contradicts those before it"));
-            let (_, addition) = index.try_apply(&record).ok_or_else(contradiction)?;
-            block.push(addition);
-            if block.is_full() {
-                blocks.send(std::mem::take(&mut block)).expect("taken until there are no more");
-            }
-            Ok(())
-        })
-    })?;
-    blocks.send(block).expect("taken until there are no more");
+    let mut additions = Additions { blocks, block: Block::default() };
+    let mut replay = log.replay(progress)?;
+    while let Some(frame) = replay.next_frame()? {
+        apply_frame(&frame, &mut index, &mut additions).map_err(|cause| replay.damaged(&cause))?;
+    }
+    additions.send();
     Ok(index)
+}
+
+/// Indexes the events of a frame. On an error, which says what is wrong with the frame, some may have been indexed.
+fn apply_frame(frame: &SealedFrame<'_>, index: &mut Index, additions: &mut Additions) -> Result<(), String> {
+    for record in frame.records() {
+        let record = record.map_err(|error| error.to_string())?;
+        let position = index.position().next();
+        let contradiction = || format!("event {position} contradicts those before it");
+        let (_, addition) = index.try_apply(&record).ok_or_else(contradiction)?;
+        additions.push(addition);
+    }
+    Ok(())
 }
 
 fn fill(blocks: Receiver<Block>) -> Histories {
@@ -46,7 +54,29 @@ fn fill(blocks: Receiver<Block>) -> Histories {
     histories
 }
 
-/// Additions on their way; the texts one behind the other, each addition with its text's length.
+/// Sends additions to the histories, block by block.
+struct Additions {
+    blocks: SyncSender<Block>,
+    block: Block,
+}
+
+impl Additions {
+    #[inline]
+    fn push(&mut self, addition: Addition<&str>) {
+        self.block.push(addition);
+        if self.block.is_full() {
+            self.send();
+        }
+    }
+
+    fn send(&mut self) {
+        self.blocks
+            .send(std::mem::take(&mut self.block))
+            .expect("filling goes on until this sender is dropped");
+    }
+}
+
+/// Additions and their texts, one text after the other; each addition holds its text's length.
 #[derive(Default)]
 struct Block {
     additions: Vec<Addition<usize>>,
@@ -61,7 +91,7 @@ impl Block {
         }));
     }
 
-    /// Small enough for a processor's own cache.
+    /// Returns whether the block should be sent. A block fits a processor core's own cache.
     fn is_full(&self) -> bool {
         const ADDITIONS_MAX: usize = 1024;
         const TEXT_BYTES_MAX: usize = 128 * 1024;

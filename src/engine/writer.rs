@@ -145,7 +145,6 @@ impl Writer {
     /// That holds for refusals also, because a refusal may rest on an event of the same batch.
     fn commit(&mut self, batch: &[Job]) -> Result<Vec<Answer>, AppendError> {
         let resolutions = self.decide(batch);
-        #[cfg(not(without = "visibility"))]
         if let Stored::NoRoom = self.store(batch.len())? {
             return Ok(self.refuse(batch));
         }
@@ -173,8 +172,6 @@ impl Writer {
             // The fan-out has panicked. A closed stream is better than one without events.
             self.live.close();
         }
-        #[cfg(without = "visibility")]
-        self.store(batch.len())?;
         Ok(answers)
     }
 
@@ -212,7 +209,6 @@ impl Writer {
             self.clock.stamp_each(&mut self.stamps, job.command.events_max());
             let resolution = resolve(&model, &draft, job, &self.stamps, self.frame.last());
             for record in resolution.records() {
-                #[cfg(not(without = "draft"))]
                 draft.add(&record.event);
                 if let Some(key) = &record.key {
                     draft.add_key(key, index);

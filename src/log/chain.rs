@@ -1,44 +1,50 @@
-//! What makes segments one log, whoever reads them: headers that fit, and frames that follow one another, from the
+//! Are these segments one log? Their headers must fit together, and their frames must follow one another from the
 //! first event to the end.
 
+use std::fmt::Display;
 use std::ops::Range;
 use std::path::PathBuf;
 
-use super::disk::{DiskFile, Files};
+use super::disk::{DiskFile, ReadDisk};
 use super::error::Context;
-use super::files::SEGMENT_BYTES_MAX;
+use super::frame::{FrameHeader, SealedFrame};
 use super::recovery::{self, Scan, Tail};
-use super::segment::{self, BadHeader, Header, LogId};
-use super::{LogError, Progress, Visitor};
+use super::segment::{self, BadHeader, HEADER_BYTES, Header, LogId, SEGMENT_BYTES_MAX};
+use super::{LogError, Progress};
 use crate::domain::Position;
 
-/// Follows a log from segment to segment.
-pub(super) struct Chain<F> {
-    files: F,
-    /// None before the first header.
-    pub(super) id: Option<LogId>,
-    /// The position after the last event.
-    pub(super) next: Position,
+/// Follows a log from frame to frame, segment by segment.
+pub(super) struct Chain<D> {
+    disk: D,
+    /// `None` before the first header.
+    id: Option<LogId>,
+    /// The first event of the current segment.
+    first: Position,
+    /// The first event of the segment after the current one; `None` in the last segment.
+    until: Option<Position>,
+    /// The current segment.
+    bytes: Vec<u8>,
+    scan: Scan,
 }
 
-/// The segments in a directory, oldest first.
-pub(super) fn segments(files: &impl Files) -> Result<Vec<Position>, LogError> {
-    let names = files.list().doing("list", || files.path(""))?;
+/// Returns the segments in a directory, oldest first.
+pub(super) fn segments(disk: &impl ReadDisk) -> Result<Vec<Position>, LogError> {
+    let names = disk.list().doing("list", || disk.path(""))?;
     let mut segments: Vec<_> = names.iter().filter_map(|name| segment::first_in_name(name)).collect();
     segments.sort_unstable();
     Ok(segments)
 }
 
-/// The length of these segments' files.
-pub(super) fn bytes_total(files: &impl Files, segments: &[Position]) -> Result<u64, LogError> {
+/// Returns the length of these segments' files.
+pub(super) fn bytes_total(disk: &impl ReadDisk, segments: &[Position]) -> Result<u64, LogError> {
     segments.iter().try_fold(0, |total, &first| {
         let name = segment::file_name(first);
-        let file = files.open_to_read(&name).doing("open", || files.path(&name))?;
-        Ok(total + file.bytes().doing("measure", || files.path(&name))?)
+        let file = disk.open_to_read(&name).doing("open", || disk.path(&name))?;
+        Ok(total + file.bytes().doing("measure", || disk.path(&name))?)
     })
 }
 
-/// Reads a whole segment; of a file that is longer than any segment, a byte too many.
+/// Reads a whole segment into `bytes`. Of a file that is longer than any segment, it reads one byte too many.
 pub(super) fn read(
     file: &impl DiskFile,
     path: impl Copy + FnOnce() -> PathBuf,
@@ -49,98 +55,145 @@ pub(super) fn read(
     file.read_at(bytes, 0).doing("read", path)
 }
 
-impl<F: Files> Chain<F> {
-    /// One that begins with the segment of this first event.
-    pub(super) fn beginning_at(files: F, first: Position) -> Self {
-        Self { files, id: None, next: first }
+impl<D: ReadDisk> Chain<D> {
+    /// Creates a chain whose first segment must begin with this event.
+    pub(super) fn beginning_at(disk: D, first: Position) -> Self {
+        let scan = Scan::starting_at(0, first);
+        Self { disk, id: None, first, until: None, bytes: Vec::new(), scan }
     }
 
-    /// Goes on to the next segment: its length and its header must be right.
-    pub(super) fn begin(&mut self, first: Position, bytes: &[u8]) -> Result<(), LogError> {
-        if bytes.len() as u64 > SEGMENT_BYTES_MAX {
-            return Err(self.damaged(first, SEGMENT_BYTES_MAX, "longer than any segment", None));
+    /// Returns the memory of the current segment, which is finished, for another one.
+    pub(super) fn take_buffer(&mut self) -> Vec<u8> {
+        self.scan.end = 0;
+        std::mem::take(&mut self.bytes)
+    }
+
+    /// Goes on to the next segment, whose length and header must be right.
+    pub(super) fn begin(
+        &mut self,
+        first: Position,
+        bytes: Vec<u8>,
+        until: Option<Position>,
+    ) -> Result<(), LogError> {
+        (self.first, self.bytes, self.until) = (first, bytes, until);
+        if self.bytes.len() as u64 > SEGMENT_BYTES_MAX {
+            return Err(self.damaged(SEGMENT_BYTES_MAX, "longer than any segment", None));
         }
-        self.check_header(first, bytes)
+        self.check_header()?;
+        self.scan = Scan::starting_at(HEADER_BYTES, self.scan.next);
+        Ok(())
     }
 
-    fn check_header(&mut self, first: Position, bytes: &[u8]) -> Result<(), LogError> {
-        let path = || self.files.path(&segment::file_name(first));
-        let unknown = |offset, what| LogError::UnknownVersion { file: path(), offset, what };
-        let header = match Header::decode(bytes) {
+    fn check_header(&mut self) -> Result<(), LogError> {
+        let unknown = |offset, what| LogError::UnknownVersion { file: self.path(), offset, what };
+        let header = match Header::decode(&self.bytes) {
             Ok(header) => header,
-            Err(BadHeader::Damaged) => return Err(self.damaged(first, 0, "no sound segment header", None)),
+            Err(BadHeader::Damaged) => return Err(self.damaged(0, "no sound segment header", None)),
             Err(BadHeader::UnknownVersion(version)) => {
                 return Err(unknown(12, format!("version, {version}")));
             }
             Err(BadHeader::UnknownCodec) => return Err(unknown(40, "codec".to_owned())),
         };
-        if header.first != first {
+        if header.first != self.first {
             let what = format!("the header says that the segment begins at event {}", header.first);
-            return Err(self.damaged(first, 0, &what, None));
+            return Err(self.damaged(0, &what, None));
         }
-        if first != self.next {
-            let what = format!("the segment begins at event {first}");
-            return Err(self.damaged(first, 0, &what, Some(first)));
+        if self.first != self.scan.next {
+            let what = format!("the segment begins at event {}", self.first);
+            return Err(self.damaged(0, &what, Some(self.first)));
         }
         if *self.id.get_or_insert(header.log) != header.log {
-            return Err(self.damaged(first, 0, "the segment is of another log", None));
+            return Err(self.damaged(0, "the segment is of another log", None));
         }
         Ok(())
     }
 
-    /// Shows the frames from `start` on to the visitor. They must go up to the position `until`, where the next
-    /// segment begins; in the last segment, as far as they are sound.
-    pub(super) fn scan(
-        &mut self,
-        first: Position,
-        bytes: &[u8],
-        start: usize,
-        until: Option<Position>,
-        progress: &Progress,
-        visit: &mut Visitor<'_>,
-    ) -> Result<Scan, LogError> {
-        let scanned = recovery::scan(bytes, start, self.log_id(), self.next, until, |frame| {
-            visit(frame)?;
-            progress.add(u64::from(frame.count), frame.bytes as u64);
-            Ok(())
-        });
-        let scan = scanned.map_err(|bad| {
-            let file = self.files.path(&segment::file_name(first));
-            LogError::undecodable(file, bad.offset as u64, &bad.cause, (bad.first, bad.end))
-        })?;
-        self.next = scan.next;
-        match until {
-            // What stands behind the last frame of a sealed segment is never looked at.
-            Some(until) if until != scan.next => {
-                let what = format!("no sound frame, and the next segment begins at event {until}");
-                Err(self.damaged(first, scan.end as u64, &what, Some(until)))
+    /// Goes on to the next frame of the current segment. Returns `false` after the last one: where the next segment
+    /// begins or, in the last segment, where the sound frames end.
+    ///
+    /// Bytes behind the last frame of a segment that another one follows are never looked at.
+    pub(super) fn advance(&mut self, progress: &Progress) -> Result<bool, LogError> {
+        if self.until == Some(self.scan.next) {
+            return Ok(false);
+        }
+        // Without a header, no segment was begun.
+        let found = self.id.and_then(|log| self.scan.advance(&self.bytes, log));
+        match (found, self.until) {
+            (Some(frame), _) => {
+                progress.add(frame.count, frame.sealed_bytes());
+                Ok(true)
             }
-            Some(_) | None => Ok(scan),
+            (None, Some(until)) => {
+                let what = format!("no sound frame, and the next segment begins at event {until}");
+                Err(self.damaged(self.scan.end as u64, &what, Some(until)))
+            }
+            (None, None) => Ok(false),
         }
     }
 
-    /// What a torn write left behind the end of the last segment, if there is something.
-    pub(super) fn torn(
-        &self,
-        first: Position,
-        bytes: &[u8],
-        end: usize,
-    ) -> Result<Option<Range<usize>>, LogError> {
-        match recovery::judge_tail(bytes, end, self.log_id(), self.next) {
+    /// Returns the frame that was last come to.
+    pub(super) fn frame(&self) -> SealedFrame<'_> {
+        let (offset, header) = self.last();
+        header.frame(&self.bytes[offset..])
+    }
+
+    /// Returns the error that says that the frame that was last come to cannot be used.
+    pub(super) fn unusable(&self, cause: &dyn Display) -> LogError {
+        let (offset, header) = self.last();
+        LogError::unusable(self.path(), offset as u64, cause, header.first..header.end())
+    }
+
+    fn last(&self) -> (usize, FrameHeader) {
+        self.scan.last.expect("`advance` returned `true`")
+    }
+
+    /// Returns where a torn write lies behind the frames of the last segment, or `None` if only zeros are there.
+    pub(super) fn torn(&self) -> Result<Option<Range<usize>>, LogError> {
+        let log = self.id.expect("a header comes before its frames");
+        match recovery::judge_tail(&self.bytes, self.scan.end, log, self.scan.next) {
             Tail::Clean => Ok(None),
             Tail::Torn(range) => Ok(Some(range)),
             Tail::Damaged(until) => {
-                Err(self.damaged(first, end as u64, "a broken frame before a sound one", Some(until)))
+                Err(self.damaged(self.scan.end as u64, "a broken frame before a sound one", Some(until)))
             }
         }
     }
 
-    fn log_id(&self) -> LogId {
-        self.id.expect("a header comes before its frames")
+    fn damaged(&self, offset: u64, what: &str, until: Option<Position>) -> LogError {
+        LogError::Damaged { file: self.path(), offset, what: what.to_owned(), from: self.scan.next, until }
     }
 
-    fn damaged(&self, first: Position, offset: u64, what: &str, until: Option<Position>) -> LogError {
-        let file = self.files.path(&segment::file_name(first));
-        LogError::Damaged { file, offset, what: what.to_owned(), from: self.next, until }
+    /// Returns the log's id, or `None` before the first header.
+    pub(super) fn id(&self) -> Option<LogId> {
+        self.id
+    }
+
+    /// Returns the position after the last event.
+    pub(super) fn next(&self) -> Position {
+        self.scan.next
+    }
+
+    /// Returns where the last frame of the current segment lies, or `None` if there was no frame.
+    pub(super) fn last_frame(&self) -> Option<Range<usize>> {
+        self.scan.last.map(|(offset, header)| offset..offset + header.sealed_bytes())
+    }
+
+    /// Returns where the frames of the current segment end.
+    pub(super) fn end(&self) -> usize {
+        self.scan.end
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Returns the bytes behind the frames of the current segment, to be read again.
+    pub(super) fn bytes_behind(&mut self) -> &mut [u8] {
+        &mut self.bytes[self.scan.end..]
+    }
+
+    /// Returns the path of the current segment.
+    pub(super) fn path(&self) -> PathBuf {
+        self.disk.path(&segment::file_name(self.first))
     }
 }

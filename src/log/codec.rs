@@ -6,35 +6,55 @@ use bincode::de::read::{Reader, SliceReader};
 use bincode::de::{Decoder, DecoderImpl};
 pub use bincode::error::DecodeError;
 
-use super::frame::FRAME_BYTES_MAX;
 use crate::domain::Record;
+
+/// Maximum length of a frame, in bytes. No batch that the writer gathers comes near it.
+pub const FRAME_BYTES_MAX: usize = 256 * 1024 * 1024;
 
 /// The codec's name in the segment header.
 pub(super) const NAME: [u8; 16] = *b"bincode-2-legacy";
 
-const CONFIG: Configuration<LittleEndian, Fixint, Limit<FRAME_BYTES_MAX>> =
-    bincode::config::legacy().with_limit::<FRAME_BYTES_MAX>();
+type Config = Configuration<LittleEndian, Fixint, Limit<FRAME_BYTES_MAX>>;
+const CONFIG: Config = bincode::config::legacy().with_limit::<FRAME_BYTES_MAX>();
 
 pub(super) fn encode(record: &Record<'_>, out: &mut Vec<u8>) {
     bincode::encode_into_std_write(record, out, CONFIG).expect("a record encodes into memory");
 }
 
-/// Decodes exactly `count` records that use up all of `bytes`, which are at most [`FRAME_BYTES_MAX`]; texts are
-/// borrowed from them.
+/// The records of a frame, in order. Their texts are borrowed from the frame's bytes.
 ///
-/// **Invariant:** whatever the bytes say of their lengths, no more memory is asked for than they take themselves.
-pub(super) fn decode_all<'b>(
-    bytes: &'b [u8],
-    count: u32,
-    mut visit: impl FnMut(Record<'b>) -> Result<(), DecodeError>,
-) -> Result<(), DecodeError> {
-    let mut decoder = DecoderImpl::new(SliceReader::new(bytes), CONFIG, ());
-    decoder.claim_bytes_read(FRAME_BYTES_MAX.checked_sub(bytes.len()).ok_or(DecodeError::LimitExceeded)?)?;
-    for _ in 0..count {
-        visit(Record::borrow_decode(&mut decoder)?)?;
+/// After an error there are no more records. Bytes left over after the last record are an error in its place.
+pub struct Records<'a> {
+    decoder: DecoderImpl<SliceReader<'a>, Config, ()>,
+    left: u32,
+}
+
+impl<'a> Records<'a> {
+    /// Reads `count` records from `bytes`.
+    ///
+    /// **Invariant:** whatever lengths the bytes claim, decoding allocates no more memory than the bytes themselves
+    /// take. Hence the decoder may read `bytes` and nothing beyond.
+    pub(super) fn new(bytes: &'a [u8], count: u32) -> Self {
+        let mut decoder = DecoderImpl::new(SliceReader::new(bytes), CONFIG, ());
+        let beyond =
+            FRAME_BYTES_MAX.checked_sub(bytes.len()).expect("no frame is longer than FRAME_BYTES_MAX");
+        decoder.claim_bytes_read(beyond).expect("within the limit");
+        Self { decoder, left: count }
     }
-    match decoder.reader().peek_read(1) {
-        None => Ok(()),
-        Some(_) => Err(DecodeError::Other("bytes left over after the last event")),
+}
+
+impl<'a> Iterator for Records<'a> {
+    type Item = Result<Record<'a>, DecodeError>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        self.left = self.left.checked_sub(1)?;
+        let record = Record::borrow_decode(&mut self.decoder);
+        if record.is_err() {
+            self.left = 0;
+        } else if self.left == 0 && self.decoder.reader().peek_read(1).is_some() {
+            return Some(Err(DecodeError::Other("bytes left over after the last event")));
+        }
+        Some(record)
     }
 }

@@ -1,4 +1,4 @@
-//! The seam under the log: the few things that it asks of a file system, so that tests can stand in for one.
+//! What does the log need from a file system? These few calls, so that tests can stand in for one.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
@@ -10,39 +10,39 @@ use std::time::{Duration, Instant};
 use super::LogError;
 use super::error::Context;
 
-/// A directory of files, to be read.
-pub trait Files: Clone + Send + 'static {
+/// A directory of files that can be read.
+pub trait ReadDisk: Clone + Send + 'static {
     /// An open file.
     type File: DiskFile;
 
-    /// The names in the directory, in no order.
+    /// Returns the names in the directory, in no particular order.
     ///
     /// # Errors
     ///
-    /// Those of the file system; so for all calls below.
+    /// The file system failed. The same holds for all calls below.
     fn list(&self) -> io::Result<Vec<String>>;
-    /// Opens a file to read only.
+    /// Opens a file for reading only.
     #[expect(clippy::missing_errors_doc, reason = "see `list`")]
     fn open_to_read(&self, name: &str) -> io::Result<Self::File>;
-    /// Where a file of that name is, for people.
+    /// Returns the path of a file of this name, for messages.
     fn path(&self, name: &str) -> PathBuf;
 }
 
-/// A directory of files.
-pub trait Disk: Files {
-    /// Opens a file to read and write.
+/// A directory of files that can be read and written.
+pub trait Disk: ReadDisk {
+    /// Opens a file for reading and writing.
     #[expect(clippy::missing_errors_doc, reason = "see `list`")]
     fn open(&self, name: &str) -> io::Result<Self::File>;
-    /// Makes an empty file, in place of one of that name.
+    /// Creates an empty file, or empties the file of this name.
     #[expect(clippy::missing_errors_doc, reason = "see `list`")]
     fn create(&self, name: &str) -> io::Result<Self::File>;
-    /// Gives a file another name.
+    /// Renames a file.
     #[expect(clippy::missing_errors_doc, reason = "see `list`")]
     fn rename(&self, from: &str, to: &str) -> io::Result<()>;
     /// Removes a file.
     #[expect(clippy::missing_errors_doc, reason = "see `list`")]
     fn remove(&self, name: &str) -> io::Result<()>;
-    /// Makes names durable: what was created, renamed and removed stays so.
+    /// Makes names durable: every create, rename and remove so far.
     #[expect(clippy::missing_errors_doc, reason = "see `list`")]
     fn sync(&self) -> io::Result<()>;
 }
@@ -50,61 +50,63 @@ pub trait Disk: Files {
 /// An open file.
 #[expect(clippy::missing_errors_doc, reason = "those of the file system")]
 pub trait DiskFile: Send + 'static {
-    /// Its length.
+    /// Returns the length in bytes.
     fn bytes(&self) -> io::Result<u64>;
-    /// Fills the buffer from this offset on.
+    /// Fills the whole buffer from this offset on.
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()>;
     /// Writes all of the bytes from this offset on.
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
-    /// Takes room for so many bytes, or fails without having written anything.
+    /// Reserves room for a length of `bytes`, or fails without having written anything.
     fn allocate(&self, bytes: u64) -> io::Result<()>;
-    /// Makes contents durable (`fdatasync`).
+    /// Makes the contents durable (`fdatasync`).
     fn sync(&self) -> io::Result<()>;
 }
 
-/// How long a lock is waited for: a process that ends gives it back with its last breath, and one that is about to
-/// start another program shares it with that for a moment.
-const LOCK_PATIENCE: Duration = Duration::from_millis(200);
-/// It is tried so often.
+/// Maximum time to wait for the lock. A process that ends releases it only as it exits, and a process that starts
+/// another program shares it with that program for a moment.
+const LOCK_WAIT_MAX: Duration = Duration::from_millis(200);
+/// Time between two attempts to lock.
 const LOCK_INTERVAL: Duration = Duration::from_millis(5);
 
-/// A directory of this machine, held by a lock against every other process.
+/// A directory of this machine, locked against every other process.
 #[derive(Debug, Clone)]
 pub struct RealDisk {
-    files: DirToRead,
-    /// Open all the time, so that its syncs need no file of a process that has too many.
+    files: ReadOnlyDisk,
+    /// Kept open, so that a sync succeeds even when the process has reached its limit of open files.
     dir: Arc<File>,
-    /// Gives the lock back when the last clone is dropped.
+    /// Releases the lock when the last clone is dropped.
     _lock: Arc<File>,
 }
 
 impl RealDisk {
-    /// Makes the directory if it is missing, and takes its lock, which is held until the last clone is dropped.
+    /// Creates the directory if it is missing, and locks it until the last clone is dropped.
+    ///
+    /// **Invariant:** at most one process writes a log. Two writers would overwrite each other's acknowledged frames.
     ///
     /// # Errors
     ///
-    /// [`LogError::InUse`] where another process has the lock; [`LogError::Directory`] where the directory
-    /// cannot be made, read or written.
+    /// [`LogError::InUse`] if another process holds the lock; [`LogError::Directory`] if the directory cannot be
+    /// created, read or written.
     pub fn lock(dir: &Path) -> Result<Self, LogError> {
         let unusable = |source| LogError::Directory { dir: dir.to_owned(), source };
         make_durable(dir).map_err(unusable)?;
         let path = dir.join("LOCK");
-        let patient_until = Instant::now() + LOCK_PATIENCE;
+        let deadline = Instant::now() + LOCK_WAIT_MAX;
         loop {
             let lock = OpenOptions::new().write(true).create(true).truncate(false).open(&path);
             let lock = lock.map_err(unusable)?;
             match lock.try_lock() {
                 Ok(()) => {}
-                Err(TryLockError::WouldBlock) if Instant::now() < patient_until => {
+                Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
                     std::thread::sleep(LOCK_INTERVAL);
                     continue;
                 }
                 Err(TryLockError::WouldBlock) => return Err(LogError::InUse { dir: dir.to_owned() }),
                 Err(TryLockError::Error(source)) => return Err(unusable(source)),
             }
-            // Whoever held it may have removed it meanwhile; then another process could lock another file.
+            // The former holder may have removed the file meanwhile; then another process could lock a new one.
             if is_at(&lock, &path).map_err(unusable)? {
-                let files = DirToRead { dir: dir.to_owned() };
+                let files = ReadOnlyDisk { dir: dir.to_owned() };
                 let dir = File::open(dir).map_err(unusable)?;
                 return Ok(Self { files, dir: Arc::new(dir), _lock: Arc::new(lock) });
             }
@@ -112,6 +114,7 @@ impl RealDisk {
     }
 }
 
+/// Returns whether this is the file that has this path.
 fn is_at(file: &File, path: &Path) -> io::Result<bool> {
     let own = file.metadata()?;
     match std::fs::metadata(path) {
@@ -121,10 +124,10 @@ fn is_at(file: &File, path: &Path) -> io::Result<bool> {
     }
 }
 
-/// Makes a directory if it is missing, and those around it, so that their names survive a power cut.
+/// Creates a directory and its parents if they are missing, so that their names survive a power cut.
 ///
-/// **Invariant:** a directory's name is synced before anything is made in it. So if a crash cuts this short, only the
-/// innermost directory that is there may have a name that is not durable, and its name is synced at every start.
+/// **Invariant:** a directory's name is synced before anything is created in the directory. So after a crash only the
+/// innermost directory may have a name that is not durable, and that name is synced at every start.
 fn make_durable(dir: &Path) -> io::Result<()> {
     use io::ErrorKind::{InvalidInput, PermissionDenied, ReadOnlyFilesystem};
     let parent = match dir.parent() {
@@ -143,36 +146,37 @@ fn make_durable(dir: &Path) -> io::Result<()> {
         }
     }
     match File::open(parent).and_then(|parent| parent.sync_all()) {
-        // What may not be read, or cannot be synced, holds no name that we have made.
+        // A parent that cannot be read or synced holds no name that was created here.
         Err(error) if matches!(error.kind(), PermissionDenied | ReadOnlyFilesystem | InvalidInput) => Ok(()),
         other => other,
     }
 }
 
-/// A directory of this machine that another process may be writing in meanwhile. It is left as it is: nothing is
-/// locked, synced or changed.
+/// A directory of this machine in which another process may be writing. Nothing in it is locked, synced or changed.
 #[derive(Debug, Clone)]
-pub struct DirToRead {
+pub struct ReadOnlyDisk {
     dir: PathBuf,
 }
 
-impl DirToRead {
+impl ReadOnlyDisk {
+    /// Opens a directory.
+    ///
     /// # Errors
     ///
-    /// [`LogError::Directory`] where it is missing, no directory, or cannot be read.
+    /// [`LogError::Directory`] if the directory is missing, is not a directory, or cannot be read.
     pub fn open(dir: &Path) -> Result<Self, LogError> {
         std::fs::read_dir(dir).map_err(|source| LogError::Directory { dir: dir.to_owned(), source })?;
         Ok(Self { dir: dir.to_owned() })
     }
 }
 
-impl Files for DirToRead {
+impl ReadDisk for ReadOnlyDisk {
     type File = File;
 
     fn list(&self) -> io::Result<Vec<String>> {
         let mut names = Vec::new();
         for entry in std::fs::read_dir(&self.dir)? {
-            // A name that is not UTF-8 is not one of ours.
+            // The log uses no name that is not UTF-8.
             names.extend(entry?.file_name().into_string().ok());
         }
         Ok(names)
@@ -187,7 +191,7 @@ impl Files for DirToRead {
     }
 }
 
-impl Files for RealDisk {
+impl ReadDisk for RealDisk {
     type File = File;
 
     fn list(&self) -> io::Result<Vec<String>> {
@@ -241,7 +245,7 @@ impl DiskFile for File {
     fn allocate(&self, bytes: u64) -> io::Result<()> {
         use rustix::fs::FallocateFlags;
         match rustix::fs::fallocate(self, FallocateFlags::empty(), 0, bytes) {
-            // Not every file system can; writing the zeros will tell.
+            // Not every file system can reserve room; there, writing the zeros shows whether it suffices.
             Err(rustix::io::Errno::OPNOTSUPP) => Ok(()),
             other => Ok(other?),
         }
@@ -252,14 +256,14 @@ impl DiskFile for File {
     }
 }
 
-/// A name that begins so, and that no file has.
+/// Returns a name that begins with `stem` and that no file has.
 pub(super) fn free_name<D: Disk>(disk: &D, stem: &str) -> Result<String, LogError> {
     let taken = disk.list().doing("list", || disk.path(""))?;
     let mut names = (1..=u32::MAX).map(|number| format!("{stem}-{number}"));
     Ok(names.find(|name| !taken.contains(name)).expect("numbers do not end"))
 }
 
-/// Removes a file that may not be there.
+/// Removes a file, if it exists.
 pub(super) fn remove_if_there<D: Disk>(disk: &D, name: &str) -> Result<(), LogError> {
     match disk.remove(name) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -272,16 +276,16 @@ mod tests {
     use super::*;
     use std::sync::atomic::{AtomicU32, Ordering};
 
-    /// Whoever gives a directory up removes its lock while others try to take it.
+    /// Each holder removes the file that it has locked, while others try to lock it.
     #[test]
-    fn a_lock_that_is_removed_by_its_holder_is_held_by_one_at_a_time() {
+    fn a_lock_is_held_by_one_at_a_time() {
         let dir = tempfile::tempdir().expect("made");
-        let (holders, taken) = (AtomicU32::new(0), AtomicU32::new(0));
+        let (holders, locked) = (AtomicU32::new(0), AtomicU32::new(0));
         let contend = || {
-            while taken.load(Ordering::SeqCst) < 3_000 {
+            while locked.load(Ordering::SeqCst) < 3_000 {
                 let Ok(lock) = RealDisk::lock(dir.path()) else { continue };
-                assert_eq!(holders.fetch_add(1, Ordering::SeqCst), 0, "held by another one");
-                taken.fetch_add(1, Ordering::SeqCst);
+                assert_eq!(holders.fetch_add(1, Ordering::SeqCst), 0, "held twice");
+                locked.fetch_add(1, Ordering::SeqCst);
                 holders.fetch_sub(1, Ordering::SeqCst);
                 std::fs::remove_file(dir.path().join("LOCK")).expect("there");
                 drop(lock);

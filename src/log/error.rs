@@ -1,54 +1,56 @@
-//! What can go wrong with a log.
+//! What can go wrong with a log?
 
+use std::fmt::Display;
 use std::io;
+use std::ops::Range;
 use std::path::PathBuf;
 
-use super::DecodeError;
 use crate::domain::Position;
+use crate::thread::SpawnError;
 
-/// Why a log cannot be used.
+/// The reason why a log cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
-    /// The data directory cannot be made, read or written.
+    /// The data directory cannot be created, read or written.
     #[error("failed to use {} as the data directory: {source}", dir.display())]
     Directory {
-        /// The directory.
+        /// The data directory.
         dir: PathBuf,
-        /// Why.
+        /// The file system's reason.
         source: io::Error,
     },
-    /// Another process holds the lock.
+    /// Another process holds the lock of the data directory.
     #[error("the data directory {} is in use by another process", dir.display())]
     InUse {
-        /// The directory.
+        /// The data directory.
         dir: PathBuf,
     },
-    /// What is for an empty directory was to be done in one that holds a log.
+    /// An operation that needs an empty data directory was asked for one that holds a log.
     #[error("the data directory {} holds a log", dir.display())]
     HoldsLog {
-        /// The directory.
+        /// The data directory.
         dir: PathBuf,
     },
     /// Acknowledged events are missing or unreadable.
     #[error("the log is damaged: {} at byte {offset}: {what}; {}", file.display(), missing(*from, *until))]
     Damaged {
-        /// Where it was noticed.
+        /// The file in which the damage was found.
         file: PathBuf,
-        /// Bytes from the start of that file.
+        /// The offset of the damage in that file, in bytes.
         offset: u64,
         /// What is wrong there.
         what: String,
-        /// The first event that is missing.
+        /// The first missing event.
         from: Position,
-        /// The first event that is there again; none if none is.
+        /// The first event that is there again, or `None` if no later one is.
         until: Option<Position>,
     },
-    /// A segment was written by a version that this one does not know.
+    /// A segment was written in a format that this release does not know.
     #[error("{} at byte {offset} is of an unknown {what}", file.display())]
     UnknownVersion {
         /// The segment.
         file: PathBuf,
-        /// Bytes from the start of that file.
+        /// The offset of the unknown value in that file, in bytes.
         offset: u64,
         /// What is unknown.
         what: String,
@@ -56,21 +58,16 @@ pub enum LogError {
     /// The file system failed.
     #[error("failed to {doing} {}: {source}", path.display())]
     Io {
-        /// What was being done.
+        /// The operation, as a verb.
         doing: &'static str,
-        /// To what.
+        /// The file or directory that it was for.
         path: PathBuf,
-        /// Why it failed.
+        /// The file system's reason.
         source: io::Error,
     },
-    /// The system gives no more threads.
-    #[error("failed to start the thread {name}: {source}")]
-    Thread {
-        /// What it is called.
-        name: &'static str,
-        /// Why.
-        source: io::Error,
-    },
+    /// The system does not start another thread.
+    #[error(transparent)]
+    Thread(#[from] SpawnError),
 }
 
 fn missing(from: Position, until: Option<Position>) -> String {
@@ -82,18 +79,18 @@ fn missing(from: Position, until: Option<Position>) -> String {
     }
 }
 
-/// Why a frame was not added.
+/// The reason why a frame was not appended.
 #[derive(Debug, thiserror::Error)]
 pub enum AppendError {
-    /// There is no room for it; nothing has happened, and the next one may fit.
+    /// The disk has no room for the frame. The log is as it was, and the next frame may fit.
     #[error("no room on the disk: {0}")]
     NoRoom(#[source] LogError),
-    /// Nobody knows whether it is there. The log must not be used again.
+    /// It is unknown whether the frame is in the log. The log must not be used again.
     #[error(transparent)]
     Failed(LogError),
 }
 
-/// Says what was being done, and to which file.
+/// Adds to an error what was being done, and to which file.
 pub(super) trait Context<T> {
     fn doing(self, doing: &'static str, path: impl FnOnce() -> PathBuf) -> Result<T, LogError>;
 }
@@ -105,7 +102,7 @@ impl<T> Context<T> for io::Result<T> {
 }
 
 impl LogError {
-    /// Whether it says that there is no room.
+    /// Returns whether the file system had no room.
     pub(super) fn is_no_room(&self) -> bool {
         matches!(self, Self::Io { source, .. } if matches!(
             source.kind(),
@@ -113,13 +110,9 @@ impl LogError {
         ))
     }
 
-    pub(super) fn undecodable(
-        file: PathBuf,
-        offset: u64,
-        cause: &DecodeError,
-        lost: (Position, Position),
-    ) -> Self {
+    /// Returns the damage of a frame whose checksum is right and whose events cannot be used.
+    pub(super) fn unusable(file: PathBuf, offset: u64, cause: &dyn Display, lost: Range<Position>) -> Self {
         let what = format!("a frame with a right checksum does not decode ({cause})");
-        Self::Damaged { file, offset, what, from: lost.0, until: Some(lost.1) }
+        Self::Damaged { file, offset, what, from: lost.start, until: Some(lost.end) }
     }
 }

@@ -1,28 +1,25 @@
 //! Frames: one commit each.
 //!
-//! | bytes | what |
+//! | bytes | content |
 //! | --- | --- |
-//! | 0..4 | magic; holds 0xFF, which no client's text can, so that no text passes for a frame |
-//! | 4..8 | CRC-32C, begun with the log's id, of everything that follows, padding included |
+//! | 0..4 | magic; contains 0xFF, which no UTF-8 text contains, so that no text passes for a frame |
+//! | 4..8 | CRC-32C of the log's id and everything from byte 8 on, padding included |
 //! | 8..12 | payload length, bytes |
 //! | 12..16 | number of events, at least 1 |
 //! | 16..24 | position of the first event |
-//! | 24.. | payload: that many encoded records; zeros up to a multiple of 8 bytes |
+//! | 24.. | payload: the encoded records; then zeros up to a multiple of 8 bytes |
 //!
 //! Numbers are little endian. A frame begins at a multiple of 8 bytes in its segment.
 
-use super::codec::{self, DecodeError};
+use super::codec::{self, FRAME_BYTES_MAX, Records};
 use super::segment::LogId;
 use crate::domain::{Position, Record};
-
-/// No frame is longer than this, in bytes. Larger than any batch that the writer gathers.
-pub const FRAME_BYTES_MAX: usize = 256 * 1024 * 1024;
 
 pub(super) const ALIGNMENT_BYTES: usize = 8;
 const MAGIC: [u8; 4] = [0xFF, b'c', b'w', 0xFE];
 const HEADER_BYTES: usize = 24;
 
-/// A frame being written: records are added, then the log seals it.
+/// A frame being written: records are pushed, then the log seals it.
 #[derive(Debug)]
 pub struct Frame {
     bytes: Vec<u8>,
@@ -31,13 +28,13 @@ pub struct Frame {
 }
 
 impl Frame {
-    /// An empty frame whose first record will stand at this position.
+    /// Creates an empty frame whose first record will have this position.
     #[must_use]
     pub fn new(first: Position) -> Self {
         Self { bytes: vec![0; HEADER_BYTES], first, count: 0 }
     }
 
-    /// Empties it, keeping its memory, to begin again at this position.
+    /// Empties the frame for records from this position on, and keeps its memory.
     pub fn restart(&mut self, first: Position) {
         self.bytes.truncate(HEADER_BYTES);
         self.first = first;
@@ -50,25 +47,25 @@ impl Frame {
         self.count += 1;
     }
 
-    /// Whether it holds no record.
+    /// Returns whether the frame holds no record.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.count == 0
     }
 
-    /// Bytes of encoded records.
+    /// Returns the bytes of the encoded records.
     #[must_use]
     pub fn payload_bytes(&self) -> usize {
         self.bytes.len() - HEADER_BYTES
     }
 
-    /// The position of its first record.
+    /// Returns the position of the first record.
     #[must_use]
     pub fn first(&self) -> Position {
         self.first
     }
 
-    /// The position of its last record; of an empty frame, the one before the first.
+    /// Returns the position of the last record; for an empty frame, the position before the first.
     #[must_use]
     pub fn last(&self) -> Position {
         Position(self.first.0 + u64::from(self.count) - 1)
@@ -78,12 +75,12 @@ impl Frame {
         self.last().next()
     }
 
-    /// Its length on disk, padding included.
+    /// Returns the frame's length on disk, padding included.
     pub(super) fn sealed_bytes(&self) -> usize {
         self.bytes.len().next_multiple_of(ALIGNMENT_BYTES)
     }
 
-    /// Completes header and padding; the result is what goes to disk.
+    /// Completes header and padding, and returns the bytes to write.
     pub(super) fn seal(&mut self, log: LogId) -> &[u8] {
         assert!(self.count > 0, "a frame holds at least one event");
         let padded = self.sealed_bytes();
@@ -103,19 +100,38 @@ impl Frame {
 /// A frame whose checksum is right.
 #[derive(Debug, Clone, Copy)]
 pub struct SealedFrame<'a> {
-    /// The position of its first event.
+    /// The position of the first event.
     pub first: Position,
-    /// How many events it holds.
+    /// The number of events, at least 1.
     pub count: u32,
     payload: &'a [u8],
-    /// Its length on disk, padding included.
-    pub(super) bytes: usize,
 }
 
 impl<'a> SealedFrame<'a> {
-    /// The frame at the start of `bytes`, if a sound one of this log stands there.
-    pub(super) fn read(bytes: &'a [u8], log: LogId) -> Option<Self> {
-        let (header, rest) = bytes.split_first_chunk::<HEADER_BYTES>()?;
+    /// Returns the records, in order.
+    #[must_use]
+    pub fn records(&self) -> Records<'a> {
+        Records::new(self.payload, self.count)
+    }
+}
+
+/// The header of a frame whose checksum is right.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct FrameHeader {
+    /// The position of the first event.
+    pub(super) first: Position,
+    /// The number of events, at least 1.
+    pub(super) count: u32,
+    payload_bytes: usize,
+}
+
+impl FrameHeader {
+    /// Returns the header of the frame at the start of `bytes`, or `None` if no sound frame of this log is there.
+    ///
+    /// **Invariant:** check, then decode: nothing in a frame is used before its length is found to be possible and its
+    /// checksum to be right.
+    pub(super) fn check(bytes: &[u8], log: LogId) -> Option<Self> {
+        let header = bytes.first_chunk::<HEADER_BYTES>()?;
         if header[0..4] != MAGIC {
             return None;
         }
@@ -125,30 +141,26 @@ impl<'a> SealedFrame<'a> {
         if sealed > FRAME_BYTES_MAX || sealed > bytes.len() || count == 0 {
             return None;
         }
-        #[cfg(not(without = "checksum"))]
         if log.checksum(&bytes[8..sealed]) != u32_at(header, 4) {
             return None;
         }
-        let first = Position(u64_at(header, 16));
-        Some(Self { first, count, payload: &rest[..payload_bytes], bytes: sealed })
+        Some(Self { first: Position(u64_at(header, 16)), count, payload_bytes })
     }
 
-    /// The position after its last event.
-    #[must_use]
-    pub fn end(&self) -> Position {
+    /// Returns the position after the last event.
+    pub(super) fn end(self) -> Position {
         Position(self.first.0.saturating_add(u64::from(self.count)))
     }
 
-    /// Shows its records to the visitor, in order.
-    ///
-    /// # Errors
-    ///
-    /// The payload is not just so many records, or the visitor refused one; some may have been shown.
-    pub fn records(
-        &self,
-        visit: impl FnMut(Record<'a>) -> Result<(), DecodeError>,
-    ) -> Result<(), DecodeError> {
-        codec::decode_all(self.payload, self.count, visit)
+    /// Returns the frame's length on disk, padding included.
+    pub(super) fn sealed_bytes(self) -> usize {
+        (HEADER_BYTES + self.payload_bytes).next_multiple_of(ALIGNMENT_BYTES)
+    }
+
+    /// Returns the frame that has this header, from the same bytes that were checked.
+    pub(super) fn frame(self, bytes: &[u8]) -> SealedFrame<'_> {
+        let payload = &bytes[HEADER_BYTES..HEADER_BYTES + self.payload_bytes];
+        SealedFrame { first: self.first, count: self.count, payload }
     }
 }
 
@@ -161,20 +173,10 @@ fn u64_at(bytes: &[u8; HEADER_BYTES], offset: usize) -> u64 {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
-    use uuid::Uuid;
-
+mod tests {
     use super::*;
-    use crate::domain::{Event, Timestamp};
-
-    pub(in crate::log) fn user_added(number: u64) -> Record<'static> {
-        let id = Uuid::from_u128(u128::from(number));
-        Record {
-            time: Timestamp::from_micros(number).expect("small"),
-            key: None,
-            event: Event::UserAdded { id: id.into(), username: format!("user {number}").into() },
-        }
-    }
+    use crate::log::DecodeError;
+    use crate::log::tests::{chat_added, user_added};
 
     fn sealed(log: LogId) -> Vec<u8> {
         let mut frame = Frame::new(Position(7));
@@ -183,101 +185,63 @@ pub(super) mod tests {
         frame.seal(log).to_vec()
     }
 
+    fn decode(bytes: &[u8], count: u32) -> Result<Vec<Record<'_>>, DecodeError> {
+        Records::new(bytes, count).collect()
+    }
+
     #[test]
     fn a_sealed_frame_gives_its_records_back() {
         let log = LogId::from_bytes([1; 16]);
         let bytes = sealed(log);
-        let frame = SealedFrame::read(&bytes, log).expect("sound");
-        assert_eq!((frame.first, frame.end(), frame.bytes), (Position(7), Position(9), bytes.len()));
-        let mut records = Vec::new();
-        let visit = |record| {
-            records.push(record);
-            Ok(())
-        };
-        frame.records(visit).expect("decodes");
-        assert_eq!(records, [user_added(7), user_added(8)]);
+        let header = FrameHeader::check(&bytes, log).expect("sound");
+        assert_eq!((header.first, header.end()), (Position(7), Position(9)));
+        assert_eq!(header.sealed_bytes(), bytes.len());
+        let records: Result<Vec<_>, _> = header.frame(&bytes).records().collect();
+        assert_eq!(records.expect("decodes"), [user_added(7), user_added(8)]);
     }
 
     #[test]
-    fn a_frame_with_any_bit_flipped_or_any_byte_missing_is_none() {
+    fn a_flipped_bit_or_a_missing_byte_breaks_a_frame() {
         let log = LogId::from_bytes([1; 16]);
         let bytes = sealed(log);
         for bit in 0..bytes.len() * 8 {
             let mut flipped = bytes.clone();
             flipped[bit / 8] ^= 1 << (bit % 8);
-            assert!(SealedFrame::read(&flipped, log).is_none(), "bit {bit}");
+            assert!(FrameHeader::check(&flipped, log).is_none(), "bit {bit}");
         }
         for len in 0..bytes.len() {
-            assert!(SealedFrame::read(&bytes[..len], log).is_none(), "cut to {len}");
+            assert!(FrameHeader::check(&bytes[..len], log).is_none(), "cut to {len}");
         }
     }
 
     #[test]
-    fn a_frame_of_another_log_is_none() {
+    fn a_frame_of_another_log_is_broken() {
         let bytes = sealed(LogId::from_bytes([1; 16]));
-        assert!(SealedFrame::read(&bytes, LogId::from_bytes([2; 16])).is_none());
+        assert!(FrameHeader::check(&bytes, LogId::from_bytes([2; 16])).is_none());
     }
 
     #[test]
-    fn a_payload_with_bytes_left_over_or_too_few_does_not_decode() {
+    fn a_payload_too_long_or_too_short_does_not_decode() {
         let mut bytes = Vec::new();
         codec::encode(&user_added(1), &mut bytes);
-        assert!(codec::decode_all(&bytes, 2, |_| Ok(())).is_err());
+        assert!(decode(&bytes, 2).is_err());
         bytes.push(0);
-        assert!(codec::decode_all(&bytes, 1, |_| Ok(())).is_err());
+        assert!(decode(&bytes, 1).is_err());
+        assert_eq!(Records::new(&bytes, 3).count(), 2, "nothing after an error");
     }
 
     #[test]
     fn a_length_that_lies_is_refused_before_anything_is_allocated() {
-        // Given a record whose last eight bytes say how many users a chat has: none.
+        // Given a record that ends with the number of a chat's users, which is 0.
         let mut bytes = Vec::new();
-        let chat = Event::ChatAdded { id: Uuid::nil().into(), name: "tea".into(), users: vec![] };
-        codec::encode(&Record { event: chat, ..user_added(1) }, &mut bytes);
+        codec::encode(&chat_added(1), &mut bytes);
         let length_at = bytes.len() - 8;
-        // When it says more than there are, be it the least that there cannot be.
+        // When the number claims more users than there are bytes for, even just one,
         for length in [1, 2, 1 << 20, u64::MAX] {
             bytes[length_at..].copy_from_slice(&length.to_le_bytes());
-            // Then that is noticed before the list is made, not when it ends too early.
-            let refused = codec::decode_all(&bytes, 1, |_| Ok(()));
+            // Then the limit refuses it before the list is allocated, not the end of the bytes after that.
+            let refused = decode(&bytes, 1);
             assert!(matches!(refused, Err(DecodeError::LimitExceeded)), "{length}: {refused:?}");
         }
-    }
-
-    /// **Invariant:** these bytes are readable for ever. A change of this golden file is a change of the format.
-    #[test]
-    fn golden_bytes_of_a_segment_with_every_event() {
-        use crate::domain::{Fingerprint, IdempotencyKey, Seq};
-        use crate::log::segment::Header;
-        let log = LogId::from_bytes(*b"the log's own id");
-        let id = |number: u128| Uuid::from_u128(0x0193_a1b2_c3d4_7e5f_8a9b_0000_0000_0000 + number);
-        let record = |micros: u64, event| Record {
-            time: Timestamp::from_micros(1_763_910_245_123_456 + micros).expect("in range"),
-            key: None,
-            event,
-        };
-        let mut first = Frame::new(Position(1));
-        first.push(&record(0, Event::UserAdded { id: id(1).into(), username: "ann".into() }));
-        let name = "tea".into();
-        first.push(&record(1, Event::ChatAdded { id: id(2).into(), name, users: vec![id(1).into()] }));
-        let text = "héllo".into();
-        let said = Event::MessageAdded { id: id(3).into(), chat: id(2).into(), author: id(1).into(), text };
-        let key = Some(IdempotencyKey::recorded("a key".into(), Fingerprint(*b"of sixteen bytes")));
-        let mut second = Frame::new(Position(3));
-        second.push(&Record { key, ..record(2, said) });
-        let (chat, user) = (id(2).into(), id(1).into());
-        second.push(&record(3, Event::ReadMarked { chat, user, seq: Seq(1) }));
-        second.push(&record(4, Event::MemberRemoved { chat, user }));
-        second.push(&record(5, Event::MemberAdded { chat, user }));
-        second.push(&record(6, Event::NothingChanged));
-
-        let header = Header { log, first: Position(1) }.encode();
-        assert!(header[64..].iter().all(|&byte| byte == 0));
-        let bytes = [&header[..64], first.seal(log), second.seal(log)].concat();
-        let lines = bytes.chunks(16).enumerate().map(|(index, line)| {
-            let hex = line.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(" ");
-            let text = line.iter().map(|&byte| if byte.is_ascii_graphic() { byte as char } else { '.' });
-            format!("{:04x}  {hex:48} {}\n", index * 16, text.collect::<String>())
-        });
-        insta::assert_snapshot!(lines.collect::<String>());
     }
 }

@@ -1,7 +1,11 @@
-//! A log in memory: nothing outlives the process.
+//! A log in memory: its events are gone when the process ends.
 
+use std::fmt::Display;
+
+use super::frame::FrameHeader;
 use super::segment::LogId;
-use super::{AppendError, EventLog, Frame, LogError, Progress, SealedFrame, Visitor};
+use super::{AppendError, EventLog, Frame, LogError, Progress, Replay, SealedFrame};
+use crate::domain::Position;
 
 /// Keeps the sealed frames, as a file would.
 #[derive(Debug)]
@@ -17,20 +21,36 @@ impl Default for MemoryLog {
 }
 
 impl EventLog for MemoryLog {
-    fn replay(&mut self, progress: &Progress, visit: &mut Visitor<'_>) -> Result<(), LogError> {
+    fn replay<'l>(&'l mut self, progress: &'l Progress) -> Result<Box<dyn Replay + 'l>, LogError> {
         progress.set_bytes_total(self.frames.iter().map(|frame| frame.len() as u64).sum());
-        for bytes in &self.frames {
-            let frame = SealedFrame::read(bytes, self.id).expect("memory keeps what it was given");
-            visit(&frame).map_err(|cause| {
-                LogError::undecodable("memory".into(), 0, &cause, (frame.first, frame.end()))
-            })?;
-            progress.add(u64::from(frame.count), frame.bytes as u64);
-        }
-        Ok(())
+        let frames = self.frames.iter();
+        Ok(Box::new(MemoryReplay { id: self.id, frames, progress, last: Position(0)..Position(0) }))
     }
 
     fn append(&mut self, frame: &mut Frame) -> Result<(), AppendError> {
         self.frames.push(frame.seal(self.id).into());
         Ok(())
+    }
+}
+
+struct MemoryReplay<'l> {
+    id: LogId,
+    frames: std::slice::Iter<'l, Box<[u8]>>,
+    progress: &'l Progress,
+    /// The positions of the last returned frame.
+    last: std::ops::Range<Position>,
+}
+
+impl Replay for MemoryReplay<'_> {
+    fn next_frame(&mut self) -> Result<Option<SealedFrame<'_>>, LogError> {
+        let Some(bytes) = self.frames.next() else { return Ok(None) };
+        let header = FrameHeader::check(bytes, self.id).expect("memory keeps what it was given");
+        self.last = header.first..header.end();
+        self.progress.add(header.count, header.sealed_bytes());
+        Ok(Some(header.frame(bytes)))
+    }
+
+    fn damaged(&self, cause: &dyn Display) -> LogError {
+        LogError::unusable("memory".into(), 0, cause, self.last.clone())
     }
 }

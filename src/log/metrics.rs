@@ -1,10 +1,10 @@
-//! What is measured of a log.
+//! What is measured of a log?
 
 use std::time::Duration;
 
 use prometheus::{Histogram, HistogramOpts, IntGauge, Registry};
 
-/// The measures of a log, to be registered by whoever shows them. Clones share them.
+/// The measures of a log. Clones share them.
 #[derive(Debug, Clone)]
 pub struct LogMetrics {
     write_seconds: Histogram,
@@ -37,11 +37,11 @@ impl Default for LogMetrics {
 }
 
 impl LogMetrics {
-    /// Shows them in the registry.
+    /// Registers the measures, to be exposed.
     ///
     /// # Panics
     ///
-    /// If those of another log are shown there.
+    /// If the measures of another log are in the same registry.
     pub fn register(&self, registry: &Registry) {
         let registered = registry
             .register(Box::new(self.write_seconds.clone()))

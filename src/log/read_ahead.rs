@@ -1,4 +1,4 @@
-//! Segments' bytes, read while those before them are replayed.
+//! Reads a segment while the one before it is replayed.
 
 use std::sync::mpsc::{Receiver, Sender, channel, sync_channel};
 use std::thread::JoinHandle;
@@ -8,25 +8,25 @@ use super::chain;
 use super::disk::Disk;
 use super::error::Context;
 use super::segment;
-use super::thread::spawn;
 use crate::domain::Position;
+use crate::thread::spawn;
 
-/// A segment's file, and what [`chain::read`] read of it.
+/// A segment's file, and its bytes as [`chain::read`] read them.
 pub(super) struct ReadSegment<F> {
     pub(super) file: F,
     pub(super) bytes: Vec<u8>,
 }
 
-/// Reads segments, one ahead of what is asked for.
+/// Reads segments, one ahead of the one that is asked for.
 pub(super) struct ReadAhead<F> {
-    /// None when nothing more is asked for.
+    /// `None` once no more segments are wanted.
     read: Option<Receiver<Result<ReadSegment<F>, LogError>>>,
     spent: Sender<Vec<u8>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl<F: Send + 'static> ReadAhead<F> {
-    /// Begins to read; `inline` reads all of them at once, in the caller's thread.
+    /// Begins to read. `inline` reads all segments at once, in the caller's thread.
     ///
     /// # Errors
     ///
@@ -36,13 +36,13 @@ impl<F: Send + 'static> ReadAhead<F> {
         segments: Vec<Position>,
         inline: bool,
     ) -> Result<Self, LogError> {
-        let (ahead, taken) = sync_channel(if inline { segments.len() } else { 0 });
+        let (ahead, read) = sync_channel(if inline { segments.len() } else { 0 });
         let (spent, buffers) = channel();
         let read_all = move || {
             for first in segments {
                 let buffer = buffers.try_recv().unwrap_or_default();
-                // Whoever has seen enough hangs up.
-                if ahead.send(read(&disk, &segment::file_name(first), buffer)).is_err() {
+                // A replay that ends early drops the receiver.
+                if ahead.send(read_segment(&disk, &segment::file_name(first), buffer)).is_err() {
                     break;
                 }
             }
@@ -53,28 +53,28 @@ impl<F: Send + 'static> ReadAhead<F> {
         } else {
             Some(spawn("read-ahead", read_all)?)
         };
-        Ok(Self { read: Some(taken), spent, thread })
+        Ok(Self { read: Some(read), spent, thread })
     }
 
-    /// The next segment.
+    /// Waits for the next segment.
     ///
     /// # Panics
     ///
-    /// After the last.
+    /// After the last segment.
     pub(super) fn next(&self) -> Result<ReadSegment<F>, LogError> {
-        let read = self.read.as_ref().expect("taken when dropped only");
-        read.recv().expect("no more are asked for than there are")
+        let read = self.read.as_ref().expect("taken only in `drop`");
+        read.recv().expect("no more segments are asked for than there are")
     }
 
-    /// Memory of a segment that is not needed any more, for another one.
+    /// Gives the memory of a finished segment back, to read another one into it.
     pub(super) fn give_back(&self, bytes: Vec<u8>) {
-        // All may have been read.
+        // The thread ends with the last segment, and needs no more memory then.
         drop(self.spent.send(bytes));
     }
 }
 
 impl<F> Drop for ReadAhead<F> {
-    /// The directory's lock is not given back while somebody still reads in it.
+    /// Waits for the thread, so that the directory's lock is not released while the thread reads in it.
     fn drop(&mut self) {
         self.read.take();
         if let Some(thread) = self.thread.take() {
@@ -83,7 +83,7 @@ impl<F> Drop for ReadAhead<F> {
     }
 }
 
-fn read<D: Disk>(disk: &D, name: &str, mut bytes: Vec<u8>) -> Result<ReadSegment<D::File>, LogError> {
+fn read_segment<D: Disk>(disk: &D, name: &str, mut bytes: Vec<u8>) -> Result<ReadSegment<D::File>, LogError> {
     let path = || disk.path(name);
     let file = disk.open(name).doing("open", path)?;
     chain::read(&file, path, &mut bytes)?;

@@ -1,79 +1,82 @@
-//! Reading a log that a server may be writing meanwhile: nothing is locked, synced or changed.
+//! Reading a log that a server may be writing at the same time: nothing is locked, synced or changed.
 //!
-//! What is read is a prefix of the log that holds every event acknowledged before the reader was made. One segment
-//! is in memory at a time.
+//! A reader sees a prefix of the log that holds every event acknowledged before the reader was created. It keeps one
+//! segment in memory at a time.
 
+use std::fmt::Display;
+use std::iter::Peekable;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::slice;
 
 use super::chain::{self, Chain};
-use super::disk::{DirToRead, DiskFile, Files};
+use super::disk::{DiskFile, ReadDisk, ReadOnlyDisk};
 use super::error::Context;
 use super::segment::{self, HEADER_BYTES};
-use super::{LogError, Progress, SealedFrame, Visitor};
+use super::{LogError, Progress, Replay, SealedFrame};
 use crate::domain::Position;
 
 /// Reads the log in a directory.
-pub struct LogReader<F: Files> {
-    files: F,
+pub struct LogReader<D: ReadDisk> {
+    disk: D,
     segments: Vec<Position>,
-    /// The first event of the first of them.
+    /// The first event of the first segment.
     begin: Position,
 }
 
-/// What a log holds, from where it was read on.
+/// What a walk has read of a log.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Contents {
-    /// Segments.
+    /// Number of segments.
     pub segments: u64,
-    /// Frames.
+    /// Number of frames.
     pub frames: u64,
-    /// Events.
+    /// Number of events.
     pub events: u64,
     /// Bytes of segment headers and frames.
     pub bytes: u64,
-    /// The position of the last event; 0 if there is none.
+    /// The position of the last event; 0 if there is no event.
     pub last: Position,
-    /// What stands behind the last frame: a write that a crash tore, or one that is under way.
-    pub torn: Option<Torn>,
+    /// The incomplete write behind the last frame: torn by a crash, or still under way.
+    pub torn: Option<TornWrite>,
 }
 
-/// A write that is not whole. It was never acknowledged.
+/// A write that is not complete. It was not acknowledged.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Torn {
-    /// In which segment.
+pub struct TornWrite {
+    /// The segment's file.
     pub file: PathBuf,
-    /// Where in it.
+    /// The bytes of that file that are not zero.
     pub at: Range<u64>,
 }
 
-impl LogReader<DirToRead> {
-    /// Reads the log in this directory.
+impl LogReader<ReadOnlyDisk> {
+    /// Creates a reader of the log in this directory.
     ///
     /// # Errors
     ///
-    /// [`LogError::Directory`] where it is missing, no directory, or cannot be read.
+    /// [`LogError::Directory`] if the directory is missing, is not a directory, or cannot be read.
     pub fn open(dir: &Path) -> Result<Self, LogError> {
-        Self::new(DirToRead::open(dir)?)
+        Self::new(ReadOnlyDisk::open(dir)?)
     }
 }
 
-impl<F: Files> LogReader<F> {
-    /// Reads the log among these files.
+impl<D: ReadDisk> LogReader<D> {
+    /// Creates a reader of the log on this disk.
     ///
     /// # Errors
     ///
-    /// They cannot be listed.
-    pub fn new(files: F) -> Result<Self, LogError> {
-        // A large directory is not listed at one instant: of two segments made meanwhile, the later one alone may be
-        // seen. Segments are made in order, so a second list has all up to the last of the first.
-        let seen = chain::segments(&files)?;
-        let mut segments = chain::segments(&files)?;
+    /// The files cannot be listed.
+    pub fn new(disk: D) -> Result<Self, LogError> {
+        // A large directory is not listed in one instant: of two segments that are created meanwhile, a list may hold
+        // the later one only. Segments are created in order, so a second list holds all up to the last of the first.
+        let seen = chain::segments(&disk)?;
+        let mut segments = chain::segments(&disk)?;
         segments.retain(|segment| Some(segment) <= seen.last());
-        Ok(Self { files, segments, begin: Position(1) })
+        Ok(Self { disk, segments, begin: Position(1) })
     }
 
-    /// Leaves out the segments that hold nothing from this position on; they are not checked either.
+    /// Leaves out the segments that hold only events before this position. They are not checked either.
     #[must_use]
     pub fn starting_at(mut self, position: Position) -> Self {
         let later = self.segments.partition_point(|&first| first <= position);
@@ -84,83 +87,107 @@ impl<F: Files> LogReader<F> {
         self
     }
 
-    /// The length of the segments' files.
+    /// Returns the length of the segments' files.
     ///
     /// # Errors
     ///
-    /// One of them cannot be opened.
+    /// A file cannot be opened.
     pub fn bytes_total(&self) -> Result<u64, LogError> {
-        chain::bytes_total(&self.files, &self.segments)
+        chain::bytes_total(&self.disk, &self.segments)
     }
 
-    /// Shows every frame to the visitor.
-    ///
-    /// # Errors
-    ///
-    /// The log cannot be read, is damaged or of an unknown version, or the visitor could not decode a frame.
-    pub fn walk(&self, progress: &Progress, visit: &mut Visitor<'_>) -> Result<Contents, LogError> {
-        let mut chain = Chain::beginning_at(self.files.clone(), self.begin);
-        let mut contents = Contents::default();
-        let mut visit = |frame: &SealedFrame<'_>| {
-            visit(frame)?;
-            contents.frames += 1;
-            contents.events += u64::from(frame.count);
-            contents.bytes += frame.bytes as u64;
-            Ok(())
-        };
-        let mut torn = None;
-        let mut bytes = Vec::new();
-        for (index, &first) in self.segments.iter().enumerate() {
-            let name = segment::file_name(first);
-            let file = self.files.open_to_read(&name).doing("open", || self.files.path(&name))?;
-            chain::read(&file, || self.files.path(&name), &mut bytes)?;
-            chain.begin(first, &bytes)?;
-            match self.segments.get(index + 1) {
-                Some(&until) => {
-                    chain.scan(first, &bytes, HEADER_BYTES, Some(until), progress, &mut visit)?;
-                }
-                None => {
-                    torn = self.walk_last(&mut chain, (first, &file), &mut bytes, progress, &mut visit)?;
-                }
-            }
+    /// Begins to read the log.
+    pub fn walk<'r>(&'r self, progress: &'r Progress) -> Walk<'r, D> {
+        Walk {
+            disk: &self.disk,
+            progress,
+            segments: self.segments.iter().peekable(),
+            chain: Chain::beginning_at(self.disk.clone(), self.begin),
+            file: None,
+            read_again_at: None,
+            contents: Contents::default(),
         }
-        let headers = self.segments.len() as u64;
-        contents.segments = headers;
-        contents.bytes += headers * HEADER_BYTES as u64;
-        contents.last = Position(chain.next.0 - 1);
-        contents.torn = torn;
-        Ok(contents)
+    }
+}
+
+/// A pass over the frames of a log that a server may be writing.
+pub struct Walk<'r, D: ReadDisk> {
+    disk: &'r D,
+    progress: &'r Progress,
+    /// The segments that follow the current one.
+    segments: Peekable<slice::Iter<'r, Position>>,
+    chain: Chain<D>,
+    /// The current segment's file.
+    file: Option<D::File>,
+    /// The offset from which the last segment was read again.
+    read_again_at: Option<usize>,
+    contents: Contents,
+}
+
+impl<D: ReadDisk> Walk<'_, D> {
+    /// Returns what was read: everything once [`next_frame`](Replay::next_frame) has returned `None`.
+    #[must_use]
+    pub fn into_contents(self) -> Contents {
+        Contents { last: Position(self.chain.next().0 - 1), ..self.contents }
     }
 
-    /// A server may be writing the last segment, and a file is not read at one instant: the bytes of a frame may have
-    /// been read before it was written, and those of later ones after.
+    fn begin_segment(&mut self, first: Position) -> Result<(), LogError> {
+        let name = segment::file_name(first);
+        let path = || self.disk.path(&name);
+        let file = self.disk.open_to_read(&name).doing("open", path)?;
+        let mut bytes = self.chain.take_buffer();
+        chain::read(&file, path, &mut bytes)?;
+        self.chain.begin(first, bytes, self.segments.peek().map(|&&next| next))?;
+        self.file = Some(file);
+        self.contents.segments += 1;
+        self.contents.bytes += HEADER_BYTES as u64;
+        Ok(())
+    }
+
+    /// Judges what stands behind the frames of the last segment. Returns whether that was read again.
     ///
-    /// **Invariant:** frames are written one at a time. So a frame with a sound one behind it was whole when that was
-    /// read. If it is broken when read once more, it is damaged.
-    fn walk_last(
-        &self,
-        chain: &mut Chain<F>,
-        (first, file): (Position, &F::File),
-        bytes: &mut [u8],
-        progress: &Progress,
-        visit: &mut Visitor<'_>,
-    ) -> Result<Option<Torn>, LogError> {
-        let path = || self.files.path(&segment::file_name(first));
-        let mut start = HEADER_BYTES;
-        let mut read_again_from = None;
-        loop {
-            let end = chain.scan(first, bytes, start, None, progress, visit)?.end;
-            match chain.torn(first, bytes, end) {
-                Ok(torn) => {
-                    let at = |range: Range<usize>| range.start as u64..range.end as u64;
-                    return Ok(torn.map(|range| Torn { file: path(), at: at(range) }));
-                }
-                Err(damage) if read_again_from == Some(end) => return Err(damage),
-                Err(_) => {
-                    file.read_at(&mut bytes[end..], end as u64).doing("read", path)?;
-                    (start, read_again_from) = (end, Some(end));
-                }
+    /// A server may be writing the segment, and a file is not read in one instant: the bytes of a frame may have been
+    /// read before it was written, and those of later frames after.
+    ///
+    /// **Invariant:** frames are written one at a time. So if a sound frame was read behind a broken one, the broken
+    /// one was whole by then. If it is still broken when read again, it is damaged.
+    fn read_again(&mut self) -> Result<bool, LogError> {
+        let Some(file) = &self.file else { return Ok(false) };
+        let end = self.chain.end();
+        match self.chain.torn() {
+            Ok(torn) => {
+                let at = |range: Range<usize>| range.start as u64..range.end as u64;
+                self.contents.torn = torn.map(|range| TornWrite { file: self.chain.path(), at: at(range) });
+                Ok(false)
+            }
+            Err(damage) if self.read_again_at == Some(end) => Err(damage),
+            Err(_) => {
+                let read = file.read_at(self.chain.bytes_behind(), end as u64);
+                read.doing("read", || self.chain.path())?;
+                self.read_again_at = Some(end);
+                Ok(true)
             }
         }
+    }
+}
+
+impl<D: ReadDisk> Replay for Walk<'_, D> {
+    fn next_frame(&mut self) -> Result<Option<SealedFrame<'_>>, LogError> {
+        while !self.chain.advance(self.progress)? {
+            match self.segments.next() {
+                Some(&first) => self.begin_segment(first)?,
+                None if self.read_again()? => {}
+                None => return Ok(None),
+            }
+        }
+        let frame = self.chain.frame();
+        self.contents.frames += 1;
+        self.contents.events += u64::from(frame.count);
+        self.contents.bytes += self.chain.last_frame().map_or(0, |at| at.len() as u64);
+        Ok(Some(frame))
+    }
+
+    fn damaged(&self, cause: &dyn Display) -> LogError {
+        self.chain.unusable(cause)
     }
 }

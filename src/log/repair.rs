@@ -1,4 +1,4 @@
-//! Cutting a damaged log where its damage begins, with everything that is cut off kept beside it.
+//! Cuts a damaged log where its damage begins, and keeps everything that is cut off beside it.
 
 use std::path::{Path, PathBuf};
 
@@ -6,32 +6,31 @@ use super::LogError;
 use super::chain;
 use super::disk::{Disk, DiskFile, free_name, remove_if_there};
 use super::error::Context;
-use super::files::SEGMENT_BYTES_MAX;
 use super::recovery::{self, last_not_zero};
-use super::segment::{self, HEADER_BYTES, Header};
+use super::segment::{self, HEADER_BYTES, Header, SEGMENT_BYTES_MAX};
 use crate::domain::Position;
 
-/// What was cut off.
+/// What was cut off a log.
 #[derive(Debug)]
 pub struct Cut {
-    /// The files that it is in, by now.
+    /// The files in which it is kept.
     pub kept: Vec<PathBuf>,
-    /// The position after the last event that can be told in there; none if there is no telling.
+    /// The position after the last event that is readable in it, or `None` if no event is.
     pub until: Option<Position>,
 }
 
 /// Cuts the log at this byte of this segment, and takes all later segments out of it.
 ///
-/// **Invariant:** what is cut off is durable under another name before it is gone under its own. So if this is
-/// stopped anywhere, the log is damaged at the same place, torn there, or cut, and this can be done again.
+/// **Invariant:** what is cut off is durable under another name before it is removed under its own. So if the cut is
+/// stopped at any point, the log is damaged at the same place, torn there, or cut, and the cut can be repeated.
 ///
 /// # Errors
 ///
-/// The file system failed; want of room for what is to be kept changes nothing.
+/// The file system failed. Without room for what is to be kept, the log is as it was.
 ///
 /// # Panics
 ///
-/// If the file is no segment.
+/// If the file is not a segment.
 pub fn cut<D: Disk>(disk: &D, file: &Path, offset: u64) -> Result<Cut, LogError> {
     let name = file.file_name().and_then(|name| name.to_str());
     let first = name.and_then(segment::first_in_name).expect("damage is in a segment");
@@ -42,7 +41,7 @@ pub fn cut<D: Disk>(disk: &D, file: &Path, offset: u64) -> Result<Cut, LogError>
         let start = if segment == first { offset } else { 0 };
         until = until.max(last_event_end(disk, segment, start)?);
     }
-    // Without a sound header, or longer than a segment can be, it is none.
+    // A file without a sound header, or longer than any segment, is not cut but put aside as a whole.
     let is_segment = (HEADER_BYTES as u64..SEGMENT_BYTES_MAX).contains(&offset);
     let mut tail = if is_segment { read(disk, first, offset)? } else { Vec::new() };
     tail.truncate(last_not_zero(&tail).map_or(0, |last| last + 1));
@@ -70,7 +69,7 @@ pub fn cut<D: Disk>(disk: &D, file: &Path, offset: u64) -> Result<Cut, LogError>
     Ok(Cut { kept, until })
 }
 
-/// The bytes of a segment from here on.
+/// Reads the bytes of a segment from this offset on.
 fn read<D: Disk>(disk: &D, segment: Position, offset: u64) -> Result<Vec<u8>, LogError> {
     let name = segment::file_name(segment);
     let path = || disk.path(&name);
@@ -81,15 +80,15 @@ fn read<D: Disk>(disk: &D, segment: Position, offset: u64) -> Result<Vec<u8>, Lo
     Ok(bytes)
 }
 
-/// Where the events end that can be read in a segment from here on; none if none can.
+/// Returns the position after the last event that is readable in a segment from this offset on.
 fn last_event_end<D: Disk>(disk: &D, segment: Position, start: u64) -> Result<Option<Position>, LogError> {
     let bytes = read(disk, segment, 0)?;
     let Ok(header) = Header::decode(&bytes) else { return Ok(None) };
-    let start = usize::try_from(start.max(HEADER_BYTES as u64)).expect("a place in a segment");
+    let start = usize::try_from(start.max(HEADER_BYTES as u64)).expect("an offset in a segment");
     Ok(bytes.get(start..).and_then(|frames| recovery::last_sound_end(frames, header.log)))
 }
 
-/// A durable copy, but for its name.
+/// Writes a copy whose contents, but not yet its name, are durable.
 fn keep<D: Disk>(disk: &D, name: &str, offset: u64, bytes: &[u8]) -> Result<PathBuf, LogError> {
     let copy = free_name(disk, &format!("{name}.damaged-{offset}"))?;
     let written = disk.create(&copy).and_then(|file| {

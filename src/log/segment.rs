@@ -1,6 +1,6 @@
-//! Segment files: their names and their header block.
+//! Segment files: their lengths, their names and their header block.
 //!
-//! | bytes | what |
+//! | bytes | content |
 //! | --- | --- |
 //! | 0..8 | `CHINWAG\n` |
 //! | 8..12 | CRC-32C of bytes 12..4096 |
@@ -12,14 +12,26 @@
 //!
 //! Numbers are little endian. Every later version keeps the first sixteen bytes' meaning.
 
-use super::codec;
+use super::codec::{self, FRAME_BYTES_MAX};
 use crate::domain::Position;
+
+/// Length of a segment, in bytes, unless another one is configured.
+pub const SEGMENT_BYTES_DEFAULT: u64 = 64 * 1024 * 1024;
+/// Minimum length of a segment, in bytes.
+pub const SEGMENT_BYTES_MIN: u64 = 65_536;
+/// Maximum length of a segment, in bytes.
+pub const SEGMENT_BYTES_MAX: u64 = 1024 * 1024 * 1024;
+
+const _: () = assert!(
+    (HEADER_BYTES + FRAME_BYTES_MAX) as u64 <= SEGMENT_BYTES_MAX,
+    "a frame fits a segment of its own"
+);
 
 pub(super) const HEADER_BYTES: usize = 4096;
 const MAGIC: [u8; 8] = *b"CHINWAG\n";
 const VERSION: u32 = 1;
 
-/// Tells one log from another. It begins every checksum, so that no frame is taken for one of another log.
+/// Identifies a log. Every checksum begins with it, so that the frames of another log are not sound here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct LogId([u8; 16]);
 
@@ -38,14 +50,14 @@ impl LogId {
     }
 }
 
-/// What a header block says.
+/// The contents of a header block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Header {
     pub(super) log: LogId,
     pub(super) first: Position,
 }
 
-/// Why a header block cannot be used.
+/// The reason why a header block cannot be used.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum BadHeader {
     Damaged,
@@ -87,12 +99,12 @@ impl Header {
 const DIGITS: usize = 20;
 const SUFFIX: &str = ".log";
 
-/// The file name of the segment that begins at this position; names sort as positions do.
+/// Returns the file name of the segment that begins at this position. Names sort as positions do.
 pub(super) fn file_name(first: Position) -> String {
     format!("{:0DIGITS$}{SUFFIX}", first.0)
 }
 
-/// The position in a segment's file name; none if it is not one.
+/// Returns the position in a segment's file name, or `None` if it is not the name of a segment.
 pub(super) fn first_in_name(name: &str) -> Option<Position> {
     let digits = name.strip_suffix(SUFFIX)?;
     let all_digits = digits.len() == DIGITS && digits.bytes().all(|byte| byte.is_ascii_digit());
@@ -113,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn any_flipped_bit_is_damage() {
+    fn a_flipped_bit_in_a_header_is_damage() {
         let block = header().encode();
         for bit in 0..HEADER_BYTES * 8 {
             let mut flipped = block;
@@ -123,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn another_version_or_codec_is_told_from_damage() {
+    fn another_version_or_codec_is_not_damage() {
         let with = |offset: usize, byte| {
             let mut block = header().encode();
             block[offset] = byte;
@@ -136,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn only_our_own_names_are_segments() {
+    fn only_positions_are_names_of_segments() {
         assert_eq!(first_in_name(&file_name(Position(17))), Some(Position(17)));
         for foreign in
             ["LOCK", "spare", "17.log", "0000000000000000001x.log", "00000000000000000017.log.torn-4096"]

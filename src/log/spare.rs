@@ -1,4 +1,4 @@
-//! The next segment, made ready ahead of need.
+//! The next segment, prepared before it is needed.
 
 use std::io;
 use std::sync::Arc;
@@ -8,23 +8,23 @@ use std::thread::JoinHandle;
 use super::LogError;
 use super::disk::{Disk, DiskFile, remove_if_there};
 use super::error::Context;
-use super::thread::spawn;
+use crate::thread::spawn;
 
 pub(super) const SPARE: &str = "spare";
 pub(super) const SPARE_LARGE: &str = "spare-large";
 
-/// The next segment, filled with zeros in the background: a write to a block that the file already has is made
-/// durable in half the time of one that makes it longer.
+/// The next segment, filled with zeros in the background: syncing a write to a block that the file already has takes
+/// half the time of syncing a write that makes the file longer.
 pub(super) struct Spare<D: Disk> {
     disk: D,
     segment_bytes: u64,
     preparing: Option<Preparing<D::File>>,
-    /// Whoever prepares one may give up.
+    /// Whether the thread that prepares a segment may give up.
     unwanted: Arc<AtomicBool>,
     inline: bool,
 }
 
-/// One being prepared.
+/// A segment that is being prepared.
 enum Preparing<F> {
     Thread(JoinHandle<Result<F, LogError>>),
     Done(Result<F, LogError>),
@@ -44,14 +44,15 @@ impl<D: Disk> Spare<D> {
         Self { disk, segment_bytes, preparing: None, unwanted: Arc::default(), inline: false }
     }
 
-    /// Whether it does its work at once, in the caller's thread.
+    /// Returns whether segments are prepared at once, in the caller's thread.
     pub(super) fn is_inline(&self) -> bool {
         self.inline
     }
 
-    /// Begins to prepare one, unless that is begun.
+    /// Begins to prepare a segment, unless one is being prepared.
     ///
-    /// **Invariant:** one at a time: a second one would fill the first with zeros after it has been put to use.
+    /// **Invariant:** one spare segment is prepared at a time. A second one would fill the first with zeros, perhaps
+    /// after it has become the active segment.
     pub(super) fn start(&mut self) {
         if self.preparing.is_some() {
             return;
@@ -63,15 +64,16 @@ impl<D: Disk> Spare<D> {
         let (disk, segment_bytes, unwanted) =
             (self.disk.clone(), self.segment_bytes, Arc::clone(&self.unwanted));
         let spawned = spawn("spare-segment", move || prepare(&disk, SPARE, segment_bytes, &unwanted));
-        // Without a thread, the segment is made when it is needed.
+        // Without a thread, the segment is prepared when it is needed.
         self.preparing = spawned.ok().map(Preparing::Thread);
     }
 
+    /// Returns the prepared segment; waits for it, or prepares one.
     pub(super) fn take(&mut self) -> Result<D::File, LogError> {
         match self.preparing.take().map(Preparing::wait) {
             Some(Ok(file)) => Ok(file),
             Some(Err(error)) if !error.is_no_room() => Err(error),
-            // There may be room by now.
+            // The disk may have room by now.
             Some(Err(_)) | None => self.prepare(),
         }
     }
@@ -80,7 +82,7 @@ impl<D: Disk> Spare<D> {
         prepare(&self.disk, SPARE, self.segment_bytes, &self.unwanted)
     }
 
-    /// One of another length, for now.
+    /// Prepares a segment of another length.
     pub(super) fn large(&self, bytes: u64) -> Result<D::File, LogError> {
         prepare(&self.disk, SPARE_LARGE, bytes, &self.unwanted)
     }
@@ -88,15 +90,15 @@ impl<D: Disk> Spare<D> {
 
 #[cfg(test)]
 impl<D: Disk> Spare<D> {
-    /// One that does its work at once, in the caller's thread.
+    /// Creates a spare whose segments are prepared at once, in the caller's thread.
     pub(super) fn inline(disk: D, segment_bytes: u64) -> Self {
         let mut spare = Self::new(disk, segment_bytes);
         spare.inline = true;
         spare
     }
 
-    /// Waits until the one that is being prepared is ready.
-    pub(super) fn prepared(&self) {
+    /// Waits until the segment that is being prepared is ready.
+    pub(super) fn wait(&self) {
         while matches!(&self.preparing, Some(Preparing::Thread(handle)) if !handle.is_finished()) {
             std::thread::yield_now();
         }
@@ -104,17 +106,17 @@ impl<D: Disk> Spare<D> {
 }
 
 impl<D: Disk> Drop for Spare<D> {
-    /// The directory's lock is not given back while somebody still writes in it.
+    /// Waits for the thread, so that the directory's lock is not released while the thread writes in it.
     fn drop(&mut self) {
         self.unwanted.store(true, Ordering::Relaxed);
         if let Some(preparing) = self.preparing.take() {
-            // Nobody is left to need the file; a failure to make it has no meaning any more.
+            // The file is no longer needed, so a failure to prepare it does not matter.
             drop(preparing.wait());
         }
     }
 }
 
-/// A file of so many durable zeros; nothing where that fails.
+/// Creates a file of durable zeros. Leaves no file behind if that fails.
 fn prepare<D: Disk>(disk: &D, name: &str, bytes: u64, unwanted: &AtomicBool) -> Result<D::File, LogError> {
     let path = || disk.path(name);
     let file = disk.create(name).doing("create", path)?;
@@ -130,7 +132,7 @@ fn prepare<D: Disk>(disk: &D, name: &str, bytes: u64, unwanted: &AtomicBool) -> 
 
 fn fill_with_zeros(file: &impl DiskFile, bytes: u64, unwanted: &AtomicBool) -> io::Result<()> {
     const ZEROS: &[u8] = &[0; 256 * 1024];
-    /// So many wait for the disk at a time: nobody else's sync, and no end of the server, waits for more.
+    /// Maximum bytes written between two syncs. The sync of a frame, or a shutdown, waits for no more than these.
     const UNSYNCED_BYTES_MAX: u64 = 4 * 1024 * 1024;
     let mut filled = 0;
     while filled < bytes {
@@ -140,7 +142,7 @@ fn fill_with_zeros(file: &impl DiskFile, bytes: u64, unwanted: &AtomicBool) -> i
         if filled % UNSYNCED_BYTES_MAX == 0 || filled == bytes {
             file.sync()?;
             if filled < bytes && unwanted.load(Ordering::Relaxed) {
-                return Err(io::Error::other("nobody needs it any more"));
+                return Err(io::Error::other("no longer needed"));
             }
         }
     }

@@ -1,58 +1,57 @@
-//! A log that is made whole before it is there: a server sees all of it, or none.
+//! A log that is published as a whole: a server sees all of its events, or no log.
 //!
-//! It is made in a directory of its own inside the data directory, whose name the server does not know. Then its
-//! segments are moved to their place, the first one last.
+//! The log is written in a directory inside the data directory, whose name the server does not know. Then its segments
+//! are moved to their place, the first one last.
 
 use std::path::{Path, PathBuf};
 
 use super::LogError;
 use super::chain;
-use super::disk::{Disk, Files, RealDisk};
+use super::disk::{Disk, ReadDisk, RealDisk};
 use super::error::Context;
-use super::files::FileLog;
+use super::file_log::FileLog;
 use super::segment;
 use crate::domain::Position;
 
 const UNFINISHED: &str = "import-unfinished";
 
-/// A data directory that a log is being made for. Dropped before it is [published](Self::publish), it leaves nothing
+/// A log that is being written for a data directory. Dropped before it is [published](Self::publish), it leaves nothing
 /// behind.
 pub struct StagedLog {
     /// The data directory, locked.
     disk: RealDisk,
     dir: PathBuf,
-    /// What was made on the way, innermost first.
-    made: Made,
+    created: CreatedPaths,
     published: bool,
 }
 
-/// What was not there before.
-struct Made {
+/// The paths that did not exist before.
+struct CreatedPaths {
     lock: bool,
-    /// The data directory and those around it, innermost first.
+    /// The data directory and its parents, innermost first.
     dirs: Vec<PathBuf>,
 }
 
 impl StagedLog {
-    /// Takes the directory, which is made if it is missing, and clears away what an import that was killed has left.
+    /// Locks the directory, which is created if it is missing, and removes what a killed import has left in it.
     ///
     /// # Errors
     ///
-    /// [`LogError::HoldsLog`], or what [`RealDisk::lock`] fails with.
+    /// [`LogError::HoldsLog`], or an error of [`RealDisk::lock`].
     pub fn begin(dir: &Path) -> Result<Self, LogError> {
         let missing = |dir: &&Path| !dir.as_os_str().is_empty() && !dir.exists();
         let dirs = dir.ancestors().take_while(missing).map(Path::to_owned).collect();
-        let made = Made { lock: !dir.join("LOCK").exists(), dirs };
-        let staged = Self { disk: RealDisk::lock(dir)?, dir: dir.to_owned(), made, published: false };
+        let created = CreatedPaths { lock: !dir.join("LOCK").exists(), dirs };
+        let staged = Self { disk: RealDisk::lock(dir)?, dir: dir.to_owned(), created, published: false };
         staged.clear()?;
         Ok(staged)
     }
 
-    /// The empty log, with segments of this length.
+    /// Creates the empty log, with segments of this length.
     ///
     /// # Errors
     ///
-    /// Its directory cannot be made.
+    /// Its directory cannot be created.
     pub fn log(&self, segment_bytes: u64) -> Result<FileLog<RealDisk>, LogError> {
         Ok(FileLog::new(RealDisk::lock(&self.unfinished())?, segment_bytes))
     }
@@ -61,8 +60,10 @@ impl StagedLog {
         self.dir.join(UNFINISHED)
     }
 
-    /// **Invariant:** segments without the first of them, while that is still among the unfinished, are those of an
-    /// import that was stopped while it moved them. All others are a log.
+    /// Removes what an import has left.
+    ///
+    /// **Invariant:** segments whose first one is still in the unfinished directory were left by an import that was
+    /// killed while it moved them. All other segments are a log.
     fn clear(&self) -> Result<(), LogError> {
         let unfinished = self.unfinished();
         let segments = chain::segments(&self.disk)?;
@@ -81,7 +82,7 @@ impl StagedLog {
         Ok(())
     }
 
-    /// Puts the log in place, durably. It must have been dropped.
+    /// Moves the log to its place, durably. The [log](Self::log) itself must have been dropped.
     ///
     /// # Errors
     ///
@@ -99,7 +100,7 @@ impl StagedLog {
             std::fs::rename(from.path(&name), &to).doing("rename to", || to)?;
         }
         self.disk.sync().doing("sync", || self.dir.clone())?;
-        // The log is there, whatever becomes of the rest.
+        // The log is in place, whether or not the rest succeeds.
         self.published = true;
         std::fs::remove_dir_all(&unfinished).doing("remove", || unfinished)
     }
@@ -118,17 +119,17 @@ impl Drop for StagedLog {
         };
         match self.clear() {
             Ok(()) | Err(LogError::HoldsLog { .. }) => {}
-            Err(error) => tracing::warn!("failed to clear an import away: {error}"),
+            Err(error) => tracing::warn!("failed to remove an unfinished import: {error}"),
         }
-        if self.made.lock {
+        if self.created.lock {
             let lock = self.dir.join("LOCK");
             note(&lock, std::fs::remove_file(&lock));
         }
-        for dir in &self.made.dirs {
+        for dir in &self.created.dirs {
             note(dir, std::fs::remove_dir(dir));
         }
         if let Some(failed) = failed {
-            tracing::warn!("failed to clear an import away: {failed}");
+            tracing::warn!("failed to remove an unfinished import: {failed}");
         }
     }
 }
@@ -136,24 +137,24 @@ impl Drop for StagedLog {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::log::frame::tests::user_added;
-    use crate::log::{EventLog, Frame, LogReader, Progress};
+    use crate::log::tests::user_added;
+    use crate::log::{EventLog, Frame, LogReader, Progress, Replay};
     use std::collections::BTreeSet;
 
     const SEGMENT_BYTES: u64 = 65_536;
 
-    /// All files below a directory.
+    /// Returns all files below a directory.
     fn files(dir: &Path) -> BTreeSet<PathBuf> {
         let entries =
             std::fs::read_dir(dir).expect("a directory").map(|entry| entry.expect("an entry").path());
         entries.flat_map(|path| if path.is_dir() { files(&path) } else { [path].into() }).collect()
     }
 
-    /// A log of three segments in the making.
+    /// Writes a log of three segments, to be published.
     fn staged(dir: &Path) -> StagedLog {
         let staged = StagedLog::begin(dir).expect("empty");
         let mut log = staged.log(SEGMENT_BYTES).expect("made");
-        log.replay(&Progress::default(), &mut |_| Ok(())).expect("empty");
+        log.make_ready().expect("empty");
         for first in [1, 701, 1_401] {
             let mut frame = Frame::new(Position(first));
             (first..first + 700).for_each(|number| frame.push(&user_added(number)));
@@ -162,12 +163,16 @@ mod tests {
         staged
     }
 
+    /// Returns the position of the last event.
     fn last(dir: &Path) -> Result<u64, LogError> {
-        LogReader::open(dir)?.walk(&Progress::default(), &mut |_| Ok(())).map(|contents| contents.last.0)
+        let (reader, progress) = (LogReader::open(dir)?, Progress::default());
+        let mut walk = reader.walk(&progress);
+        while walk.next_frame()?.is_some() {}
+        Ok(walk.into_contents().last.0)
     }
 
     #[test]
-    fn a_log_is_there_once_it_is_published_and_nothing_else_is() {
+    fn a_published_log_and_nothing_else_is_left() {
         let dir = tempfile::tempdir().expect("made");
         let data = dir.path().join("some/where");
         let staged = staged(&data);
@@ -193,13 +198,13 @@ mod tests {
         assert_eq!(files(dir.path()).len(), 2, "a lock that was there stays");
     }
 
-    /// Ends like a process that is killed: nothing is cleared away.
+    /// Ends as a killed process does: nothing is removed.
     fn kill(mut staged: StagedLog) {
         staged.published = true;
     }
 
     #[test]
-    fn one_that_was_killed_anywhere_is_cleared_away_by_the_next() {
+    fn the_next_import_removes_what_a_killed_one_left() {
         let moved_counts = [0, 1, 2];
         for moved in moved_counts {
             let dir = tempfile::tempdir().expect("made");
@@ -212,13 +217,13 @@ mod tests {
                 let name = segment.file_name().expect("a file");
                 std::fs::rename(&segment, dir.path().join(name)).expect("moved");
             }
-            drop(StagedLog::begin(dir.path()).expect("cleared away"));
+            drop(StagedLog::begin(dir.path()).expect("removed"));
             assert_eq!(files(dir.path()), [dir.path().join("LOCK")].into(), "{moved} moved");
         }
     }
 
     #[test]
-    fn the_first_segment_is_put_in_place_when_all_others_are() {
+    fn the_first_segment_is_moved_after_all_others() {
         for obstacle in [701, 1_401] {
             let dir = tempfile::tempdir().expect("made");
             let staged = staged(dir.path());
@@ -230,11 +235,11 @@ mod tests {
     }
 
     #[test]
-    fn a_log_that_a_server_began_beside_one_that_was_killed_is_a_log() {
+    fn a_log_begun_beside_a_killed_import_is_a_log() {
         let dir = tempfile::tempdir().expect("made");
         kill(staged(dir.path()));
         let mut log = FileLog::new(RealDisk::lock(dir.path()).expect("free"), SEGMENT_BYTES);
-        log.replay(&Progress::default(), &mut |_| Ok(())).expect("empty");
+        log.make_ready().expect("empty");
         let mut frame = Frame::new(Position(1));
         frame.push(&user_added(1));
         log.append(&mut frame).expect("room");
@@ -244,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn segments_that_no_import_left_are_a_log_even_without_the_first() {
+    fn segments_without_the_first_are_a_log_if_no_import_left_them() {
         let dir = tempfile::tempdir().expect("made");
         staged(dir.path()).publish().expect("published");
         std::fs::remove_file(dir.path().join(segment::file_name(Position(1)))).expect("there");

@@ -3,7 +3,7 @@
 use crate::domain::{
     Command, Decision, Event, Facts, IdempotencyKey, Position, Record, Stamp, Timestamp, decide,
 };
-use crate::log::{EventLog, Frame, Progress};
+use crate::log::{EventLog, Frame};
 use crate::model::Index;
 
 use super::{ToolError, shown};
@@ -21,7 +21,7 @@ pub(super) struct Builder<'l> {
 impl<'l> Builder<'l> {
     /// Returns a builder on an empty log.
     pub(super) fn on(log: &'l mut dyn EventLog) -> Result<Self, ToolError> {
-        log.replay(&Progress::default(), &mut |_| Ok(()))?;
+        log.make_ready()?;
         Ok(Self { log, frame: Frame::new(Position(1)), index: Index::default() })
     }
 

@@ -1,4 +1,4 @@
-//! The history as JSON lines.
+//! Prints a log as JSON lines.
 
 use std::io::{BufWriter, Write};
 use std::path::Path;
@@ -12,7 +12,7 @@ use crate::log::LogReader;
 ///
 /// # Errors
 ///
-/// The log is damaged, in which case all before the damage was printed, or it cannot be read.
+/// The log is damaged, and every event before the damage was printed; or the log cannot be read.
 pub fn dump(dir: &Path, from: Position, out: impl Write) -> Result<(), ToolError> {
     let mut out = BufWriter::with_capacity(256 * 1024, out);
     let walked = walk(&LogReader::open(dir)?.starting_at(from), |position, record| {

@@ -1,11 +1,11 @@
-//! What an operator does with a log besides serving it.
+//! What can an operator do with a log besides serving it?
 //!
-//! | tool | changes something | beside a running server |
+//! | tool | changes files | beside a running server |
 //! | --- | --- | --- |
-//! | [`verify`], [`dump`] | no | yes: they see all that was acknowledged before they began |
-//! | [`repair`], [`import`] | yes | no: they take the data directory's lock |
+//! | [`verify`], [`dump`] | no | yes: they see every event that was acknowledged before they began |
+//! | [`repair`], [`import`] | yes | no: they lock the data directory |
 //!
-//! Each reads one segment at a time. What they find out goes to stdout, how far they are to stderr if that is a
+//! Each tool keeps one segment in memory at a time. Results go to stdout; a progress bar goes to stderr if that is a
 //! terminal.
 
 mod builder;
@@ -19,42 +19,42 @@ mod verify;
 
 use std::io::{self, Write};
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
 
 use crate::domain::{Position, Record};
-use crate::log::{AppendError, Contents, DecodeError, Files, LogError, LogReader, Progress};
+use crate::log::{AppendError, Contents, LogError, LogReader, Progress, ReadDisk, Replay, SealedFrame};
 
 pub use dump::dump;
 pub use import::{Import, import};
 pub use repair::repair;
 pub use verify::verify;
 
-/// Why a tool did not do what it was asked.
+/// The reason why a tool failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ToolError {
     /// The log cannot be used.
     #[error(transparent)]
     Log(#[from] LogError),
-    /// The log that was being made cannot be written.
+    /// The new log cannot be written.
     #[error(transparent)]
     Append(#[from] AppendError),
-    /// What came in is no history.
+    /// A line of the input is not part of a history.
     #[error("line {number}: {what}")]
     BadLine {
-        /// The line's number; the first is 1.
+        /// The line's number, from 1 on.
         number: u64,
         /// What is wrong with it.
         what: String,
     },
-    /// What comes in cannot be read.
+    /// The input cannot be read.
     #[error("failed to read the input: {0}")]
     Input(#[source] io::Error),
-    /// What goes out cannot be written.
+    /// The output cannot be written.
     #[error("failed to write the output: {0}")]
     Output(#[source] io::Error),
 }
 
-/// Whoever reads the output may have seen enough.
+/// Ignores that the reader of the output closed it: `head`, for example, has read all it wants.
 fn unless_closed(ended: Result<(), ToolError>) -> Result<(), ToolError> {
     match ended {
         Err(ToolError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
@@ -62,58 +62,59 @@ fn unless_closed(ended: Result<(), ToolError>) -> Result<(), ToolError> {
     }
 }
 
-/// Prints what was found out, a name and a value a line.
+/// Prints one name and value per line.
 fn print(found: &[(&str, String)], mut out: impl Write) -> Result<(), ToolError> {
     let written = found.iter().try_for_each(|(name, value)| writeln!(out, "{name:<10}{value}"));
     unless_closed(written.and_then(|()| out.flush()).map_err(ToolError::Output))
 }
 
-/// Shows every event to the visitor, with a progress bar.
-fn walk<F: Files>(
-    log: &LogReader<F>,
+/// Reads the whole log with a progress bar, and calls `visit` for each event.
+fn walk<D: ReadDisk>(
+    log: &LogReader<D>,
     mut visit: impl FnMut(Position, &Record<'_>) -> Result<(), Stop>,
 ) -> Result<Contents, ToolError> {
-    let progress = Progress::default();
     let bar = bar(log.bytes_total()?);
-    let mut failed = None;
-    let walked = log.walk(&progress, &mut |frame| {
-        let mut position = frame.first;
-        frame.records(|record| {
-            visit(position, &record).map_err(|stop| match stop {
-                Stop::Contradiction(what) => DecodeError::OtherString(what),
-                Stop::Failed(error) => {
-                    failed = Some(error);
-                    DecodeError::Other("the visitor failed")
-                }
-            })?;
-            position = position.next();
-            Ok(())
+    let progress = Progress::default();
+    let mut walk = log.walk(&progress);
+    while let Some(frame) = walk.next_frame()? {
+        visit_each(&frame, &mut visit).map_err(|stop| match stop {
+            Stop::Damage(cause) => ToolError::Log(walk.damaged(&cause)),
+            Stop::Failed(error) => error,
         })?;
         bar.set_position(progress.bytes());
-        Ok(())
-    });
-    bar.finish_and_clear();
-    match failed {
-        Some(error) => Err(error),
-        None => Ok(walked?),
     }
+    Ok(walk.into_contents())
 }
 
-/// Why no more events are to be shown.
+fn visit_each(
+    frame: &SealedFrame<'_>,
+    visit: &mut impl FnMut(Position, &Record<'_>) -> Result<(), Stop>,
+) -> Result<(), Stop> {
+    let mut position = frame.first;
+    for record in frame.records() {
+        visit(position, &record.map_err(|error| Stop::Damage(error.to_string()))?)?;
+        position = position.next();
+    }
+    Ok(())
+}
+
+/// The reason to stop reading a log.
 enum Stop {
-    /// The event cannot be: the log is damaged.
-    Contradiction(String),
-    /// It has nothing to do with the log.
+    /// The event cannot be right, so the log is damaged.
+    Damage(String),
+    /// Something failed that has nothing to do with the log.
     Failed(ToolError),
 }
 
-/// A progress bar on stderr; none where that is not a terminal.
+/// Creates a progress bar on stderr, which is hidden if stderr is not a terminal and removed when it is dropped.
 fn bar(bytes_total: u64) -> ProgressBar {
     let style = ProgressStyle::with_template("{wide_bar} {binary_bytes}/{binary_total_bytes} {eta}");
-    ProgressBar::new(bytes_total).with_style(style.expect("the template is well-formed"))
+    let bar = ProgressBar::new(bytes_total).with_finish(ProgressFinish::AndClear);
+    bar.with_style(style.expect("the template is well-formed"))
 }
 
-/// Somebody's own words, cut to a length that a message can bear, with what a terminal might obey made harmless.
+/// Returns a value from the input for an error message: shortened, and with the control characters that a terminal
+/// might obey escaped.
 fn shown(value: &str) -> String {
     const CHARS_MAX: usize = 64;
     match value.char_indices().nth(CHARS_MAX) {

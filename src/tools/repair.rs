@@ -1,4 +1,4 @@
-//! Making a damaged log usable.
+//! Makes a damaged log usable again.
 
 use std::io::Write;
 use std::path::Path;
@@ -9,13 +9,13 @@ use crate::log::{Cut, Disk, LogError, LogReader, RealDisk, cut};
 use crate::model::Index;
 
 /// Cuts the log in this directory where its first damage begins, keeps what is cut off beside it, and prints what was
-/// lost. A sound log is left as it is; so is a torn end, which the server cuts off.
+/// lost. A sound log is left as it is, even with a torn write at its end, which the server cuts off.
 ///
 /// # Errors
 ///
 /// The log is in use, of an unknown version, or cannot be read or written.
 pub fn repair(dir: &Path, mut out: impl Write) -> Result<(), ToolError> {
-    // A lock would make the directory.
+    // Locking would create the directory.
     LogReader::open(dir)?;
     let disk = RealDisk::lock(dir)?;
     let mut is_sound = true;
@@ -31,17 +31,16 @@ pub fn repair(dir: &Path, mut out: impl Write) -> Result<(), ToolError> {
     print(&[("position", position.to_string())], out)
 }
 
-/// Cuts until the log is sound: what was never looked at, behind the frames of a segment that others followed, may be
-/// broken too. Gives the last position.
+/// Cuts until the log is sound, and returns its last position. One cut may not be enough: the bytes behind the frames
+/// of a segment that another one followed were never looked at, and may be broken, too.
 fn repair_on<D: Disk>(
     disk: &D,
-    mut tell: impl FnMut(&LogError, Position, Cut) -> Result<(), ToolError>,
+    mut report: impl FnMut(&LogError, Position, Cut) -> Result<(), ToolError>,
 ) -> Result<Position, ToolError> {
     loop {
         let mut index = Index::default();
         let walked = walk(&LogReader::new(disk.clone())?, |position, record| {
-            let contradiction =
-                || Stop::Contradiction(format!("event {position} contradicts those before it"));
+            let contradiction = || Stop::Damage(format!("event {position} contradicts those before it"));
             index.try_apply(record).map(|_| ()).ok_or_else(contradiction)
         });
         let damage = match walked {
@@ -50,7 +49,7 @@ fn repair_on<D: Disk>(
             Err(error) => return Err(error),
         };
         if let LogError::Damaged { file, offset, from, .. } = &damage {
-            tell(&damage, *from, cut(disk, file, *offset)?)?;
+            report(&damage, *from, cut(disk, file, *offset)?)?;
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Is the log sound?
+//! Is a log sound?
 
 use std::io::Write;
 use std::path::Path;
@@ -7,20 +7,20 @@ use super::{Stop, ToolError, print, walk};
 use crate::domain::Timestamp;
 use crate::log::LogReader;
 
-/// Checks every header and frame of the log in this directory, that every event can be read, and that events follow
-/// one another in position and time; prints what there is.
+/// Checks the log in this directory and prints what it holds. Every header and frame must be sound, every event must
+/// decode, and events must follow one another in position and time.
 ///
-/// That no event contradicts those before it is left to the server, which checks it at every start: it takes as much
-/// memory as the server has, and no crash and no disk can bring it about.
+/// It does not check whether an event contradicts those before it. The server checks that at every start; the check
+/// needs as much memory as the server, and neither a crash nor a disk can cause such a contradiction.
 ///
 /// # Errors
 ///
-/// The first damage, or why the directory cannot be read.
+/// The first damage, or the reason why the directory cannot be read.
 pub fn verify(dir: &Path, out: impl Write) -> Result<(), ToolError> {
     let mut last: Option<Timestamp> = None;
     let contents = walk(&LogReader::open(dir)?, |position, record| {
         if last.is_some_and(|last| record.time <= last) {
-            return Err(Stop::Contradiction(format!("event {position} is not later than the one before")));
+            return Err(Stop::Damage(format!("event {position} is not later than the one before")));
         }
         last = Some(record.time);
         Ok(())

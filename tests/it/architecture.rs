@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// A module, and the modules of the crate that it may name.
-const MAY_NAME: [(&str, &[&str]); 11] = [
+const MAY_NAME: [(&str, &[&str]); 12] = [
     ("domain", &[]),
     ("model", &["domain"]),
-    ("log", &["domain"]),
-    ("engine", &["domain", "model", "log"]),
+    ("log", &["domain", "thread"]),
+    ("engine", &["domain", "model", "log", "thread"]),
+    ("thread", &[]),
     ("config", &["log"]),
     ("http", &["domain", "model", "engine", "config"]),
     ("healthcheck", &[]),

@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 use chinwag::config::Limits;
-use chinwag::log::{AppendError, EventLog, Frame, LogError, MemoryLog, Progress, Visitor};
+use chinwag::log::{AppendError, EventLog, Frame, LogError, MemoryLog, Progress, Replay};
 use chinwag::server::{ServeError, serve};
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -33,9 +33,9 @@ fn error(kind: std::io::ErrorKind) -> LogError {
 }
 
 impl EventLog for FaultyLog {
-    fn replay(&mut self, progress: &Progress, visit: &mut Visitor<'_>) -> Result<(), LogError> {
+    fn replay<'l>(&'l mut self, progress: &'l Progress) -> Result<Box<dyn Replay + 'l>, LogError> {
         self.replay_now.recv().map_err(|_| error(std::io::ErrorKind::Other))?;
-        self.log.replay(progress, visit)
+        self.log.replay(progress)
     }
 
     fn append(&mut self, frame: &mut Frame) -> Result<(), AppendError> {

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use chinwag::domain::{Event, Position, Record, Timestamp};
-use chinwag::log::{EventLog, FileLog, Frame, Progress, RealDisk};
+use chinwag::log::{EventLog, FileLog, Frame, RealDisk};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -19,7 +19,7 @@ fn log_of(users: u64) -> TempDir {
     const USERS_PER_FRAME: u64 = 100;
     let dir = TempDir::new().unwrap();
     let mut log = FileLog::new(RealDisk::lock(dir.path()).unwrap(), 1 << 20);
-    log.replay(&Progress::default(), &mut |_| Ok(())).unwrap();
+    log.make_ready().unwrap();
     let mut frame = Frame::new(Position(1));
     for position in 1..=users {
         let (time, id) = (Timestamp::from_micros(position).unwrap(), Uuid::from_u128(position.into()).into());

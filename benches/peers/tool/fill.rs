@@ -33,7 +33,9 @@ pub(crate) fn fill(args: &FillArgs) {
     writer.finish();
     drop(log);
     let progress = Progress::default();
-    open_log(&args.dir).replay(&progress, &mut |_| Ok(())).expect("a sound log");
+    let mut log = open_log(&args.dir);
+    let mut replay = log.replay(&progress).expect("a log");
+    while replay.next_frame().expect("a sound log").is_some() {}
     let members = (0..args.named).map(|number| {
         /// Messages per chat until every chat has been written to.
         const NUMBERS_A_CHAT: u64 = 1_000;

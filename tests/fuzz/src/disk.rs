@@ -5,7 +5,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-use chinwag::log::{Disk, DiskFile, Files};
+use chinwag::log::{Disk, DiskFile, ReadDisk};
 
 type Contents = Arc<Mutex<Vec<u8>>>;
 
@@ -28,7 +28,7 @@ impl MemoryDisk {
     }
 }
 
-impl Files for MemoryDisk {
+impl ReadDisk for MemoryDisk {
     type File = MemoryFile;
 
     fn list(&self) -> io::Result<Vec<String>> {

@@ -15,7 +15,7 @@ use std::io::ErrorKind;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use chinwag::engine::ReplayProgress;
-use chinwag::log::{AppendError, EventLog, Frame, LogError, MemoryLog, Visitor};
+use chinwag::log::{AppendError, EventLog, Frame, LogError, MemoryLog, Replay};
 
 /// The log that the engine writes. It keeps frames in memory.
 pub struct ScriptedLog {
@@ -60,8 +60,8 @@ impl LogScript {
 }
 
 impl EventLog for ScriptedLog {
-    fn replay(&mut self, progress: &ReplayProgress, visit: &mut Visitor<'_>) -> Result<(), LogError> {
-        self.log.replay(progress, visit)
+    fn replay<'l>(&'l mut self, progress: &'l ReplayProgress) -> Result<Box<dyn Replay + 'l>, LogError> {
+        self.log.replay(progress)
     }
 
     fn append(&mut self, frame: &mut Frame) -> Result<(), AppendError> {

@@ -1,7 +1,7 @@
 //! `log repair`.
 
 use chinwag::domain::{Event, Position, Record, Timestamp};
-use chinwag::log::{EventLog, FileLog, Frame, Progress, RealDisk, SEGMENT_BYTES_MIN};
+use chinwag::log::{EventLog, FileLog, Frame, RealDisk, SEGMENT_BYTES_MIN};
 use tempfile::TempDir;
 use uuid::Uuid;
 
@@ -88,7 +88,7 @@ fn a_log_of_an_unknown_version_is_not_touched() {
 fn undecided(users: [(&'static str, u64); 3]) -> TempDir {
     let dir = TempDir::new().unwrap();
     let mut log = FileLog::new(RealDisk::lock(dir.path()).unwrap(), SEGMENT_BYTES_MIN);
-    log.replay(&Progress::default(), &mut |_| Ok(())).unwrap();
+    log.make_ready().unwrap();
     for ((username, micros), position) in users.into_iter().zip(1..) {
         let (time, id) = (Timestamp::from_micros(micros).unwrap(), Uuid::from_u128(position.into()).into());
         let mut frame = Frame::new(Position(position));

@@ -1,0 +1,253 @@
+//! The log in a directory: segments one after the other, the next one prepared before it is needed.
+
+use std::fmt::Display;
+use std::iter::Peekable;
+use std::ops::Range;
+use std::time::{Duration, Instant};
+use std::vec;
+
+use super::chain::{self, Chain};
+use super::disk::{Disk, DiskFile, free_name, remove_if_there};
+use super::error::Context;
+use super::read_ahead::{ReadAhead, ReadSegment};
+use super::segment::{self, HEADER_BYTES, Header, LogId};
+use super::spare::{SPARE, SPARE_LARGE, Spare};
+use super::{AppendError, EventLog, Frame, LogError, LogMetrics, Progress, Replay, SealedFrame};
+use crate::domain::Position;
+
+/// A sync that takes longer is logged, since all writers wait for it.
+const SLOW_SYNC: Duration = Duration::from_millis(250);
+
+/// A log in a directory.
+pub struct FileLog<D: Disk> {
+    disk: D,
+    segment_bytes: u64,
+    id: LogId,
+    /// The position of the next event; 0, at which no frame begins, until the log has been replayed.
+    next: Position,
+    active: Option<Active<D::File>>,
+    spare: Spare<D>,
+    metrics: LogMetrics,
+}
+
+/// The segment that frames are appended to.
+struct Active<F> {
+    name: String,
+    file: F,
+    end: u64,
+    bytes: u64,
+}
+
+impl<D: Disk> FileLog<D> {
+    /// Creates a log in this directory, whose new segments get this length. The directory is not read or changed
+    /// before the replay.
+    #[must_use]
+    pub fn new(disk: D, segment_bytes: u64) -> Self {
+        Self {
+            spare: Spare::new(disk.clone(), segment_bytes),
+            disk,
+            segment_bytes,
+            id: LogId::random(),
+            next: Position(0),
+            active: None,
+            metrics: LogMetrics::default(),
+        }
+    }
+
+    /// **Invariant:** sync before believing. After `kill -9` the page cache shows frames, and the directory names, that
+    /// were never made durable.
+    fn sync_last_segment(&self, segments: &[Position]) -> Result<(), LogError> {
+        self.disk.sync().doing("sync", || self.disk.path(""))?;
+        let Some(&last) = segments.last() else { return Ok(()) };
+        let name = segment::file_name(last);
+        let file = self.disk.open(&name).doing("open", || self.disk.path(&name))?;
+        file.sync().doing("sync", || self.disk.path(&name))
+    }
+
+    /// Makes the last segment ready for appends: cuts off a torn write, and makes durable what was read.
+    fn reopen(&self, name: String, file: D::File, chain: &Chain<D>) -> Result<Active<D::File>, LogError> {
+        let (bytes, end) = (chain.bytes(), chain.end());
+        let path = || self.disk.path(&name);
+        if let Some(range) = chain.torn()? {
+            let torn = &bytes[range];
+            tracing::warn!(
+                file = %path().display(), offset = end, bytes = torn.len(),
+                "cutting off a torn write; it was never acknowledged"
+            );
+            self.keep_copy(&name, end, torn)?;
+            file.write_at(&vec![0; torn.len()], end as u64).doing("cut", path)?;
+        }
+        // After a failed sync the page cache may hold, marked clean, what the disk does not hold. That can only be the
+        // last frame. Written once more, it is made durable whatever happened before.
+        if let Some(Range { start, end }) = chain.last_frame() {
+            file.write_at(&bytes[start..end], start as u64).doing("write", path)?;
+        }
+        file.sync().doing("sync", path)?;
+        Ok(Active { file, end: end as u64, bytes: bytes.len() as u64, name })
+    }
+
+    /// Keeps a copy of a torn write for people to look at. Nothing in it was acknowledged, so on a full disk there is
+    /// no copy.
+    fn keep_copy(&self, name: &str, offset: usize, torn: &[u8]) -> Result<(), LogError> {
+        let copy = free_name(&self.disk, &format!("{name}.torn-{offset}"))?;
+        let written = self.disk.create(&copy).and_then(|file| {
+            file.write_at(torn, 0)?;
+            file.sync()?;
+            self.disk.sync()
+        });
+        match written.doing("write", || self.disk.path(&copy)) {
+            Err(error) if error.is_no_room() => {
+                tracing::warn!(%error, "kept no copy of the torn write");
+                remove_if_there(&self.disk, &copy)
+            }
+            other => other,
+        }
+    }
+
+    /// Makes an empty segment the active one, durably, with room for a frame of this length.
+    fn rotate(&mut self, frame_bytes: u64) -> Result<(), AppendError> {
+        let name = segment::file_name(self.next);
+        let needed = HEADER_BYTES as u64 + frame_bytes;
+        let (spare_name, bytes, spare) = if needed > self.segment_bytes {
+            (SPARE_LARGE, needed, self.spare.large(needed))
+        } else {
+            (SPARE, self.segment_bytes, self.spare.take())
+        };
+        let file = spare.map_err(refuse_if_no_room)?;
+        let header = Header { log: self.id, first: self.next };
+        let path = || self.disk.path(&name);
+        file.write_at(&header.encode(), 0).doing("write", path).map_err(AppendError::Failed)?;
+        file.sync().doing("sync", path).map_err(AppendError::Failed)?;
+        self.disk.rename(spare_name, &name).doing("rename to", path).map_err(refuse_if_no_room)?;
+        self.disk.sync().doing("sync the directory of", path).map_err(AppendError::Failed)?;
+        self.spare.start();
+        self.active = Some(Active { name, file, end: HEADER_BYTES as u64, bytes });
+        self.metrics.add_segments(1, bytes);
+        Ok(())
+    }
+}
+
+/// Before the frame is written, a full disk is a refusal; every other error is a failure.
+fn refuse_if_no_room(error: LogError) -> AppendError {
+    if error.is_no_room() { AppendError::NoRoom(error) } else { AppendError::Failed(error) }
+}
+
+impl<D: Disk> EventLog for FileLog<D> {
+    fn replay<'l>(&'l mut self, progress: &'l Progress) -> Result<Box<dyn Replay + 'l>, LogError> {
+        let segments = chain::segments(&self.disk)?;
+        self.sync_last_segment(&segments)?;
+        let bytes_total = chain::bytes_total(&self.disk, &segments)?;
+        progress.set_bytes_total(bytes_total);
+        self.metrics.add_segments(segments.len(), bytes_total);
+        Ok(Box::new(FileReplay {
+            chain: Chain::beginning_at(self.disk.clone(), Position(1)),
+            read_ahead: ReadAhead::start(self.disk.clone(), segments.clone(), self.spare.is_inline())?,
+            segments: segments.into_iter().peekable(),
+            last: None,
+            is_finished: false,
+            log: self,
+            progress,
+        }))
+    }
+
+    fn append(&mut self, frame: &mut Frame) -> Result<(), AppendError> {
+        assert_eq!(frame.first(), self.next, "frames follow one another, after the replay");
+        let frame_bytes = frame.sealed_bytes() as u64;
+        if self.active.as_ref().is_none_or(|active| active.end + frame_bytes > active.bytes) {
+            self.rotate(frame_bytes)?;
+        }
+        let active = self.active.as_mut().expect("rotated");
+        let path = || self.disk.path(&active.name);
+        let started = Instant::now();
+        active
+            .file
+            .write_at(frame.seal(self.id), active.end)
+            .doing("write", path)
+            .map_err(AppendError::Failed)?;
+        let written = Instant::now();
+        active.file.sync().doing("sync", path).map_err(AppendError::Failed)?;
+        let synced = Instant::now();
+        active.end += frame_bytes;
+        self.next = frame.end();
+        self.metrics.observe(written - started, synced - written);
+        if synced - written > SLOW_SYNC {
+            let sync_ms = (synced - written).as_millis();
+            tracing::warn!(sync_ms, bytes = frame_bytes, "a sync of the log was slow");
+        }
+        Ok(())
+    }
+
+    fn metrics(&self) -> LogMetrics {
+        self.metrics.clone()
+    }
+}
+
+struct FileReplay<'l, D: Disk> {
+    log: &'l mut FileLog<D>,
+    progress: &'l Progress,
+    read_ahead: ReadAhead<D::File>,
+    /// The segments that follow the current one.
+    segments: Peekable<vec::IntoIter<Position>>,
+    chain: Chain<D>,
+    /// The current segment's name and file.
+    last: Option<(String, D::File)>,
+    is_finished: bool,
+}
+
+impl<D: Disk> Replay for FileReplay<'_, D> {
+    fn next_frame(&mut self) -> Result<Option<SealedFrame<'_>>, LogError> {
+        while !self.chain.advance(self.progress)? {
+            let Some(first) = self.segments.next() else {
+                self.finish()?;
+                return Ok(None);
+            };
+            self.begin_segment(first)?;
+        }
+        Ok(Some(self.chain.frame()))
+    }
+
+    fn damaged(&self, cause: &dyn Display) -> LogError {
+        self.chain.unusable(cause)
+    }
+}
+
+impl<D: Disk> FileReplay<'_, D> {
+    fn begin_segment(&mut self, first: Position) -> Result<(), LogError> {
+        // Given back before the next one is received, the buffer is there when the thread goes on to read.
+        self.read_ahead.give_back(self.chain.take_buffer());
+        let ReadSegment { file, bytes } = self.read_ahead.next()?;
+        self.chain.begin(first, bytes, self.segments.peek().copied())?;
+        self.last = Some((segment::file_name(first), file));
+        Ok(())
+    }
+
+    /// Makes the log ready for [`append`](EventLog::append).
+    fn finish(&mut self) -> Result<(), LogError> {
+        if std::mem::replace(&mut self.is_finished, true) {
+            return Ok(());
+        }
+        if let Some((name, file)) = self.last.take() {
+            self.log.active = Some(self.log.reopen(name, file, &self.chain)?);
+        }
+        self.log.id = self.chain.id().unwrap_or(self.log.id);
+        self.log.next = self.chain.next();
+        remove_if_there(&self.log.disk, SPARE)?;
+        remove_if_there(&self.log.disk, SPARE_LARGE)?;
+        self.log.spare.start();
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+impl<D: Disk> FileLog<D> {
+    /// Creates a log that makes the same calls in the same order every time: without threads, and with this id.
+    pub(super) fn reproducible(disk: D, segment_bytes: u64, id: LogId) -> Self {
+        let spare = Spare::inline(disk.clone(), segment_bytes);
+        Self { id, spare, ..Self::new(disk, segment_bytes) }
+    }
+
+    /// Waits until the next segment is prepared, so that what a test sees does not depend on time.
+    pub(super) fn wait_for_spare(&mut self) {
+        self.spare.wait();
+    }
+}

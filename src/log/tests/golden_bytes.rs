@@ -1,0 +1,43 @@
+//! The golden bytes of the format.
+
+use uuid::Uuid;
+
+use crate::domain::{Event, Fingerprint, IdempotencyKey, Position, Record, Seq, Timestamp};
+use crate::log::Frame;
+use crate::log::segment::{Header, LogId};
+
+/// **Invariant:** these bytes stay readable for ever. A change of this golden file is a change of the format.
+#[test]
+fn a_segment_with_every_event() {
+    let log = LogId::from_bytes(*b"the log's own id");
+    let id = |number: u128| Uuid::from_u128(0x0193_a1b2_c3d4_7e5f_8a9b_0000_0000_0000 + number);
+    let record = |micros: u64, event| Record {
+        time: Timestamp::from_micros(1_763_910_245_123_456 + micros).expect("in range"),
+        key: None,
+        event,
+    };
+    let mut first = Frame::new(Position(1));
+    first.push(&record(0, Event::UserAdded { id: id(1).into(), username: "ann".into() }));
+    let name = "tea".into();
+    first.push(&record(1, Event::ChatAdded { id: id(2).into(), name, users: vec![id(1).into()] }));
+    let text = "héllo".into();
+    let said = Event::MessageAdded { id: id(3).into(), chat: id(2).into(), author: id(1).into(), text };
+    let key = Some(IdempotencyKey::recorded("a key".into(), Fingerprint(*b"of sixteen bytes")));
+    let mut second = Frame::new(Position(3));
+    second.push(&Record { key, ..record(2, said) });
+    let (chat, user) = (id(2).into(), id(1).into());
+    second.push(&record(3, Event::ReadMarked { chat, user, seq: Seq(1) }));
+    second.push(&record(4, Event::MemberRemoved { chat, user }));
+    second.push(&record(5, Event::MemberAdded { chat, user }));
+    second.push(&record(6, Event::NothingChanged));
+
+    let header = Header { log, first: Position(1) }.encode();
+    assert!(header[64..].iter().all(|&byte| byte == 0));
+    let bytes = [&header[..64], first.seal(log), second.seal(log)].concat();
+    let lines = bytes.chunks(16).enumerate().map(|(index, line)| {
+        let hex = line.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(" ");
+        let text = line.iter().map(|&byte| if byte.is_ascii_graphic() { byte as char } else { '.' });
+        format!("{:04x}  {hex:48} {}\n", index * 16, text.collect::<String>())
+    });
+    insta::assert_snapshot!(lines.collect::<String>());
+}

@@ -1,0 +1,49 @@
+//! The log's tests that need more than one of its modules, and the disk that they run on.
+//!
+//! | module | what it shows |
+//! | --- | --- |
+//! | `byte_changes` | each change of a log's bytes is judged exactly, by a replay and by the tools |
+//! | `file_log` | what a log writes and syncs, and in which order; what it does without room and after a failure |
+//! | `golden_bytes` | the bytes of the format |
+//! | `histories` | on a disk that fails at any call, what was acknowledged is kept |
+//! | `reader` | a log is read while a server writes it |
+//! | `simulated_disk` | the disk of these tests |
+
+mod byte_changes;
+mod file_log;
+mod golden_bytes;
+mod histories;
+mod reader;
+mod simulated_disk;
+
+use uuid::Uuid;
+
+use super::{LogError, Replay};
+use crate::domain::{Event, Record, Timestamp};
+
+/// Returns an event that can be recognised by its number.
+pub(super) fn user_added(number: u64) -> Record<'static> {
+    let id = Uuid::from_u128(u128::from(number));
+    record(number, Event::UserAdded { id: id.into(), username: format!("user {number}").into() })
+}
+
+/// Returns a chat without users, whose number of users is its last eight bytes.
+pub(super) fn chat_added(number: u64) -> Record<'static> {
+    record(number, Event::ChatAdded { id: Uuid::nil().into(), name: "tea".into(), users: vec![] })
+}
+
+fn record(number: u64, event: Event<'static>) -> Record<'static> {
+    Record { time: Timestamp::from_micros(number).expect("small"), key: None, event }
+}
+
+/// Replays the whole log, whose events must be those of [`user_added`] from 1 on. Returns the number after the last.
+fn read_users(replay: &mut dyn Replay) -> Result<u64, LogError> {
+    let mut next = 1;
+    while let Some(frame) = replay.next_frame()? {
+        for record in frame.records() {
+            assert_eq!(record.expect("decodes"), user_added(next), "each event once, in order");
+            next += 1;
+        }
+    }
+    Ok(next)
+}
