@@ -34,7 +34,7 @@ struct Loaded {
 }
 
 #[tokio::test]
-async fn a_real_conversation_survives_kill_as_it_was_said() {
+async fn a_real_conversation_survives_kill_unchanged() {
     let server = TestServer::start();
     let excerpt = excerpt();
     let names: HashSet<&String> =

@@ -290,7 +290,7 @@ impl Retrier {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_retried_after_each_kill_is_there_once() {
+async fn a_write_retried_after_kill_is_stored_once() {
     let setting = |name: &str, default: usize| {
         std::env::var(name).map_or(default, |value| value.parse().expect("a number"))
     };

@@ -43,7 +43,7 @@ async fn families_shown() -> BTreeSet<String> {
 }
 
 #[tokio::test]
-async fn the_dashboard_shows_every_metric_and_none_that_there_is_not() {
+async fn the_dashboard_shows_exactly_the_existing_metrics() {
     let shown = families_shown().await;
     let panels = panels();
     let asked: BTreeSet<_> = panels.iter().flat_map(expressions).flat_map(metrics_named).collect();
@@ -56,7 +56,7 @@ async fn the_dashboard_shows_every_metric_and_none_that_there_is_not() {
 }
 
 #[test]
-fn every_panel_asks_for_something_has_a_unit_and_says_what_to_think_of_it() {
+fn every_panel_has_a_query_unit_and_description() {
     for panel in panels() {
         let title = panel["title"].as_str().expect("a title");
         for expression in expressions(&panel) {

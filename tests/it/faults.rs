@@ -93,7 +93,7 @@ impl FaultyServer {
 }
 
 #[tokio::test]
-async fn while_the_log_is_replayed_every_call_is_503_starting_and_health_tells_how_far_it_is() {
+async fn during_replay_calls_are_503_and_health_reports_progress() {
     let server = FaultyServer::starting().await;
     for call in CALLS {
         problem(&server.client.post(call, &json!({ "nonsense": 1 })).await, 503, "starting");
@@ -112,7 +112,7 @@ async fn while_the_log_is_replayed_every_call_is_503_starting_and_health_tells_h
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn while_the_log_is_replayed_a_long_body_is_taken_before_its_refusal_is_read() {
+async fn during_replay_long_bodies_get_their_refusal() {
     let server = FaultyServer::starting().await;
     let body = vec![b' '; 16 << 20];
     let mut connection = RawConnection::open(&server.address);
@@ -121,7 +121,7 @@ async fn while_the_log_is_replayed_a_long_body_is_taken_before_its_refusal_is_re
 }
 
 #[tokio::test]
-async fn a_full_disk_is_507_and_reads_go_on_and_writes_do_once_there_is_room() {
+async fn a_full_disk_refuses_writes_until_room_returns() {
     let server = FaultyServer::ready().await;
     server.verdict.send(Verdict::Append).unwrap();
     let ann = server.client.add_user("ann").await;
@@ -140,7 +140,7 @@ async fn a_full_disk_is_507_and_reads_go_on_and_writes_do_once_there_is_room() {
 }
 
 #[tokio::test]
-async fn a_failed_write_is_never_a_2xx_and_ends_the_server() {
+async fn a_failed_write_ends_the_server_without_success() {
     let server = FaultyServer::ready().await;
     server.verdict.send(Verdict::Fail).unwrap();
     // The server may be gone before it has answered; if it has, then with 500.
@@ -153,7 +153,7 @@ async fn a_failed_write_is_never_a_2xx_and_ends_the_server() {
 }
 
 #[tokio::test]
-async fn a_log_that_cannot_be_replayed_ends_the_server() {
+async fn an_unreadable_log_ends_the_server() {
     let server = FaultyServer::starting().await;
     drop(server.replay_now);
     let ended = tokio::time::timeout(Duration::from_secs(5), server.end).await.expect("it ends").unwrap();
@@ -161,7 +161,7 @@ async fn a_log_that_cannot_be_replayed_ends_the_server() {
 }
 
 #[tokio::test]
-async fn a_write_in_the_queue_at_shutdown_is_answered() {
+async fn a_queued_write_is_answered_at_shutdown() {
     let server = FaultyServer::ready().await;
     let client = server.client.clone();
     let write = tokio::spawn(async move { client.post("/users/add", &json!({ "username": "ann" })).await });
@@ -175,7 +175,7 @@ async fn a_write_in_the_queue_at_shutdown_is_answered() {
 }
 
 #[tokio::test]
-async fn a_disk_that_hangs_does_not_keep_the_server_from_ending() {
+async fn a_hanging_disk_cannot_block_shutdown() {
     let server = FaultyServer::ready().await;
     let client = server.client.clone();
     let write =
@@ -190,7 +190,7 @@ async fn a_disk_that_hangs_does_not_keep_the_server_from_ending() {
 }
 
 #[tokio::test]
-async fn a_shutdown_during_the_replay_is_a_clean_end() {
+async fn a_shutdown_during_replay_is_clean() {
     let server = FaultyServer::starting().await;
     server.shutdown.send(()).unwrap();
     let ended = tokio::time::timeout(Duration::from_secs(5), server.end).await.expect("it ends").unwrap();

@@ -15,7 +15,7 @@ const TEA: &str = "01a20aa4-0a1b-7d0e-a3cf-4b7d4ed1a2d5";
 
 /// A change of the API is a decision, to be seen in the diff of this.
 #[tokio::test]
-async fn the_document_is_as_it_was() {
+async fn the_document_is_unchanged() {
     let reply = TestRouter::start().get("/openapi.json").await;
     assert_eq!((reply.status.as_u16(), reply.header("content-type")), (200, "application/json"));
     insta::with_settings!({ omit_expression => true, prepend_module_to_snapshot => false }, {
@@ -24,7 +24,7 @@ async fn the_document_is_as_it_was() {
 }
 
 #[tokio::test]
-async fn every_call_of_the_document_is_answered() {
+async fn every_documented_call_is_answered() {
     let server = TestRouter::start();
     let document = document(&server).await;
     let mut calls = 0;
@@ -40,7 +40,7 @@ async fn every_call_of_the_document_is_answered() {
 }
 
 #[tokio::test]
-async fn every_code_of_the_document_has_an_example() {
+async fn every_documented_code_has_an_example() {
     let document = document(&TestRouter::start()).await;
     let codes = document["components"]["schemas"]["Code"]["enum"].as_array().expect("codes");
     let codes: BTreeSet<_> = codes.iter().map(|code| code.as_str().expect("a word").to_owned()).collect();
@@ -49,7 +49,7 @@ async fn every_code_of_the_document_has_an_example() {
 
 /// Asks what the examples ask, in their order, and compares what is answered.
 #[tokio::test]
-async fn the_examples_are_what_is_answered() {
+async fn the_examples_match_the_answers() {
     let server = TestRouter::start();
     let document = document(&server).await;
     let mut names = vec![(BOB, server.add_user("bob").await)];
@@ -91,7 +91,7 @@ async fn the_examples_are_what_is_answered() {
 }
 
 #[tokio::test]
-async fn the_examples_of_problems_are_what_is_answered() {
+async fn the_problem_examples_match_the_answers() {
     let server = TestRouter::start();
     let documented = problems(&document(&server).await);
     let (ann, bob) = (server.add_user("ann").await, server.add_user("bob").await);
@@ -129,7 +129,7 @@ async fn the_examples_of_problems_are_what_is_answered() {
 }
 
 #[tokio::test]
-async fn the_page_of_the_document_loads_only_what_the_server_has() {
+async fn the_docs_page_loads_only_local_files() {
     let server = TestServer::start();
     let page = server.get("/docs").await;
     assert_eq!(page.header("content-type"), "text/html; charset=utf-8");

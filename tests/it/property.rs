@@ -109,7 +109,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 48, max_shrink_iters: 400, ..ProptestConfig::default() })]
 
     #[test]
-    fn every_read_is_as_the_naive_model_says(
+    fn every_read_agrees_with_a_naive_model(
         bursts in prop::collection::vec(prop::collection::vec(step(), 1..12), 1..12),
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

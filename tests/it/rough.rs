@@ -137,7 +137,7 @@ fn resident_kilobytes(server: &TestServer) -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn rough_clients_are_cut_off_harm_nobody_and_leave_nothing() {
+async fn rough_clients_are_disconnected_and_harm_nobody() {
     let (server, ann, chat) = server_with_a_long_chat().await;
     be_honest(&server, &ann, &chat);
     let files_before = open_files(&server);
@@ -170,7 +170,7 @@ async fn rough_clients_are_cut_off_harm_nobody_and_leave_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_sends_slowly_but_never_ends_is_cut_off() {
+async fn a_slow_endless_sender_is_disconnected() {
     let (server, ann, chat) = server_with_a_long_chat().await;
     let slow = |request: &[u8]| {
         let mut connection = RawConnection::open(&server.address);
@@ -197,7 +197,7 @@ async fn who_sends_slowly_but_never_ends_is_cut_off() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_takes_no_answer_for_too_long_is_cut_off_in_the_middle() {
+async fn a_client_that_never_reads_is_disconnected() {
     let (server, _, chat) = server_with_a_long_chat().await;
     let whole = 16_000 * 1_000;
     let mut connection = TakesNoAnswer.call(&server.address, &chat).expect("it stays");
@@ -210,7 +210,7 @@ async fn whoever_takes_no_answer_for_too_long_is_cut_off_in_the_middle() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn more_connections_than_there_may_be_wait_until_others_are_cut_off() {
+async fn connections_beyond_the_limit_wait() {
     let server = TestServer::start_with(&[&TIMEOUT_FLAGS[..], &["--connections-max", "20"]].concat());
     let idle: Vec<_> = (0..20).map(|_| RawConnection::open(&server.address)).collect();
     // The last ones may not be accepted yet.
@@ -223,7 +223,7 @@ async fn more_connections_than_there_may_be_wait_until_others_are_cut_off() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn bodies_that_arrive_share_a_room() {
+async fn arriving_bodies_share_a_memory_limit() {
     // Of a batch 32 times 1,024 bytes, of all that arrive 256 times.
     let server = TestServer::start_with(&["--body-bytes-max", "1024"]);
     let part = head("POST", "/messages/batch", &[JSON, "Content-Length: 32000"]) + &" ".repeat(30_000);
@@ -251,7 +251,7 @@ async fn bodies_that_arrive_share_a_room() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_stops_in_time_whoever_hangs_on() {
+async fn clients_that_hang_cannot_delay_a_stop() {
     let (server, _, chat) = server_with_a_long_chat().await;
     let calls = KINDS.into_iter().flat_map(|kind| (0..10).map(move |_| kind));
     let rough: Vec<_> = calls.filter_map(|kind| kind.call(&server.address, &chat)).collect();

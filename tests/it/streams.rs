@@ -111,7 +111,7 @@ fn seen_by_each(data: &std::path::Path) -> BTreeMap<String, Vec<Event>> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn over_kills_under_load_each_stream_tells_what_the_log_says_once_and_in_order() {
+async fn streams_stay_complete_over_kills() {
     const WRITERS: usize = 8;
     let (rounds, streams) = (setting("CHINWAG_STREAM_ROUNDS", 3), setting("CHINWAG_STREAMS", 20));
     let mut server = TestServer::start();
@@ -175,7 +175,7 @@ async fn open_streams(server: &TestServer) -> usize {
 }
 
 #[tokio::test]
-async fn streams_that_are_opened_and_dropped_leave_nothing() {
+async fn dropped_streams_leave_nothing_behind() {
     let server = TestServer::start();
     let ann = server.add_user("ann").await;
     let den = server.add_chat("den", &[&ann]).await;
@@ -204,7 +204,7 @@ async fn streams_that_are_opened_and_dropped_leave_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_never_reads_is_cut_off_slows_nobody_and_can_go_on() {
+async fn a_stalled_subscriber_is_disconnected_and_can_resume() {
     const LAZY: usize = 2;
     const BATCHES: usize = 4;
     /// Messages in a batch; and those that are sent one by one right after it.

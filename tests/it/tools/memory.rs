@@ -68,7 +68,7 @@ fn peaks_kib(messages: usize) -> [u64; 2] {
 }
 
 #[test]
-fn a_longer_history_takes_no_more_memory() {
+fn memory_does_not_grow_with_the_history() {
     let (short, long) = (peaks_kib(200), peaks_kib(2_000));
     // 3 MiB and 31.
     let grown = [0, 1].map(|tool| long[tool].saturating_sub(short[tool]));
