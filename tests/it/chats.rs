@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use crate::support::{TestRouter, TestServer, assert_id, assert_time, post_many, problem};
+use crate::support::{Client, TestRouter, TestServer, assert_id, assert_time, post_many, problem};
 use crate::users::{bad_names, good_names};
 
 #[tokio::test]
@@ -232,7 +232,8 @@ async fn a_cursor_at_the_end_is_empty() {
 
 #[tokio::test]
 async fn a_cursor_outlives_a_restart() {
-    let (server, ann) = server_with_chats(5).await;
+    let server = TestServer::start();
+    let ann = add_chats(&server, 5).await;
     let whole = server.chats(&ann).await;
     let server = server.kill().restart();
     assert_eq!(server.chats(&ann).await, whole);
@@ -296,9 +297,15 @@ async fn upper_case_ids_are_answered_in_lower_case() {
     assert_eq!((&chats[0]["id"], &chats[0]["users"]), (&json!(den), &json!([ann])));
 }
 
-/// A server with a user who is in so many chats, some of them with messages.
-async fn server_with_chats(count: usize) -> (TestServer, String) {
-    let server = TestServer::start();
+/// Returns a router in process with a user in `count` chats, some of them with messages.
+async fn server_with_chats(count: usize) -> (TestRouter, String) {
+    let server = TestRouter::start();
+    let ann = add_chats(&server, count).await;
+    (server, ann)
+}
+
+/// Adds a user and `count` chats of that user, some of them with messages; returns the user.
+async fn add_chats(server: &Client, count: usize) -> String {
     let ann = server.add_user("ann").await;
     let mut chats = Vec::new();
     for number in 0..count {
@@ -307,11 +314,11 @@ async fn server_with_chats(count: usize) -> (TestServer, String) {
     for index in (0..count).step_by(3).chain((0..count).step_by(2).take(3)) {
         server.add_message(&chats[index], &ann, "hello").await;
     }
-    (server, ann)
+    ann
 }
 
-/// All chats of a user, so many at a time.
-async fn paged(server: &TestServer, user: &str, limit: usize) -> Vec<Value> {
+/// Pages through the chats of a user, `limit` at a time.
+async fn paged(server: &Client, user: &str, limit: usize) -> Vec<Value> {
     let (mut all, mut cursor) = (Vec::new(), Value::Null);
     loop {
         let page =

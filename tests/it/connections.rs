@@ -20,7 +20,7 @@ fn a_head_that_stops_halfway_times_out() {
             connection
         });
     for connection in &mut connections {
-        // Bytes that never became a request may be cut off without an answer.
+        // Bytes that never became a request may end the connection without an answer.
         let rest = connection.rest();
         assert!(rest.is_empty() || rest.starts_with(b"HTTP/1.1 4"), "{}", String::from_utf8_lossy(&rest));
     }

@@ -1,4 +1,4 @@
-//! The dashboard for Grafana shows what there is: all of it, and nothing that is not.
+//! The dashboard for Grafana shows every metric of the server, and only those.
 
 use std::collections::BTreeSet;
 
@@ -8,14 +8,14 @@ use crate::support::{TestServer, problem};
 
 const DASHBOARD: &str = include_str!("../../examples/grafana.json");
 
-/// All panels but the rows that they stand in.
+/// Returns all panels, without the rows that group them.
 fn panels() -> Vec<Value> {
     let dashboard: Value = serde_json::from_str(DASHBOARD).expect("JSON");
     let panels = dashboard["panels"].as_array().expect("panels").iter();
     panels.filter(|panel| panel["type"] != "row").cloned().collect()
 }
 
-/// What a panel asks Prometheus for.
+/// Returns the expressions that a panel queries.
 fn expressions(panel: &Value) -> impl Iterator<Item = &str> {
     let targets = panel["targets"].as_array().expect("targets").iter();
     targets.map(|target| target["expr"].as_str().expect("an expression"))

@@ -300,7 +300,7 @@ async fn a_full_queue_refuses_without_losing_queued_writes() {
 async fn queued_writes_are_limited_by_bytes() {
     let (engine, _end, script) = start(1_000);
     let plug = plug(&engine, &script).await;
-    // 16 MB each; four of them are still short of the bound. None of them names a chat that there is.
+    // 16 MB each; four of them are still short of the bound. The chat that they name does not exist.
     let text = "x".repeat(16_384);
     let message = |_| {
         let (chat, author) = (Uuid::from_u128(1).into(), Uuid::from_u128(2).into());

@@ -53,7 +53,7 @@ async fn a_stream_carries_everything_a_member_sees() {
     let shown = stream.next().await.expect("the stream goes on");
     assert_eq!(shown, event(10, "chat", chat_of(&server, &ann, &pub_).await));
 
-    // What changes nothing, and what is no chat's, is not told.
+    // An event without effect, or outside of every chat, is not streamed.
     server.join(&pub_, &ann).await;
     server.add_user("cy").await;
     stream.assert_silent(Duration::from_millis(200)).await;

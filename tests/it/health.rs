@@ -63,7 +63,7 @@ fn head_is_answered_without_a_body() {
     let mut connection = RawConnection::open(&server.address);
     connection.send(head("HEAD", "/health", &[]) + &head("GET", "/health", &[]));
     let (status, mut headers) = connection.head().expect("answered");
-    // What comes next is the next answer: there was no body between.
+    // The next bytes are the next answer: there was no body in between.
     let mut get = connection.reply();
     assert_eq!((status.as_u16(), get.status.as_u16()), (200, 200));
     for headers in [&mut headers, &mut get.headers] {

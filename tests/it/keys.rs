@@ -146,7 +146,7 @@ async fn a_used_key_refuses_every_other_value() {
         let body = scene.body("/messages/add", "", &over);
         assert_reused(&server.post_under("key", "/messages/add", &body).await, &over.to_string());
     }
-    // The name is taken, too.
+    // The name is taken as well.
     assert_reused(
         &server.post_under("key", "/users/add", &json!({ "username": "ann" })).await,
         "another call",
@@ -420,7 +420,7 @@ async fn a_key_is_1_to_255_visible_characters() {
             assert_eq!(problem(&reply, 400, "invalid_field").as_deref(), Some(KEY), "{path} {shown:?}");
             assert!(reply.text.len() < 500, "{}", reply.text);
         }
-        // Before what the ids name, too.
+        // This comes before the ids are resolved as well.
         let unknown = json!({ "chat": V4, "author": V4, "text": "x" });
         connection.send(raw("/messages/add", &[b"two words"], &unknown));
         assert_eq!(problem(&connection.reply(), 400, "invalid_field").as_deref(), Some(KEY));
@@ -454,7 +454,7 @@ async fn keys_of_visible_ascii_are_distinct() {
     }
     for (number, (key, first)) in keys.iter().zip(&firsts).enumerate() {
         assert_replayed(&send(key, number), first);
-        // White space around a header's value is none of it.
+        // White space around a header's value is not part of it.
         assert_replayed(&send(&format!(" \t{key} \t"), number), first);
     }
 }

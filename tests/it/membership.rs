@@ -174,7 +174,7 @@ async fn a_membership_change_answers_without_body() {
             assert!(!headers.contains_key(name), "{path}: {name}");
         }
         assert!(headers.contains_key("chinwag-position"), "{path}");
-        // What comes next is the next answer: there was no body between.
+        // The next bytes are the next answer: there was no body in between.
         connection.send(post("/users/get", &json!({ "user": ann })));
         assert_eq!(connection.reply().json()["username"], "ann");
     }

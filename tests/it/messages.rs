@@ -229,7 +229,7 @@ async fn add_messages(server: &Client, count: usize) -> (String, String) {
     (ann, den)
 }
 
-/// All messages, from the earliest on, so many at a time.
+/// Pages through all messages from the earliest on, `limit` at a time.
 async fn forward(server: &Client, chat: &str, limit: usize) -> Vec<Value> {
     let (mut all, mut after) = (Vec::new(), json!(0));
     loop {
@@ -243,7 +243,7 @@ async fn forward(server: &Client, chat: &str, limit: usize) -> Vec<Value> {
     }
 }
 
-/// All messages, from the newest back, so many at a time.
+/// Pages through all messages from the newest back, `limit` at a time.
 async fn backward(server: &Client, chat: &str, limit: usize) -> Vec<Value> {
     let mut all = server.list("/messages/get", &json!({ "chat": chat, "limit": limit })).await;
     loop {

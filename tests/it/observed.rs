@@ -1,4 +1,4 @@
-//! What an operator sees: request ids, metrics, logs; and which web pages may call.
+//! Request ids, metrics and logs, as an operator sees them; and the web pages that may call.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The chat page as it is served. What it does is tried in a browser: see `tests/page`.
+//! The chat page as it is served. `tests/page` tries in a browser how it behaves.
 
 use std::collections::BTreeSet;
 

@@ -1,5 +1,5 @@
-//! Refusals: which code each mistake gets, which field is blamed, what is shown of it, and which of several mistakes
-//! comes first.
+//! Refusals: the code and the field of each mistake, the part of the value that is shown, and the order in which
+//! several mistakes are reported.
 
 use serde_json::json;
 
@@ -122,7 +122,7 @@ fn a_refused_head_has_no_body() {
         assert_eq!(answered, status);
         assert_eq!(headers["content-type"], "application/problem+json");
         assert_eq!(headers.get("allow").is_some(), status == 405);
-        // What comes next is the next answer: there was no body between.
+        // The next bytes are the next answer: there was no body in between.
         assert_eq!(connection.reply().status, status);
     }
 }
@@ -165,7 +165,7 @@ async fn an_unknown_id_is_not_found() {
             assert_eq!(problem(&reply, 404, "chat_not_found").as_deref(), Some("chat"));
         }
     }
-    // A chat is no user, and a user no chat.
+    // A chat is not a user, and a user is not a chat.
     problem(&scene.post_over("/chats/get", json!({ "user": den })).await, 404, "user_not_found");
     problem(&scene.post_over("/messages/get", json!({ "chat": ann })).await, 404, "chat_not_found");
 }

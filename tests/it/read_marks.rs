@@ -21,7 +21,7 @@ impl<S: std::ops::Deref<Target = Client>> Company<S> {
     }
 }
 
-/// What a user is told of a chat.
+/// Returns the number of unread messages that a user sees in a chat.
 async fn unread(client: &Client, user: &str, chat: &str) -> u64 {
     let chats = client.chats(user).await;
     let chat = chats.iter().find(|listed| listed["id"] == chat).expect("a member sees it");

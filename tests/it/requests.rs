@@ -1,4 +1,4 @@
-//! What holds for requests of any call: content types, the length of a body, and the time that one may take.
+//! The rules for a request of any call: its content type, the length of its body, and its deadline.
 
 use std::time::{Duration, Instant};
 

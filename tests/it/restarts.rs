@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::support::{RawConnection, Reply, TestServer, head, post, post_under, problem};
 
-/// A log of so many users.
+/// Writes a log of this number of users.
 fn log_of(users: u64) -> TempDir {
     const USERS_PER_FRAME: u64 = 100;
     let dir = TempDir::new().unwrap();
@@ -164,7 +164,7 @@ fn a_stop_announces_closing_in_an_answer() {
     assert!(told, "closed without a word, {ROUNDS} times");
 }
 
-/// What one writer has come to.
+/// The results of one writer.
 #[derive(Default)]
 struct Diary {
     /// Texts that were answered 201, with the answer.

@@ -1,7 +1,7 @@
-//! Rough clients by the thousand: they are cut off in time, an honest one beside them is served at once, and nothing
-//! of them stays.
+//! Thousands of rough clients: the server disconnects them in time, serves an honest client beside them at once, and
+//! keeps nothing of them.
 //!
-//! `CHINWAG_ROUGH_CLIENTS=1000` has so many of each kind.
+//! `CHINWAG_ROUGH_CLIENTS` sets the number of clients of each kind.
 
 use std::time::{Duration, Instant};
 
@@ -11,12 +11,12 @@ use serde_json::{Value, json};
 use crate::support::{RawConnection, TestServer, head, post, post_bytes, problem};
 
 const JSON: &str = "Content-Type: application/json";
-/// Rough clients have so long.
+/// The deadline of the server for each rough client.
 const TIMEOUT: Duration = Duration::from_secs(2);
 const TIMEOUT_FLAGS: [&str; 2] = ["--request-timeout-s", "2"];
-/// An honest client is served so soon as a rule, whoever else is there.
+/// The usual time within which an honest client is served.
 const AT_ONCE: Duration = Duration::from_secs(1);
-/// No call of an honest client takes so long. It is no promise: the machine may be busy with something else.
+/// The time within which each call of an honest client is served. It allows for a busy machine.
 const STALLED: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Clone, Copy)]
@@ -54,7 +54,7 @@ const KINDS: [Rough; 11] = [
 ];
 
 impl Rough {
-    /// What it sends; some of that again and again.
+    /// Returns the request that it sends; some kinds repeat it.
     fn request(self, chat: &str) -> Vec<u8> {
         let get_all = || post("/messages/get", &json!({ "chat": chat }));
         match self {
@@ -154,7 +154,7 @@ async fn rough_clients_are_disconnected_and_harm_nobody() {
             honest_calls.push(be_honest(&server, &ann, &chat));
         }
         residents.push(resident_kilobytes(&server));
-        // They hold on to their ends: it is the server that hangs up.
+        // The clients keep their ends open: the server closes the connections.
         while open_files(&server) > files_before {
             assert!(all_here.elapsed() < TIMEOUT * 10, "{} of {files_before} files", open_files(&server));
             honest_calls.push(be_honest(&server, &ann, &chat));
@@ -182,7 +182,7 @@ async fn a_slow_endless_sender_is_disconnected() {
     let started = Instant::now();
     while started.elapsed() < TIMEOUT * 2 {
         for connection in heads.iter_mut().chain(&mut bodies) {
-            // It may have hung up.
+            // The server may have closed the connection.
             drop(connection.try_send("a"));
         }
         be_honest(&server, &ann, &chat);
@@ -203,7 +203,7 @@ async fn a_client_that_never_reads_is_disconnected() {
     let mut connection = TakesNoAnswer.call(&server.address, &chat).expect("it stays");
     tokio::time::sleep(TIMEOUT * 2).await;
     assert!(connection.rest().len() < whole, "the server went on sending");
-    // Whoever takes it, however late within the time, gets all of it.
+    // A client that reads late, but within the deadline, gets the whole answer.
     let mut connection = TakesNoAnswer.call(&server.address, &chat).expect("it stays");
     tokio::time::sleep(TIMEOUT / 2).await;
     assert!(connection.rest().len() > whole);

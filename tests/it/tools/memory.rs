@@ -18,7 +18,7 @@ fn peak_kib(process: &Child) -> u64 {
     peak.trim().trim_end_matches(" kB").parse().expect("a number")
 }
 
-/// A user, a chat and so many messages of 16 KiB.
+/// Returns the lines of a user, a chat and this number of messages of 16 KiB.
 fn history(messages: usize) -> String {
     let id = |number: usize| format!("01a20ad7-0c2a-7768-938d-{number:012}");
     let line = |position: usize, fields: &str| {
@@ -56,7 +56,7 @@ fn peaks_kib(messages: usize) -> [u64; 2] {
     assert!(import.wait_with_output().expect("waited for").status.success());
 
     let mut export = start(&["export"], dir.path());
-    // What is left to be written is more than a pipe holds.
+    // The rest of the output is longer than a pipe holds.
     let mut exported = vec![0; lines.len() - 512 * 1024];
     let mut stdout = export.stdout.take().expect("piped");
     stdout.read_exact(&mut exported).expect("it writes");

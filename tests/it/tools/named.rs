@@ -1,4 +1,4 @@
-//! `import` of a history from elsewhere, told by names.
+//! `import` of a history from another system, whose lines name users and chats.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +10,7 @@ use crate::support::TestServer;
 
 const EXCERPT: &str = include_str!("../corpus/ubuntu-irc-excerpt.jsonl");
 
-/// What was said in a chat, in the order of its times: time, user and text.
+/// The messages of a chat in the order of their times: time, user and text.
 type Said = Vec<(String, String, String)>;
 
 #[tokio::test]

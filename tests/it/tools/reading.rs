@@ -82,7 +82,7 @@ fn damage_is_exit_3_and_names_the_loss() {
         assert!(whole.starts_with(&said.stdout) && said.stdout.is_empty() != is_list, "what comes before it");
     }
     assert_eq!(contents(log.path()), before, "nothing was changed");
-    // What is not read is not judged.
+    // Frames that are not read are not checked.
     assert_eq!(tool(&["log", "dump", "--from", "409"], log.path()).code, Some(0));
 }
 
