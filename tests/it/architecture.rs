@@ -82,7 +82,7 @@ fn only_the_router_names_calls() {
 }
 
 #[test]
-fn the_domain_names_no_shell() {
+fn the_domain_is_pure() {
     let forbidden =
         ["tokio", "axum", "hyper", "parking_lot", "std::fs", "std::net", "std::sync", "std::thread"];
     let forbidden = forbidden.into_iter().chain(["SystemTime", "Instant::", "now_v7", "new_v4"]);

@@ -37,7 +37,7 @@ impl<S: Deref<Target = Client>> Scene<S> {
 }
 
 #[tokio::test]
-async fn a_batch_is_answered_with_what_each_message_became_in_its_order() {
+async fn a_batch_answers_each_message_in_order() {
     let scene = Scene::start().await;
     let Scene { server, ann, bob, den } = &scene;
     let pub_ = server.add_chat("pub", &[bob]).await;
@@ -67,7 +67,7 @@ async fn a_batch_is_answered_with_what_each_message_became_in_its_order() {
 }
 
 #[tokio::test]
-async fn a_batch_orders_chats_and_counts_unread_as_its_messages_one_by_one_would() {
+async fn a_batch_counts_as_its_messages_one_by_one() {
     let server = TestRouter::start();
     let (ann, bob) = (server.add_user("ann").await, server.add_user("bob").await);
     let mut chats = Vec::new();
@@ -125,7 +125,7 @@ async fn a_batch_has_1_to_1000_messages() {
 }
 
 #[tokio::test]
-async fn what_is_no_list_of_messages_names_the_first_that_is_none() {
+async fn an_item_that_is_not_a_message_is_named() {
     let scene = Scene::start().await;
     for messages in [json!({}), json!("x"), json!(5), json!(true), scene.messages(1)[0].clone()] {
         let reply = scene.server.post(PATH, &json!({ "messages": messages })).await;
@@ -141,7 +141,7 @@ async fn what_is_no_list_of_messages_names_the_first_that_is_none() {
 }
 
 #[tokio::test]
-async fn a_refusal_names_the_first_bad_message_and_nothing_is_stored() {
+async fn a_bad_message_is_named_and_nothing_stored() {
     let scene = Scene::start().await;
     let bob = &scene.bob;
     let cases = [
@@ -181,7 +181,7 @@ async fn a_refusal_names_the_first_bad_message_and_nothing_is_stored() {
 }
 
 #[tokio::test]
-async fn the_form_of_all_comes_before_what_any_names_and_then_each_is_judged_in_order() {
+async fn batch_form_is_checked_before_any_message_is_decided() {
     let scene = Scene::start().await;
     let Scene { ann, bob, den, .. } = &scene;
     let (right, empty) = (message(den, ann, "hello"), message(den, ann, ""));
@@ -207,7 +207,7 @@ async fn the_form_of_all_comes_before_what_any_names_and_then_each_is_judged_in_
 }
 
 #[test]
-fn a_batch_may_be_32_times_as_long_as_another_body() {
+fn a_batch_body_may_be_32_times_longer() {
     let server = TestServer::start_with(&["--body-bytes-max", "2048"]);
     let reply = |request: Vec<u8>| {
         let mut connection = RawConnection::open(&server.address);
@@ -232,7 +232,7 @@ fn a_batch_may_be_32_times_as_long_as_another_body() {
 }
 
 #[tokio::test]
-async fn the_longest_batch_there_can_be_is_stored_and_read_back() {
+async fn the_longest_batch_is_stored_and_read_back() {
     let scene = Scene::on(TestServer::start()).await;
     // Each character of the text takes six in the body, so that the body is full before the texts are their longest.
     let text = |number: usize| format!("{number:04}{}", "\u{1}".repeat(5_560));
@@ -252,7 +252,7 @@ async fn the_longest_batch_there_can_be_is_stored_and_read_back() {
 }
 
 #[tokio::test]
-async fn a_batch_under_a_key_is_answered_again_for_ever() {
+async fn a_retried_batch_gets_its_first_answer() {
     let scene = Scene::on(TestServer::start()).await;
     let Scene { server, ann, bob, den } = &scene;
     let pub_ = server.add_chat("pub", &[ann, bob]).await;
@@ -296,7 +296,7 @@ async fn a_batch_under_a_key_is_answered_again_for_ever() {
 }
 
 #[tokio::test]
-async fn a_refused_batch_does_not_use_up_its_key() {
+async fn a_refused_batch_leaves_its_key_free() {
     let scene = Scene::start().await;
     let body =
         json!({ "messages": [message(&scene.den, &scene.ann, "a"), message(&scene.den, &scene.bob, "b")] });
@@ -308,7 +308,7 @@ async fn a_refused_batch_does_not_use_up_its_key() {
 }
 
 #[tokio::test]
-async fn equal_batches_at_the_same_time_under_one_key_are_one() {
+async fn concurrent_batches_under_one_key_are_stored_once() {
     let scene = Scene::start().await;
     let body = json!({ "messages": scene.messages(300) });
     let sends = (0..16).map(|_| scene.server.post_under("key", PATH, &body));
@@ -319,7 +319,7 @@ async fn equal_batches_at_the_same_time_under_one_key_are_one() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_reader_sees_a_part_of_a_batch_and_no_kill_leaves_one() {
+async fn a_batch_is_never_seen_or_kept_partly() {
     const SIZE: usize = 300;
     let scene = Scene::on(TestServer::start()).await;
     let (den, ann) = (scene.den.clone(), scene.ann.clone());
@@ -358,7 +358,7 @@ async fn no_reader_sees_a_part_of_a_batch_and_no_kill_leaves_one() {
             assert!(batch.iter().all(|message| message["text"] == batch[0]["text"]), "batches are mixed");
         }
         let batches = messages.len() / SIZE;
-        // Of each writer at most the one that was cut off is there without an answer.
+        // Each writer may have one stored batch without an answer: the one that the kill interrupted.
         assert!((stored + acknowledged..=stored + acknowledged + 4).contains(&batches));
         stored = batches;
     }

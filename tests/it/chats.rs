@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use crate::support::{TestRouter, TestServer, assert_id, assert_time, post_many, problem};
+use crate::support::{Client, TestRouter, TestServer, assert_id, assert_time, post_many, problem};
 use crate::users::{bad_names, good_names};
 
 #[tokio::test]
@@ -32,7 +32,7 @@ async fn a_chat_name_is_taken_once() {
 }
 
 #[tokio::test]
-async fn of_many_at_once_one_gets_the_chat_name() {
+async fn concurrent_creations_give_a_chat_name_once() {
     let server = TestRouter::start();
     let ann = server.add_user("ann").await;
     let body = json!({ "name": "den", "users": [ann] });
@@ -46,14 +46,14 @@ async fn of_many_at_once_one_gets_the_chat_name() {
 }
 
 #[tokio::test]
-async fn a_user_and_a_chat_may_share_a_name() {
+async fn users_and_chats_may_share_names() {
     let server = TestRouter::start();
     let ann = server.add_user("ann").await;
     server.add_chat("ann", &[&ann]).await;
 }
 
 #[tokio::test]
-async fn chat_names_have_1_to_128_characters_and_no_blanks_around_them() {
+async fn chat_names_are_1_to_128_trimmed_characters() {
     let server = TestRouter::start();
     let ann = server.add_user("ann").await;
     for name in good_names(128) {
@@ -70,7 +70,7 @@ async fn chat_names_have_1_to_128_characters_and_no_blanks_around_them() {
 }
 
 #[tokio::test]
-async fn repeated_users_count_once_where_they_came_first() {
+async fn a_repeated_user_counts_once_where_first() {
     let server = TestRouter::start();
     let (ann, bob, cy) =
         (server.add_user("ann").await, server.add_user("bob").await, server.add_user("cy").await);
@@ -86,7 +86,7 @@ async fn a_chat_needs_a_user() {
 }
 
 #[tokio::test]
-async fn a_chat_takes_as_many_users_as_a_body_holds() {
+async fn a_chat_may_have_a_whole_body_of_users() {
     let server = TestServer::start_with(&["--ephemeral"]);
     let bodies: Vec<_> = (0..20_000).map(|number| json!({ "username": format!("user {number}") })).collect();
     let users: Vec<_> =
@@ -123,7 +123,7 @@ async fn a_listed_chat_has_just_these_members() {
 }
 
 #[tokio::test]
-async fn a_user_sees_only_the_chats_that_he_is_in() {
+async fn a_user_lists_only_their_own_chats() {
     let server = TestRouter::start();
     let (ann, bob, cy) =
         (server.add_user("ann").await, server.add_user("bob").await, server.add_user("cy").await);
@@ -135,7 +135,7 @@ async fn a_user_sees_only_the_chats_that_he_is_in() {
 }
 
 #[tokio::test]
-async fn a_chat_without_messages_comes_after_all_with_some() {
+async fn a_chat_without_messages_comes_last() {
     let server = TestRouter::start();
     let ann = server.add_user("ann").await;
     let old = server.add_chat("old", &[&ann]).await;
@@ -165,7 +165,7 @@ async fn the_chat_with_the_latest_message_comes_first() {
 }
 
 #[tokio::test]
-async fn pages_of_any_size_make_the_whole_list() {
+async fn pages_of_any_size_add_up() {
     let (server, ann) = server_with_chats(12).await;
     let whole = server.chats(&ann).await;
     assert_eq!(whole.len(), 12);
@@ -175,7 +175,7 @@ async fn pages_of_any_size_make_the_whole_list() {
 }
 
 #[tokio::test]
-async fn a_list_too_long_for_one_piece_is_whole() {
+async fn a_list_beyond_one_piece_is_whole() {
     let server = TestServer::start();
     let ann = server.add_user("ann").await;
     let bodies: Vec<_> =
@@ -206,7 +206,7 @@ async fn a_message_between_two_pages_repeats_no_chat() {
 }
 
 #[tokio::test]
-async fn messages_while_one_pages_never_repeat_a_chat() {
+async fn messages_during_paging_never_repeat_a_chat() {
     let (server, ann) = server_with_chats(30).await;
     let chats = ids(&server.chats(&ann).await);
     let (mut seen, mut cursor) = (HashSet::new(), Value::Null);
@@ -223,7 +223,7 @@ async fn messages_while_one_pages_never_repeat_a_chat() {
 }
 
 #[tokio::test]
-async fn a_cursor_at_the_end_gives_an_empty_page() {
+async fn a_cursor_at_the_end_is_empty() {
     let (server, ann) = server_with_chats(2).await;
     let last = server.chats(&ann).await.remove(1);
     let rest = server.post("/chats/get", &json!({ "user": ann, "cursor": last["cursor"] })).await;
@@ -232,7 +232,8 @@ async fn a_cursor_at_the_end_gives_an_empty_page() {
 
 #[tokio::test]
 async fn a_cursor_outlives_a_restart() {
-    let (server, ann) = server_with_chats(5).await;
+    let server = TestServer::start();
+    let ann = add_chats(&server, 5).await;
     let whole = server.chats(&ann).await;
     let server = server.kill().restart();
     assert_eq!(server.chats(&ann).await, whole);
@@ -278,7 +279,7 @@ async fn a_cursor_of_another_log_is_refused() {
 }
 
 #[tokio::test]
-async fn a_null_option_is_an_absent_one() {
+async fn a_null_option_counts_as_absent() {
     let (server, ann) = server_with_chats(3).await;
     let whole = server.chats(&ann).await;
     assert_eq!(
@@ -288,7 +289,7 @@ async fn a_null_option_is_an_absent_one() {
 }
 
 #[tokio::test]
-async fn ids_in_upper_case_are_answered_in_lower_case() {
+async fn upper_case_ids_are_answered_in_lower_case() {
     let server = TestRouter::start();
     let ann = server.add_user("ann").await;
     let den = server.add_chat("den", &[&ann.to_uppercase()]).await;
@@ -296,9 +297,15 @@ async fn ids_in_upper_case_are_answered_in_lower_case() {
     assert_eq!((&chats[0]["id"], &chats[0]["users"]), (&json!(den), &json!([ann])));
 }
 
-/// A server with a user who is in so many chats, some of them with messages.
-async fn server_with_chats(count: usize) -> (TestServer, String) {
-    let server = TestServer::start();
+/// Returns a router in process with a user in `count` chats, some of them with messages.
+async fn server_with_chats(count: usize) -> (TestRouter, String) {
+    let server = TestRouter::start();
+    let ann = add_chats(&server, count).await;
+    (server, ann)
+}
+
+/// Adds a user and `count` chats of that user, some of them with messages; returns the user.
+async fn add_chats(server: &Client, count: usize) -> String {
     let ann = server.add_user("ann").await;
     let mut chats = Vec::new();
     for number in 0..count {
@@ -307,11 +314,11 @@ async fn server_with_chats(count: usize) -> (TestServer, String) {
     for index in (0..count).step_by(3).chain((0..count).step_by(2).take(3)) {
         server.add_message(&chats[index], &ann, "hello").await;
     }
-    (server, ann)
+    ann
 }
 
-/// All chats of a user, so many at a time.
-async fn paged(server: &TestServer, user: &str, limit: usize) -> Vec<Value> {
+/// Pages through the chats of a user, `limit` at a time.
+async fn paged(server: &Client, user: &str, limit: usize) -> Vec<Value> {
     let (mut all, mut cursor) = (Vec::new(), Value::Null);
     loop {
         let page =

@@ -11,7 +11,7 @@ use crate::support::{RawConnection, TestServer, head, post, post_many, problem};
 const JSON: &str = "Content-Type: application/json";
 
 #[test]
-fn a_head_that_stops_halfway_is_given_up() {
+fn a_head_that_stops_halfway_times_out() {
     let server = TestServer::start_with(&["--request-timeout-s", "1"]);
     let mut connections =
         ["", "POST /users", "POST /users/add HTTP/1.1\r\nHost: chinwag.test\r\n"].map(|begun| {
@@ -20,14 +20,14 @@ fn a_head_that_stops_halfway_is_given_up() {
             connection
         });
     for connection in &mut connections {
-        // Bytes that never became a request may be cut off without an answer.
+        // Bytes that never became a request may end the connection without an answer.
         let rest = connection.rest();
         assert!(rest.is_empty() || rest.starts_with(b"HTTP/1.1 4"), "{}", String::from_utf8_lossy(&rest));
     }
 }
 
 #[test]
-fn one_who_waits_does_not_keep_others_waiting() {
+fn a_waiting_client_does_not_block_others() {
     let server = TestServer::start();
     let waiting: Vec<_> = (0..100)
         .map(|_| {
@@ -43,7 +43,7 @@ fn one_who_waits_does_not_keep_others_waiting() {
 }
 
 #[test]
-fn requests_sent_at_once_on_one_connection_are_answered_in_order() {
+fn pipelined_requests_are_answered_in_order() {
     let server = TestServer::start();
     let user = |name: &str| post("/users/add", &json!({ "username": name }));
     let requests = [
@@ -62,7 +62,7 @@ fn requests_sent_at_once_on_one_connection_are_answered_in_order() {
 }
 
 #[test]
-fn the_time_of_a_request_behind_another_begins_once() {
+fn a_pipelined_request_gets_one_deadline() {
     let server = TestServer::start_with(&["--request-timeout-s", "2"]);
     let mut connection = RawConnection::open(&server.address);
     let whole = post("/users/add", &json!({ "username": "ann" }));
@@ -77,7 +77,7 @@ fn the_time_of_a_request_behind_another_begins_once() {
 }
 
 #[test]
-fn whoever_has_sent_all_there_is_to_send_is_answered() {
+fn a_half_closed_client_is_answered() {
     let server = TestServer::start();
     let user = |name: &str| post("/users/add", &json!({ "username": name }));
     for requests in
@@ -93,7 +93,7 @@ fn whoever_has_sent_all_there_is_to_send_is_answered() {
 }
 
 #[tokio::test]
-async fn a_client_that_leaves_in_the_middle_of_a_body_leaves_nothing() {
+async fn an_abandoned_body_stores_nothing() {
     let server = TestServer::start();
     let whole = post("/users/add", &json!({ "username": "ann" }));
     for length in (1..whole.len()).step_by(7).chain([whole.len() - 1]) {
@@ -111,7 +111,7 @@ async fn a_client_that_leaves_in_the_middle_of_a_body_leaves_nothing() {
 }
 
 #[tokio::test]
-async fn a_write_whose_client_left_is_wholly_there_or_wholly_absent() {
+async fn an_abandoned_write_is_stored_whole_or_never() {
     let server = TestServer::start();
     let bodies: Vec<_> = (0..50).map(|number| json!({ "username": format!("user {number}") })).collect();
     for body in &bodies {
@@ -150,7 +150,7 @@ async fn a_head_beyond_its_limit_is_refused() {
 }
 
 #[tokio::test]
-async fn a_head_of_some_length_is_fine() {
+async fn a_head_below_its_limit_is_accepted() {
     let server = TestServer::start();
     let mut connection = RawConnection::open(&server.address);
     connection.send(head("GET", "/health", &[&format!("Cookie: {}", "x".repeat(16_000))]));
@@ -204,7 +204,7 @@ fn a_connection_is_closed_when_asked() {
 }
 
 #[tokio::test]
-async fn of_too_many_writes_at_once_some_are_refused_and_only_the_others_are_kept() {
+async fn overload_refuses_writes_and_keeps_only_the_others() {
     let server = TestServer::start_with(&["--queue-max", "1"]);
     let ann = server.add_user("ann").await;
     let den = server.add_chat("den", &[&ann]).await;

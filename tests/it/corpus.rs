@@ -12,12 +12,12 @@ const EXCERPT: &str = include_str!("corpus/ubuntu-irc-excerpt.jsonl");
 /// A chat of the excerpt.
 struct Chat {
     name: String,
-    /// Who was there before the log began: those who speak or leave without having joined.
+    /// The members from before the log began: users who speak or leave without having joined.
     founders: Vec<String>,
     steps: Vec<Step>,
 }
 
-/// What a line has somebody do: `message`, `join` or `leave`.
+/// The action of one line: `message`, `join` or `leave`.
 struct Step {
     op: String,
     user: String,
@@ -34,7 +34,7 @@ struct Loaded {
 }
 
 #[tokio::test]
-async fn a_real_conversation_survives_kill_as_it_was_said() {
+async fn a_real_conversation_survives_kill_unchanged() {
     let server = TestServer::start();
     let excerpt = excerpt();
     let names: HashSet<&String> =
@@ -104,7 +104,7 @@ async fn listed(server: &Client, user: &str) -> Vec<Value> {
     chats.iter().map(part).collect()
 }
 
-/// What [`listed`] must give: the chat with the latest message first. Nobody has marked anything as read.
+/// Returns the answer that [`listed`] must get: the chat with the latest message first. Nobody has moved a read mark.
 fn expected_list(loaded: &[Loaded], user: &str) -> Vec<Value> {
     fn last(chat: &Loaded) -> &Value {
         chat.messages.last().expect("every chat of the excerpt has messages")

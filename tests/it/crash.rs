@@ -1,7 +1,7 @@
-//! `kill -9` at any time: acknowledged ⊆ recovered ⊆ submitted, in order, once each; and under keys, with everything
-//! unanswered sent again, recovered = submitted.
+//! `kill -9` at any time: acknowledged ⊆ recovered ⊆ submitted, in order, each once. When every unanswered write is
+//! retried under its key, recovered = submitted.
 //!
-//! How long the retries are tried is set by `CHINWAG_KILL_ROUNDS` and `CHINWAG_KILL_WRITERS`.
+//! `CHINWAG_KILL_ROUNDS` and `CHINWAG_KILL_WRITERS` set the number of kills and of writers in the test of retries.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -15,18 +15,18 @@ use crate::support::{Client, Reply, TestServer};
 
 const WRITERS: usize = 16;
 
-/// What one writer knows of its messages, which it sent one after the other.
+/// The messages of one writer, which sends them one after the other, and their answers.
 pub struct Diary {
     pub chat: String,
     /// Texts that were answered 201, with the answer.
     pub acknowledged: Vec<(String, Value)>,
     /// The text in flight when the server went away.
     pub in_doubt: String,
-    /// What that was answered, if it was answered at all.
+    /// The answer to that text, if there was one.
     pub last_words: Option<Reply>,
 }
 
-/// Sends one message after the other, each answer shown to `note`, until one is not answered 201.
+/// Sends one message after the other and shows each answer to `note`, until an answer is not 201.
 pub async fn write_until_it_dies(
     client: Client,
     chat: String,
@@ -81,7 +81,7 @@ pub async fn kill_under_load(rounds: u32, writers: usize, load: impl Fn(u32) -> 
     acknowledged
 }
 
-/// So many writers, spread over the chats.
+/// Starts this number of writers, spread over the chats.
 pub fn start_writers(
     client: &Client,
     chats: &[String],
@@ -98,7 +98,7 @@ pub fn start_writers(
     (0..writers).map(start).collect()
 }
 
-/// What they wrote, once the server is gone.
+/// Waits until the server has ended and returns the diary of each writer.
 pub async fn finish_writers(writers: Vec<JoinHandle<Diary>>) -> Vec<Diary> {
     let mut diaries = Vec::new();
     for writer in writers {
@@ -123,8 +123,8 @@ pub async fn check_chats(
     }
 }
 
-/// What was there before is there as it was; behind it stands all that was acknowledged, as it was answered, and at
-/// most what was in doubt; nothing twice.
+/// Checks that the earlier messages are unchanged. Every acknowledged message follows them as it was answered, and an
+/// unanswered one may; each is there once.
 fn check_round(before: &[Value], recovered: &[Value], diaries: &[&Diary]) {
     assert!(recovered.len() >= before.len(), "{} were there, and are {}", before.len(), recovered.len());
     assert_eq!(&recovered[..before.len()], before);
@@ -189,9 +189,9 @@ struct Retrier {
     number: usize,
     /// The write that is not answered yet.
     unanswered: Option<Keyed>,
-    /// What it has said, with the answers.
+    /// The texts that it has sent, with their answers.
     said: Vec<(String, Value)>,
-    /// The users that it has made, with their ids.
+    /// The users that it has created, with their ids.
     made: Vec<(String, String)>,
     /// The last message that it has read.
     mark: u64,
@@ -207,7 +207,7 @@ struct Keyed {
     is_retry: bool,
 }
 
-/// What became of the writes that were sent again.
+/// The outcomes of the retried writes.
 #[derive(Debug, Default)]
 struct Tally {
     /// They had been done: only the answer was lost.
@@ -290,7 +290,7 @@ impl Retrier {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_retried_after_each_kill_is_there_once() {
+async fn a_write_retried_after_kill_is_stored_once() {
     let setting = |name: &str, default: usize| {
         std::env::var(name).map_or(default, |value| value.parse().expect("a number"))
     };

@@ -1,4 +1,4 @@
-//! The dashboard for Grafana shows what there is: all of it, and nothing that is not.
+//! The dashboard for Grafana shows every metric of the server, and only those.
 
 use std::collections::BTreeSet;
 
@@ -8,14 +8,14 @@ use crate::support::{TestServer, problem};
 
 const DASHBOARD: &str = include_str!("../../examples/grafana.json");
 
-/// All panels but the rows that they stand in.
+/// Returns all panels, without the rows that group them.
 fn panels() -> Vec<Value> {
     let dashboard: Value = serde_json::from_str(DASHBOARD).expect("JSON");
     let panels = dashboard["panels"].as_array().expect("panels").iter();
     panels.filter(|panel| panel["type"] != "row").cloned().collect()
 }
 
-/// What a panel asks Prometheus for.
+/// Returns the expressions that a panel queries.
 fn expressions(panel: &Value) -> impl Iterator<Item = &str> {
     let targets = panel["targets"].as_array().expect("targets").iter();
     targets.map(|target| target["expr"].as_str().expect("an expression"))
@@ -43,7 +43,7 @@ async fn families_shown() -> BTreeSet<String> {
 }
 
 #[tokio::test]
-async fn the_dashboard_shows_every_metric_and_none_that_there_is_not() {
+async fn the_dashboard_shows_exactly_the_existing_metrics() {
     let shown = families_shown().await;
     let panels = panels();
     let asked: BTreeSet<_> = panels.iter().flat_map(expressions).flat_map(metrics_named).collect();
@@ -56,7 +56,7 @@ async fn the_dashboard_shows_every_metric_and_none_that_there_is_not() {
 }
 
 #[test]
-fn every_panel_asks_for_something_has_a_unit_and_says_what_to_think_of_it() {
+fn every_panel_has_a_query_unit_and_description() {
     for panel in panels() {
         let title = panel["title"].as_str().expect("a title");
         for expression in expressions(&panel) {

@@ -84,7 +84,7 @@ async fn nothing_is_seen_or_answered_before_it_is_durable() {
 }
 
 #[tokio::test]
-async fn a_refusal_that_rests_on_its_own_batch_waits_for_the_sync_too() {
+async fn a_refusal_within_a_batch_waits_for_its_sync() {
     let (engine, _end, script) = start(10);
     let plug = plug(&engine, &script).await;
     let mut both =
@@ -127,7 +127,7 @@ async fn within_a_batch_a_name_is_taken_once() {
 }
 
 #[tokio::test]
-async fn without_room_a_batch_is_refused_as_if_it_had_never_been_and_the_next_one_is_taken() {
+async fn a_batch_without_room_leaves_no_trace() {
     let (engine, _end, script) = start(100);
     let commands = [add_user("bob"), add_user("bob"), add_user("plug")];
     let answers = submit_as_one_batch(&engine, &script, &commands, AppendOutcome::NoRoom).await;
@@ -155,7 +155,7 @@ async fn submit_keyed(engine: &Engine, key: &str, command: Command) -> Result<Ac
 }
 
 #[tokio::test]
-async fn two_at_the_same_time_under_one_key_are_one_event_and_two_answers_after_its_sync() {
+async fn concurrent_writes_under_one_key_become_one_event() {
     let (engine, _end, script) = start(10);
     let plug = plug(&engine, &script).await;
     let ann = || submit_keyed(&engine, "k", add_user("ann"));
@@ -175,7 +175,7 @@ async fn two_at_the_same_time_under_one_key_are_one_event_and_two_answers_after_
 }
 
 #[tokio::test]
-async fn a_refusal_uses_no_key_up_and_neither_does_a_full_disk() {
+async fn a_refusal_or_full_disk_leaves_keys_free() {
     let (engine, _end, script) = start(10);
     script.give([AppendOutcome::Stored, AppendOutcome::NoRoom]);
     submit(&engine, add_user("ann")).await.unwrap();
@@ -190,7 +190,7 @@ async fn a_refusal_uses_no_key_up_and_neither_does_a_full_disk() {
 }
 
 #[tokio::test]
-async fn a_write_that_changes_nothing_is_an_event_under_a_key_only() {
+async fn a_write_without_effect_is_stored_with_keys_only() {
     let (engine, _end, script) = start(10);
     script.give((0..10).map(|_| AppendOutcome::Stored));
     let ann = id(&submit(&engine, add_user("ann")).await.unwrap()).into();
@@ -210,7 +210,7 @@ async fn a_write_that_changes_nothing_is_an_event_under_a_key_only() {
 }
 
 #[tokio::test]
-async fn in_one_batch_a_member_joins_once_and_a_mark_moves_once() {
+async fn within_a_batch_joins_and_marks_happen_once() {
     let (engine, _end, script) = start(100);
     script.give((0..3).map(|_| AppendOutcome::Stored));
     let ann = id(&submit(&engine, add_user("ann")).await.unwrap()).into();
@@ -236,7 +236,7 @@ async fn in_one_batch_a_member_joins_once_and_a_mark_moves_once() {
 }
 
 #[tokio::test]
-async fn in_one_batch_a_mark_may_rest_on_a_message() {
+async fn within_a_batch_a_mark_sees_earlier_messages() {
     let (engine, _end, script) = start(100);
     script.give([AppendOutcome::Stored, AppendOutcome::Stored]);
     let ann = id(&submit(&engine, add_user("ann")).await.unwrap()).into();
@@ -255,7 +255,7 @@ async fn in_one_batch_a_mark_may_rest_on_a_message() {
 }
 
 #[tokio::test]
-async fn a_failed_append_ends_the_writer_and_is_never_answered_as_stored() {
+async fn a_failed_append_ends_the_writer() {
     let (engine, mut end, script) = start(10);
     script.give([AppendOutcome::Failed]);
     assert!(matches!(submit(&engine, add_user("ann")).await, Err(SubmitError::Failed)));
@@ -272,7 +272,7 @@ async fn a_failed_append_ends_the_writer_and_is_never_answered_as_stored() {
 }
 
 #[tokio::test]
-async fn a_panic_in_the_writer_is_told() {
+async fn a_panic_in_the_writer_is_reported() {
     let (engine, mut end, script) = start(10);
     drop(script);
     assert!(matches!(submit(&engine, add_user("ann")).await, Err(SubmitError::Failed)));
@@ -280,7 +280,7 @@ async fn a_panic_in_the_writer_is_told() {
 }
 
 #[tokio::test]
-async fn a_full_queue_refuses_at_once_and_what_is_queued_is_done() {
+async fn a_full_queue_refuses_without_losing_queued_writes() {
     let (engine, _end, script) = start(3);
     let plug = plug(&engine, &script).await;
     let names: Vec<_> = (0..20).map(|number| format!("user {number}")).collect();
@@ -297,10 +297,10 @@ async fn a_full_queue_refuses_at_once_and_what_is_queued_is_done() {
 }
 
 #[tokio::test]
-async fn of_long_writes_fewer_may_wait_than_of_short_ones() {
+async fn queued_writes_are_limited_by_bytes() {
     let (engine, _end, script) = start(1_000);
     let plug = plug(&engine, &script).await;
-    // 16 MB each; four of them are still short of the bound. None of them names a chat that there is.
+    // 16 MB each; four of them are still short of the bound. The chat that they name does not exist.
     let text = "x".repeat(16_384);
     let message = |_| {
         let (chat, author) = (Uuid::from_u128(1).into(), Uuid::from_u128(2).into());
@@ -328,7 +328,7 @@ async fn a_client_that_goes_away_changes_nothing() {
 }
 
 #[tokio::test]
-async fn closing_finishes_what_was_taken_and_takes_no_more() {
+async fn closing_finishes_accepted_writes_and_refuses_others() {
     let (engine, mut end, script) = start(10);
     let taken = submit(&engine, add_user("ann"));
     let close = async {
@@ -342,7 +342,7 @@ async fn closing_finishes_what_was_taken_and_takes_no_more() {
 }
 
 #[tokio::test]
-async fn a_replayed_log_gives_a_model_equal_to_the_one_that_wrote_it() {
+async fn a_replayed_model_equals_the_written_one() {
     let disk = tempfile::tempdir().unwrap();
     let open = || {
         let disk = RealDisk::lock(disk.path()).unwrap();
@@ -366,7 +366,7 @@ async fn a_replayed_log_gives_a_model_equal_to_the_one_that_wrote_it() {
 }
 
 #[test]
-fn a_log_whose_events_contradict_each_other_is_damage_and_no_panic() {
+fn contradicting_events_are_damage_instead_of_a_panic() {
     let user = |time, id: u128, username: &'static str| Record {
         time: Timestamp::from_micros(time).unwrap(),
         key: None,

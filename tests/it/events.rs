@@ -27,7 +27,7 @@ async fn chat_of(server: &Client, user: &str, chat: &str) -> Value {
 }
 
 #[tokio::test]
-async fn a_stream_begins_now_and_tells_all_that_a_member_sees() {
+async fn a_stream_carries_everything_a_member_sees() {
     let Scene { server, ann, bob, den } = Scene::on(TestServer::start()).await;
     server.add_message(&den, &ann, "before").await;
     let mut stream = server.follow(&ann, None).await;
@@ -53,14 +53,14 @@ async fn a_stream_begins_now_and_tells_all_that_a_member_sees() {
     let shown = stream.next().await.expect("the stream goes on");
     assert_eq!(shown, event(10, "chat", chat_of(&server, &ann, &pub_).await));
 
-    // What changes nothing, and what is no chat's, is not told.
+    // An event without effect, or outside of every chat, is not streamed.
     server.join(&pub_, &ann).await;
     server.add_user("cy").await;
     stream.assert_silent(Duration::from_millis(200)).await;
 }
 
 #[tokio::test]
-async fn who_joins_sees_the_chat_and_what_comes_after_and_who_leaves_sees_that_last() {
+async fn a_stream_follows_joining_and_leaving() {
     let Scene { server, ann, bob, den } = Scene::on(TestServer::start()).await;
     let mut stream = server.follow(&bob, None).await;
     server.add_message(&den, &ann, "not for bob").await;
@@ -81,7 +81,7 @@ async fn who_joins_sees_the_chat_and_what_comes_after_and_who_leaves_sees_that_l
 }
 
 #[tokio::test]
-async fn who_left_is_told_of_a_chat_from_the_past_but_not_what_goes_on_in_it_since() {
+async fn a_former_member_streams_only_the_past() {
     let Scene { server, ann, bob, den } = Scene::on(TestServer::start()).await;
     server.join(&den, &bob).await;
     let answer = server.add_message(&den, &ann, "for bob").await;
@@ -99,7 +99,7 @@ async fn who_left_is_told_of_a_chat_from_the_past_but_not_what_goes_on_in_it_sin
 }
 
 #[tokio::test]
-async fn from_any_position_the_rest_is_told_and_then_what_is_new() {
+async fn a_stream_resumes_from_any_position() {
     let Scene { server, ann, bob, den } = Scene::on(TestServer::start()).await;
     let mut whole = server.follow(&ann, Some(0)).await;
     // Made by the scene: ann, bob, and their chat.
@@ -140,7 +140,7 @@ async fn from_any_position_the_rest_is_told_and_then_what_is_new() {
 }
 
 #[tokio::test]
-async fn a_batch_is_told_message_by_message() {
+async fn a_batch_is_streamed_message_by_message() {
     let Scene { server, ann, den, .. } = Scene::on(TestServer::start()).await;
     let pub_ = server.add_chat("pub", &[&ann]).await;
     let mut stream = server.follow(&ann, None).await;
@@ -160,7 +160,7 @@ async fn a_batch_is_told_message_by_message() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_followed_is_refused() {
+async fn a_bad_stream_request_is_refused() {
     let Scene { server, ann, .. } = Scene::start().await;
     let cases = [
         (String::new(), "user"),

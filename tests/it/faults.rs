@@ -1,5 +1,5 @@
-//! What cannot be provoked from outside: a slow replay, a full disk, a failing one. The server runs in this process,
-//! on real sockets, over a log that does as the test says.
+//! Faults of the disk that a test cannot cause from outside: a slow replay, a full disk, a failing disk. The server
+//! runs in this process, on real sockets, over a log that the test scripts.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -13,19 +13,13 @@ use tokio::net::TcpListener;
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
 
-use crate::support::{CALLS, Client, RawConnection, post_bytes, problem};
+use crate::support::{AppendOutcome, CALLS, Client, RawConnection, post_bytes, problem};
 
-/// A log that replays when it is told to, and appends as it is told.
+/// A log that waits for the test before it replays, and whose appends end as the test says.
 struct FaultyLog {
     log: MemoryLog,
     replay_now: Receiver<()>,
-    verdicts: Receiver<Verdict>,
-}
-
-enum Verdict {
-    Append,
-    NoRoom,
-    Fail,
+    outcomes: Receiver<AppendOutcome>,
 }
 
 fn error(kind: std::io::ErrorKind) -> LogError {
@@ -39,10 +33,10 @@ impl EventLog for FaultyLog {
     }
 
     fn append(&mut self, frame: &mut Frame) -> Result<(), AppendError> {
-        match self.verdicts.recv() {
-            Ok(Verdict::Append) => self.log.append(frame),
-            Ok(Verdict::NoRoom) => Err(AppendError::NoRoom(error(std::io::ErrorKind::StorageFull))),
-            Ok(Verdict::Fail) | Err(_) => Err(AppendError::Failed(error(std::io::ErrorKind::Other))),
+        match self.outcomes.recv() {
+            Ok(AppendOutcome::Stored) => self.log.append(frame),
+            Ok(AppendOutcome::NoRoom) => Err(AppendError::NoRoom(error(std::io::ErrorKind::StorageFull))),
+            Ok(AppendOutcome::Failed) | Err(_) => Err(AppendError::Failed(error(std::io::ErrorKind::Other))),
         }
     }
 }
@@ -51,18 +45,18 @@ struct FaultyServer {
     address: String,
     client: Client,
     replay_now: Sender<()>,
-    verdict: Sender<Verdict>,
+    outcome: Sender<AppendOutcome>,
     ready: Arc<Notify>,
     shutdown: oneshot::Sender<()>,
     end: JoinHandle<Result<(), ServeError>>,
 }
 
 impl FaultyServer {
-    /// A server that is still starting.
+    /// Returns a server that is still starting.
     async fn starting() -> Self {
         let (replay_now, is_replay_now) = channel();
-        let (verdict, verdicts) = channel();
-        let log = FaultyLog { log: MemoryLog::default(), replay_now: is_replay_now, verdicts };
+        let (outcome, outcomes) = channel();
+        let log = FaultyLog { log: MemoryLog::default(), replay_now: is_replay_now, outcomes };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let client = Client::new(&address);
@@ -81,7 +75,7 @@ impl FaultyServer {
                 drop(is_shut_down.await);
             },
         ));
-        Self { address, client, replay_now, verdict, ready, shutdown, end }
+        Self { address, client, replay_now, outcome, ready, shutdown, end }
     }
 
     async fn ready() -> Self {
@@ -93,7 +87,7 @@ impl FaultyServer {
 }
 
 #[tokio::test]
-async fn while_the_log_is_replayed_every_call_is_503_starting_and_health_tells_how_far_it_is() {
+async fn during_replay_calls_are_503_and_health_reports_progress() {
     let server = FaultyServer::starting().await;
     for call in CALLS {
         problem(&server.client.post(call, &json!({ "nonsense": 1 })).await, 503, "starting");
@@ -112,7 +106,7 @@ async fn while_the_log_is_replayed_every_call_is_503_starting_and_health_tells_h
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn while_the_log_is_replayed_a_long_body_is_taken_before_its_refusal_is_read() {
+async fn during_replay_long_bodies_get_their_refusal() {
     let server = FaultyServer::starting().await;
     let body = vec![b' '; 16 << 20];
     let mut connection = RawConnection::open(&server.address);
@@ -121,12 +115,12 @@ async fn while_the_log_is_replayed_a_long_body_is_taken_before_its_refusal_is_re
 }
 
 #[tokio::test]
-async fn a_full_disk_is_507_and_reads_go_on_and_writes_do_once_there_is_room() {
+async fn a_full_disk_refuses_writes_until_room_returns() {
     let server = FaultyServer::ready().await;
-    server.verdict.send(Verdict::Append).unwrap();
+    server.outcome.send(AppendOutcome::Stored).unwrap();
     let ann = server.client.add_user("ann").await;
     for _ in 0..2 {
-        server.verdict.send(Verdict::NoRoom).unwrap();
+        server.outcome.send(AppendOutcome::NoRoom).unwrap();
         let refused = server.client.post("/users/add", &json!({ "username": "bob" })).await;
         problem(&refused, 507, "storage_full");
         assert!(!refused.text.contains("secret"), "nothing internal leaks: {}", refused.text);
@@ -134,15 +128,15 @@ async fn a_full_disk_is_507_and_reads_go_on_and_writes_do_once_there_is_room() {
     }
     let taken = server.client.post("/users/add", &json!({ "username": "ann" })).await;
     problem(&taken, 409, "username_taken");
-    server.verdict.send(Verdict::Append).unwrap();
+    server.outcome.send(AppendOutcome::Stored).unwrap();
     let stored = server.client.post("/users/add", &json!({ "username": "bob" })).await;
     assert_eq!((stored.status.as_u16(), stored.position()), (201, 2));
 }
 
 #[tokio::test]
-async fn a_failed_write_is_never_a_2xx_and_ends_the_server() {
+async fn a_failed_write_ends_the_server_without_success() {
     let server = FaultyServer::ready().await;
-    server.verdict.send(Verdict::Fail).unwrap();
+    server.outcome.send(AppendOutcome::Failed).unwrap();
     // The server may be gone before it has answered; if it has, then with 500.
     if let Ok(reply) = server.client.try_post("/users/add", &json!({ "username": "ann" })).await {
         problem(&reply, 500, "internal");
@@ -153,7 +147,7 @@ async fn a_failed_write_is_never_a_2xx_and_ends_the_server() {
 }
 
 #[tokio::test]
-async fn a_log_that_cannot_be_replayed_ends_the_server() {
+async fn an_unreadable_log_ends_the_server() {
     let server = FaultyServer::starting().await;
     drop(server.replay_now);
     let ended = tokio::time::timeout(Duration::from_secs(5), server.end).await.expect("it ends").unwrap();
@@ -161,7 +155,7 @@ async fn a_log_that_cannot_be_replayed_ends_the_server() {
 }
 
 #[tokio::test]
-async fn a_write_in_the_queue_at_shutdown_is_answered() {
+async fn a_queued_write_is_answered_at_shutdown() {
     let server = FaultyServer::ready().await;
     let client = server.client.clone();
     let write = tokio::spawn(async move { client.post("/users/add", &json!({ "username": "ann" })).await });
@@ -169,13 +163,13 @@ async fn a_write_in_the_queue_at_shutdown_is_answered() {
     server.shutdown.send(()).unwrap();
     tokio::time::sleep(Duration::from_millis(100)).await;
     assert!(!write.is_finished() && !server.end.is_finished());
-    server.verdict.send(Verdict::Append).unwrap();
+    server.outcome.send(AppendOutcome::Stored).unwrap();
     assert_eq!(write.await.unwrap().status, 201);
     server.end.await.unwrap().expect("a clean end");
 }
 
 #[tokio::test]
-async fn a_disk_that_hangs_does_not_keep_the_server_from_ending() {
+async fn a_hanging_disk_cannot_block_shutdown() {
     let server = FaultyServer::ready().await;
     let client = server.client.clone();
     let write =
@@ -190,7 +184,7 @@ async fn a_disk_that_hangs_does_not_keep_the_server_from_ending() {
 }
 
 #[tokio::test]
-async fn a_shutdown_during_the_replay_is_a_clean_end() {
+async fn a_shutdown_during_replay_is_clean() {
     let server = FaultyServer::starting().await;
     server.shutdown.send(()).unwrap();
     let ended = tokio::time::timeout(Duration::from_secs(5), server.end).await.expect("it ends").unwrap();

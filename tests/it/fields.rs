@@ -1,11 +1,11 @@
-//! Bodies of bad form: what is no JSON, and fields that are missing, unknown, twice there or of the wrong type.
+//! Bodies of bad form: those that are not JSON, and fields that are missing, unknown, duplicate or of the wrong type.
 
 use serde_json::{Value, json};
 
 use crate::support::{CALLS, Scene, problem};
 
 #[tokio::test]
-async fn a_body_that_is_no_json_object_is_invalid_json() {
+async fn a_body_that_is_not_an_object_is_invalid() {
     let scene = Scene::start().await;
     let bodies: [&[u8]; 36] = [
         b"",
@@ -55,7 +55,7 @@ async fn a_body_that_is_no_json_object_is_invalid_json() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_around_right_fields_is_invalid_json() {
+async fn bad_json_around_right_fields_is_invalid() {
     let scene = Scene::start().await;
     for path in CALLS {
         let body = scene.body(path, "fresh", &json!({})).to_string();
@@ -85,7 +85,7 @@ async fn what_is_wrong_around_right_fields_is_invalid_json() {
 }
 
 #[tokio::test]
-async fn white_space_around_and_within_json_is_fine() {
+async fn white_space_in_json_is_ignored() {
     let scene = Scene::start().await;
     for path in CALLS {
         let body = serde_json::to_string_pretty(&scene.body(path, "fresh", &json!({}))).expect("JSON");
@@ -95,7 +95,7 @@ async fn white_space_around_and_within_json_is_fine() {
 }
 
 #[tokio::test]
-async fn half_a_surrogate_pair_is_invalid_json_wherever_it_stands() {
+async fn half_a_surrogate_pair_is_invalid_json() {
     let scene = Scene::start().await;
     for path in CALLS {
         let body = scene.body(path, "fresh", &json!({})).to_string();

@@ -1,5 +1,5 @@
-//! The answers, byte for byte, save the ids, times and cursors in them. A change of one is a decision, to be seen in
-//! the diff of `snapshots`.
+//! The answers, byte for byte, except the ids, times and cursors in them. A change of an answer is a decision, which
+//! the diff of `snapshots` shows. On the real process, because the snapshots hold request ids.
 
 use serde_json::{Value, json};
 
@@ -155,7 +155,7 @@ fn answers_to_what_no_client_library_sends() {
     assert_eq!(reply(&post("/users/add", &json!({ "username": "ann" }))).status, 201);
 }
 
-/// Compares the status, the headers that are promised, and the body with the snapshot of this name.
+/// Compares the status, the promised headers and the body with the snapshot of this name.
 #[track_caller]
 pub fn check(snapshot: &str, names: &[(&str, &str)], reply: &Reply) {
     insta::with_settings!({ omit_expression => true, prepend_module_to_snapshot => false }, {
@@ -163,7 +163,7 @@ pub fn check(snapshot: &str, names: &[(&str, &str)], reply: &Reply) {
     });
 }
 
-/// The answer as text. Ids with a name are shown by it; lists are broken into lines.
+/// Returns the answer as text, with names in place of the ids that have one and a line for each item of a list.
 fn golden(names: &[(&str, &str)], reply: &Reply) -> String {
     let mut body = reply.text.clone();
     for (name, id) in names {
@@ -183,7 +183,7 @@ fn golden(names: &[(&str, &str)], reply: &Reply) -> String {
     format!("{}\n{headers}\n{}", reply.status, body.replace("},{", "},\n{"))
 }
 
-/// The text with the name in place of all that has this shape, in which a 0 stands for any hexadecimal digit.
+/// Returns the text with the name in place of everything that has this shape, where 0 stands for any hexadecimal digit.
 fn redacted(text: &str, shape: &str, name: &str) -> String {
     let fits = |(byte, shape): (u8, u8)| if shape == b'0' { byte.is_ascii_hexdigit() } else { byte == shape };
     let mut redacted = String::new();

@@ -13,7 +13,7 @@ async fn an_empty_log_is_at_position_0() {
 }
 
 #[tokio::test]
-async fn each_write_is_one_position_further_and_nothing_else_is() {
+async fn only_writes_move_the_position() {
     let server = TestRouter::start();
     let mut position = 0;
     let user = server.add_user("ann").await;
@@ -58,12 +58,12 @@ async fn positions_go_on_after_a_restart() {
 }
 
 #[test]
-fn head_is_answered_as_get_but_without_a_body() {
+fn head_is_answered_without_a_body() {
     let server = TestServer::start();
     let mut connection = RawConnection::open(&server.address);
     connection.send(head("HEAD", "/health", &[]) + &head("GET", "/health", &[]));
     let (status, mut headers) = connection.head().expect("answered");
-    // What comes next is the next answer: there was no body between.
+    // The next bytes are the next answer: there was no body in between.
     let mut get = connection.reply();
     assert_eq!((status.as_u16(), get.status.as_u16()), (200, 200));
     for headers in [&mut headers, &mut get.headers] {

@@ -60,7 +60,7 @@ async fn everything(server: &TestServer, users: &[&String]) -> Vec<Vec<Value>> {
 }
 
 #[tokio::test]
-async fn every_write_that_is_sent_again_is_answered_again_and_done_once() {
+async fn a_retried_write_is_answered_and_stored_once() {
     let scene = Scene::on(TestServer::start()).await;
     let server = &scene.server;
     let mut answered: Vec<(String, Call, Reply)> = Vec::new();
@@ -94,7 +94,7 @@ async fn every_write_that_is_sent_again_is_answered_again_and_done_once() {
 }
 
 #[tokio::test]
-async fn a_key_is_that_of_one_request() {
+async fn a_key_belongs_to_one_request() {
     let scene = Scene::on(TestServer::start()).await;
     let calls = writes(&scene);
     let mut answered = Vec::new();
@@ -127,7 +127,7 @@ fn assert_reused(reply: &Reply, what: &str) {
 }
 
 #[tokio::test]
-async fn another_value_under_a_used_key_is_refused_whatever_else_is_wrong_with_it() {
+async fn a_used_key_refuses_every_other_value() {
     let scene = Scene::start().await;
     let Scene { server, bob, .. } = &scene;
     let sent = scene.body("/messages/add", "", &json!({ "text": "é" }));
@@ -146,7 +146,7 @@ async fn another_value_under_a_used_key_is_refused_whatever_else_is_wrong_with_i
         let body = scene.body("/messages/add", "", &over);
         assert_reused(&server.post_under("key", "/messages/add", &body).await, &over.to_string());
     }
-    // The name is taken, too.
+    // The name is taken as well.
     assert_reused(
         &server.post_under("key", "/users/add", &json!({ "username": "ann" })).await,
         "another call",
@@ -158,7 +158,7 @@ async fn another_value_under_a_used_key_is_refused_whatever_else_is_wrong_with_i
 }
 
 #[tokio::test]
-async fn how_a_value_is_written_does_not_count() {
+async fn a_retry_may_write_its_values_differently() {
     let scene = Scene::start().await;
     let Scene { server, ann, bob, den, .. } = &scene;
     let (big_ann, big_bob, big_den) = (ann.to_uppercase(), bob.to_uppercase(), den.to_uppercase());
@@ -229,7 +229,7 @@ async fn how_a_value_is_written_does_not_count() {
 }
 
 #[tokio::test]
-async fn a_retry_of_what_changed_nothing_undoes_nothing_that_came_between() {
+async fn a_retry_does_not_undo_later_changes() {
     let Scene { server, ann, bob, den } = Scene::on(TestServer::start()).await;
     let (of_ann, of_bob) = (json!({ "chat": den, "user": ann }), json!({ "chat": den, "user": bob }));
     let mark = json!({ "chat": den, "user": bob, "seq": 1 });
@@ -263,7 +263,7 @@ async fn a_retry_of_what_changed_nothing_undoes_nothing_that_came_between() {
 }
 
 #[tokio::test]
-async fn a_retry_is_answered_as_before_where_the_same_request_would_be_refused() {
+async fn a_retry_is_answered_before_it_is_decided() {
     let scene = Scene::start().await;
     let Scene { server, ann, den, .. } = &scene;
     let user = json!({ "username": "cy" });
@@ -285,7 +285,7 @@ async fn a_retry_is_answered_as_before_where_the_same_request_would_be_refused()
 }
 
 #[tokio::test]
-async fn a_refused_request_does_not_use_its_key_up() {
+async fn a_refused_request_leaves_its_key_free() {
     let scene = Scene::start().await;
     let Scene { server, ann, bob, den, .. } = &scene;
     let message = |author: &str| json!({ "chat": den, "author": author, "text": "hello" });
@@ -326,7 +326,7 @@ async fn a_refused_request_does_not_use_its_key_up() {
 }
 
 #[tokio::test]
-async fn what_is_of_bad_form_is_refused_before_its_key_is_looked_at() {
+async fn form_is_checked_before_the_key() {
     let scene = Scene::on(TestServer::start()).await;
     let Scene { server, .. } = &scene;
     assert_eq!(server.post_under("used", "/users/add", &json!({ "username": "cy" })).await.status, 201);
@@ -376,7 +376,7 @@ fn raw(path: &str, keys: &[&[u8]], body: &Value) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn a_key_is_1_to_255_visible_ascii_characters_given_once() {
+async fn a_key_is_1_to_255_visible_characters() {
     let scene = Scene::on(TestServer::start()).await;
     let Scene { server, .. } = &scene;
     let (too_long, much_too_long) = ([b'k'; 256], [b'k'; 4_000]);
@@ -420,7 +420,7 @@ async fn a_key_is_1_to_255_visible_ascii_characters_given_once() {
             assert_eq!(problem(&reply, 400, "invalid_field").as_deref(), Some(KEY), "{path} {shown:?}");
             assert!(reply.text.len() < 500, "{}", reply.text);
         }
-        // Before what the ids name, too.
+        // This comes before the ids are resolved as well.
         let unknown = json!({ "chat": V4, "author": V4, "text": "x" });
         connection.send(raw("/messages/add", &[b"two words"], &unknown));
         assert_eq!(problem(&connection.reply(), 400, "invalid_field").as_deref(), Some(KEY));
@@ -429,7 +429,7 @@ async fn a_key_is_1_to_255_visible_ascii_characters_given_once() {
 }
 
 #[tokio::test]
-async fn keys_of_any_visible_ascii_are_told_apart() {
+async fn keys_of_visible_ascii_are_distinct() {
     let server = TestServer::start();
     let mut keys: Vec<String> = ('!'..='~').map(String::from).collect();
     let long = "k".repeat(254);
@@ -454,7 +454,7 @@ async fn keys_of_any_visible_ascii_are_told_apart() {
     }
     for (number, (key, first)) in keys.iter().zip(&firsts).enumerate() {
         assert_replayed(&send(key, number), first);
-        // White space around a header's value is none of it.
+        // White space around a header's value is not part of it.
         assert_replayed(&send(&format!(" \t{key} \t"), number), first);
     }
 }
@@ -498,7 +498,7 @@ async fn a_key_on_a_read_is_ignored() {
 }
 
 #[tokio::test]
-async fn of_many_alike_at_once_one_is_done_and_all_are_answered_alike() {
+async fn concurrent_equal_requests_are_done_once() {
     let scene = Scene::start().await;
     let Scene { server, .. } = &scene;
     let mut position = 3;
@@ -517,7 +517,7 @@ async fn of_many_alike_at_once_one_is_done_and_all_are_answered_alike() {
 }
 
 #[tokio::test]
-async fn of_many_different_at_once_one_gets_the_key() {
+async fn concurrent_different_requests_give_a_key_once() {
     let scene = Scene::start().await;
     let Scene { server, ann, den, .. } = &scene;
     for round in 0..8 {
@@ -549,7 +549,7 @@ async fn of_many_different_at_once_one_gets_the_key() {
 }
 
 #[tokio::test]
-async fn a_request_that_is_refused_takes_the_key_from_nobody_who_sends_at_the_same_time() {
+async fn a_concurrent_refusal_leaves_the_key_free() {
     let scene = Scene::start().await;
     let Scene { server, ann, bob, den, .. } = &scene;
     for round in 0..8 {
@@ -569,7 +569,7 @@ async fn a_request_that_is_refused_takes_the_key_from_nobody_who_sends_at_the_sa
 }
 
 #[tokio::test]
-async fn without_a_key_each_request_is_its_own() {
+async fn without_a_key_requests_are_independent() {
     let scene = Scene::start().await;
     let Scene { server, ann, den, .. } = &scene;
     for seq in 1..=3 {

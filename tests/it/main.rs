@@ -1,8 +1,8 @@
-//! The real binary, over real sockets: what is promised, tried.
+//! The promises of the server, one file per capability. `support` holds the fixtures and says when to use which.
 //!
-//! One test binary, so that it links once. One file a capability; `support` holds the fixture.
+//! All tests are one binary, so that it links once.
 
-#![expect(unreachable_pub, reason = "the fixture is public to the tests beside it")]
+#![expect(unreachable_pub, reason = "the fixtures are public to the tests beside them")]
 #![expect(clippy::unwrap_used, reason = "in a test, to panic is to fail")]
 
 mod architecture;

@@ -51,7 +51,7 @@ impl<S: Deref<Target = Client>> Company<S> {
 }
 
 #[tokio::test]
-async fn who_is_put_into_a_chat_is_the_last_of_its_users_and_writes() {
+async fn an_added_user_is_listed_last_and_writes() {
     let company = Company::start().await;
     let Company { server, ann, bob, cy, den: id } = &company;
     assert!(!company.is_listed_by(cy).await);
@@ -64,7 +64,7 @@ async fn who_is_put_into_a_chat_is_the_last_of_its_users_and_writes() {
 }
 
 #[tokio::test]
-async fn whoever_is_removed_writes_reads_and_lists_no_more_but_what_they_wrote_stays() {
+async fn a_removed_user_loses_access_but_messages_stay() {
     let company = Company::start().await;
     let Company { server, ann, bob, den: id, .. } = &company;
     server.add_message(id, bob, "one").await;
@@ -87,7 +87,7 @@ async fn whoever_is_removed_writes_reads_and_lists_no_more_but_what_they_wrote_s
 }
 
 #[tokio::test]
-async fn whoever_comes_back_is_the_last_of_the_users() {
+async fn a_returning_user_is_listed_last() {
     let company = Company::start().await;
     let Company { server, ann, bob, cy, den: id } = &company;
     server.join(id, cy).await;
@@ -104,7 +104,7 @@ async fn whoever_comes_back_is_the_last_of_the_users() {
 }
 
 #[tokio::test]
-async fn a_chat_may_become_empty_and_be_joined_again() {
+async fn an_empty_chat_can_be_joined_again() {
     let company = Company::on(TestServer::start()).await;
     let Company { server, ann, bob, cy, den: id } = &company;
     server.add_message(id, ann, "hello").await;
@@ -134,7 +134,7 @@ async fn a_chat_may_become_empty_and_be_joined_again() {
 }
 
 #[tokio::test]
-async fn what_is_so_already_is_done_and_makes_no_event() {
+async fn a_repeated_membership_change_creates_no_event() {
     let company = Company::on(TestServer::start()).await;
     let Company { server, ann, cy, den: id, .. } = &company;
     let before = server.chats(ann).await;
@@ -153,7 +153,7 @@ async fn what_is_so_already_is_done_and_makes_no_event() {
 }
 
 #[tokio::test]
-async fn done_is_said_without_a_body() {
+async fn a_membership_change_answers_without_body() {
     let company = Company::on(TestServer::start()).await;
     let Company { server, ann, cy, den: id, .. } = &company;
     let (of_ann, of_cy) = (json!({ "chat": id, "user": ann }), json!({ "chat": id, "user": cy }));
@@ -174,14 +174,14 @@ async fn done_is_said_without_a_body() {
             assert!(!headers.contains_key(name), "{path}: {name}");
         }
         assert!(headers.contains_key("chinwag-position"), "{path}");
-        // What comes next is the next answer: there was no body between.
+        // The next bytes are the next answer: there was no body in between.
         connection.send(post("/users/get", &json!({ "user": ann })));
         assert_eq!(connection.reply().json()["username"], "ann");
     }
 }
 
 #[tokio::test]
-async fn ids_in_upper_case_are_the_same_users_and_chats() {
+async fn upper_case_ids_name_the_same_members() {
     let company = Company::start().await;
     let Company { server, ann, bob, cy, den: id } = &company;
     server.join(&id.to_uppercase(), &cy.to_uppercase()).await;
@@ -191,7 +191,7 @@ async fn ids_in_upper_case_are_the_same_users_and_chats() {
 }
 
 #[tokio::test]
-async fn nothing_but_a_message_changes_the_order_of_chats() {
+async fn only_messages_change_the_order_of_chats() {
     let server = TestServer::start();
     let (ann, bob) = (server.add_user("ann").await, server.add_user("bob").await);
     let mut chats = Vec::new();
@@ -239,7 +239,7 @@ async fn nothing_but_a_message_changes_the_order_of_chats() {
 }
 
 #[tokio::test]
-async fn a_chat_written_to_while_one_was_away_is_where_its_message_put_it() {
+async fn a_returning_user_sees_the_current_order() {
     let company = Company::start().await;
     let Company { server, ann, bob, den: id, .. } = &company;
     let pub_ = server.add_chat("pub", &[ann, bob]).await;
@@ -253,7 +253,7 @@ async fn a_chat_written_to_while_one_was_away_is_where_its_message_put_it() {
 }
 
 #[tokio::test]
-async fn a_page_goes_on_after_a_chat_that_was_left_meanwhile() {
+async fn paging_continues_after_leaving_a_chat() {
     let company = Company::start().await;
     let Company { server, ann, .. } = &company;
     let mut chats = Vec::new();
@@ -299,7 +299,7 @@ async fn membership_survives_a_restart() {
 }
 
 #[tokio::test]
-async fn many_who_join_at_once_are_in_once_each_in_log_order() {
+async fn concurrent_joins_are_listed_in_log_order() {
     let company = Company::start().await;
     let Company { server, ann, bob, cy, den: id } = &company;
     let mut users = Vec::new();
@@ -325,7 +325,7 @@ async fn many_who_join_at_once_are_in_once_each_in_log_order() {
 }
 
 #[tokio::test]
-async fn no_message_gets_in_after_its_author_was_removed() {
+async fn a_removed_author_stores_no_message() {
     let company = Company::start().await;
     let Company { server, ann, bob, den: id, .. } = &company;
     for round in 0..8 {

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::support::{Client, TestRouter, TestServer, assert_id, assert_time, post_many, problem};
 
 #[tokio::test]
-async fn a_message_is_answered_with_its_id_its_seq_and_its_time() {
+async fn a_message_answers_id_seq_and_time() {
     let (server, ann, den) = server_with_messages(0).await;
     for seq in 1..=3 {
         let body = json!({ "chat": den, "author": ann, "text": "hello" });
@@ -117,7 +117,7 @@ async fn any_text_comes_back_character_for_character() {
 }
 
 #[tokio::test]
-async fn escapes_in_a_request_are_the_characters_that_they_stand_for() {
+async fn escapes_in_requests_are_decoded() {
     let (server, ann, den) = server_with_messages(0).await;
     let body = format!(
         r#"{{"ch\u0061t":"{den}","author":"{ann}","text":"\u0041\ud83e\udd80\u0000\/\b\f\n\r\t\"\\"}}"#
@@ -137,7 +137,7 @@ async fn only_members_write() {
 }
 
 #[tokio::test]
-async fn every_combination_of_limit_after_and_before_gives_its_page() {
+async fn limit_after_and_before_select_the_page() {
     const NEVER: u64 = u64::MAX;
     let (server, _, den) = server_with_messages(10).await;
     let whole = server.messages(&den).await;
@@ -186,7 +186,7 @@ async fn an_empty_chat_is_an_empty_list() {
 }
 
 #[tokio::test]
-async fn three_thousand_messages_come_back_whole_and_in_order() {
+async fn three_thousand_messages_come_back_in_order() {
     let server = TestServer::start();
     let (ann, den) = add_messages(&server, 0).await;
     let text = |number: usize| format!("{number} {}", "é".repeat(number % 97));
@@ -229,7 +229,7 @@ async fn add_messages(server: &Client, count: usize) -> (String, String) {
     (ann, den)
 }
 
-/// All messages, from the earliest on, so many at a time.
+/// Pages through all messages from the earliest on, `limit` at a time.
 async fn forward(server: &Client, chat: &str, limit: usize) -> Vec<Value> {
     let (mut all, mut after) = (Vec::new(), json!(0));
     loop {
@@ -243,7 +243,7 @@ async fn forward(server: &Client, chat: &str, limit: usize) -> Vec<Value> {
     }
 }
 
-/// All messages, from the newest back, so many at a time.
+/// Pages through all messages from the newest back, `limit` at a time.
 async fn backward(server: &Client, chat: &str, limit: usize) -> Vec<Value> {
     let mut all = server.list("/messages/get", &json!({ "chat": chat, "limit": limit })).await;
     loop {

@@ -1,4 +1,4 @@
-//! What an operator sees: request ids, metrics, logs; and which web pages may call.
+//! Request ids, metrics and logs, as an operator sees them; and the web pages that may call.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ async fn with_id(server: &TestServer, id: &str, path: &str, body: &Value) -> Rep
 }
 
 #[tokio::test]
-async fn every_answer_carries_the_client_s_request_id_or_one_that_is_made() {
+async fn every_answer_carries_a_request_id() {
     let server = TestServer::start();
     let reply = with_id(&server, "mine-1", "/users/add", &json!({ "username": "ann" })).await;
     assert_eq!((reply.status.as_u16(), reply.header(ID)), (201, "mine-1"));
@@ -94,7 +94,7 @@ async fn metrics_count_what_happened() {
 }
 
 #[tokio::test]
-async fn metrics_of_a_log_that_was_there_are_those_of_what_it_holds() {
+async fn metrics_count_an_existing_log() {
     let server = TestServer::start();
     let ann = server.add_user("ann").await;
     let den = server.add_chat("den", &[&ann]).await;
@@ -135,7 +135,7 @@ async fn speak(server: &TestServer) {
 }
 
 #[tokio::test]
-async fn logs_are_lines_or_json_with_request_ids_and_tell_no_name_and_no_text() {
+async fn logs_hold_request_ids_but_no_content() {
     let server = TestServer::start_with(&["--log", "trace", "--log-format", "json"]);
     speak(&server).await;
     let (_, ended) = server.terminate();
@@ -156,7 +156,7 @@ async fn logs_are_lines_or_json_with_request_ids_and_tell_no_name_and_no_text() 
 }
 
 #[tokio::test]
-async fn pages_of_the_origins_that_are_named_may_call_and_no_others() {
+async fn only_configured_origins_may_call() {
     let origin = "https://chat.example.com";
     let asked = async |server: &TestServer, method: &str, from: &str| {
         let request = server.request(method, "/users/add").header("origin", from);
@@ -194,7 +194,7 @@ async fn pages_of_the_origins_that_are_named_may_call_and_no_others() {
 }
 
 #[tokio::test]
-async fn a_request_that_is_slow_is_said_with_its_id_and_one_that_is_not_is_not() {
+async fn only_slow_requests_are_logged_with_their_id() {
     let server = TestServer::start();
     let body = json!({ "username": "ann" }).to_string();
     for (id, pause) in [("swift", Duration::ZERO), ("slow", Duration::from_millis(1_500))] {

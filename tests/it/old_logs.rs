@@ -17,7 +17,7 @@ fn fixture(version: u32) -> PathBuf {
 }
 
 #[tokio::test]
-async fn logs_of_every_version_read_as_they_did_when_they_were_written() {
+async fn old_logs_read_as_when_written() {
     for version in READ {
         let dir = fixture(version);
         let server = TestServer::start_on_copy_of(&dir.join("data"));

@@ -1,4 +1,4 @@
-//! The API's document, and the page to read it on. That the server keeps to the document is tried by `.ci/api`.
+//! The API's document, and the page that shows it. `.ci/api` tries that the server keeps to the document.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
@@ -13,9 +13,9 @@ const ANN: &str = "01a20aa4-09fe-7b4a-8d5d-3a0a2f9d6f43";
 const BOB: &str = "01a20aa4-0a09-74de-9d72-3ca94e1ae31f";
 const TEA: &str = "01a20aa4-0a1b-7d0e-a3cf-4b7d4ed1a2d5";
 
-/// A change of the API is a decision, to be seen in the diff of this.
+/// A change of the API is a decision, which the diff of this snapshot shows.
 #[tokio::test]
-async fn the_document_is_as_it_was() {
+async fn the_document_is_unchanged() {
     let reply = TestRouter::start().get("/openapi.json").await;
     assert_eq!((reply.status.as_u16(), reply.header("content-type")), (200, "application/json"));
     insta::with_settings!({ omit_expression => true, prepend_module_to_snapshot => false }, {
@@ -24,7 +24,7 @@ async fn the_document_is_as_it_was() {
 }
 
 #[tokio::test]
-async fn every_call_of_the_document_is_answered() {
+async fn every_documented_call_is_answered() {
     let server = TestRouter::start();
     let document = document(&server).await;
     let mut calls = 0;
@@ -40,16 +40,16 @@ async fn every_call_of_the_document_is_answered() {
 }
 
 #[tokio::test]
-async fn every_code_of_the_document_has_an_example() {
+async fn every_documented_code_has_an_example() {
     let document = document(&TestRouter::start()).await;
     let codes = document["components"]["schemas"]["Code"]["enum"].as_array().expect("codes");
     let codes: BTreeSet<_> = codes.iter().map(|code| code.as_str().expect("a word").to_owned()).collect();
     assert_eq!(codes, problems(&document).into_keys().collect());
 }
 
-/// Asks what the examples ask, in their order, and compares what is answered.
+/// Sends the requests of the examples in their order, and compares the answers.
 #[tokio::test]
-async fn the_examples_are_what_is_answered() {
+async fn the_examples_match_the_answers() {
     let server = TestRouter::start();
     let document = document(&server).await;
     let mut names = vec![(BOB, server.add_user("bob").await)];
@@ -79,7 +79,7 @@ async fn the_examples_are_what_is_answered() {
             assert_eq!(shape(&reply.json()), shape(documented), "{path}");
         }
     }
-    // The stream tells of a message as the list does.
+    // The stream sends a message in the same form as the list.
     let read = &document["paths"]["/messages/get"]["post"]["responses"]["200"]["content"]["application/json"];
     let streamed = &document["paths"]["/events"]["get"]["responses"]["200"]["content"]["text/event-stream"];
     let streamed = streamed["example"].as_str().expect("a stream");
@@ -91,7 +91,7 @@ async fn the_examples_are_what_is_answered() {
 }
 
 #[tokio::test]
-async fn the_examples_of_problems_are_what_is_answered() {
+async fn the_problem_examples_match_the_answers() {
     let server = TestRouter::start();
     let documented = problems(&document(&server).await);
     let (ann, bob) = (server.add_user("ann").await, server.add_user("bob").await);
@@ -129,7 +129,7 @@ async fn the_examples_of_problems_are_what_is_answered() {
 }
 
 #[tokio::test]
-async fn the_page_of_the_document_loads_only_what_the_server_has() {
+async fn the_docs_page_loads_only_local_files() {
     let server = TestServer::start();
     let page = server.get("/docs").await;
     assert_eq!(page.header("content-type"), "text/html; charset=utf-8");
@@ -140,7 +140,7 @@ async fn the_page_of_the_document_loads_only_what_the_server_has() {
     assert!(start.text.contains("url: \"/openapi.json\""));
     for text in [&page.text, &start.text] {
         for forbidden in ["//", "http:", "https:", "<script>", "onload="] {
-            // A comment is none.
+            // Comments are not loaded.
             let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
             assert!(!code.into_iter().any(|line| line.contains(forbidden)), "{forbidden}");
         }
@@ -160,12 +160,12 @@ async fn the_page_of_the_document_loads_only_what_the_server_has() {
         assert_eq!(reply.header("content-type"), format!("{media_type}; charset=utf-8"));
         is_guarded(&reply);
         assert!(reply.text.len() > 100, "{path}");
-        // An import would be of another host.
+        // An import would load from another host.
         assert!(!reply.text.contains("@import"), "{path}");
     }
 }
 
-/// Whatever the page is, and whatever it shows: it loads from here and talks to us only.
+/// Checks that a page may load from, and call, this server only.
 #[track_caller]
 fn is_guarded(reply: &Reply) {
     assert_eq!(reply.status, 200);
@@ -186,7 +186,7 @@ fn object(value: &Value) -> &Map<String, Value> {
     value.as_object().unwrap_or_else(|| panic!("not an object: {value}"))
 }
 
-/// The document's examples of problems, by code.
+/// Returns the document's examples of problems, by code.
 fn problems(document: &Value) -> BTreeMap<String, Value> {
     let responses = object(&document["components"]["responses"]).values();
     let examples =
@@ -199,7 +199,7 @@ fn with_names(value: &Value, names: &[(&str, String)]) -> Value {
     serde_json::from_str(&text).expect("still JSON")
 }
 
-/// The value with its strings and numbers as good as any others; what is a name, a text or a count stays.
+/// Returns the value with the length in place of each id, time and cursor. Names, texts and counts stay.
 fn shape(value: &Value) -> Value {
     match value {
         Value::Array(items) => items.iter().map(shape).collect(),

@@ -1,4 +1,4 @@
-//! The chat page as it is served. What it does is tried in a browser: see `tests/page`.
+//! The chat page as it is served. `tests/page` tries in a browser how it behaves.
 
 use std::collections::BTreeSet;
 
@@ -37,7 +37,7 @@ async fn files(server: &TestServer) -> BTreeSet<String> {
 }
 
 #[tokio::test]
-async fn the_page_loads_only_what_the_server_has_and_lets_nothing_else_in() {
+async fn the_page_loads_only_local_files() {
     let server = TestServer::start();
     let files = files(&server).await;
     assert!(files.len() > 8, "{files:?}");

@@ -1,5 +1,5 @@
-//! Refusals: which code each mistake gets, which field is blamed, what is shown of it, and which of several mistakes
-//! comes first.
+//! Refusals: the code and the field of each mistake, the part of the value that is shown, and the order in which
+//! several mistakes are reported.
 
 use serde_json::json;
 
@@ -9,7 +9,7 @@ const V4: &str = "9b2f6e0a-54a3-4c36-8a55-0f6d3c1b7a10";
 const NIL: &str = "00000000-0000-0000-0000-000000000000";
 
 #[tokio::test]
-async fn every_code_comes_with_its_status_and_its_field() {
+async fn every_code_has_its_status_and_field() {
     let scene = Scene::start().await;
     let cases = [
         ("/chats/get", json!({ "limit": 0 }), 400, "invalid_field", "limit"),
@@ -41,7 +41,7 @@ async fn every_code_comes_with_its_status_and_its_field() {
 }
 
 #[tokio::test]
-async fn every_route_but_the_known_ones_is_not_found() {
+async fn every_unknown_route_is_not_found() {
     let server = TestRouter::start();
     let paths = [
         "/nothing",
@@ -70,7 +70,7 @@ async fn every_route_but_the_known_ones_is_not_found() {
 }
 
 #[test]
-fn a_target_that_is_no_path_is_not_found() {
+fn a_target_that_is_not_a_path_is_not_found() {
     let server = TestServer::start();
     for (method, target) in
         [("OPTIONS", "*"), ("CONNECT", "example.test:443"), ("GET", "http://example.test/x")]
@@ -83,14 +83,14 @@ fn a_target_that_is_no_path_is_not_found() {
 }
 
 #[tokio::test]
-async fn the_query_of_a_path_does_not_count() {
+async fn a_query_does_not_change_the_route() {
     let server = TestRouter::start();
     assert_eq!(server.get("/health?verbose=1").await.status, 200);
     assert_eq!(server.post("/users/add?x", &json!({ "username": "ann" })).await.status, 201);
 }
 
 #[tokio::test]
-async fn a_wrong_method_is_told_the_right_ones() {
+async fn a_wrong_method_gets_the_allowed_ones() {
     let server = TestRouter::start();
     for path in CALLS {
         for method in ["GET", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "NONSENSE"] {
@@ -113,7 +113,7 @@ async fn check_method_refused(server: &TestRouter, method: &str, path: &str, all
 }
 
 #[test]
-fn a_refused_head_has_the_headers_and_no_body() {
+fn a_refused_head_has_no_body() {
     let server = TestServer::start();
     let mut connection = RawConnection::open(&server.address);
     for (path, status) in [("/users/add", 405), ("/chats/get", 405), ("/nothing", 404)] {
@@ -122,13 +122,13 @@ fn a_refused_head_has_the_headers_and_no_body() {
         assert_eq!(answered, status);
         assert_eq!(headers["content-type"], "application/problem+json");
         assert_eq!(headers.get("allow").is_some(), status == 405);
-        // What comes next is the next answer: there was no body between.
+        // The next bytes are the next answer: there was no body in between.
         assert_eq!(connection.reply().status, status);
     }
 }
 
 #[test]
-fn a_head_is_what_a_get_would_begin_with() {
+fn a_head_matches_the_headers_of_get() {
     let server = TestServer::start();
     let mut connection = RawConnection::open(&server.address);
     for path in ["/health", "/metrics", "/openapi.json", "/docs", "/"] {
@@ -142,7 +142,7 @@ fn a_head_is_what_a_get_would_begin_with() {
 }
 
 #[tokio::test]
-async fn a_well_formed_id_that_names_nothing_is_not_found() {
+async fn an_unknown_id_is_not_found() {
     let scene = Scene::start().await;
     let Scene { ann, den, .. } = &scene;
     for id in [NIL, V4, "ffffffff-ffff-ffff-ffff-ffffffffffff", "019aaaaa-aaaa-7aaa-8aaa-aaaaaaaaaaaa"] {
@@ -165,13 +165,13 @@ async fn a_well_formed_id_that_names_nothing_is_not_found() {
             assert_eq!(problem(&reply, 404, "chat_not_found").as_deref(), Some("chat"));
         }
     }
-    // A chat is no user, and a user no chat.
+    // A chat is not a user, and a user is not a chat.
     problem(&scene.post_over("/chats/get", json!({ "user": den })).await, 404, "user_not_found");
     problem(&scene.post_over("/messages/get", json!({ "chat": ann })).await, 404, "chat_not_found");
 }
 
 #[tokio::test]
-async fn of_several_mistakes_form_comes_first_then_names_then_membership_then_state() {
+async fn mistakes_are_reported_in_a_fixed_order() {
     let scene = Scene::start().await;
     let Scene { ann, bob, .. } = &scene;
     let long = "x".repeat(16_385);
@@ -255,7 +255,7 @@ async fn a_detail_shows_the_offending_value() {
 }
 
 #[tokio::test]
-async fn a_detail_cuts_a_long_value_to_64_characters() {
+async fn a_detail_truncates_values_to_64_characters() {
     let scene = Scene::start().await;
     for letter in ["x", "é", "🦀"] {
         let long = letter.repeat(10_000);

@@ -2,7 +2,7 @@
 //! right by inspection; every read of both is compared, again after a restart, and of the history exported and
 //! imported.
 
-mod told;
+mod streamed;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -22,9 +22,9 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
-use told::{Streams, Told};
+use streamed::{StreamedEvent, Streams};
 
-/// What a client does. Users and chats are given by a number from 0 to 99: see [`named`].
+/// One action of a client. Users and chats are given by a number from 0 to 99: see [`named`].
 #[derive(Debug, Clone)]
 enum Step {
     Write {
@@ -64,7 +64,7 @@ enum Write {
         chat: u8,
         user: u8,
     },
-    /// Up to so many percent of the messages; over 100, beyond them.
+    /// Marks this percentage of the messages as read. Above 100 it is beyond the last one.
     Read {
         chat: u8,
         user: u8,
@@ -109,7 +109,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 48, max_shrink_iters: 400, ..ProptestConfig::default() })]
 
     #[test]
-    fn every_read_is_as_the_naive_model_says(
+    fn every_read_agrees_with_a_naive_model(
         bursts in prop::collection::vec(prop::collection::vec(step(), 1..12), 1..12),
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -136,7 +136,7 @@ async fn run(bursts: Vec<Burst>) {
         }
         streams.follow(&server, &naive).await;
         streams.check(&naive).await;
-        told::check_from_the_past(&server, &naive).await;
+        streamed::check_from_the_past(&server, &naive).await;
         compare(&server, &mut naive).await;
     }
     server.close().await;
@@ -242,8 +242,8 @@ struct Naive {
     events: usize,
     /// Every request that was accepted under a key, with its answer.
     keyed: Vec<(Request, Reply)>,
-    /// What each user is told.
-    told: Vec<(Value, Told)>,
+    /// Each event that a stream sends, with its user.
+    told: Vec<(Value, StreamedEvent)>,
 }
 
 struct NaiveUser {
@@ -257,9 +257,9 @@ struct NaiveChat {
     users: Vec<Value>,
     created_at: Option<Value>,
     messages: Vec<Value>,
-    /// Who has read up to where, the last word last.
+    /// Read marks by user. The last one of a user holds.
     marks: Vec<(Value, usize)>,
-    /// When, in events, it was last written to; or made.
+    /// The number of the event that wrote to it last, or created it.
     last_event: usize,
 }
 
@@ -422,8 +422,8 @@ impl Naive {
         }
     }
 
-    /// What this user is told from the beginning on.
-    fn told(&self, user: &str) -> Vec<Told> {
+    /// Returns the events that the stream of this user sends from the beginning on.
+    fn told(&self, user: &str) -> Vec<StreamedEvent> {
         self.told.iter().filter(|(told, _)| *told == user).map(|(_, told)| told.clone()).collect()
     }
 
@@ -454,12 +454,11 @@ impl Naive {
             "{reply:?}"
         );
         let told = &mut self.told;
-        let mut tell =
-            |users: &[Value], event: &'static str, data: &Value| {
-                told.extend(users.iter().map(|user| {
-                    (user.clone(), Told { position: self.events + 1, event, data: data.clone() })
-                }));
-            };
+        let mut tell = |users: &[Value], event: &'static str, data: &Value| {
+            told.extend(users.iter().map(|user| {
+                (user.clone(), StreamedEvent { position: self.events + 1, event, data: data.clone() })
+            }));
+        };
         let chat = self.chats.iter_mut().find(|chat| chat.id == body["chat"]);
         match (*path, chat) {
             ("/users/add", _) => self.users.push(NaiveUser { id, username: body["username"].clone() }),

@@ -21,7 +21,7 @@ impl<S: std::ops::Deref<Target = Client>> Company<S> {
     }
 }
 
-/// What a user is told of a chat.
+/// Returns the number of unread messages that a user sees in a chat.
 async fn unread(client: &Client, user: &str, chat: &str) -> u64 {
     let chats = client.chats(user).await;
     let chat = chats.iter().find(|listed| listed["id"] == chat).expect("a member sees it");
@@ -29,7 +29,7 @@ async fn unread(client: &Client, user: &str, chat: &str) -> u64 {
 }
 
 #[tokio::test]
-async fn what_others_wrote_after_the_mark_is_unread() {
+async fn messages_of_others_after_the_mark_are_unread() {
     let company = Company::start().await;
     let Company { server, ann, bob, den: id, .. } = &company;
     assert_eq!((company.unread(ann).await, company.unread(bob).await), (0, 0));
@@ -71,7 +71,7 @@ async fn own_messages_never_count() {
 }
 
 #[tokio::test]
-async fn to_write_is_not_to_read() {
+async fn writing_does_not_move_the_mark() {
     let company = Company::start().await;
     company.say(&company.ann, 3).await;
     company.say(&company.bob, 1).await;
@@ -79,7 +79,7 @@ async fn to_write_is_not_to_read() {
 }
 
 #[tokio::test]
-async fn each_chat_is_counted_by_itself() {
+async fn each_chat_is_counted_separately() {
     let company = Company::start().await;
     let Company { server, ann, bob, den: id, .. } = &company;
     let pub_ = server.add_chat("pub", &[ann, bob]).await;
@@ -92,7 +92,7 @@ async fn each_chat_is_counted_by_itself() {
 }
 
 #[tokio::test]
-async fn who_joins_late_has_all_the_earlier_messages_to_read() {
+async fn a_late_member_has_all_messages_unread() {
     let company = Company::start().await;
     let Company { server, ann, bob, cy, den: id } = &company;
     company.say(ann, 4).await;
@@ -126,7 +126,7 @@ async fn the_mark_outlives_a_removal() {
 }
 
 #[tokio::test]
-async fn a_mark_never_moves_back_and_to_leave_it_makes_no_event() {
+async fn a_mark_never_moves_back() {
     let company = Company::start().await;
     let Company { server, ann, bob, den: id, .. } = &company;
     company.say(ann, 5).await;
@@ -143,7 +143,7 @@ async fn a_mark_never_moves_back_and_to_leave_it_makes_no_event() {
 }
 
 #[tokio::test]
-async fn in_a_chat_without_messages_only_0_is_read() {
+async fn an_empty_chat_is_read_up_to_0_only() {
     let company = Company::start().await;
     let Company { server, ann, den: id, .. } = &company;
     assert_eq!(server.mark_read(id, ann, 0).await, 4);
@@ -152,7 +152,7 @@ async fn in_a_chat_without_messages_only_0_is_read() {
 }
 
 #[tokio::test]
-async fn a_mark_beyond_the_last_message_is_told_the_last() {
+async fn a_mark_beyond_the_last_message_is_refused() {
     let company = Company::start().await;
     let Company { server, ann, bob, den: id, .. } = &company;
     company.say(ann, 17).await;
@@ -228,7 +228,7 @@ async fn a_seq_is_a_whole_number() {
 
 /// Chunks of a long history, and the numbers of messages read in them, have edges; these readers stop at all of them.
 #[tokio::test]
-async fn a_long_chat_is_counted_as_one_would_by_hand() {
+async fn unread_of_a_long_chat_is_exact() {
     const MESSAGES: usize = 2_600;
     let company = Company::on(TestServer::start()).await;
     let Company { server, ann, bob, cy, den: id } = &company;
@@ -327,7 +327,7 @@ async fn counts_are_exact_while_others_write() {
 
 /// A list is longer than one piece of an answer: what is counted in the later pieces has moved on since it was begun.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_long_list_stays_right_while_its_reader_writes_and_reads_on() {
+async fn unread_of_a_long_list_stays_exact() {
     const CHATS: usize = 400;
     let company = Company::on(TestServer::start()).await;
     let Company { server, ann, bob, .. } = &company;

@@ -1,4 +1,4 @@
-//! What holds for requests of any call: content types, the length of a body, and the time that one may take.
+//! The rules for a request of any call: its content type, the length of its body, and its deadline.
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ const JSON: &str = "Content-Type: application/json";
 const MIB: usize = 1024 * 1024;
 
 #[tokio::test]
-async fn json_has_a_content_type_with_or_without_a_charset() {
+async fn a_json_content_type_may_have_a_charset() {
     let server = TestRouter::start();
     let types = [
         "application/json",
@@ -29,7 +29,7 @@ async fn json_has_a_content_type_with_or_without_a_charset() {
 }
 
 #[test]
-fn another_content_type_or_none_is_refused() {
+fn a_wrong_or_missing_content_type_is_refused() {
     let server = TestServer::start();
     let types: [&[u8]; 14] = [
         b"",
@@ -59,7 +59,7 @@ fn another_content_type_or_none_is_refused() {
 }
 
 #[test]
-fn a_body_of_1_mib_is_taken_and_one_byte_more_is_not() {
+fn a_body_may_have_1_mib() {
     let server = TestServer::start();
     check_body_bytes_max(&server, MIB);
 }
@@ -121,7 +121,7 @@ fn check_body_bytes_max(server: &TestServer, bytes_max: usize) {
 }
 
 #[test]
-fn a_refused_long_body_gets_its_answer_even_while_it_is_sent() {
+fn a_long_body_is_refused_while_being_sent() {
     let server = TestServer::start();
     let mut connection = RawConnection::open(&server.address);
     let length = format!("Content-Length: {}", 8 * MIB);
@@ -185,7 +185,7 @@ fn a_body_that_stops_halfway_times_out() {
 }
 
 #[test]
-fn a_body_that_comes_in_drops_times_out() {
+fn a_body_that_trickles_times_out() {
     let server = TestServer::start_with(&["--request-timeout-s", "1"]);
     let mut connection = RawConnection::open(&server.address);
     connection.send(head("POST", "/users/add", &[JSON, "Content-Length: 1000"]));
@@ -198,7 +198,7 @@ fn a_body_that_comes_in_drops_times_out() {
 }
 
 #[test]
-fn a_request_has_its_time_for_head_and_body_together() {
+fn head_and_body_share_one_deadline() {
     let server = TestServer::start_with(&["--request-timeout-s", "2"]);
     let mut connection = RawConnection::open(&server.address);
     let body = json!({ "username": "ann" }).to_string();
@@ -233,7 +233,7 @@ fn a_body_that_ends_early_is_invalid_json() {
 }
 
 #[test]
-fn malformed_chunks_end_the_connection_and_nothing_else() {
+fn malformed_chunks_end_only_their_connection() {
     let server = TestServer::start();
     for chunks in ["zz\r\n", "2\r\n{}zz", "-2\r\n{}\r\n0\r\n\r\n"] {
         let mut connection = RawConnection::open(&server.address);

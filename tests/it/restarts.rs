@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::support::{RawConnection, Reply, TestServer, head, post, post_under, problem};
 
-/// A log of so many users.
+/// Writes a log of this number of users.
 fn log_of(users: u64) -> TempDir {
     const USERS_PER_FRAME: u64 = 100;
     let dir = TempDir::new().unwrap();
@@ -52,7 +52,7 @@ fn progress(health: &Reply) -> [u64; 3] {
 }
 
 #[test]
-fn a_long_replay_can_be_watched_and_the_line_on_stdout_comes_after_it() {
+fn the_ready_line_follows_a_watchable_replay() {
     const EVENTS: u64 = 300_000;
     let log = log_of(EVENTS);
     let address = free_address();
@@ -102,7 +102,7 @@ fn connect(address: &str) -> RawConnection {
 
 /// A stopped process does nothing, and the kernel takes for it whatever comes: when it goes on, all is there at once.
 #[tokio::test]
-async fn what_had_arrived_when_it_was_asked_to_stop_is_answered() {
+async fn requests_before_a_stop_are_answered() {
     const EACH: usize = 20;
     // No more than the kernel lets wait on a usual machine.
     const WAITING: usize = 100;
@@ -140,7 +140,7 @@ async fn what_had_arrived_when_it_was_asked_to_stop_is_answered() {
 
 /// Or a client that keeps its connection may have a request on its way just as it is closed, which nobody answers.
 #[test]
-fn a_connection_is_not_closed_at_a_stop_before_an_answer_has_said_so() {
+fn a_stop_announces_closing_in_an_answer() {
     const ROUNDS: usize = 10;
     // In one round the machine may be too busy for this to come within the half second that there is.
     let told = (0..ROUNDS).any(|_| {
@@ -164,7 +164,7 @@ fn a_connection_is_not_closed_at_a_stop_before_an_answer_has_said_so() {
     assert!(told, "closed without a word, {ROUNDS} times");
 }
 
-/// What one writer has come to.
+/// The results of one writer.
 #[derive(Default)]
 struct Diary {
     /// Texts that were answered 201, with the answer.
@@ -216,7 +216,7 @@ impl Diary {
 }
 
 #[tokio::test]
-async fn a_rolling_restart_under_load_answers_every_request_and_each_is_done_once() {
+async fn a_rolling_restart_loses_and_repeats_nothing() {
     const WRITERS: usize = 32;
     const ROUNDS: usize = 5;
     let address = free_address();

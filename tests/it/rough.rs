@@ -1,7 +1,7 @@
-//! Rough clients by the thousand: they are cut off in time, an honest one beside them is served at once, and nothing
-//! of them stays.
+//! Thousands of rough clients: the server disconnects them in time, serves an honest client beside them at once, and
+//! keeps nothing of them.
 //!
-//! `CHINWAG_ROUGH_CLIENTS=1000` has so many of each kind.
+//! `CHINWAG_ROUGH_CLIENTS` sets the number of clients of each kind.
 
 use std::time::{Duration, Instant};
 
@@ -11,12 +11,12 @@ use serde_json::{Value, json};
 use crate::support::{RawConnection, TestServer, head, post, post_bytes, problem};
 
 const JSON: &str = "Content-Type: application/json";
-/// Rough clients have so long.
+/// The deadline of the server for each rough client.
 const TIMEOUT: Duration = Duration::from_secs(2);
 const TIMEOUT_FLAGS: [&str; 2] = ["--request-timeout-s", "2"];
-/// An honest client is served so soon as a rule, whoever else is there.
+/// The usual time within which an honest client is served.
 const AT_ONCE: Duration = Duration::from_secs(1);
-/// No call of an honest client takes so long. It is no promise: the machine may be busy with something else.
+/// The time within which each call of an honest client is served. It allows for a busy machine.
 const STALLED: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Clone, Copy)]
@@ -54,7 +54,7 @@ const KINDS: [Rough; 11] = [
 ];
 
 impl Rough {
-    /// What it sends; some of that again and again.
+    /// Returns the request that it sends; some kinds repeat it.
     fn request(self, chat: &str) -> Vec<u8> {
         let get_all = || post("/messages/get", &json!({ "chat": chat }));
         match self {
@@ -137,7 +137,7 @@ fn resident_kilobytes(server: &TestServer) -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn rough_clients_are_cut_off_harm_nobody_and_leave_nothing() {
+async fn rough_clients_are_disconnected_and_harm_nobody() {
     let (server, ann, chat) = server_with_a_long_chat().await;
     be_honest(&server, &ann, &chat);
     let files_before = open_files(&server);
@@ -154,7 +154,7 @@ async fn rough_clients_are_cut_off_harm_nobody_and_leave_nothing() {
             honest_calls.push(be_honest(&server, &ann, &chat));
         }
         residents.push(resident_kilobytes(&server));
-        // They hold on to their ends: it is the server that hangs up.
+        // The clients keep their ends open: the server closes the connections.
         while open_files(&server) > files_before {
             assert!(all_here.elapsed() < TIMEOUT * 10, "{} of {files_before} files", open_files(&server));
             honest_calls.push(be_honest(&server, &ann, &chat));
@@ -170,7 +170,7 @@ async fn rough_clients_are_cut_off_harm_nobody_and_leave_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_sends_slowly_but_never_ends_is_cut_off() {
+async fn a_slow_endless_sender_is_disconnected() {
     let (server, ann, chat) = server_with_a_long_chat().await;
     let slow = |request: &[u8]| {
         let mut connection = RawConnection::open(&server.address);
@@ -182,7 +182,7 @@ async fn who_sends_slowly_but_never_ends_is_cut_off() {
     let started = Instant::now();
     while started.elapsed() < TIMEOUT * 2 {
         for connection in heads.iter_mut().chain(&mut bodies) {
-            // It may have hung up.
+            // The server may have closed the connection.
             drop(connection.try_send("a"));
         }
         be_honest(&server, &ann, &chat);
@@ -197,20 +197,20 @@ async fn who_sends_slowly_but_never_ends_is_cut_off() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_takes_no_answer_for_too_long_is_cut_off_in_the_middle() {
+async fn a_client_that_never_reads_is_disconnected() {
     let (server, _, chat) = server_with_a_long_chat().await;
     let whole = 16_000 * 1_000;
     let mut connection = TakesNoAnswer.call(&server.address, &chat).expect("it stays");
     tokio::time::sleep(TIMEOUT * 2).await;
     assert!(connection.rest().len() < whole, "the server went on sending");
-    // Whoever takes it, however late within the time, gets all of it.
+    // A client that reads late, but within the deadline, gets the whole answer.
     let mut connection = TakesNoAnswer.call(&server.address, &chat).expect("it stays");
     tokio::time::sleep(TIMEOUT / 2).await;
     assert!(connection.rest().len() > whole);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn more_connections_than_there_may_be_wait_until_others_are_cut_off() {
+async fn connections_beyond_the_limit_wait() {
     let server = TestServer::start_with(&[&TIMEOUT_FLAGS[..], &["--connections-max", "20"]].concat());
     let idle: Vec<_> = (0..20).map(|_| RawConnection::open(&server.address)).collect();
     // The last ones may not be accepted yet.
@@ -223,7 +223,7 @@ async fn more_connections_than_there_may_be_wait_until_others_are_cut_off() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn bodies_that_arrive_share_a_room() {
+async fn arriving_bodies_share_a_memory_limit() {
     // Of a batch 32 times 1,024 bytes, of all that arrive 256 times.
     let server = TestServer::start_with(&["--body-bytes-max", "1024"]);
     let part = head("POST", "/messages/batch", &[JSON, "Content-Length: 32000"]) + &" ".repeat(30_000);
@@ -251,7 +251,7 @@ async fn bodies_that_arrive_share_a_room() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_stops_in_time_whoever_hangs_on() {
+async fn clients_that_hang_cannot_delay_a_stop() {
     let (server, _, chat) = server_with_a_long_chat().await;
     let calls = KINDS.into_iter().flat_map(|kind| (0..10).map(move |_| kind));
     let rough: Vec<_> = calls.filter_map(|kind| kind.call(&server.address, &chat)).collect();

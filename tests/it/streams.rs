@@ -1,6 +1,6 @@
 //! Many streams at once: over kills under load, opened and dropped by the thousand, and never read.
 //!
-//! `CHINWAG_STREAM_ROUNDS=20 CHINWAG_STREAMS=100` kills so often, and has so many of them.
+//! `CHINWAG_STREAM_ROUNDS` and `CHINWAG_STREAMS` set the number of kills and of streams.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -49,14 +49,15 @@ async fn write_until_it_dies(client: Client, chats: Vec<String>, users: Vec<Stri
                 ("/messages/add", json!({ "chat": chat, "author": user, "text": format!("{number} {step}") }))
             }
         };
-        // Whoever was just taken out is refused.
+        // A user who was just removed is refused.
         if client.try_post(path, &body).await.is_err() {
             return;
         }
     }
 }
 
-/// What each user sees, by the log itself. Chats are shown as they were when they were shown: of these the id only.
+/// Returns the events that each user sees, from an export of the log. A chat is its id only, because a stream shows it
+/// as it is when the event is sent.
 fn seen_by_each(data: &std::path::Path) -> BTreeMap<String, Vec<Event>> {
     let output = binary().arg("export").arg("--data").arg(data).output().expect("it runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -111,7 +112,7 @@ fn seen_by_each(data: &std::path::Path) -> BTreeMap<String, Vec<Event>> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn over_kills_under_load_each_stream_tells_what_the_log_says_once_and_in_order() {
+async fn streams_stay_complete_over_kills() {
     const WRITERS: usize = 8;
     let (rounds, streams) = (setting("CHINWAG_STREAM_ROUNDS", 3), setting("CHINWAG_STREAMS", 20));
     let mut server = TestServer::start();
@@ -175,7 +176,7 @@ async fn open_streams(server: &TestServer) -> usize {
 }
 
 #[tokio::test]
-async fn streams_that_are_opened_and_dropped_leave_nothing() {
+async fn dropped_streams_leave_nothing_behind() {
     let server = TestServer::start();
     let ann = server.add_user("ann").await;
     let den = server.add_chat("den", &[&ann]).await;
@@ -204,7 +205,7 @@ async fn streams_that_are_opened_and_dropped_leave_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_never_reads_is_cut_off_slows_nobody_and_can_go_on() {
+async fn a_stalled_subscriber_is_disconnected_and_can_resume() {
     const LAZY: usize = 2;
     const BATCHES: usize = 4;
     /// Messages in a batch; and those that are sent one by one right after it.
@@ -230,7 +231,7 @@ async fn who_never_reads_is_cut_off_slows_nobody_and_can_go_on() {
     let mut times = Vec::new();
     for _ in 0..BATCHES {
         assert_eq!(server.post("/messages/batch", &batch).await.status, 201);
-        // Beside readers who have just stopped taking, and have not yet been cut off.
+        // Beside readers that have just stopped reading and are not yet disconnected.
         for _ in 0..SINGLE {
             let start = Instant::now();
             server.add_message(&den, &ann, "hello").await;

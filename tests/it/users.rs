@@ -27,7 +27,7 @@ async fn a_username_is_taken_once() {
 }
 
 #[tokio::test]
-async fn of_many_at_once_one_gets_the_username() {
+async fn concurrent_creations_give_a_username_once() {
     let server = TestRouter::start();
     let body = json!({ "username": "ann" });
     let replies = join_all((0..64).map(|_| server.post("/users/add", &body))).await;
@@ -40,7 +40,7 @@ async fn of_many_at_once_one_gets_the_username() {
 }
 
 #[tokio::test]
-async fn usernames_have_1_to_64_characters_and_no_blanks_around_them() {
+async fn usernames_are_1_to_64_trimmed_characters() {
     let server = TestRouter::start();
     for username in good_names(64) {
         let reply = server.post("/users/add", &json!({ "username": username })).await;
@@ -53,7 +53,7 @@ async fn usernames_have_1_to_64_characters_and_no_blanks_around_them() {
 }
 
 #[tokio::test]
-async fn a_user_is_got_by_id_and_by_name() {
+async fn a_user_is_found_by_id_and_name() {
     let server = TestServer::start();
     let (ann, bob) = (server.add_user("ann").await, server.add_user("bob").await);
     let by_id = server.post("/users/get", &json!({ "user": ann })).await;
@@ -75,7 +75,7 @@ async fn a_user_is_got_by_id_and_by_name() {
 }
 
 #[tokio::test]
-async fn a_user_is_got_by_id_or_by_name_not_both_and_not_neither() {
+async fn a_user_is_named_by_id_or_name() {
     let server = TestRouter::start();
     let ann = server.add_user("ann").await;
     let bodies = [
@@ -97,7 +97,7 @@ async fn a_user_is_got_by_id_or_by_name_not_both_and_not_neither() {
 }
 
 #[tokio::test]
-async fn a_user_that_is_not_there_is_not_found() {
+async fn an_unknown_user_is_not_found() {
     let server = TestRouter::start();
     let ann = server.add_user("ann").await;
     let den = server.add_chat("den", &[&ann]).await;
@@ -119,7 +119,7 @@ async fn a_user_that_is_not_there_is_not_found() {
 }
 
 #[tokio::test]
-async fn each_user_is_got_by_its_own_name() {
+async fn each_name_finds_its_own_user() {
     let server = TestRouter::start();
     let mut ids = Vec::new();
     for username in good_names(64) {

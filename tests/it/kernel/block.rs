@@ -38,7 +38,7 @@ impl Mounted {
         Self::mount(at, &["-t", "ext4", "-o", "loop,noatime,commit=600", text(image)])
     }
 
-    /// Mounts a file system in memory that holds so many MiB.
+    /// Mounts a file system in memory that holds `mib` MiB.
     pub fn tmpfs(mib: u64, at: &Path) -> Self {
         Self::mount(at, &["-t", "tmpfs", "-o", &format!("size={mib}m"), "chinwag-test"])
     }
@@ -67,7 +67,7 @@ impl Drop for Mounted {
     }
 }
 
-/// What a disk is told to fail at.
+/// The operation that a disk fails.
 #[derive(Debug, Clone, Copy)]
 pub enum Fault {
     Write,
@@ -168,7 +168,7 @@ impl Export {
 
 impl Drop for Export {
     fn drop(&mut self) {
-        // Asked to, it completes what it was told; if that fails, the test has failed already.
+        // It completes its requests when asked to quit. If that fails, the test has failed already.
         drop(writeln!(self.ask, r#"{{"execute":"quit"}}"#));
         let deadline = Instant::now() + Duration::from_secs(5);
         while Instant::now() < deadline && matches!(self.daemon.try_wait(), Ok(None)) {

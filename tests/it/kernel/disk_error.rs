@@ -91,14 +91,14 @@ fn believe_last_words(diary: &mut Diary) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs root, qemu-storage-daemon, mounts"]
-async fn a_failed_flush_ends_the_server_and_loses_nothing_acknowledged() {
+async fn a_failed_flush_loses_no_acknowledged_write() {
     the_server_ends_and_nothing_acknowledged_is_lost(Fault::Flush, End::InPlace).await;
     the_server_ends_and_nothing_acknowledged_is_lost(Fault::Flush, End::NewDisk).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs root, qemu-storage-daemon, mounts"]
-async fn a_failed_write_ends_the_server_and_loses_nothing_acknowledged() {
+async fn a_failed_write_loses_no_acknowledged_write() {
     the_server_ends_and_nothing_acknowledged_is_lost(Fault::Write, End::InPlace).await;
     the_server_ends_and_nothing_acknowledged_is_lost(Fault::Write, End::NewDisk).await;
 }

@@ -105,7 +105,7 @@ async fn a_server_starts_on_a_full_disk(mount: &Mounted) {
 
 #[tokio::test]
 #[ignore = "needs root, mounts"]
-async fn on_a_full_ext4_writes_stop_and_go_with_the_room() {
+async fn writes_on_ext4_stop_and_resume_with_room() {
     let dir = TempDir::new().unwrap();
     make_ext4(&dir.path().join("image"), 24 * MIB);
     let mount = Mounted::ext4(&dir.path().join("image"), &dir.path().join("mounted"));
@@ -114,7 +114,7 @@ async fn on_a_full_ext4_writes_stop_and_go_with_the_room() {
 
 #[tokio::test]
 #[ignore = "needs root, mounts"]
-async fn on_a_full_tmpfs_writes_stop_and_go_with_the_room() {
+async fn writes_on_tmpfs_stop_and_resume_with_room() {
     let dir = TempDir::new().unwrap();
     let mount = Mounted::tmpfs(18, &dir.path().join("mounted"));
     writes_stop_and_go_with_the_room(&mount).await;
@@ -122,7 +122,7 @@ async fn on_a_full_tmpfs_writes_stop_and_go_with_the_room() {
 
 #[tokio::test]
 #[ignore = "needs root, mounts"]
-async fn on_a_disk_that_is_full_from_the_start_a_server_starts() {
+async fn a_server_starts_on_an_already_full_disk() {
     let dir = TempDir::new().unwrap();
     make_ext4(&dir.path().join("image"), 24 * MIB);
     let mount = Mounted::ext4(&dir.path().join("image"), &dir.path().join("mounted"));

@@ -1,8 +1,8 @@
 //! The promise against the real kernel: its processes, its file systems, its block layer. For Linux, as root, with
 //! strace, e2fsprogs, fuse3 and qemu-storage-daemon; `.ci/kernel` installs them and runs this.
 //!
-//! A disk is a file that qemu-storage-daemon exports by FUSE and that a loop device makes a disk of, so that no
-//! kernel module is needed to make it fail or to write down all that it is told.
+//! A disk is a file that qemu-storage-daemon exports by FUSE, behind a loop device. So a disk can fail, or record its
+//! requests, without a kernel module.
 
 mod block;
 mod disk_error;
@@ -35,7 +35,7 @@ fn number(variable: &str, default: u32) -> u32 {
     }
 }
 
-/// Where chance begins: another place each time, unless it is told.
+/// Returns the seed of the dice: `CHINWAG_SEED`, or a new one in each run.
 fn seed() -> u64 {
     let since_epoch = std::time::UNIX_EPOCH.elapsed().expect("a clock that is right");
     number("CHINWAG_SEED", since_epoch.subsec_nanos()).into()
@@ -63,7 +63,7 @@ impl Dice {
     }
 }
 
-/// One author, and so many chats of hers.
+/// Creates an author and `count` chats of that author.
 async fn add_chats(client: &Client, count: usize) -> (String, Vec<String>) {
     let author = client.add_user("ann").await;
     let mut chats = Vec::new();

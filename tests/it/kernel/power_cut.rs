@@ -1,4 +1,4 @@
-//! The power goes at any time: of what the disk was told after its last flush, any part may be there.
+//! The power fails at any time: any part of what was written after the last flush may be on the disk.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -32,7 +32,7 @@ struct Answered {
     entries: u64,
 }
 
-/// What a server did on a disk that was watched.
+/// The run of a server on a disk that records its requests.
 struct Watched {
     base: Vec<u8>,
     log: WriteLog,
@@ -40,7 +40,7 @@ struct Watched {
     /// Entries when the server was started.
     started: usize,
     chats: Vec<String>,
-    /// What was there in the end, which all that was acknowledged is a part of.
+    /// The messages at the end of the run. Every acknowledged message is among them.
     messages: BTreeMap<String, Vec<Value>>,
 }
 
@@ -85,7 +85,7 @@ async fn watch(dir: &Path) -> Watched {
 }
 
 impl Watched {
-    /// The last event that must be there when the power goes after so many entries.
+    /// Returns the position of the last event that must survive a power cut after `cut` entries.
     fn promised(&self, cut: usize) -> u64 {
         let answered = self.answered.iter().filter(|answered| answered.entries <= cut as u64);
         answered.map(|answered| answered.position).max().unwrap_or(0)
@@ -112,8 +112,7 @@ impl Watched {
         if is_there_already { position } else { reply.position() }
     }
 
-    /// The same on a disk that is watched again, and loses its power again, while the server looks at what is left or
-    /// later.
+    /// Repeats the check on a disk that fails a second time, during the recovery from the first power cut or later.
     async fn check_twice(&self, left: &[u8], promised: u64, dir: &Path, dice: &mut Dice) {
         let [image, log, file, at] =
             ["left", "left.writes", "left.disk", "left.cut"].map(|name| dir.join(name));

@@ -96,7 +96,7 @@ pub fn read(path: &Path) -> Vec<Call> {
     calls
 }
 
-/// `name(args) = result …`; none for what is no call, signals and exits.
+/// Parses `name(args) = result …`. Returns `None` for signals and exits, which are not calls.
 fn call(text: &str, began: usize, ended: usize) -> Option<Call> {
     let (name, rest) = text.split_once('(')?;
     if !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {

@@ -193,7 +193,7 @@ async fn trace(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs strace, and to be allowed to trace"]
-async fn the_kernel_is_asked_to_sync_before_every_answer_and_every_look() {
+async fn every_answer_and_read_follows_a_sync() {
     let dir = TempDir::new().unwrap();
     let (first, acknowledged, chats) = trace(dir.path(), "first", None).await;
     let answers = first.check_answers();

@@ -49,7 +49,7 @@ fn sockets(server: &TestServer) -> usize {
 
 #[test]
 #[ignore = "needs root, ip, curl"]
-fn who_has_vanished_is_noticed() {
+fn a_vanished_client_is_disconnected() {
     let network = Network::new();
     let dir = tempfile::tempdir().expect("a temporary directory");
     let server = TestServer::start_under(&network.words(), dir.path(), &["--request-timeout-s", "2"]);

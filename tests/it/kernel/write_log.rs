@@ -1,7 +1,7 @@
-//! What a disk was told, in order, as QEMU's blklogwrites wrote it down, and what a power cut makes of it.
+//! The requests to a disk in their order, as QEMU's blklogwrites records them, and the disk that a power cut leaves.
 //!
 //! The format is that of Linux's dm-log-writes: a superblock, then entries, each of a header sector and, for a
-//! write, its data. An entry stands there before the disk says that it is done.
+//! write, its data. An entry is recorded before the disk acknowledges its request.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -15,7 +15,7 @@ const FLUSH: u64 = 1;
 const FUA: u64 = 2;
 const DISCARD: u64 = 4;
 
-/// All that was told.
+/// All recorded requests.
 pub struct WriteLog {
     bytes: Vec<u8>,
     entries: Vec<Entry>,
@@ -29,7 +29,7 @@ struct Entry {
     data: usize,
 }
 
-/// How many entries the log holds by now. What a flush made durable stands before that number, once it is done.
+/// Returns the number of entries recorded so far. After a flush, everything that it made durable is among them.
 pub fn entries_so_far(log: &File) -> u64 {
     let mut superblock = [0; 24];
     log.read_exact_at(&mut superblock, 0).expect("a superblock");
@@ -65,7 +65,7 @@ impl WriteLog {
         self.entries.len()
     }
 
-    /// How much was told after the last flush before this point.
+    /// Returns the number of sectors written between the last flush and this point.
     pub fn sectors_unflushed(&self, cut: usize) -> usize {
         let unflushed = self.entries[..cut].iter().rev().take_while(|entry| entry.flags & FLUSH == 0);
         unflushed.map(|entry| entry.sectors).sum()
@@ -105,8 +105,8 @@ impl<'a> FailingPower<'a> {
         Self { log, disk: base.to_owned(), flushed: 0, kept: 0, lost: 0 }
     }
 
-    /// What is left when the power goes after so many entries, no fewer than the time before: all up to the last
-    /// flush, and of what came then any sectors, few or many.
+    /// Returns the disk that a power cut after `cut` entries leaves: everything up to the last flush, and any selection
+    /// of the sectors written later. `cut` must not be less than that of the previous call.
     pub fn cut_after(&mut self, cut: usize, dice: &mut Dice) -> Vec<u8> {
         let flushed = (self.flushed..cut).rev().find(|&entry| self.log.is_flush(entry));
         if let Some(flush) = flushed {

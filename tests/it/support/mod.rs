@@ -3,7 +3,7 @@
 //! | fixture | what it is | for promises about |
 //! | --- | --- | --- |
 //! | [`TestRouter`] | the router in process, on a log in memory | forms, refusals, answers |
-//! | [`TestServer`] | the real binary, on a free port and a directory of its own | restarts, signals, sockets, deadlines |
+//! | [`TestServer`] | the real binary, on a free port and its own directory | restarts, signals, sockets, deadlines |
 //! | [`ScriptedLog`] | a log that does what the test tells it | the engine: batches, failures, order |
 //! | [`RawConnection`] | a TCP connection, written byte by byte | framing, half a request, slow clients |
 //!

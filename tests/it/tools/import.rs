@@ -10,7 +10,7 @@ use super::{OLD_LOG_EVENTS, alter, contents, export, import, old_log, tool, tool
 use crate::support::{Client, TestServer, binary, segments};
 
 #[tokio::test]
-async fn an_imported_history_is_the_same_to_every_reader() {
+async fn an_imported_history_reads_the_same() {
     let (log, dir) = (old_log(), TempDir::new().unwrap());
     let data = dir.path().join("not/yet");
     let lines = export(log.path());
@@ -90,7 +90,7 @@ fn event(position: u64, fields: &Value) -> String {
 }
 
 #[test]
-fn a_bad_line_is_refused_with_its_number_and_leaves_nothing_behind() {
+fn a_bad_line_is_named_and_nothing_imported() {
     let joined = json!({ "type": "member_added", "chat": TEA, "user": BOB });
     let with = |fields: Value| {
         let mut line = joined.clone();
@@ -182,7 +182,7 @@ fn a_bad_line_is_refused_with_its_number_and_leaves_nothing_behind() {
 }
 
 #[test]
-fn a_directory_that_holds_a_log_is_left_as_it_is() {
+fn an_import_leaves_an_existing_log_alone() {
     let log = old_log();
     let before = contents(log.path());
     import(log.path(), &good()).refused(2, &["holds a log", log.path().to_str().unwrap()]);
@@ -190,7 +190,7 @@ fn a_directory_that_holds_a_log_is_left_as_it_is() {
 }
 
 #[test]
-fn a_damaged_log_is_no_place_to_import_into_either() {
+fn an_import_leaves_a_damaged_log_alone() {
     let log = old_log();
     alter(&segments(log.path())[0], |bytes| bytes[30_000] ^= 1);
     std::fs::write(log.path().join("LOCK"), "").unwrap();
@@ -201,7 +201,7 @@ fn a_damaged_log_is_no_place_to_import_into_either() {
 
 /// At any time: then all of it is there, or the next one finds nothing in its way.
 #[test]
-fn an_import_that_is_killed_can_be_done_again() {
+fn a_killed_import_can_be_repeated() {
     let lines = long_history();
     let (mut whole, mut cut_short) = (0, 0);
     for round in 0..12_u32 {
@@ -258,7 +258,7 @@ fn export_or_none(data: &std::path::Path) -> Option<String> {
 }
 
 #[tokio::test]
-async fn a_server_sees_nothing_of_an_import_that_was_killed() {
+async fn a_killed_import_is_invisible_to_a_server() {
     let dir = TempDir::new().unwrap();
     let mut command = binary();
     command.args(["import", "--data"]).arg(dir.path()).stdin(Stdio::piped()).stdout(Stdio::null());

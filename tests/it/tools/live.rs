@@ -11,7 +11,7 @@ use crate::support::{Reply, TestServer, segments};
 const WRITERS: usize = 64;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn tools_that_read_see_all_that_was_acknowledged_before_they_began() {
+async fn readers_see_every_write_acknowledged_before() {
     let server = TestServer::start();
     let author = server.add_user("ann").await;
     let chat = server.add_chat("tea", &[&author]).await;

@@ -18,7 +18,7 @@ fn peak_kib(process: &Child) -> u64 {
     peak.trim().trim_end_matches(" kB").parse().expect("a number")
 }
 
-/// A user, a chat and so many messages of 16 KiB.
+/// Returns the lines of a user, a chat and this number of messages of 16 KiB.
 fn history(messages: usize) -> String {
     let id = |number: usize| format!("01a20ad7-0c2a-7768-938d-{number:012}");
     let line = |position: usize, fields: &str| {
@@ -56,7 +56,7 @@ fn peaks_kib(messages: usize) -> [u64; 2] {
     assert!(import.wait_with_output().expect("waited for").status.success());
 
     let mut export = start(&["export"], dir.path());
-    // What is left to be written is more than a pipe holds.
+    // The rest of the output is longer than a pipe holds.
     let mut exported = vec![0; lines.len() - 512 * 1024];
     let mut stdout = export.stdout.take().expect("piped");
     stdout.read_exact(&mut exported).expect("it writes");
@@ -68,7 +68,7 @@ fn peaks_kib(messages: usize) -> [u64; 2] {
 }
 
 #[test]
-fn a_longer_history_takes_no_more_memory() {
+fn memory_does_not_grow_with_the_history() {
     let (short, long) = (peaks_kib(200), peaks_kib(2_000));
     // 3 MiB and 31.
     let grown = [0, 1].map(|tool| long[tool].saturating_sub(short[tool]));

@@ -19,7 +19,7 @@ use tempfile::TempDir;
 
 use crate::support::{Ended, binary, segments};
 
-/// What a tool has said.
+/// The exit code and the output of a tool.
 struct Said {
     code: Option<i32>,
     stdout: String,
@@ -27,14 +27,14 @@ struct Said {
 }
 
 impl Said {
-    /// What stands behind a name on stdout.
+    /// Returns the value after a name on stdout.
     #[track_caller]
     fn found(&self, name: &str) -> &str {
         let mut values = self.stdout.lines().filter_map(|line| line.strip_prefix(name));
         values.next().unwrap_or_else(|| panic!("no {name}: {}{}", self.stdout, self.stderr)).trim()
     }
 
-    /// The position, where it must have ended well.
+    /// Returns the position that it printed; it must have succeeded.
     #[track_caller]
     fn position(&self) -> u64 {
         self.done().found("position").parse().expect("a number")
@@ -60,7 +60,7 @@ fn tool(words: &[&str], data: &Path) -> Said {
     tool_with(words, data, b"")
 }
 
-/// The same, with this for it to read.
+/// Runs a tool on a directory, with this input on stdin.
 fn tool_with(words: &[&str], data: &Path, input: &[u8]) -> Said {
     let mut command = binary();
     // Warnings of slow syncs say more of the machine than of the tool.

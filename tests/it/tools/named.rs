@@ -1,4 +1,4 @@
-//! `import` of a history from elsewhere, told by names.
+//! `import` of a history from another system, whose lines name users and chats.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +10,7 @@ use crate::support::TestServer;
 
 const EXCERPT: &str = include_str!("../corpus/ubuntu-irc-excerpt.jsonl");
 
-/// What was said in a chat, in the order of its times: time, user and text.
+/// The messages of a chat in the order of their times: time, user and text.
 type Said = Vec<(String, String, String)>;
 
 #[tokio::test]
@@ -90,7 +90,7 @@ fn line(op: &str, user: &str, time: &str, text: &str) -> String {
 }
 
 #[test]
-fn lines_are_put_in_the_order_of_their_times_and_those_of_one_time_stay_in_theirs() {
+fn lines_are_sorted_stably_by_time() {
     let lines = [
         line("join", " ann", "", ""),
         line("message", "ann", "12:00:00Z", "second"),
@@ -122,7 +122,7 @@ fn lines_are_put_in_the_order_of_their_times_and_those_of_one_time_stay_in_their
 }
 
 #[test]
-fn a_history_may_begin_where_time_does() {
+fn a_history_may_begin_at_the_epoch() {
     let first = r#"{"op":"message","chat":"tea","user":"ann","time":"1970-01-01T00:00:00Z","text":"hi"}"#;
     assert_eq!(
         events(first),

@@ -11,7 +11,7 @@ const ALL: [&[&str]; 5] =
     [&["log", "verify"], &["log", "dump"], &["log", "repair"], &["export"], &["import"]];
 
 #[test]
-fn a_missing_directory_is_exit_2_and_is_not_made() {
+fn a_missing_directory_is_exit_2() {
     let dir = TempDir::new().unwrap();
     let missing = dir.path().join("missing");
     for words in &ALL[..4] {
@@ -47,7 +47,7 @@ fn a_directory_in_place_of_a_segment_is_exit_2() {
 
 /// Whatever it is, nobody takes it for a log, or for nothing; a repair puts all of it aside.
 #[test]
-fn a_file_of_somebody_else_by_the_name_of_a_segment_is_exit_3() {
+fn a_foreign_file_named_as_segment_is_exit_3() {
     let noise: Vec<u8> =
         (0..100_000_u32).map(|number| number.wrapping_mul(2_654_435_761).to_be_bytes()[0]).collect();
     let cut_short = std::fs::read(&segments(old_log().path())[0]).unwrap()[..3_000].to_vec();
@@ -70,7 +70,7 @@ fn a_file_of_somebody_else_by_the_name_of_a_segment_is_exit_3() {
 /// Not even root can make a file there.
 #[cfg(target_os = "linux")]
 #[test]
-fn a_directory_that_cannot_be_written_is_exit_2() {
+fn an_unwritable_directory_is_exit_2() {
     let unwritable = Path::new("/proc/self/fdinfo");
     for words in [&["log", "repair"][..], &["import"], &["serve", "--listen", "127.0.0.1:0"]] {
         tool(words, unwritable).refused(2, &["failed to use /proc/self/fdinfo"]);
@@ -90,7 +90,7 @@ fn an_empty_directory_is_an_empty_log() {
 }
 
 #[test]
-fn files_that_are_not_ours_are_left_alone() {
+fn foreign_files_are_left_alone() {
     let dir = TempDir::new().unwrap();
     std::fs::create_dir(dir.path().join("lost+found")).unwrap();
     for foreign in ["notes.txt", "1.log", "00000000000000000001.log.bak", "lost+found/x"] {
@@ -117,7 +117,7 @@ fn the_environment_says_where_the_log_is() {
 }
 
 #[test]
-fn what_would_write_is_exit_4_beside_a_server() {
+fn writing_beside_a_server_is_exit_4() {
     let server = TestServer::start();
     for words in [&["log", "repair"][..], &["import"]] {
         tool(words, &server.data).refused(4, &["in use", server.data.to_str().unwrap()]);

@@ -12,7 +12,7 @@ use crate::support::{binary, segments};
 const READING: [&[&str]; 3] = [&["log", "verify"], &["log", "dump"], &["export"]];
 
 #[test]
-fn verify_counts_what_there_is() {
+fn verify_counts_the_contents() {
     let log = old_log();
     let before = contents(log.path());
     let said = tool(&["log", "verify"], log.path());
@@ -24,7 +24,7 @@ fn verify_counts_what_there_is() {
 }
 
 #[test]
-fn dump_prints_each_event_with_all_that_is_known_of_it() {
+fn dump_prints_every_field_of_each_event() {
     let log = old_log();
     let dumped = tool(&["log", "dump"], log.path());
     let lines: Vec<&str> = dumped.done().stdout.lines().collect();
@@ -38,7 +38,7 @@ fn dump_prints_each_event_with_all_that_is_known_of_it() {
 }
 
 #[test]
-fn dump_begins_where_it_is_told() {
+fn dump_begins_at_the_given_position() {
     let log = old_log();
     let all = export(log.path());
     for from in [1, 2, 408, 409, 410, 612, 613, u64::MAX] {
@@ -50,7 +50,7 @@ fn dump_begins_where_it_is_told() {
 }
 
 #[test]
-fn a_torn_end_is_no_damage_and_not_shown() {
+fn a_torn_write_is_neither_damage_nor_shown() {
     let log = old_log();
     let whole = export(log.path());
     let last = segments(log.path()).pop().unwrap();
@@ -69,7 +69,7 @@ fn a_torn_end_is_no_damage_and_not_shown() {
 }
 
 #[test]
-fn damage_is_exit_3_and_says_where_and_what_is_lost() {
+fn damage_is_exit_3_and_names_the_loss() {
     let log = old_log();
     let whole = export(log.path());
     let first = segments(log.path()).remove(0);
@@ -82,7 +82,7 @@ fn damage_is_exit_3_and_says_where_and_what_is_lost() {
         assert!(whole.starts_with(&said.stdout) && said.stdout.is_empty() != is_list, "what comes before it");
     }
     assert_eq!(contents(log.path()), before, "nothing was changed");
-    // What is not read is not judged.
+    // Frames that are not read are not checked.
     assert_eq!(tool(&["log", "dump", "--from", "409"], log.path()).code, Some(0));
 }
 
@@ -101,7 +101,7 @@ fn an_unknown_version_is_exit_3() {
 }
 
 #[test]
-fn whoever_closes_the_output_has_seen_enough() {
+fn a_closed_output_is_not_an_error() {
     let log = old_log();
     for words in READING {
         let mut command = binary();
@@ -118,7 +118,7 @@ fn whoever_closes_the_output_has_seen_enough() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn an_output_that_cannot_be_written_is_a_failure() {
+fn an_unwritable_output_is_an_error() {
     let log = old_log();
     for words in READING {
         let full = OpenOptions::new().write(true).open("/dev/full").unwrap();

@@ -9,7 +9,7 @@ use super::{OLD_LOG_EVENTS, alter, contents, export, last_used, old_log, serve, 
 use crate::support::{TestServer, segments};
 
 #[tokio::test]
-async fn a_damaged_log_is_cut_and_can_be_used_again() {
+async fn a_damaged_log_is_usable_after_repair() {
     let log = old_log();
     let whole = export(log.path());
     let [first, second] = segments(log.path()).try_into().unwrap();
@@ -44,7 +44,7 @@ async fn a_damaged_log_is_cut_and_can_be_used_again() {
 }
 
 #[test]
-fn a_sound_log_and_a_torn_end_are_left_as_they_are() {
+fn repair_leaves_sound_and_torn_logs_alone() {
     let log = old_log();
     std::fs::write(log.path().join("LOCK"), "").unwrap();
     let before = contents(log.path());
@@ -60,7 +60,7 @@ fn a_sound_log_and_a_torn_end_are_left_as_they_are() {
 }
 
 #[test]
-fn without_its_first_segment_all_of_a_log_is_put_aside() {
+fn a_missing_first_segment_sets_everything_aside() {
     let log = old_log();
     let [first, second] = segments(log.path()).try_into().unwrap();
     let bytes = std::fs::read(&second).unwrap();
@@ -99,7 +99,7 @@ fn undecided(users: [(&'static str, u64); 3]) -> TempDir {
 }
 
 #[test]
-fn events_that_contradict_each_other_are_damage_to_a_server_and_to_a_repair() {
+fn contradicting_events_are_damage_everywhere() {
     let log = undecided([("ann", 1), ("bob", 2), ("ann", 3)]);
     let ended = serve(log.path());
     assert_eq!(ended.code, Some(3), "{}", ended.stderr);
@@ -110,7 +110,7 @@ fn events_that_contradict_each_other_are_damage_to_a_server_and_to_a_repair() {
 }
 
 #[test]
-fn times_that_do_not_grow_are_damage_to_all() {
+fn times_out_of_order_are_damage() {
     let log = undecided([("ann", 0), ("bob", 2), ("cid", 2)]);
     tool(&["log", "verify"], log.path()).refused(3, &["event 3 is not later", "event 3 is lost"]);
     assert_eq!(serve(log.path()).code, Some(3));

@@ -11,7 +11,7 @@ use super::{export, old_log, tool_with};
 use crate::support::binary;
 
 #[test]
-fn progress_is_shown_on_a_terminal_and_not_in_a_pipe() {
+fn progress_is_shown_on_terminals_only() {
     let log = old_log();
     let lines = export(log.path());
     let table = [

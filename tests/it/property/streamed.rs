@@ -1,4 +1,4 @@
-//! What streams of events tell, against what the naive model says they must.
+//! The events that streams send, compared with those of the naive model.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,15 +13,16 @@ use tower::ServiceExt;
 
 use super::{Naive, Server};
 
-/// An event that a user sees. Of a chat it says only which: it is shown as it is when it is told.
+/// An event on the stream of a user. It names a chat by its id only, because a stream shows a chat as it is when the
+/// event is sent.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Told {
+pub struct StreamedEvent {
     pub position: usize,
     pub event: &'static str,
     pub data: Value,
 }
 
-/// A stream to each user, which is never left but for a restart.
+/// A stream to each user, which only a restart interrupts.
 #[derive(Default)]
 pub struct Streams {
     by_user: BTreeMap<String, Stream>,
@@ -30,11 +31,11 @@ pub struct Streams {
 struct Stream {
     body: Body,
     text: String,
-    told: Vec<Told>,
+    told: Vec<StreamedEvent>,
 }
 
 impl Streams {
-    /// Begins to follow whoever is not followed yet.
+    /// Opens a stream to each user that does not have one.
     pub async fn follow(&mut self, server: &Server, naive: &Naive) {
         for user in &naive.users {
             let id = user.id.as_str().expect("an id");
@@ -44,7 +45,7 @@ impl Streams {
         }
     }
 
-    /// Goes on where each stream ended when the server went down.
+    /// Resumes each stream after its last event.
     pub async fn resume(&mut self, server: &Server) {
         for (user, stream) in &mut self.by_user {
             let last = stream.told.last().map_or(0, |told| told.position);
@@ -53,20 +54,20 @@ impl Streams {
         }
     }
 
-    /// Checks that each has told everything, soon.
+    /// Waits until each stream has sent all expected events, and compares them.
     pub async fn check(&mut self, naive: &Naive) {
         for (user, stream) in &mut self.by_user {
             let expected = naive.told(user);
             while stream.told.len() < expected.len() {
                 let piece = tokio::time::timeout(Duration::from_secs(10), stream.body.frame()).await;
-                stream.take(piece.unwrap_or_else(|_| panic!("not told: {expected:?}")));
+                stream.take(piece.unwrap_or_else(|_| panic!("not sent: {expected:?}")));
             }
             assert_eq!(stream.told, expected, "{user}");
         }
     }
 }
 
-/// Checks what is told from some positions on to each user, at once.
+/// Checks, for each user, the events that a stream from an earlier position sends at once.
 pub async fn check_from_the_past(server: &Server, naive: &Naive) {
     for user in &naive.users {
         let user = user.id.as_str().expect("an id");
@@ -78,7 +79,7 @@ pub async fn check_from_the_past(server: &Server, naive: &Naive) {
             }
             let expected: Vec<_> = told.iter().filter(|told| told.position > after).cloned().collect();
             let mut stream = Stream::open(server, user, after).await;
-            // All of it is there already.
+            // All of these events exist already.
             while let Some(piece) = stream.body.frame().now_or_never() {
                 stream.take(piece);
             }
@@ -107,8 +108,8 @@ impl Stream {
     }
 }
 
-/// None if it is no event.
-fn parsed(block: &str) -> Option<Told> {
+/// Returns `None` if the block is not an event.
+fn parsed(block: &str) -> Option<StreamedEvent> {
     let (id, rest) = block.strip_prefix("id: ")?.split_once("\nevent: ").expect("an event has a type");
     let (event, data) = rest.split_once("\ndata: ").expect("an event has data");
     let mut data: Value = serde_json::from_str(data.trim_end()).expect("JSON");
@@ -119,5 +120,5 @@ fn parsed(block: &str) -> Option<Told> {
     if event == "chat" {
         data = data["id"].take();
     }
-    Some(Told { position: id.parse().expect("a position"), event, data })
+    Some(StreamedEvent { position: id.parse().expect("a position"), event, data })
 }
