@@ -113,9 +113,9 @@ fn must_be_escaped(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::bodies::MessageBody;
     use super::*;
     use crate::domain::Seq;
+    use crate::http::answer::bodies::MessageBody;
     use proptest::collection::vec;
     use proptest::prelude::*;
 
