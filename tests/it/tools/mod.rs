@@ -64,7 +64,7 @@ fn tool(words: &[&str], data: &Path) -> Said {
 fn tool_with(words: &[&str], data: &Path, input: &[u8]) -> Said {
     let mut command = binary();
     // Warnings of slow syncs say more of the machine than of the tool.
-    command.args(words).arg("--data").arg(data).env("CHINWAG_LOG", "warn,chinwag::log::files=error");
+    command.args(words).arg("--data").arg(data).env("CHINWAG_LOG", "warn,chinwag::log::file_log=error");
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut process = command.spawn().expect("it starts");
     let mut stdin = process.stdin.take().expect("piped");
