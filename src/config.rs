@@ -1,4 +1,4 @@
-//! Which settings do flags and environment variables have?
+//! The command line: flags, environment variables and their defaults.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

@@ -1,4 +1,5 @@
-//! Is a running server ready? Answers `chinwag healthcheck`, for containers without curl.
+//! The command `healthcheck`: asks a running server whether it is ready. It is for containers
+//! without curl.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;

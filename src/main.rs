@@ -1,4 +1,4 @@
-//! How does the command line become a call, and an error an exit code?
+//! The binary: the command line becomes a call, and an error becomes an exit code.
 
 use std::io::{self, IsTerminal};
 use std::net::SocketAddr;

@@ -1,5 +1,5 @@
-//! Are these segments one log? Their headers must fit together, and their frames must follow one another from the
-//! first event to the end.
+//! Checks that segments are one log: their headers must fit together, and their frames must follow one
+//! another from the first event to the end.
 
 use std::fmt::Display;
 use std::ops::Range;
@@ -44,7 +44,8 @@ pub(super) fn bytes_total(disk: &impl ReadDisk, segments: &[Position]) -> Result
     })
 }
 
-/// Reads a whole segment into `bytes`. Of a file that is longer than any segment, it reads one byte too many.
+/// Reads a whole segment into `bytes`. It reads at most one byte more than the longest segment has, so that
+/// the caller notices a longer file.
 pub(super) fn read(
     file: &impl DiskFile,
     path: impl Copy + FnOnce() -> PathBuf,
@@ -62,13 +63,14 @@ impl<D: ReadDisk> Chain<D> {
         Self { disk, id: None, first, until: None, bytes: Vec::new(), scan }
     }
 
-    /// Returns the memory of the current segment, which is finished, for another one.
+    /// Returns the buffer of the current segment, which is finished, so that the next one can be read into
+    /// it.
     pub(super) fn take_buffer(&mut self) -> Vec<u8> {
         self.scan.end = 0;
         std::mem::take(&mut self.bytes)
     }
 
-    /// Goes on to the next segment, whose length and header must be right.
+    /// Goes on to the next segment, and checks its length and its header.
     pub(super) fn begin(
         &mut self,
         first: Position,
@@ -108,10 +110,10 @@ impl<D: ReadDisk> Chain<D> {
         Ok(())
     }
 
-    /// Goes on to the next frame of the current segment. Returns `false` after the last one: where the next segment
-    /// begins or, in the last segment, where the sound frames end.
+    /// Goes on to the next frame of the current segment. Returns `false` after the last one: where the next
+    /// segment begins or, in the last segment, where the sound frames end.
     ///
-    /// Bytes behind the last frame of a segment that another one follows are never looked at.
+    /// Bytes behind the last frame are checked only in the last segment.
     pub(super) fn advance(&mut self, progress: &Progress) -> Result<bool, LogError> {
         if self.until == Some(self.scan.next) {
             return Ok(false);
@@ -131,13 +133,13 @@ impl<D: ReadDisk> Chain<D> {
         }
     }
 
-    /// Returns the frame that was last come to.
+    /// Returns the current frame, to which [`advance`](Self::advance) has come.
     pub(super) fn frame(&self) -> SealedFrame<'_> {
         let (offset, header) = self.last();
         header.frame(&self.bytes[offset..])
     }
 
-    /// Returns the error that says that the frame that was last come to cannot be used.
+    /// Returns the error for a current frame that cannot be used.
     pub(super) fn unusable(&self, cause: &dyn Display) -> LogError {
         let (offset, header) = self.last();
         LogError::unusable(self.path(), offset as u64, cause, header.first..header.end())
@@ -147,7 +149,8 @@ impl<D: ReadDisk> Chain<D> {
         self.scan.last.expect("`advance` returned `true`")
     }
 
-    /// Returns where a torn write lies behind the frames of the last segment, or `None` if only zeros are there.
+    /// Returns the range of a torn write behind the frames of the last segment, or `None` if only zeros are
+    /// there.
     pub(super) fn torn(&self) -> Result<Option<Range<usize>>, LogError> {
         let log = self.id.expect("a header comes before its frames");
         match recovery::judge_tail(&self.bytes, self.scan.end, log, self.scan.next) {
@@ -173,12 +176,12 @@ impl<D: ReadDisk> Chain<D> {
         self.scan.next
     }
 
-    /// Returns where the last frame of the current segment lies, or `None` if there was no frame.
+    /// Returns the range of the last frame of the current segment, or `None` if it had no frame.
     pub(super) fn last_frame(&self) -> Option<Range<usize>> {
         self.scan.last.map(|(offset, header)| offset..offset + header.sealed_bytes())
     }
 
-    /// Returns where the frames of the current segment end.
+    /// Returns the offset at which the frames of the current segment end.
     pub(super) fn end(&self) -> usize {
         self.scan.end
     }

@@ -1,4 +1,4 @@
-//! Records to bytes and back: bincode 2.0.1 in its `legacy` configuration (little endian, fixed width).
+//! The codec of records: bincode 2.0.1 in its `legacy` configuration (little endian, fixed width).
 
 use bincode::BorrowDecode;
 use bincode::config::{Configuration, Fixint, Limit, LittleEndian};
@@ -23,7 +23,8 @@ pub(super) fn encode(record: &Record<'_>, out: &mut Vec<u8>) {
 
 /// The records of a frame, in order. Their texts are borrowed from the frame's bytes.
 ///
-/// After an error there are no more records. Bytes left over after the last record are an error in its place.
+/// After an error there are no more records. If bytes are left over after the last record, an error takes its
+/// place.
 pub struct Records<'a> {
     decoder: DecoderImpl<SliceReader<'a>, Config, ()>,
     left: u32,
@@ -32,8 +33,8 @@ pub struct Records<'a> {
 impl<'a> Records<'a> {
     /// Reads `count` records from `bytes`.
     ///
-    /// **Invariant:** whatever lengths the bytes claim, decoding allocates no more memory than the bytes themselves
-    /// take. Hence the decoder may read `bytes` and nothing beyond.
+    /// **Invariant:** whatever lengths the bytes claim, decoding allocates at most as much memory as the
+    /// bytes themselves take. So the decoder's limit is the length of `bytes`.
     pub(super) fn new(bytes: &'a [u8], count: u32) -> Self {
         let mut decoder = DecoderImpl::new(SliceReader::new(bytes), CONFIG, ());
         let beyond =

@@ -1,4 +1,4 @@
-//! What does the log need from a file system? These few calls, so that tests can stand in for one.
+//! The calls that the log makes to a file system. They are few, so that tests can simulate a disk.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
@@ -62,8 +62,8 @@ pub trait DiskFile: Send + 'static {
     fn sync(&self) -> io::Result<()>;
 }
 
-/// Maximum time to wait for the lock. A process that ends releases it only as it exits, and a process that starts
-/// another program shares it with that program for a moment.
+/// Maximum time to wait for the lock. A process that ends releases it only as it exits, and a process that
+/// starts another program shares it with that program for a moment.
 const LOCK_WAIT_MAX: Duration = Duration::from_millis(200);
 /// Time between two attempts to lock.
 const LOCK_INTERVAL: Duration = Duration::from_millis(5);
@@ -81,12 +81,13 @@ pub struct RealDisk {
 impl RealDisk {
     /// Creates the directory if it is missing, and locks it until the last clone is dropped.
     ///
-    /// **Invariant:** at most one process writes a log. Two writers would overwrite each other's acknowledged frames.
+    /// **Invariant:** at most one process writes a log. Two writers would overwrite each other's acknowledged
+    /// frames.
     ///
     /// # Errors
     ///
-    /// [`LogError::InUse`] if another process holds the lock; [`LogError::Directory`] if the directory cannot be
-    /// created, read or written.
+    /// [`LogError::InUse`] if another process holds the lock; [`LogError::Directory`] if the directory cannot
+    /// be created, read or written.
     pub fn lock(dir: &Path) -> Result<Self, LogError> {
         let unusable = |source| LogError::Directory { dir: dir.to_owned(), source };
         make_durable(dir).map_err(unusable)?;
@@ -104,7 +105,8 @@ impl RealDisk {
                 Err(TryLockError::WouldBlock) => return Err(LogError::InUse { dir: dir.to_owned() }),
                 Err(TryLockError::Error(source)) => return Err(unusable(source)),
             }
-            // The former holder may have removed the file meanwhile; then another process could lock a new one.
+            // The former holder may have removed the file meanwhile; then another process could lock a new
+            // one.
             if is_at(&lock, &path).map_err(unusable)? {
                 let files = ReadOnlyDisk { dir: dir.to_owned() };
                 let dir = File::open(dir).map_err(unusable)?;
@@ -114,7 +116,7 @@ impl RealDisk {
     }
 }
 
-/// Returns whether this is the file that has this path.
+/// Returns whether the open file is the one at this path.
 fn is_at(file: &File, path: &Path) -> io::Result<bool> {
     let own = file.metadata()?;
     match std::fs::metadata(path) {
@@ -126,8 +128,8 @@ fn is_at(file: &File, path: &Path) -> io::Result<bool> {
 
 /// Creates a directory and its parents if they are missing, so that their names survive a power cut.
 ///
-/// **Invariant:** a directory's name is synced before anything is created in the directory. So after a crash only the
-/// innermost directory may have a name that is not durable, and that name is synced at every start.
+/// **Invariant:** a directory's name is synced before anything is created in the directory. So after a crash
+/// only the innermost directory may have a name that is not durable, and that name is synced at every start.
 fn make_durable(dir: &Path) -> io::Result<()> {
     use io::ErrorKind::{InvalidInput, PermissionDenied, ReadOnlyFilesystem};
     let parent = match dir.parent() {
@@ -146,13 +148,14 @@ fn make_durable(dir: &Path) -> io::Result<()> {
         }
     }
     match File::open(parent).and_then(|parent| parent.sync_all()) {
-        // A parent that cannot be read or synced holds no name that was created here.
+        // This process did not create the directory's name in a parent that it cannot read or sync.
         Err(error) if matches!(error.kind(), PermissionDenied | ReadOnlyFilesystem | InvalidInput) => Ok(()),
         other => other,
     }
 }
 
-/// A directory of this machine in which another process may be writing. Nothing in it is locked, synced or changed.
+/// A directory of this machine in which another process may be writing. Nothing in it is locked, synced or
+/// changed.
 #[derive(Debug, Clone)]
 pub struct ReadOnlyDisk {
     dir: PathBuf,
@@ -258,9 +261,9 @@ impl DiskFile for File {
 
 /// Returns a name that begins with `stem` and that no file has.
 pub(super) fn free_name<D: Disk>(disk: &D, stem: &str) -> Result<String, LogError> {
-    let taken = disk.list().doing("list", || disk.path(""))?;
+    let existing = disk.list().doing("list", || disk.path(""))?;
     let mut names = (1..=u32::MAX).map(|number| format!("{stem}-{number}"));
-    Ok(names.find(|name| !taken.contains(name)).expect("numbers do not end"))
+    Ok(names.find(|name| !existing.contains(name)).expect("a directory has fewer than 2^32 names"))
 }
 
 /// Removes a file, if it exists.

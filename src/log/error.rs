@@ -1,4 +1,4 @@
-//! What can go wrong with a log?
+//! The errors of a log.
 
 use std::fmt::Display;
 use std::io;
@@ -25,7 +25,7 @@ pub enum LogError {
         /// The data directory.
         dir: PathBuf,
     },
-    /// An operation that needs an empty data directory was asked for one that holds a log.
+    /// The data directory must be empty for this operation, but it holds a log.
     #[error("the data directory {} holds a log", dir.display())]
     HoldsLog {
         /// The data directory.
@@ -38,11 +38,11 @@ pub enum LogError {
         file: PathBuf,
         /// The offset of the damage in that file, in bytes.
         offset: u64,
-        /// What is wrong there.
+        /// The kind of damage.
         what: String,
         /// The first missing event.
         from: Position,
-        /// The first event that is there again, or `None` if no later one is.
+        /// The first event after the missing ones, or `None` if no later event was found.
         until: Option<Position>,
     },
     /// A segment was written in a format that this release does not know.
@@ -52,7 +52,7 @@ pub enum LogError {
         file: PathBuf,
         /// The offset of the unknown value in that file, in bytes.
         offset: u64,
-        /// What is unknown.
+        /// The unknown value: the version or the codec.
         what: String,
     },
     /// The file system failed.
@@ -60,7 +60,7 @@ pub enum LogError {
     Io {
         /// The operation, as a verb.
         doing: &'static str,
-        /// The file or directory that it was for.
+        /// The file or directory of the operation.
         path: PathBuf,
         /// The file system's reason.
         source: io::Error,
@@ -90,7 +90,7 @@ pub enum AppendError {
     Failed(LogError),
 }
 
-/// Adds to an error what was being done, and to which file.
+/// Adds the failed operation and its file to an error.
 pub(super) trait Context<T> {
     fn doing(self, doing: &'static str, path: impl FnOnce() -> PathBuf) -> Result<T, LogError>;
 }

@@ -1,4 +1,4 @@
-//! The log in a directory: segments one after the other, the next one prepared before it is needed.
+//! The log in a directory of segments. The next segment is prepared before it is needed.
 
 use std::fmt::Display;
 use std::iter::Peekable;
@@ -39,8 +39,8 @@ struct Active<F> {
 }
 
 impl<D: Disk> FileLog<D> {
-    /// Creates a log in this directory, whose new segments get this length. The directory is not read or changed
-    /// before the replay.
+    /// Creates a log in this directory, whose new segments get this length. The directory is not read or
+    /// changed before the replay.
     #[must_use]
     pub fn new(disk: D, segment_bytes: u64) -> Self {
         Self {
@@ -54,8 +54,8 @@ impl<D: Disk> FileLog<D> {
         }
     }
 
-    /// **Invariant:** sync before believing. After `kill -9` the page cache shows frames, and the directory names, that
-    /// were never made durable.
+    /// **Invariant:** sync before believing. After `kill -9`, the page cache may show frames, and the
+    /// directory may show names, that were never made durable.
     fn sync_last_segment(&self, segments: &[Position]) -> Result<(), LogError> {
         self.disk.sync().doing("sync", || self.disk.path(""))?;
         let Some(&last) = segments.last() else { return Ok(()) };
@@ -64,7 +64,7 @@ impl<D: Disk> FileLog<D> {
         file.sync().doing("sync", || self.disk.path(&name))
     }
 
-    /// Makes the last segment ready for appends: cuts off a torn write, and makes durable what was read.
+    /// Makes the last segment ready for appends: cuts off a torn write, and makes all its frames durable.
     fn reopen(&self, name: String, file: D::File, chain: &Chain<D>) -> Result<Active<D::File>, LogError> {
         let (bytes, end) = (chain.bytes(), chain.end());
         let path = || self.disk.path(&name);
@@ -77,8 +77,8 @@ impl<D: Disk> FileLog<D> {
             self.keep_copy(&name, end, torn)?;
             file.write_at(&vec![0; torn.len()], end as u64).doing("cut", path)?;
         }
-        // After a failed sync the page cache may hold, marked clean, what the disk does not hold. That can only be the
-        // last frame. Written once more, it is made durable whatever happened before.
+        // After a failed sync, the page cache may hold bytes that are marked as clean but are not on the
+        // disk. Only the last frame can be affected, so it is written again before the sync.
         if let Some(Range { start, end }) = chain.last_frame() {
             file.write_at(&bytes[start..end], start as u64).doing("write", path)?;
         }
@@ -86,8 +86,8 @@ impl<D: Disk> FileLog<D> {
         Ok(Active { file, end: end as u64, bytes: bytes.len() as u64, name })
     }
 
-    /// Keeps a copy of a torn write for people to look at. Nothing in it was acknowledged, so on a full disk there is
-    /// no copy.
+    /// Keeps a copy of a torn write for people to look at. Nothing in it was acknowledged, so a full disk,
+    /// which has no room for a copy, is not an error.
     fn keep_copy(&self, name: &str, offset: usize, torn: &[u8]) -> Result<(), LogError> {
         let copy = free_name(&self.disk, &format!("{name}.torn-{offset}"))?;
         let written = self.disk.create(&copy).and_then(|file| {
@@ -104,7 +104,7 @@ impl<D: Disk> FileLog<D> {
         }
     }
 
-    /// Makes an empty segment the active one, durably, with room for a frame of this length.
+    /// Makes an empty segment with room for a frame of this length the active one, durably.
     fn rotate(&mut self, frame_bytes: u64) -> Result<(), AppendError> {
         let name = segment::file_name(self.next);
         let needed = HEADER_BYTES as u64 + frame_bytes;
@@ -213,7 +213,7 @@ impl<D: Disk> Replay for FileReplay<'_, D> {
 
 impl<D: Disk> FileReplay<'_, D> {
     fn begin_segment(&mut self, first: Position) -> Result<(), LogError> {
-        // Given back before the next one is received, the buffer is there when the thread goes on to read.
+        // The thread reads on as soon as its segment is received, so it must have the buffer before that.
         self.read_ahead.give_back(self.chain.take_buffer());
         let ReadSegment { file, bytes } = self.read_ahead.next()?;
         self.chain.begin(first, bytes, self.segments.peek().copied())?;
@@ -240,7 +240,8 @@ impl<D: Disk> FileReplay<'_, D> {
 
 #[cfg(test)]
 impl<D: Disk> FileLog<D> {
-    /// Creates a log that makes the same calls in the same order every time: without threads, and with this id.
+    /// Creates a log that makes the same calls in the same order every time: without threads, and with this
+    /// id.
     pub(super) fn reproducible(disk: D, segment_bytes: u64, id: LogId) -> Self {
         let spare = Spare::inline(disk.clone(), segment_bytes);
         Self { id, spare, ..Self::new(disk, segment_bytes) }

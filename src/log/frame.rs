@@ -1,8 +1,8 @@
-//! Frames: one commit each.
+//! Frames. Each frame is one commit.
 //!
 //! | bytes | content |
 //! | --- | --- |
-//! | 0..4 | magic; contains 0xFF, which no UTF-8 text contains, so that no text passes for a frame |
+//! | 0..4 | magic; it contains 0xFF, which UTF-8 never contains, so that no text passes for a frame |
 //! | 4..8 | CRC-32C of the log's id and everything from byte 8 on, padding included |
 //! | 8..12 | payload length, bytes |
 //! | 12..16 | number of events, at least 1 |
@@ -80,7 +80,7 @@ impl Frame {
         self.bytes.len().next_multiple_of(ALIGNMENT_BYTES)
     }
 
-    /// Completes header and padding, and returns the bytes to write.
+    /// Completes the header and the padding, and returns the bytes to write.
     pub(super) fn seal(&mut self, log: LogId) -> &[u8] {
         assert!(self.count > 0, "a frame holds at least one event");
         let padded = self.sealed_bytes();
@@ -126,10 +126,11 @@ pub(super) struct FrameHeader {
 }
 
 impl FrameHeader {
-    /// Returns the header of the frame at the start of `bytes`, or `None` if no sound frame of this log is there.
+    /// Returns the header of the frame at the start of `bytes`, or `None` if no sound frame of this log is
+    /// there.
     ///
-    /// **Invariant:** check, then decode: nothing in a frame is used before its length is found to be possible and its
-    /// checksum to be right.
+    /// **Invariant:** check, then decode: nothing in a frame is used before its length is found to be
+    /// possible and its checksum to be right.
     pub(super) fn check(bytes: &[u8], log: LogId) -> Option<Self> {
         let header = bytes.first_chunk::<HEADER_BYTES>()?;
         if header[0..4] != MAGIC {

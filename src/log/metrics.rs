@@ -1,10 +1,10 @@
-//! What is measured of a log?
+//! The metrics of a log.
 
 use std::time::Duration;
 
 use prometheus::{Histogram, HistogramOpts, IntGauge, Registry};
 
-/// The measures of a log. Clones share them.
+/// The metrics of a log. Clones share them.
 #[derive(Debug, Clone)]
 pub struct LogMetrics {
     write_seconds: Histogram,
@@ -15,7 +15,7 @@ pub struct LogMetrics {
 
 impl Default for LogMetrics {
     fn default() -> Self {
-        // From a fast disk's tenth of a millisecond to one that hangs.
+        // From the tenth of a millisecond of a fast disk to the seconds of a disk that hangs.
         let buckets = prometheus::exponential_buckets(25e-6, 2.0, 18).expect("a start above 0");
         let histogram = |name: &str, help: &str| {
             Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets.clone())).expect("a name")
@@ -37,11 +37,11 @@ impl Default for LogMetrics {
 }
 
 impl LogMetrics {
-    /// Registers the measures, to be exposed.
+    /// Registers the metrics, so that they are exposed.
     ///
     /// # Panics
     ///
-    /// If the measures of another log are in the same registry.
+    /// Panics if the metrics of another log are in the same registry.
     pub fn register(&self, registry: &Registry) {
         let registered = registry
             .register(Box::new(self.write_seconds.clone()))

@@ -1,4 +1,4 @@
-//! The log: events as bytes, in frames, on disk. It does not know what the events add up to.
+//! The log: events as bytes, in frames, on disk. It does not know the model.
 //!
 //! **Invariant:** a frame is a commit: one batch, one write, one sync, one checksum, never two in flight.
 //!
@@ -8,8 +8,9 @@
 //! | --- | --- | --- | --- |
 //! | 1 | `bincode-2-legacy` | 0.1 and later | 0.1 and later |
 //!
-//! A version that was once readable stays readable; `tests/it/old_logs` holds a log of each. Within a version, events
-//! are only added, at the end: an older release refuses a log that holds an event it does not know.
+//! A version that was once readable stays readable; `tests/it/old_logs` holds a log of each. Within a
+//! version, events are only added, at the end: an older release refuses a log that holds an event it does not
+//! know.
 
 mod chain;
 mod codec;
@@ -67,15 +68,16 @@ pub trait EventLog: Send {
         Ok(())
     }
 
-    /// Appends a frame, whose first position must be the one after the last event. On `Ok` the frame is durable.
+    /// Appends a frame, whose first position must be the one after the last event. On `Ok` the frame is
+    /// durable.
     ///
     /// # Errors
     ///
-    /// After [`AppendError::NoRoom`] the log is as it was. After [`AppendError::Failed`] it is unknown whether the
-    /// frame is in the log, and the log must not be used again.
+    /// After [`AppendError::NoRoom`] the log is as it was. After [`AppendError::Failed`] it is unknown
+    /// whether the frame is in the log, and the log must not be used again.
     fn append(&mut self, frame: &mut Frame) -> Result<(), AppendError>;
 
-    /// Returns what is measured of the log. A log that keeps nothing on disk leaves it at 0.
+    /// Returns the metrics of the log. They stay 0 for a log that keeps nothing on disk.
     fn metrics(&self) -> LogMetrics {
         LogMetrics::default()
     }
@@ -90,6 +92,6 @@ pub trait Replay {
     /// The log cannot be read, is damaged or of an unknown version. The replay must not be continued.
     fn next_frame(&mut self) -> Result<Option<SealedFrame<'_>>, LogError>;
 
-    /// Returns the error that says that the last returned frame, though its checksum is right, cannot be used.
+    /// Returns the error for a last returned frame that cannot be used although its checksum is right.
     fn damaged(&self, cause: &dyn Display) -> LogError;
 }

@@ -1,4 +1,4 @@
-//! How far has a replay come?
+//! The progress of a replay.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -17,7 +17,7 @@ pub(super) struct ReadSegment<F> {
     pub(super) bytes: Vec<u8>,
 }
 
-/// Reads segments, one ahead of the one that is asked for.
+/// Reads each segment before the replay needs it.
 pub(super) struct ReadAhead<F> {
     /// `None` once no more segments are wanted.
     read: Option<Receiver<Result<ReadSegment<F>, LogError>>>,
@@ -30,7 +30,7 @@ impl<F: Send + 'static> ReadAhead<F> {
     ///
     /// # Errors
     ///
-    /// [`LogError::Thread`].
+    /// [`LogError::Thread`] if the thread does not start.
     pub(super) fn start<D: Disk<File = F>>(
         disk: D,
         segments: Vec<Position>,
@@ -60,10 +60,10 @@ impl<F: Send + 'static> ReadAhead<F> {
     ///
     /// # Panics
     ///
-    /// After the last segment.
+    /// Panics after the last segment.
     pub(super) fn next(&self) -> Result<ReadSegment<F>, LogError> {
-        let read = self.read.as_ref().expect("taken only in `drop`");
-        read.recv().expect("no more segments are asked for than there are")
+        let read = self.read.as_ref().expect("`drop` alone removes it");
+        read.recv().expect("the caller stops after the last segment")
     }
 
     /// Gives the memory of a finished segment back, to read another one into it.

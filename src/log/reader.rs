@@ -1,7 +1,7 @@
-//! Reading a log that a server may be writing at the same time: nothing is locked, synced or changed.
+//! Reads a log that a server may be writing at the same time. Nothing is locked, synced or changed.
 //!
-//! A reader sees a prefix of the log that holds every event acknowledged before the reader was created. It keeps one
-//! segment in memory at a time.
+//! A reader sees a prefix of the log that holds every event acknowledged before the reader was created. It
+//! keeps one segment in memory at a time.
 
 use std::fmt::Display;
 use std::iter::Peekable;
@@ -24,7 +24,7 @@ pub struct LogReader<D: ReadDisk> {
     begin: Position,
 }
 
-/// What a walk has read of a log.
+/// The contents of a log, as far as a walk has read them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Contents {
     /// Number of segments.
@@ -68,8 +68,9 @@ impl<D: ReadDisk> LogReader<D> {
     ///
     /// The files cannot be listed.
     pub fn new(disk: D) -> Result<Self, LogError> {
-        // A large directory is not listed in one instant: of two segments that are created meanwhile, a list may hold
-        // the later one only. Segments are created in order, so a second list holds all up to the last of the first.
+        // Listing a large directory takes time. If two segments are created meanwhile, the list may hold only
+        // the later one. Segments are created in order, so a second list holds every segment up to the last
+        // one of the first list.
         let seen = chain::segments(&disk)?;
         let mut segments = chain::segments(&disk)?;
         segments.retain(|segment| Some(segment) <= seen.last());
@@ -144,13 +145,13 @@ impl<D: ReadDisk> Walk<'_, D> {
         Ok(())
     }
 
-    /// Judges what stands behind the frames of the last segment. Returns whether that was read again.
+    /// Checks the bytes behind the frames of the last segment. Returns whether they were read again.
     ///
-    /// A server may be writing the segment, and a file is not read in one instant: the bytes of a frame may have been
-    /// read before it was written, and those of later frames after.
+    /// A server may be writing the segment, and reading a file takes time: the bytes of a frame may have been
+    /// read before the frame was written, and the bytes of later frames after they were written.
     ///
-    /// **Invariant:** frames are written one at a time. So if a sound frame was read behind a broken one, the broken
-    /// one was whole by then. If it is still broken when read again, it is damaged.
+    /// **Invariant:** frames are written one at a time. So if a sound frame was read behind a broken one, the
+    /// broken one was complete by then. If it is still broken when it is read again, it is damaged.
     fn read_again(&mut self) -> Result<bool, LogError> {
         let Some(file) = &self.file else { return Ok(false) };
         let end = self.chain.end();

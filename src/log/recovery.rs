@@ -1,8 +1,8 @@
-//! What are the bytes of a segment? Sound frames, then a clean end, a torn write, or damage.
+//! Recognises the contents of a segment: sound frames, then a clean end, a torn write, or damage.
 //!
-//! A frame is a commit, and never two are in flight. So a broken frame with a sound later one behind it, in its
-//! segment or in a later one, was acknowledged: that is damage. A broken frame with no sound one behind it is a write
-//! that a crash tore, and was never acknowledged.
+//! A frame is a commit, and at most one frame is in flight. So a broken frame that a sound later frame
+//! follows, in the same segment or in a later one, was acknowledged: the log is damaged. A broken frame that
+//! no sound frame follows is a write that a crash tore, and was never acknowledged.
 
 use std::ops::Range;
 
@@ -37,7 +37,7 @@ impl Scan {
     }
 }
 
-/// What stands behind the last sound frame of the last segment.
+/// The bytes behind the last sound frame of the last segment.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Tail {
     /// Only zeros.
@@ -48,6 +48,7 @@ pub(super) enum Tail {
     Damaged(Position),
 }
 
+/// Classifies the bytes from `end` on. `next` is the position of the next event.
 pub(super) fn judge_tail(bytes: &[u8], end: usize, log: LogId, next: Position) -> Tail {
     let Some(last_used) = last_not_zero(&bytes[end..]) else { return Tail::Clean };
     let later = (end..bytes.len())
@@ -71,8 +72,8 @@ pub(super) fn last_not_zero(bytes: &[u8]) -> Option<usize> {
     Some(index * BLOCK_BYTES + within)
 }
 
-/// Returns the position after the last event of all sound frames in `bytes`, wherever they begin. Returns `None` if
-/// there is no sound frame.
+/// Returns the position after the last event of all sound frames in `bytes`, wherever they begin. Returns
+/// `None` if there is no sound frame.
 pub(super) fn last_sound_end(bytes: &[u8], log: LogId) -> Option<Position> {
     let (mut offset, mut last) = (0, None);
     while offset < bytes.len() {

@@ -10,7 +10,7 @@ use super::recovery::{self, last_not_zero};
 use super::segment::{self, HEADER_BYTES, Header, SEGMENT_BYTES_MAX};
 use crate::domain::Position;
 
-/// What was cut off a log.
+/// The part that was cut off a log.
 #[derive(Debug)]
 pub struct Cut {
     /// The files in which it is kept.
@@ -19,18 +19,19 @@ pub struct Cut {
     pub until: Option<Position>,
 }
 
-/// Cuts the log at this byte of this segment, and takes all later segments out of it.
+/// Cuts the log at this byte of this segment, and renames all later segments.
 ///
-/// **Invariant:** what is cut off is durable under another name before it is removed under its own. So if the cut is
-/// stopped at any point, the log is damaged at the same place, torn there, or cut, and the cut can be repeated.
+/// **Invariant:** what is cut off is durable under another name before it is removed under its own. So a cut
+/// that is interrupted at any point can be repeated: the log is then still damaged or torn at the same place,
+/// or is cut.
 ///
 /// # Errors
 ///
-/// The file system failed. Without room for what is to be kept, the log is as it was.
+/// The file system failed. If it has no room for the copy, the log is unchanged.
 ///
 /// # Panics
 ///
-/// If the file is not a segment.
+/// Panics if the file is not a segment.
 pub fn cut<D: Disk>(disk: &D, file: &Path, offset: u64) -> Result<Cut, LogError> {
     let name = file.file_name().and_then(|name| name.to_str());
     let first = name.and_then(segment::first_in_name).expect("damage is in a segment");
@@ -41,7 +42,7 @@ pub fn cut<D: Disk>(disk: &D, file: &Path, offset: u64) -> Result<Cut, LogError>
         let start = if segment == first { offset } else { 0 };
         until = until.max(last_event_end(disk, segment, start)?);
     }
-    // A file without a sound header, or longer than any segment, is not cut but put aside as a whole.
+    // A file that has no sound header or is longer than any segment is not cut, but renamed as a whole.
     let is_segment = (HEADER_BYTES as u64..SEGMENT_BYTES_MAX).contains(&offset);
     let mut tail = if is_segment { read(disk, first, offset)? } else { Vec::new() };
     tail.truncate(last_not_zero(&tail).map_or(0, |last| last + 1));
@@ -88,7 +89,7 @@ fn last_event_end<D: Disk>(disk: &D, segment: Position, start: u64) -> Result<Op
     Ok(bytes.get(start..).and_then(|frames| recovery::last_sound_end(frames, header.log)))
 }
 
-/// Writes a copy whose contents, but not yet its name, are durable.
+/// Writes a copy. Its contents are durable afterwards, its name is not.
 fn keep<D: Disk>(disk: &D, name: &str, offset: u64, bytes: &[u8]) -> Result<PathBuf, LogError> {
     let copy = free_name(disk, &format!("{name}.damaged-{offset}"))?;
     let written = disk.create(&copy).and_then(|file| {

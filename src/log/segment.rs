@@ -10,7 +10,7 @@
 //! | 40..56 | codec: `bincode-2-legacy` |
 //! | 56..4096 | zeros |
 //!
-//! Numbers are little endian. Every later version keeps the first sixteen bytes' meaning.
+//! Numbers are little endian. The first sixteen bytes keep their meaning in every later version.
 
 use super::codec::{self, FRAME_BYTES_MAX};
 use crate::domain::Position;

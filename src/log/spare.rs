@@ -13,13 +13,13 @@ use crate::thread::spawn;
 pub(super) const SPARE: &str = "spare";
 pub(super) const SPARE_LARGE: &str = "spare-large";
 
-/// The next segment, filled with zeros in the background: syncing a write to a block that the file already has takes
-/// half the time of syncing a write that makes the file longer.
+/// The next segment, filled with zeros in the background: syncing a write to a block that the file already
+/// has takes half the time of syncing a write that makes the file longer.
 pub(super) struct Spare<D: Disk> {
     disk: D,
     segment_bytes: u64,
     preparing: Option<Preparing<D::File>>,
-    /// Whether the thread that prepares a segment may give up.
+    /// Whether the segment that is being prepared is no longer needed.
     unwanted: Arc<AtomicBool>,
     inline: bool,
 }
@@ -51,8 +51,8 @@ impl<D: Disk> Spare<D> {
 
     /// Begins to prepare a segment, unless one is being prepared.
     ///
-    /// **Invariant:** one spare segment is prepared at a time. A second one would fill the first with zeros, perhaps
-    /// after it has become the active segment.
+    /// **Invariant:** one spare segment is prepared at a time. A second one would fill the first with zeros,
+    /// perhaps after it has become the active segment.
     pub(super) fn start(&mut self) {
         if self.preparing.is_some() {
             return;
@@ -132,7 +132,8 @@ fn prepare<D: Disk>(disk: &D, name: &str, bytes: u64, unwanted: &AtomicBool) -> 
 
 fn fill_with_zeros(file: &impl DiskFile, bytes: u64, unwanted: &AtomicBool) -> io::Result<()> {
     const ZEROS: &[u8] = &[0; 256 * 1024];
-    /// Maximum bytes written between two syncs. The sync of a frame, or a shutdown, waits for no more than these.
+    /// Maximum bytes written between two syncs. The sync of a frame, or a shutdown, waits for no more than
+    /// these.
     const UNSYNCED_BYTES_MAX: u64 = 4 * 1024 * 1024;
     let mut filled = 0;
     while filled < bytes {

@@ -1,7 +1,7 @@
 //! A log that is published as a whole: a server sees all of its events, or no log.
 //!
-//! The log is written in a directory inside the data directory, whose name the server does not know. Then its segments
-//! are moved to their place, the first one last.
+//! The log is written in a directory inside the data directory that the server ignores. Then its segments are
+//! moved to their place, and the first segment is moved last.
 
 use std::path::{Path, PathBuf};
 
@@ -15,8 +15,8 @@ use crate::domain::Position;
 
 const UNFINISHED: &str = "import-unfinished";
 
-/// A log that is being written for a data directory. Dropped before it is [published](Self::publish), it leaves nothing
-/// behind.
+/// A log that is being written for a data directory. If it is dropped before it is
+/// [published](Self::publish), nothing of it is left behind.
 pub struct StagedLog {
     /// The data directory, locked.
     disk: RealDisk,
@@ -33,7 +33,8 @@ struct CreatedPaths {
 }
 
 impl StagedLog {
-    /// Locks the directory, which is created if it is missing, and removes what a killed import has left in it.
+    /// Locks the directory, which is created if it is missing, and removes what a killed import has left in
+    /// it.
     ///
     /// # Errors
     ///
@@ -60,10 +61,10 @@ impl StagedLog {
         self.dir.join(UNFINISHED)
     }
 
-    /// Removes what an import has left.
+    /// Removes the files of an import that was killed or is given up.
     ///
-    /// **Invariant:** segments whose first one is still in the unfinished directory were left by an import that was
-    /// killed while it moved them. All other segments are a log.
+    /// **Invariant:** segments whose first one is still in the unfinished directory were left by an import
+    /// that was killed while it moved them. All other segments are a log.
     fn clear(&self) -> Result<(), LogError> {
         let unfinished = self.unfinished();
         let segments = chain::segments(&self.disk)?;

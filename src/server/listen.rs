@@ -1,4 +1,4 @@
-//! How does a server get a socket, open files, signals and a runtime from the system?
+//! Resources that a server gets from the system: a socket, open files, signals and a runtime.
 
 use std::io;
 use std::net::SocketAddr;
@@ -52,7 +52,7 @@ pub(super) fn stop_signal() -> io::Result<impl Future<Output = ()>> {
     })
 }
 
-/// Returns a runtime that serves requests in the order of their arrival, however many there are.
+/// Returns a runtime that serves requests in the order of their arrival, even under load.
 pub(super) fn runtime() -> io::Result<Runtime> {
     Builder::new_multi_thread()
         .enable_all()
@@ -61,7 +61,7 @@ pub(super) fn runtime() -> io::Result<Runtime> {
         // their tasks before it polls for others.
         .max_io_events_per_tick(64)
         .event_interval(256)
-        // Answers come from the writer's thread through the global queue, and have waited longest.
+        // The writer's thread sends answers through the global queue, and their clients have waited longest.
         .global_queue_interval(1)
         .build()
 }

@@ -1,4 +1,4 @@
-//! How does a server live: how does it start, when is it ready, and how does it stop?
+//! The life of a server: it starts, is ready, and stops.
 
 mod listen;
 
@@ -16,13 +16,13 @@ pub use crate::http::log_panics;
 use crate::http::{self, App};
 use crate::log::{EventLog, FileLog, LogError, MemoryLog, RealDisk};
 
-/// Time that requests in flight have to finish when the server stops.
+/// Deadline for requests in flight when the server stops.
 const GRACE: Duration = Duration::from_secs(7);
 
-/// Time that the log has for its last sync after that: a disk may hang.
+/// Deadline for the last sync of the log, after [`GRACE`]: a disk may hang.
 const LAST_SYNC: Duration = Duration::from_millis(1_500);
 
-/// A reason why a server did not start, or ended before it was asked to.
+/// A reason why a server did not start, or ended before a signal.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
     /// The log could not be opened or replayed.
@@ -126,7 +126,7 @@ pub async fn serve(
     }
     // An event stream would otherwise stay open for the whole grace period.
     engine.end_following();
-    // A dropped sender resolves `stopped` as a sent value does.
+    // Dropping the sender resolves `stopped`.
     drop(stop);
     connections.await?;
     engine.close();

@@ -1,4 +1,4 @@
-//! How a tool makes a log: event by event, by the server's rules.
+//! Builds a log event by event, by the server's rules.
 
 use crate::domain::{
     Command, Decision, Event, Facts, IdempotencyKey, Position, Record, Stamp, Timestamp, decide,
@@ -8,10 +8,10 @@ use crate::model::Index;
 
 use super::{ToolError, shown};
 
-/// A frame with this many bytes is written. The shortest segment has room for it.
+/// Payload length at which a frame is written. The shortest segment has room for such a frame.
 const FRAME_BYTES: usize = 32 * 1024;
 
-/// A log that is being made.
+/// A log that is being built.
 pub(super) struct Builder<'l> {
     log: &'l mut dyn EventLog,
     frame: Frame,

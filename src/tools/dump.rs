@@ -1,4 +1,4 @@
-//! Prints a log as JSON lines.
+//! Dumps a log as JSON lines.
 
 use std::io::{BufWriter, Write};
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! How JSON lines become a log.
+//! Makes a log of JSON lines.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::PathBuf;
@@ -13,7 +13,7 @@ use super::{ToolError, print};
 use crate::domain::{Command, Event, Position, Record, Stamp};
 use crate::log::{EventLog, StagedLog};
 
-/// What to import into.
+/// The destination of an import.
 #[derive(Debug)]
 pub struct Import {
     /// The data directory, which must be empty or missing.
@@ -25,11 +25,11 @@ pub struct Import {
 /// The result of an import.
 struct Imported {
     last: Position,
-    /// How a history by names was changed.
+    /// The changes to a history by names.
     changes: Option<Changes>,
 }
 
-/// Makes a log of these lines, by the server's rules. Either all of it is there in the end, or nothing.
+/// Makes a log of these lines, by the server's rules. An import that fails leaves no log behind.
 ///
 /// # Errors
 ///
@@ -39,7 +39,7 @@ pub fn import(into: &Import, input: impl Read, out: impl Write) -> Result<(), To
     let staged = StagedLog::begin(&into.data)?;
     let mut log = staged.log(into.segment_bytes)?;
     let imported = read(&mut log, BufReader::with_capacity(256 * 1024, input));
-    // The log may still be preparing a next segment, until it is dropped.
+    // Until it is dropped, the log may still be preparing its next segment.
     drop(log);
     let Imported { last, changes } = imported?;
     staged.publish()?;
@@ -51,7 +51,7 @@ pub fn import(into: &Import, input: impl Read, out: impl Write) -> Result<(), To
     print(&found, out)
 }
 
-/// Reads all lines. The first one tells which form they have.
+/// Reads all lines. The first one shows which form they have.
 fn read(log: &mut dyn EventLog, input: impl BufRead) -> Result<Imported, ToolError> {
     let mut builder = Builder::on(log)?;
     let mut lines = Lines::new(input, LINE_BYTES_MAX);

@@ -1,4 +1,4 @@
-//! Which form the exported history has: each event is a JSON object on a line of its own.
+//! The form of the exported history: each event is a JSON object on a line of its own.
 //!
 //! `{"v":1,"position":1,"time":"2026-11-23T15:04:05.123456Z","type":"user_added","id":"…","username":"ann"}`
 //!
@@ -9,7 +9,7 @@
 //! | `message_added` | `id`, `chat`, `author`, `text` |
 //! | `member_added`, `member_removed` | `chat`, `user` |
 //! | `read_marked` | `chat`, `user`, `seq` |
-//! | `nothing_changed` | no fields; its key is what it keeps |
+//! | `nothing_changed` | no fields; the event exists for its key |
 //!
 //! If the request had an idempotency key, the key comes last:
 //! `"idempotency_key":{"key":"7f3a-1","fingerprint":"…"}`. The fingerprint is a digest of the request, in 32
@@ -28,7 +28,7 @@ use crate::domain::{
 
 const VERSION: u64 = 1;
 
-/// A line to be written.
+/// A line to write.
 #[derive(Serialize)]
 struct WrittenLine<'a> {
     v: u64,
@@ -58,7 +58,7 @@ pub(super) fn write_line(out: &mut impl Write, position: Position, record: &Reco
     out.write_all(b"\n")
 }
 
-/// An event, as a line tells it.
+/// An event that was parsed from a line.
 #[derive(Debug)]
 pub(super) struct ExportedEvent {
     pub(super) position: Position,
@@ -204,14 +204,14 @@ fn parse_id<T: std::str::FromStr>(name: &str, text: &str) -> Result<T, String> {
     text.parse().map_err(|_| format!("{name} must be a UUID in the hyphenated form: {}", shown(text)))
 }
 
-/// Parses an id as the server makes them, of version 7: to the API, any other UUID names nothing.
+/// Parses a UUID of version 7, as the server generates them. To the API, any other UUID names nothing.
 fn own_id(text: &str) -> Result<Uuid, String> {
     let id = Uuid::from(parse_id::<UserId>("id", text)?);
     let is_own = id.get_version() == Some(uuid::Version::SortRand);
     if is_own { Ok(id) } else { Err(format!("id must be a UUID of version 7: {}", shown(text))) }
 }
 
-/// Parses a time after which the server's clock still has room.
+/// Parses a time that leaves the server's clock room for later times.
 pub(super) fn parse_time(text: &str) -> Result<Timestamp, String> {
     const YEAR_9999_MICROS: u64 = 253_370_764_800_000_000;
     let micros = text.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_microsecond);

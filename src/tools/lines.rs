@@ -1,4 +1,4 @@
-//! How lines are read: one by one, numbered, and of bounded length.
+//! Reads lines one by one, with their numbers and with a maximum length.
 
 use std::io::{BufRead, Read};
 

@@ -1,12 +1,12 @@
-//! What can an operator do with a log besides serving it?
+//! Tools of an operator: everything that can be done with a log besides serving it.
 //!
 //! | tool | changes files | beside a running server |
 //! | --- | --- | --- |
 //! | [`verify`], [`dump`] | no | yes: they see every event that was acknowledged before they began |
 //! | [`repair`], [`import`] | yes | no: they lock the data directory |
 //!
-//! Each tool keeps one segment in memory at a time. Results go to stdout; a progress bar goes to stderr if that is a
-//! terminal.
+//! Each tool keeps one segment in memory at a time. Results go to stdout; a progress bar goes to stderr if
+//! that is a terminal.
 
 mod builder;
 mod dump;
@@ -43,7 +43,7 @@ pub enum ToolError {
     BadLine {
         /// The line's number, from 1 on.
         number: u64,
-        /// What is wrong with it.
+        /// The problem with the line, as a sentence.
         what: String,
     },
     /// The input cannot be read.
@@ -54,7 +54,7 @@ pub enum ToolError {
     Output(#[source] io::Error),
 }
 
-/// Ignores that the reader of the output closed it: `head`, for example, has read all it wants.
+/// Ignores that the reader of the output closed it, as `head` does when it has read enough.
 fn unless_closed(ended: Result<(), ToolError>) -> Result<(), ToolError> {
     match ended {
         Err(ToolError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
@@ -100,21 +100,22 @@ fn visit_each(
 
 /// The reason to stop reading a log.
 enum Stop {
-    /// The event cannot be right, so the log is damaged.
+    /// The event is invalid, so the log is damaged.
     Damage(String),
-    /// Something failed that has nothing to do with the log.
+    /// Something else failed, not the log.
     Failed(ToolError),
 }
 
-/// Creates a progress bar on stderr, which is hidden if stderr is not a terminal and removed when it is dropped.
+/// Creates a progress bar on stderr, which is hidden if stderr is not a terminal and removed when it is
+/// dropped.
 fn bar(bytes_total: u64) -> ProgressBar {
     let style = ProgressStyle::with_template("{wide_bar} {binary_bytes}/{binary_total_bytes} {eta}");
     let bar = ProgressBar::new(bytes_total).with_finish(ProgressFinish::AndClear);
     bar.with_style(style.expect("the template is well-formed"))
 }
 
-/// Returns a value from the input for an error message: shortened, and with the control characters that a terminal
-/// might obey escaped.
+/// Returns a value from the input for an error message: shortened, and with its control characters escaped,
+/// because a terminal might obey them.
 fn shown(value: &str) -> String {
     const CHARS_MAX: usize = 64;
     match value.char_indices().nth(CHARS_MAX) {

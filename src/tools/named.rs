@@ -1,4 +1,4 @@
-//! Which form a history from elsewhere has: users and chats by their names, events by their times.
+//! The form of a history from another system: users and chats by their names, events by their times.
 //!
 //! | `op` | fields |
 //! | --- | --- |
@@ -12,7 +12,7 @@
 //! message without text is left out, and counted.
 //!
 //! The times in a log grow strictly: an event that is not later than the one before it gets the time one
-//! microsecond after that. Ids are made of the times.
+//! microsecond after that. Ids contain the times.
 
 use std::collections::HashMap;
 use std::io::BufRead;
@@ -39,7 +39,7 @@ struct NamedLine {
     text: Option<String>,
 }
 
-/// A history that was read and is not built yet.
+/// A history that was read but is not yet in a log.
 #[derive(Default)]
 pub(super) struct NamedHistory {
     users: Names<Username, UserId>,
@@ -52,7 +52,7 @@ pub(super) struct NamedHistory {
     without_text: u64,
 }
 
-/// How the log differs from the lines.
+/// The differences between the log and the lines.
 pub(super) struct Changes {
     /// Number of messages that were left out.
     pub(super) without_text: u64,
@@ -60,7 +60,7 @@ pub(super) struct Changes {
     pub(super) out_of_order: u64,
 }
 
-/// What a line tells.
+/// The event of a line.
 struct NamedEvent {
     time: Timestamp,
     chat: usize,
@@ -158,7 +158,7 @@ impl NamedHistory {
         Ok(())
     }
 
-    /// Returns the time of a line. If only a later line can tell it, that line will set it.
+    /// Returns the time of a line. If only a later line can determine the time, that line sets it.
     fn time(&mut self, chat: usize, given: Option<Timestamp>) -> Timestamp {
         self.last_time.resize(self.chats.names.len(), None);
         self.untimed.resize(self.chats.names.len(), Vec::new());

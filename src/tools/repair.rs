@@ -1,4 +1,4 @@
-//! Makes a damaged log usable again.
+//! Repairs a damaged log, so that a server starts on it.
 
 use std::io::Write;
 use std::path::Path;
@@ -8,8 +8,9 @@ use crate::domain::Position;
 use crate::log::{Cut, Disk, LogError, LogReader, RealDisk, cut};
 use crate::model::Index;
 
-/// Cuts the log in this directory where its first damage begins, keeps what is cut off beside it, and prints what was
-/// lost. A sound log is left as it is, even with a torn write at its end, which the server cuts off.
+/// Cuts the log in this directory where its first damage begins, keeps a copy of the rest beside it, and
+/// prints which events were lost. A sound log is not changed. A torn write at its end is left for the server
+/// to cut off.
 ///
 /// # Errors
 ///
@@ -31,8 +32,8 @@ pub fn repair(dir: &Path, mut out: impl Write) -> Result<(), ToolError> {
     print(&[("position", position.to_string())], out)
 }
 
-/// Cuts until the log is sound, and returns its last position. One cut may not be enough: the bytes behind the frames
-/// of a segment that another one followed were never looked at, and may be broken, too.
+/// Cuts until the log is sound, and returns its last position. One cut may not be enough: it can make a
+/// segment the last one, and the bytes behind the frames of a segment are checked only in the last one.
 fn repair_on<D: Disk>(
     disk: &D,
     mut report: impl FnMut(&LogError, Position, Cut) -> Result<(), ToolError>,

@@ -1,4 +1,4 @@
-//! Is a log sound?
+//! Checks whether a log is sound.
 
 use std::io::Write;
 use std::path::Path;
@@ -7,11 +7,11 @@ use super::{Stop, ToolError, print, walk};
 use crate::domain::Timestamp;
 use crate::log::LogReader;
 
-/// Checks the log in this directory and prints what it holds. Every header and frame must be sound, every event must
-/// decode, and events must follow one another in position and time.
+/// Checks the log in this directory and prints what it holds. Every header and frame must be sound, every
+/// event must decode, and events must follow one another in position and time.
 ///
-/// It does not check whether an event contradicts those before it. The server checks that at every start; the check
-/// needs as much memory as the server, and neither a crash nor a disk can cause such a contradiction.
+/// It does not check whether an event contradicts those before it. The server checks that at every start; the
+/// check needs as much memory as the server, and neither a crash nor a disk can cause such a contradiction.
 ///
 /// # Errors
 ///

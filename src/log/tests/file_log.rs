@@ -1,4 +1,4 @@
-//! What does a log write and sync, and in which order? What does it do without room, and after a failure?
+//! The writes and syncs of a log, their order, and the log's behaviour on a full disk and after a failure.
 
 use super::simulated_disk::{Fault, SimDisk};
 use super::{read_users, user_added};

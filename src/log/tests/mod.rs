@@ -3,7 +3,7 @@
 //! | module | what it shows |
 //! | --- | --- |
 //! | `byte_changes` | each change of a log's bytes is judged exactly, by a replay and by the tools |
-//! | `file_log` | what a log writes and syncs, and in which order; what it does without room and after a failure |
+//! | `file_log` | the writes and syncs of a log, their order, and its behaviour on a full disk and after a failure |
 //! | `golden_bytes` | the bytes of the format |
 //! | `histories` | on a disk that fails at any call, what was acknowledged is kept |
 //! | `reader` | a log is read while a server writes it |
@@ -36,7 +36,8 @@ fn record(number: u64, event: Event<'static>) -> Record<'static> {
     Record { time: Timestamp::from_micros(number).expect("small"), key: None, event }
 }
 
-/// Replays the whole log, whose events must be those of [`user_added`] from 1 on. Returns the number after the last.
+/// Replays the whole log, whose events must be those of [`user_added`] from 1 on. Returns the number after
+/// the last.
 fn read_users(replay: &mut dyn Replay) -> Result<u64, LogError> {
     let mut next = 1;
     while let Some(frame) = replay.next_frame()? {

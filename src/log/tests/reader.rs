@@ -1,4 +1,4 @@
-//! What does a reader see of a log that a server is writing? The directory and the file change between two reads.
+//! A reader beside a server that writes the log: the directory and the file change between two reads.
 
 use std::collections::VecDeque;
 use std::io;
@@ -66,7 +66,8 @@ impl DiskFile for Changing {
     }
 }
 
-/// Returns a segment with frames of one event each, of which those in `unseen` were read before they were written.
+/// Returns a segment with frames of one event each, of which those in `unseen` were read before they were
+/// written.
 fn seen(frames: u64, unseen: &[u64]) -> Vec<u8> {
     let mut bytes = Header { log: LOG, first: Position(1) }.encode().to_vec();
     for number in 1..=frames {

@@ -36,8 +36,8 @@ pub(super) fn sealed(log: LogId, first: u64, count: u64) -> Vec<u8> {
 }
 
 impl Layout {
-    /// Creates a log with a segment for each list of counts, a frame with that number of events for each count, and
-    /// zeros behind the frames.
+    /// Creates a log with a segment for each list of counts, a frame with that number of events for each
+    /// count, and zeros behind the frames.
     pub(super) fn new(log: LogId, zeros: usize, segments: &[&[u64]]) -> Self {
         let mut next = 1;
         let segments = segments.iter().map(|counts| Segment::new(log, zeros, counts, &mut next)).collect();
@@ -120,8 +120,8 @@ impl Segment {
         self.frames.last().map_or(HEADER_BYTES, |frame| frame.at.end)
     }
 
-    /// Returns the index of the frame that holds this byte, or `None` if the byte is in the header block or behind the
-    /// frames.
+    /// Returns the index of the frame that holds this byte, or `None` if the byte is in the header block or
+    /// behind the frames.
     pub(super) fn frame_at(&self, offset: usize) -> Option<usize> {
         self.frames.iter().position(|frame| frame.at.contains(&offset))
     }

@@ -1,7 +1,7 @@
-//! What does a replay say of a log whose bytes were changed? It leaves a damaged log as it is.
+//! The verdict of a replay on a log whose bytes were changed. The replay leaves a damaged log as it is.
 //!
-//! For each change the test computes the exact verdict from the place of the change. An optimised build tries every cut
-//! and every bit; an unoptimised build tries only some of them, to be quick.
+//! For each change the test computes the exact verdict from the place of the change. An optimised build tries
+//! every cut and every bit; an unoptimised build tries only some of them, to be quick.
 
 mod flips;
 mod layout;
@@ -129,7 +129,8 @@ fn replayed_verdict(disk: &SimDisk, files: &Files, next: u64) -> Verdict {
     Verdict::Torn { next, file: file.to_owned(), at }
 }
 
-/// Returns a log of three segments with frames of one and of several events, and zeros at the end of each segment.
+/// Returns a log of three segments with frames of one and of several events, and zeros at the end of each
+/// segment.
 fn small_log() -> Layout {
     Layout::new(LogId::from_bytes([5; 16]), 104, &[&[1, 2, 1], &[3, 1], &[1, 2, 1]])
 }

@@ -1,5 +1,5 @@
-//! The tools on the same changed logs: a reader without the lock comes to the same verdict as the replay, and a repair
-//! cuts a damaged log where it is damaged and keeps every byte.
+//! The tools on the same changed logs: a reader without the lock comes to the same verdict as the replay, and
+//! a repair cuts a damaged log where it is damaged and keeps every byte.
 
 use super::{Files, Verdict, read_users};
 use crate::log::tests::simulated_disk::SimDisk;

@@ -11,7 +11,7 @@ const WAYS_TWICE: u64 = if cfg!(debug_assertions) { 1 } else { 32 };
 /// Step between the first stops of such pairs.
 const FIRST_STEP: usize = if cfg!(debug_assertions) { 3 } else { 1 };
 
-/// What goes wrong after a number of calls.
+/// A stop or a fault after a number of calls.
 #[derive(Debug, Clone, Copy)]
 enum Fate {
     Stop(Stop),
@@ -52,8 +52,8 @@ fn once(disk: SimDisk, fate: Fate, after: usize) -> Result<(bool, SimDisk), Stri
     Ok((struck, life.disk))
 }
 
-/// Tries every way in which the history can go on after this fate, or many of them. Returns their number and whether
-/// these are all; `None` if the fate did not strike.
+/// Tries every way in which the history can go on after this fate, or many of them. Returns their number and
+/// whether these are all; `None` if the fate did not strike.
 fn every_way(fate: Fate, after: usize) -> Option<(usize, bool)> {
     let mut chance = Chance::every();
     for way in 1..=WAYS_MAX {
@@ -108,8 +108,8 @@ fn a_history_survives_a_stop_and_one_in_the_recovery() {
     assert!(pairs > 400, "{pairs}");
 }
 
-/// Stops the machine in the history and again in the replay that follows. Returns whether the second stop struck, or
-/// `None` if the first did not.
+/// Stops the machine in the history and again in the replay that follows. Returns whether the second stop
+/// struck, or `None` if the first did not.
 fn stop_twice(first: usize, second: Option<usize>, seed: u64) -> Option<bool> {
     let mut life = Life::on(SimDisk::new(Chance::from_seed(seed)), Chance::default());
     let mut lives = || {

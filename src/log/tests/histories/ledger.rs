@@ -1,4 +1,4 @@
-//! What was submitted to the log, and what must be in it.
+//! The ledger of a history: the frames that were submitted, and those that must be in the log.
 
 use uuid::Uuid;
 
@@ -23,7 +23,8 @@ impl Submitted {
                 id: id(number).into(),
                 chat: id(0).into(),
                 author: id(0).into(),
-                // The same text in all frames, so that a sector of one frame can pass for a sector of another.
+                // The same text in all frames, so that a sector of one frame can pass for a sector of
+                // another.
                 text: "x".repeat(self.text_bytes).into(),
             },
         }
@@ -71,8 +72,8 @@ impl Ledger {
         self.unanswered = None;
     }
 
-    /// Replays the log and compares: it must hold the certain frames, and may hold the unanswered one behind them. From
-    /// then on, the recovered frames are the certain ones.
+    /// Replays the log and compares: it must hold the certain frames, and may hold the unanswered one behind
+    /// them. From then on, the recovered frames are the certain ones.
     pub(super) fn replay(&mut self, log: &mut dyn EventLog) -> Result<(), Unkept> {
         let seen = self.read(log).map_err(Unkept::Failed)?;
         let numbers: Vec<_> = seen.iter().filter_map(|frame| frame.number).collect();

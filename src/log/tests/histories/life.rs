@@ -9,7 +9,7 @@ use crate::log::{AppendError, EventLog, FileLog, LogError};
 /// Room for a few frames, so that most lives see a new segment.
 pub(super) const SEGMENT_BYTES: u64 = HEADER_BYTES as u64 + 1024;
 
-/// What a log is doing.
+/// The activity of a log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Step {
     Replay,
@@ -24,7 +24,7 @@ pub(super) struct Life {
     lie: Option<(Step, Lie)>,
     /// Whether the disk has a limit in this life.
     limited: bool,
-    /// What the log was last asked to do.
+    /// The last activity of the log.
     step: Step,
 }
 
@@ -188,8 +188,8 @@ impl Life {
         *tally.stops.entry(format!("{stop:?} stopped, {:?}: {at}", self.step)).or_default() += 1;
     }
 
-    /// Lives the last lives, on a disk without faults: everything is there, the recovery has nothing left to do, and
-    /// the log works.
+    /// Lives the last lives, on a disk without faults: everything is there, the recovery has nothing left to
+    /// do, and the log works.
     pub(super) fn end(&mut self, tally: &mut Tally) -> Result<(), String> {
         self.limited = false;
         self.must_replay(tally)?;

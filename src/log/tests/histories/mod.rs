@@ -1,9 +1,10 @@
-//! Random histories of a log on a simulated disk: acknowledged ⊆ recovered ⊆ submitted, in order, each frame whole.
+//! Random histories of a log on a simulated disk: acknowledged ⊆ recovered ⊆ submitted, in order, each frame
+//! whole.
 //!
-//! A history is a disk and several lives of a log on it. A life ends by a crash, the end of the process, a failing or
-//! full disk, or a clean end: at any call, in the middle of it, and during the recovery, too. The seed determines the
-//! whole history. `CHINWAG_HISTORIES` sets the number of histories; a failure prints the command that runs its history
-//! again.
+//! A history is a disk and several lives of a log on it. A life ends by a crash, the end of the process, a
+//! failing or full disk, or a clean end: at any call, in the middle of it, and also during the recovery. The
+//! seed determines the whole history. `CHINWAG_HISTORIES` sets the number of histories; a failure prints the
+//! command that runs its history again.
 
 mod every_call;
 mod ledger;

@@ -1,12 +1,14 @@
 //! The histories notice it when the log lacks one safeguard: some history breaks the promise.
 //!
-//! The disk takes the safeguard away: it acknowledges a call that it does not make. The log itself is unchanged.
+//! The disk takes the safeguard away: it acknowledges a call that it does not make. The log itself is
+//! unchanged.
 
 use super::life::Step;
 use super::run;
 use crate::log::tests::simulated_disk::Lie;
 
-/// Maximum number of histories until one breaks. Far fewer are needed, but every change of the log moves the first one.
+/// Maximum number of histories until one breaks. Far fewer are needed, but every change of the log moves the
+/// first one.
 const SEEDS: u64 = 3_000;
 
 /// Lost frames are missed at the end, or noticed by the log if later ones are there.

@@ -93,8 +93,8 @@ impl Contents {
         }
     }
 
-    /// Moves any part of what was not synced to the platter, in any order; the rest never gets there. The cache stays
-    /// as it is: after EIO the kernel marks its pages clean.
+    /// Moves any part of what was not synced to the platter, in any order; the rest never gets there. The
+    /// cache stays as it is: after EIO the kernel marks its pages clean.
     pub(super) fn settle(&mut self, chance: &mut Chance) {
         let lengths = std::mem::take(&mut self.lengths);
         if let Some(chosen) = chance.below(lengths.len() + 1).checked_sub(1) {

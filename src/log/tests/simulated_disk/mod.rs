@@ -1,11 +1,12 @@
 //! A disk in memory for the log's tests, which may behave as badly as a real one.
 //!
-//! Any part of what was not synced survives a crash, in any order, sector by sector; the same holds for names until
-//! the directory is synced. A write can be cut short. After EIO the page cache shows, marked clean, what the platter
-//! does not hold. Room runs out at any byte. A crash, or the end of the process alone, can be set for any call.
+//! Any part of what was not synced survives a crash, in any order, sector by sector; the same holds for names
+//! until the directory is synced. A write can be cut short. After EIO the page cache shows, marked clean,
+//! what the platter does not hold. Room runs out at any byte. A crash, or the end of the process alone, can
+//! be set for any call.
 //!
-//! The simulation relies on two promises of a real disk: a sector is written wholly or not at all, and a rename is
-//! one change.
+//! The simulation relies on two promises of a real disk: a sector is written wholly or not at all, and a
+//! rename is one change.
 
 mod chance;
 mod contents;
@@ -43,7 +44,7 @@ pub(super) enum Fault {
     Sync,
 }
 
-/// What ends in the middle of a call.
+/// A stop in the middle of a call, of the machine or of the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stop {
     /// The machine: the page cache is lost. [`SimDisk::crash`] starts it again.
@@ -107,7 +108,7 @@ impl SimDisk {
         self.0.lock().cannot_allocate = cannot;
     }
 
-    /// Sets whether a full disk may refuse new names, too.
+    /// Sets whether a full disk may also refuse new names.
     pub(super) fn set_names_need_room(&self, need: bool) {
         self.0.lock().names_need_room = need;
     }
@@ -130,7 +131,7 @@ impl SimDisk {
         self.0.lock().stop = stop;
     }
 
-    /// Returns what has ended, and in which call.
+    /// Returns the stop that has happened, and its call.
     pub(super) fn stopped(&self) -> Option<(Stop, Call)> {
         self.0.lock().stopped.clone()
     }
@@ -239,8 +240,8 @@ impl Disk for SimDisk {
         state.answer()
     }
 
-    /// After EIO, the changes of names are not lost: they go through a journal, and a file system that cannot write its
-    /// journal stops.
+    /// After EIO, the changes of names are not lost: they go through a journal, and a file system that cannot
+    /// write its journal stops.
     fn sync(&self) -> io::Result<()> {
         let mut state = self.0.lock();
         state.call_whole("sync", "directory")?;

@@ -74,8 +74,8 @@ impl Names {
         self.pending.clear();
     }
 
-    /// Cuts the power: each change since the last sync survives or not. A change survives only with the earlier changes
-    /// of the same name.
+    /// Cuts the power: each change since the last sync survives or not. A change survives only with the
+    /// earlier changes of the same name.
     pub(super) fn crash(&mut self, chance: &mut Chance) {
         let mut undone = BTreeSet::new();
         let pending = std::mem::take(&mut self.pending);

@@ -15,15 +15,15 @@ pub(super) struct State {
     pub(super) chance: Chance,
     /// Maximum bytes in all named files; `None` is no limit.
     pub(super) bytes_max: Option<usize>,
-    /// Whether a full disk may refuse new names, too.
+    /// Whether a full disk may also refuse new names.
     pub(super) names_need_room: bool,
     /// Whether the disk cannot reserve room, as some file systems cannot.
     pub(super) cannot_allocate: bool,
     /// The kind of call that fails once, after this number of calls of its kind.
     pub(super) fault: Option<(Fault, usize)>,
-    /// What ends in a call, after this number of these calls.
+    /// The stop that will happen after this number of these calls.
     pub(super) stop: Option<(Stop, usize, Among)>,
-    /// What has ended, and the call in which it ended.
+    /// The stop that has happened, and its call.
     pub(super) stopped: Option<(Stop, Call)>,
     /// Whether a call failed with EIO since the last crash or restart.
     pub(super) eio_met: bool,
