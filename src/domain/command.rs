@@ -1,5 +1,5 @@
-//! What a client may ask for, and what follows from a command alone: its fingerprint, its size, its number of
-//! events.
+//! Commands, and the properties that follow from a command alone: its fingerprint, its size, its maximum
+//! number of events.
 
 use uuid::Uuid;
 
@@ -24,7 +24,7 @@ pub enum Command {
     },
     /// Sends a message.
     AddMessage(NewMessage),
-    /// Sends at least one message, in this order. Either all of them are sent, or none is.
+    /// Sends one or more messages, in this order: either all of them or none.
     AddMessages(Vec<NewMessage>),
     /// Adds a user to a chat.
     AddMember {
@@ -51,7 +51,7 @@ pub enum Command {
     },
 }
 
-/// A message to be sent.
+/// A message to send.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewMessage {
     /// The chat that it is sent to.
@@ -104,7 +104,7 @@ impl Command {
         if let Self::AddMessages(messages) = self { messages.len() } else { 1 }
     }
 
-    /// Returns about how many bytes the command's events take. The queue and the batches are bounded by it.
+    /// Returns the approximate size of the command's events. The queue and the batches are bounded by it.
     #[must_use]
     #[expect(
         clippy::wildcard_enum_match_arm,

@@ -1,11 +1,11 @@
-//! Which commands become events, and which are refused: all rules of the chat server.
+//! All rules of the chat server: they decide which commands become events and which are refused.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
 
 use super::{ChatId, Command, Event, NewMessage, Seq, Stamp, UserId};
 
-/// What a decision may ask about the state, by ids and names.
+/// The facts about the state that a decision may ask for, by ids and names.
 pub trait Facts {
     /// Returns whether the user exists.
     fn user_exists(&self, user: UserId) -> bool;
@@ -23,7 +23,7 @@ pub trait Facts {
     fn read_mark(&self, chat: ChatId, user: UserId) -> Seq;
 }
 
-/// What a command that breaks no rule becomes.
+/// The result of a command that breaks no rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decision<'c> {
     /// One event.
@@ -34,7 +34,7 @@ pub enum Decision<'c> {
     Unchanged,
 }
 
-/// Why a well-formed command was refused.
+/// The rule that a well-formed command broke.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// The user does not exist.
@@ -92,12 +92,12 @@ pub enum Refusal {
     OfMessage {
         /// The index of the message.
         index: usize,
-        /// Why the message was refused.
+        /// The refusal of the message.
         refusal: Box<Refusal>,
     },
 }
 
-/// Where a command names a user.
+/// The place where a command names a user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UserField {
     /// As a message's author.

@@ -1,7 +1,7 @@
-//! What happened: the vocabulary of the log and of its export.
+//! Events: the vocabulary of the log and of its export.
 //!
-//! **Invariant:** the order of variants and fields is the encoding on disk. A variant is only ever added at the
-//! end.
+//! **Invariant:** the order of variants and fields is the encoding on disk. A variant is only ever added at
+//! the end.
 //!
 //! **Invariant:** the names of variants and fields are those of the exported history. They never change.
 
@@ -17,7 +17,7 @@ use super::{ChatId, IdempotencyKey, MessageId, Seq, Timestamp, UserId};
 pub struct Record<'a> {
     /// The time of the decision, later than that of every record before.
     pub time: Timestamp,
-    /// The key under which the client may retry the request that made this record.
+    /// The key under which the client may retry the request of this record.
     pub key: Option<IdempotencyKey<'a>>,
     /// The event.
     pub event: Event<'a>,

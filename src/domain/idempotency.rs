@@ -1,4 +1,4 @@
-//! Which request a retry repeats: an idempotency key names one request for the life of the log.
+//! Idempotency keys: a key names one request for the life of the log, so that a retry is recognised.
 //!
 //! The header is that of draft-ietf-httpapi-idempotency-key-header.
 
@@ -17,8 +17,7 @@ use super::Command;
 #[error("must be 1 to 255 visible ASCII characters")]
 pub struct InvalidKey;
 
-/// The key of a request, and a digest of what was requested under it. It stands with the record that the
-/// request made.
+/// The key of a request, and a digest of the request. It is stored with the record of the request's event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IdempotencyKey<'a> {
     text: Cow<'a, str>,
@@ -87,7 +86,7 @@ impl<'a> IdempotencyKey<'a> {
         &self.text
     }
 
-    /// Returns the digest of what the client requested under the key.
+    /// Returns the digest of the request that had the key.
     #[must_use]
     pub fn fingerprint(&self) -> Fingerprint {
         self.fingerprint

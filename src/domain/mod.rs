@@ -1,5 +1,4 @@
-//! What may happen in a chat server: ids, values, commands, events, and the rules that lead from commands to
-//! events.
+//! The domain of a chat server: ids, values, commands, events, and the rules from a command to an event.
 //!
 //! **Invariant:** nothing in this module knows a clock, a file, a lock, a socket or a source of randomness.
 //! Times and ids come in with the command, so that two replays of one log give equal models.

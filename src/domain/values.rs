@@ -2,7 +2,7 @@
 
 use std::ops::Deref;
 
-/// Why a value was refused. The message completes the sentence "`<field>` …".
+/// The reason why a value was refused. The message completes the sentence "`<field>` …".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidValue {
     /// The value is empty.

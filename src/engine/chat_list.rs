@@ -1,4 +1,4 @@
-//! How a user's chats are listed without stalling the writer, even if there are very many.
+//! Lists a user's chats without stalling the writer, even if there are very many.
 
 use super::Engine;
 use crate::model::{ListedChat, Model, Rank, UserIndex, highest};

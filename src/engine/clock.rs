@@ -1,4 +1,4 @@
-//! Which time and which id an event gets: stamps never go backwards.
+//! The clock, which gives each event its time and its id. Stamps never go backwards.
 //!
 //! **Invariant:** the writer makes all times and ids, and `decide` gets them with the command. Two replays of
 //! one log give equal models.

@@ -1,4 +1,4 @@
-//! What a batch has decided so far, on top of the index.
+//! The draft of a batch: its decisions so far, on top of the index.
 //!
 //! **Invariant:** a batch is decided against the index plus its own draft. If the log refuses the batch, the
 //! draft is dropped and nothing has happened: there is no roll-back.
@@ -8,8 +8,8 @@ use std::collections::{HashMap, HashSet};
 use crate::domain::{ChatId, Event, Facts, Fingerprint, IdempotencyKey, KeyDigest, Seq, UserId};
 use crate::model::Index;
 
-/// The draft holds names, keys, memberships, read marks and the number of messages, but no ids. The ids of
-/// this batch are not answered or shown to anybody yet, so no command can name them.
+/// The draft holds names, keys, memberships, read marks and the number of messages, but no ids. No client
+/// knows the ids of this batch yet, so no command can name them.
 pub(super) struct Draft<'i> {
     index: &'i Index,
     usernames: HashSet<Box<str>>,

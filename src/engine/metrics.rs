@@ -1,4 +1,4 @@
-//! What is measured of an engine and of its contents.
+//! The metrics of an engine and of its contents.
 
 use std::time::Duration;
 

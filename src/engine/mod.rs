@@ -1,4 +1,4 @@
-//! How commands are carried out and how the model is read.
+//! The engine: it carries out commands, and lets readers look at the model.
 //!
 //! One writer turns commands into events, makes a batch of them durable with one sync, and only then shows
 //! them to the readers.
@@ -43,7 +43,7 @@ pub struct Engine {
     metrics: Arc<EngineMetrics>,
 }
 
-/// Bytes that may wait for the disk before commands are refused.
+/// Maximum bytes of the commands that wait for the disk.
 const QUEUE_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// The number of writes that wait for the disk, and their bytes.
@@ -76,7 +76,7 @@ impl Queued {
 /// A write that is durable.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Accepted {
-    /// Its receipt.
+    /// The receipt of the write.
     pub receipt: Receipt,
     /// Whether the receipt is that of an earlier request with the same key.
     pub replayed: bool,
@@ -92,7 +92,7 @@ impl Accepted {
     }
 }
 
-/// Why a command was not carried out, or may not have been.
+/// The reason why a command was not carried out, or perhaps not.
 #[derive(Debug, thiserror::Error)]
 pub enum SubmitError {
     /// The command breaks a rule.
@@ -112,7 +112,7 @@ pub enum SubmitError {
     Failed,
 }
 
-/// Why the writer stopped.
+/// The reason why the writer stopped.
 #[derive(Debug, thiserror::Error)]
 pub enum WriterError {
     /// The log failed. **Invariant:** a failed write or sync is never retried.
@@ -123,7 +123,7 @@ pub enum WriterError {
     Panicked,
 }
 
-/// Receives how the writer ended.
+/// Receives the result with which the writer ended.
 pub struct WriterEnd(oneshot::Receiver<Result<(), AppendError>>);
 
 impl WriterEnd {
@@ -158,7 +158,7 @@ impl Engine {
         let (queue, jobs) = sync_channel(queue_max);
         let queued = Arc::new(Queued::default());
         let live = Arc::new(Live::default());
-        // One waiting wake-up is enough, because a fan-out sends all news that there are.
+        // One waiting wake-up is enough, because a fan-out sends all pending news.
         let (wake_up, wake_ups) = sync_channel(1);
         let mut writer = Writer::new(
             jobs,
@@ -173,7 +173,8 @@ impl Engine {
         spawn("writer", move || {
             let result = writer.run();
             if result.is_ok() {
-                // The log is closed before the end is known: then another process may use its directory.
+                // The log is closed before the end is reported, because another process may then use its
+                // directory.
                 drop(writer);
             }
             // The receiver may be gone.
@@ -184,8 +185,9 @@ impl Engine {
         Ok((Self { model, queue: RwLock::new(Some(queue)), queued, live, metrics }, WriterEnd(end)))
     }
 
-    /// Has the command decided and made durable. A command with a key is carried out only once, however often
-    /// it is submitted. A command in the queue is carried out even if nobody waits for the answer any longer.
+    /// Submits a command, and waits until it is refused or its events are durable. A command with a key is
+    /// carried out only once, even if it is submitted again. A command in the queue is carried out even if
+    /// its client no longer waits for the answer.
     ///
     /// # Errors
     ///

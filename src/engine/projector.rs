@@ -1,4 +1,5 @@
-//! How does the log become the model at boot? On two cores: one indexes the events, the other fills the histories.
+//! The projector: it replays the log into the model at boot. It uses two cores: one indexes the events, the
+//! other fills the histories.
 
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
@@ -18,7 +19,7 @@ pub(super) fn replay(log: &mut dyn EventLog, progress: &Progress) -> Result<Mode
     Ok(Model::from_parts(indexed?, histories))
 }
 
-/// Indexes all events, and sends on what they add to the histories.
+/// Indexes all events, and sends their additions to the other thread.
 fn index_all(
     log: &mut dyn EventLog,
     progress: &Progress,
@@ -34,7 +35,8 @@ fn index_all(
     Ok(index)
 }
 
-/// Indexes the events of a frame. On an error, which says what is wrong with the frame, some may have been indexed.
+/// Indexes the events of a frame. If the frame has an error, returns its cause; some events may then be
+/// indexed.
 fn apply_frame(frame: &SealedFrame<'_>, index: &mut Index, additions: &mut Additions) -> Result<(), String> {
     for record in frame.records() {
         let record = record.map_err(|error| error.to_string())?;

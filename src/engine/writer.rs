@@ -1,4 +1,4 @@
-//! How commands become durable: the loop that gathers, decides, appends, applies and answers.
+//! The writer: the loop that makes commands durable. It gathers, decides, appends, applies and answers.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError};
@@ -17,7 +17,7 @@ use crate::model::{KeyReused, Model, Outcome, Receipt};
 
 /// Maximum commands of a batch.
 const BATCH_COMMANDS_MAX: usize = 1024;
-/// A batch with this many bytes gets no more commands: readers wait while it is applied.
+/// Bytes at which a batch gets no more commands. They are few, because readers wait while a batch is applied.
 const BATCH_BYTES_MAX: usize = 1024 * 1024;
 
 /// A command, and the channel on which its client waits for the answer.
@@ -29,13 +29,13 @@ pub(super) struct Job {
 
 type Answer = Result<Accepted, SubmitError>;
 
-/// What a command of a batch comes to.
+/// The resolution of one command of a batch.
 enum Resolution<'b> {
     /// The record is to be written.
     Write(Record<'b>),
     /// All these records are to be written.
     WriteAll(Vec<Record<'b>>),
-    /// Nothing is to be written: at this position, the state was already as the command asks.
+    /// Nothing is to be written: at this position, the state was already the one that the command asks for.
     Unchanged(Position),
     /// An earlier request with the same key has this receipt.
     Recalled(Receipt),
@@ -67,7 +67,7 @@ pub(super) struct Writer {
     log: Box<dyn EventLog>,
     model: Arc<RwLock<Model>>,
     live: Arc<Live>,
-    /// Wakes the fan-out. A full channel holds a wake-up already.
+    /// Wakes the fan-out. A full channel already holds a wake-up.
     wake_up: SyncSender<()>,
     clock: Clock,
     frame: Frame,
@@ -142,7 +142,7 @@ impl Writer {
     /// Decides a batch, makes it durable, applies it, and returns the answers.
     ///
     /// **Invariant:** durable before visible, visible before answered. No answer is sent before the sync.
-    /// That holds for refusals also, because a refusal may rest on an event of the same batch.
+    /// This includes refusals, because a refusal may rest on an event of the same batch.
     fn commit(&mut self, batch: &[Job]) -> Result<Vec<Answer>, AppendError> {
         let resolutions = self.decide(batch);
         if let Stored::NoRoom = self.store(batch.len())? {
@@ -184,7 +184,7 @@ impl Writer {
             Ok(()) => {
                 self.metrics.observe_batch(commands);
                 if std::mem::replace(&mut self.is_full, false) {
-                    tracing::info!("taking writes again");
+                    tracing::info!("accepting writes again");
                 }
                 Ok(Stored::Durably)
             }
@@ -199,7 +199,7 @@ impl Writer {
         }
     }
 
-    /// Decides each command on the results of those before it, and puts the events into the frame.
+    /// Decides each command on the results of the commands before it, and pushes the events to the frame.
     fn decide<'b>(&mut self, batch: &'b [Job]) -> Vec<Resolution<'b>> {
         let model = self.model.read();
         self.frame.restart(model.position().next());
@@ -242,9 +242,9 @@ impl Writer {
     }
 }
 
-/// Decides what a command comes to, on the model and on the draft of its batch. `last` is the position of the
-/// draft's last event. The key comes first: a retry gets the answer of the first request, whatever has
-/// happened since.
+/// Resolves a command on the model and on the draft of its batch. `last` is the position of the draft's last
+/// event. The key is checked first: a retry gets the answer of the first request, whatever has happened
+/// since.
 fn resolve<'b>(
     model: &Model,
     draft: &Draft<'_>,
@@ -275,8 +275,7 @@ fn resolve<'b>(
     }
 }
 
-/// Returns the records of events that happen together. Their key stands with the last one, and counts for
-/// all.
+/// Returns the records of events that happen together. The last record holds the key of them all.
 fn under_key<'b>(
     events: Vec<Event<'b>>,
     stamps: &[Stamp],

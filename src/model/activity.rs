@@ -1,4 +1,4 @@
-//! Which chat had the latest message: all chats in one order.
+//! All chats in one order: the chat with the latest message comes first.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashSet};
@@ -44,7 +44,7 @@ impl Rank {
     }
 }
 
-/// A chat's place in a list, as it was when the list was made.
+/// A chat in a list, as it was when it was listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ListedChat {
     pub(super) chat: ChatIndex,
@@ -118,7 +118,8 @@ impl Activity {
     ///
     /// Walking down the ranks of all chats is cheap for a user who is in many of them. Sorting the user's own
     /// chats is cheap for a user who is in few. A walk is slow if the user's chats are many but quiet, and
-    /// only trying shows that. So this walks, but takes no more steps than there are chats to sort.
+    /// only a try shows that. So this method tries a walk first, with at most as many steps as there are
+    /// chats to sort.
     pub(super) fn top<S: BuildHasher>(
         &self,
         chats: &HashSet<ChatIndex, S>,
@@ -134,8 +135,8 @@ impl Activity {
         })
     }
 
-    /// Returns `None` if the walk takes more than `looks_max` steps, or more steps than there are chats to
-    /// sort.
+    /// Does what [`top`](Self::top) does by a walk. Returns `None` if that takes more than `looks_max` steps,
+    /// or more steps than there are chats to sort.
     fn walked<S: BuildHasher>(
         &self,
         chats: &HashSet<ChatIndex, S>,
@@ -220,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn quiet_chats_are_listed_too() {
+    fn quiet_chats_are_also_listed() {
         let activity = activity(&[5, 6, 7, 8, 9]);
         check(&activity, &[0, 1, 2], 2, &[2, 1]);
     }

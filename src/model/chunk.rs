@@ -1,4 +1,4 @@
-//! Where messages lie in memory: in chunks of some hundreds that follow one another in a chat.
+//! Messages in memory: each chat has a sequence of chunks, with up to some hundred messages in each.
 
 use std::sync::Arc;
 
@@ -6,12 +6,13 @@ use super::directory::{ChatIndex, UserIndex};
 use super::timeline::{ChatEvent, TimelineEntry};
 use crate::domain::{MessageId, Position, Seq, Timestamp, UserId};
 
-/// Maximum messages of a chunk: the index of an author in it fits a byte.
+/// Maximum messages of a chunk, so that the index of an author in the chunk fits a byte.
 const MESSAGES_MAX: usize = 256;
-/// A chunk with this many bytes of text is full. While a reader holds the last chunk, a push copies it.
+/// Bytes of text at which a chunk is full. They are few, because a push copies a last chunk that a reader
+/// holds.
 const TEXT_BYTES_MAX: usize = 64 * 1024;
 
-/// A message that is added to a chat, with its text or with what stands for it.
+/// A message that is added to a chat. `T` is its text, or the length that stands for it.
 #[derive(Debug, Clone, Copy)]
 pub struct AddedMessage<T> {
     /// The position of the event.
@@ -45,8 +46,7 @@ pub struct Message<'a> {
     pub seq: Seq,
 }
 
-/// Messages of a chat that follow one another. They are shared with the model, but later writes do not show
-/// in them.
+/// Consecutive messages of a chat. They are shared with the model, but later writes do not change them.
 #[derive(Debug, Clone)]
 pub struct MessageRun {
     chunk: Arc<Chunk>,
@@ -112,8 +112,7 @@ impl Chunk {
         });
     }
 
-    /// Moves the contents to memory of exactly their size: an allocator may leave a vector that shrinks in
-    /// its place.
+    /// Moves the contents to allocations of exactly their size. Shrinking in place may free nothing.
     pub(super) fn shrink(&mut self) {
         self.messages = self.messages.as_slice().into();
         self.authors = self.authors.as_slice().into();
@@ -128,7 +127,7 @@ impl Chunk {
         Seq(self.first.0 + self.messages.len() as u64 - 1)
     }
 
-    /// Returns the last message sent up to this time. The first one was.
+    /// Returns the last message sent up to this time, which must not be before the chunk's first message.
     pub(super) fn last_until(&self, time: Timestamp) -> Seq {
         let sent = self.messages.partition_point(|message| message.created_at <= time);
         Seq(self.first.0 + sent as u64 - 1)

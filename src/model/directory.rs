@@ -1,4 +1,4 @@
-//! Which users and chats exist, by id and by name, and who is a member of which chat.
+//! The directory: users and chats, by id and by name, and the members of each chat.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;

@@ -1,6 +1,6 @@
-//! What happened in each chat: its messages, in chunks, and its other events.
+//! The history of each chat: its messages, in chunks, and its other events.
 //!
-//! A reader takes many messages by copying one pointer to a chunk, and no push moves more than one chunk.
+//! A reader gets many messages by copying one pointer to a chunk, and a push moves at most one chunk.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ pub struct Histories {
     chats: Vec<ChatHistory>,
 }
 
-/// What an event adds to the histories. A message comes with its text, or with what stands for it.
+/// The addition of an event to the histories. `T` is the text of a message, or the length that stands for it.
 #[derive(Debug, Clone, Copy)]
 pub enum Addition<T> {
     /// Nothing.
@@ -24,7 +24,7 @@ pub enum Addition<T> {
     Chat,
     /// A message.
     Message(AddedMessage<T>),
-    /// An event of which only the timeline tells.
+    /// An event that only the timeline holds.
     Event {
         /// The chat.
         chat: ChatIndex,
@@ -65,7 +65,7 @@ impl<T> Addition<T> {
 }
 
 impl Histories {
-    /// Adds what an event adds. The event must have been taken in by the index, which found no contradiction.
+    /// Adds the addition of an event. The index must have applied the event before, without a contradiction.
     pub fn add(&mut self, addition: Addition<&str>) {
         match addition {
             Addition::Nothing => {}
@@ -89,12 +89,12 @@ impl Histories {
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct ChatHistory {
     chunks: Vec<Arc<Chunk>>,
-    /// Everyone who has written in the chat. They stay here if they leave it.
+    /// All users who have written in the chat, those who left it included.
     authors: OwnKeyMap<UserIndex, Written>,
     timeline: Timeline,
 }
 
-/// What it takes to count an author's unread messages without looking at them.
+/// An author's own messages, which must not count as unread for the author.
 #[derive(Debug, Default, PartialEq)]
 struct Written {
     /// Number of messages written.
@@ -116,7 +116,7 @@ impl ChatHistory {
         Arc::make_mut(chunk).push(message);
     }
 
-    /// Returns the last message, or 0 if there are none.
+    /// Returns the seq of the last message, or 0 if there are no messages.
     fn last(&self) -> Seq {
         self.chunks.last().map_or(Seq(0), |chunk| chunk.last())
     }
@@ -134,7 +134,7 @@ impl ChatHistory {
         in_begun.or_else(|| self.chunks.get(begun)?.first_after(position))
     }
 
-    /// Returns the last message sent up to this time, or 0 if there is none.
+    /// Returns the seq of the last message sent up to this time, or 0 if there is no such message.
     pub(super) fn last_until(&self, time: Timestamp) -> Seq {
         let begun = self.chunks.partition_point(|chunk| chunk.first_created_at() <= time);
         begun.checked_sub(1).map_or(Seq(0), |last| self.chunks[last].last_until(time))
@@ -147,8 +147,7 @@ impl ChatHistory {
         }
     }
 
-    /// Returns how many of the messages up to `last` others than the reader have written after the reader's
-    /// mark.
+    /// Returns the number of messages after `mark`, up to `last`, whose author is not the reader.
     pub(super) fn unread(&self, reader: Member, mark: Seq, last: Seq) -> u64 {
         // The caller may have looked up `last` before the mark moved beyond it.
         let Some(after_mark) = last.0.checked_sub(mark.0) else { return 0 };
@@ -157,7 +156,7 @@ impl ChatHistory {
         after_mark - (written.all - written.to_mark - later)
     }
 
-    /// Returns how many of the messages after `after`, up to `last`, the user has written.
+    /// Returns the number of messages after `after`, up to `last`, whose author is the user.
     fn written_within(&self, user: UserId, after: Seq, last: Seq) -> u64 {
         let mut written = 0;
         let mut next = Seq(after.0 + 1);

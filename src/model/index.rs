@@ -1,5 +1,4 @@
-//! What rules and tools ask: which users and chats exist, who is a member, who has read how far, which keys
-//! are used.
+//! The index that rules and tools consult: users, chats, members, read marks, and used idempotency keys.
 
 use super::activity::Activity;
 use super::chunk::AddedMessage;
@@ -10,7 +9,7 @@ use super::recall::{Outcome, Receipt, SentMessage};
 use super::timeline::{ChatEvent, TimelineEntry};
 use crate::domain::{ChatId, Event, Facts, IdempotencyKey, Position, Record, Seq, Timestamp, UserId};
 
-/// What the events add up to, besides the [histories](super::Histories) of the chats.
+/// The part of the model besides the [histories](super::Histories) of the chats.
 #[derive(Debug, Default, PartialEq)]
 pub struct Index {
     pub(super) position: Position,
@@ -21,7 +20,7 @@ pub struct Index {
     pub(super) keys: Keys,
 }
 
-/// What an event does.
+/// The effect of an event: its outcome, and its addition to the histories.
 struct Effect<'e> {
     outcome: Outcome,
     created: Created,
@@ -36,10 +35,11 @@ impl Effect<'_> {
 }
 
 impl Index {
-    /// Takes in the next event of a log. Returns its receipt, and what it adds to the histories.
+    /// Applies the next event of a log. Returns its receipt, and its addition to the histories.
     ///
-    /// Returns `None` if the event contradicts those before it: [`decide`](crate::domain::decide) would not
-    /// have let it happen, but somebody else may have written the log. The index must not be used after that.
+    /// Returns `None` if the event contradicts those before it. [`decide`](crate::domain::decide) never
+    /// decides such an event, but another program may have written the log. The index must not be used after
+    /// that.
     pub fn try_apply<'r>(&mut self, record: &'r Record<'_>) -> Option<(Receipt, Addition<&'r str>)> {
         let is_later = self.position == Position(0) || record.time > self.time;
         if !is_later {

@@ -1,4 +1,4 @@
-//! Which idempotency keys were used, for which requests, and what those created.
+//! The idempotency keys that were used, each with its request and with the result of that request.
 //!
 //! A key costs 36 bytes here and 5.7 to 11.5 bytes in the table that finds it. Its text stays in the log.
 
@@ -22,7 +22,7 @@ pub(super) struct Recalled {
     pub(super) created: Created,
 }
 
-/// Where to find what a request created.
+/// The place in the model of the thing that a request created.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Created {
     Nothing,
@@ -35,12 +35,12 @@ pub(super) enum Created {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KeyReused;
 
-/// What is kept of a key. It is packed by hand, because a log may hold as many keys as messages.
+/// The record of a key. It is packed by hand, because a log may hold as many keys as messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct KeyRecord {
     digest: KeyDigest,
     fingerprint: [u32; 2],
-    /// The position in the lower 62 bits, the kind of what was created in the upper two.
+    /// The position (lower 62 bits), and the kind of the created thing (upper two bits).
     position_and_kind: [u32; 2],
     index: u32,
     seq: u32,
@@ -83,12 +83,12 @@ fn at(pieces: &[Vec<KeyRecord>], number: u32) -> &KeyRecord {
     &pieces[number / RECORDS_PER_PIECE][number % RECORDS_PER_PIECE]
 }
 
-/// A digest is as random as a hash needs to be.
+/// Returns a part of the digest, which is as random as a hash must be.
 fn hash(KeyDigest([a, b, _]): KeyDigest) -> u64 {
     u64::from(a) << 32 | u64::from(b)
 }
 
-/// Half of a fingerprint is enough: it is compared only if the same key comes again.
+/// Returns the half of a fingerprint. It is enough, because it is compared only if the same key comes again.
 fn shortened(Fingerprint(bytes): Fingerprint) -> [u32; 2] {
     let word = |at: usize| u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
     [word(0), word(4)]
@@ -127,7 +127,7 @@ fn halves(whole: u64) -> [u32; 2] {
     [whole as u32, (whole >> 32) as u32]
 }
 
-/// Equal records make equal keys, however the tables lie in memory.
+/// Only the records are compared, because equal records may lie in tables of different layouts.
 impl PartialEq for Keys {
     fn eq(&self, other: &Self) -> bool {
         self.pieces == other.pieces

@@ -1,11 +1,11 @@
-//! What the events add up to: the in-memory indexes that every read is served from.
+//! The model: the in-memory indexes that the events add up to and that every read is served from.
 //!
-//! | module | question |
+//! | module | contents |
 //! | --- | --- |
-//! | `index` | what do rules and tools ask? It rests on `directory`, `activity` and `keys` |
-//! | `history` | what happened in each chat? It rests on `chunk` and `timeline` |
-//! | `views` | what do readers see? |
-//! | `recall` | what did a request result in? |
+//! | `index` | what rules and tools consult; it rests on `directory`, `activity` and `keys` |
+//! | `history` | the events of each chat; it rests on `chunk` and `timeline` |
+//! | `views` | what readers see |
+//! | `recall` | the results of requests |
 
 mod activity;
 mod chunk;
@@ -42,8 +42,8 @@ impl Default for Model {
 }
 
 impl Model {
-    /// Makes a model of an index and of the histories that have all of the index's additions. It ranks all
-    /// chats, which an index by itself does not.
+    /// Makes a model of an index and of histories that have all additions of the index. Ranks all chats,
+    /// which an index does not do by itself.
     #[must_use]
     pub fn from_parts(mut index: Index, histories: Histories) -> Self {
         index.activity.rank_all();
@@ -53,7 +53,7 @@ impl Model {
     /// Applies the next event, which was decided on this model.
     ///
     /// **Invariant:** applying an event cannot fail and holds no rule. [`decide`](crate::domain::decide)
-    /// refuses what would make it fail before there is an event. Two replays of one log give equal models.
+    /// refuses a command whose event would fail here. Two replays of one log give equal models.
     ///
     /// # Panics
     ///

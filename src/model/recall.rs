@@ -1,4 +1,4 @@
-//! What a request resulted in: receipts, which a retry under the same key finds again.
+//! Receipts: the results of requests. A retry under the same key gets the receipt of the first request.
 
 use std::collections::HashMap;
 
@@ -12,14 +12,14 @@ use crate::domain::{
 /// The result of a write.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Receipt {
-    /// The position of the write's last event. If the write changed nothing, the position at which that was
-    /// found.
+    /// The position of the write's last event. If the write changed nothing, the last position when the
+    /// server found that.
     pub position: Position,
-    /// What the write created.
+    /// The result of the write.
     pub outcome: Outcome,
 }
 
-/// What a write created.
+/// The user, chat or messages that a write created.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
     /// A user.
@@ -34,7 +34,7 @@ pub enum Outcome {
     Done,
 }
 
-/// What the server gave to a message when it was sent.
+/// The id, place and time that the server gave to a message when it was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SentMessage {
     /// The message.
@@ -54,7 +54,7 @@ impl Model {
         Some(recalled.and_then(|recalled| self.receipt(recalled, command).ok_or(KeyReused)))
     }
 
-    /// Returns `None` if the command cannot have created that.
+    /// Returns the receipt of a recalled request, or `None` if the command cannot have created that.
     fn receipt(&self, Recalled { position, created }: Recalled, command: &Command) -> Option<Receipt> {
         let outcome = match created {
             Created::Nothing => Outcome::Done,
@@ -78,8 +78,9 @@ impl Model {
         SentMessage { id: message.id, seq, created_at: message.created_at }
     }
 
-    /// Finds messages that were sent together, the last of them at `last_sent`. From the last to the first,
-    /// each is the latest one of its chat that was sent by then and is not found yet.
+    /// Finds messages that were sent together. The last of them was sent at `last_sent`. The search goes from
+    /// the last message to the first: each one is the latest message of its chat, sent by then, that is not
+    /// found yet.
     fn sent_together(&self, messages: &[NewMessage], last_sent: Timestamp) -> Option<Vec<SentMessage>> {
         let mut latest = HashMap::new();
         let sent_before = |message: &NewMessage| {

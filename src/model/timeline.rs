@@ -1,4 +1,4 @@
-//! What happened in a chat besides messages: who joined, who left, and who has read how far.
+//! The timeline of a chat: all its events besides messages, which are joins, leaves and read marks.
 
 use super::directory::UserIndex;
 use crate::domain::{Position, Seq};

@@ -1,4 +1,4 @@
-//! What readers see: users, chats, lists of chats, and what happened in a chat.
+//! Views for readers: users, chats, lists of chats, and the events of a chat.
 //!
 //! A view shares what is large with the model and holds no lock.
 
@@ -11,7 +11,7 @@ use super::directory::{ChatEntry, ChatIndex, Member, MembershipChange, UserEntry
 use super::timeline::TimelineEntry;
 use crate::domain::{ChatId, Position, Seq, Timestamp, UserId};
 
-/// How many things exist.
+/// The numbers of users, chats and messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Counts {
     /// Number of users.
@@ -53,7 +53,7 @@ pub struct ChatView {
 }
 
 impl Model {
-    /// Returns how many things exist.
+    /// Returns the numbers of users, chats and messages.
     #[must_use]
     pub fn counts(&self) -> Counts {
         let (directory, activity) = (&self.index.directory, &self.index.activity);
@@ -61,19 +61,19 @@ impl Model {
         Counts { users, chats, messages: activity.message_count() }
     }
 
-    /// Finds a user.
+    /// Returns the index of a user, or `None` if the user does not exist.
     #[must_use]
     pub fn user(&self, id: UserId) -> Option<UserIndex> {
         self.index.directory.user(id)
     }
 
-    /// Finds a user by name.
+    /// Returns the index of the user with this name, or `None` if there is no such user.
     #[must_use]
     pub fn user_named(&self, username: &str) -> Option<UserIndex> {
         self.index.directory.user_named(username)
     }
 
-    /// Finds a chat.
+    /// Returns the index of a chat, or `None` if the chat does not exist.
     #[must_use]
     pub fn chat(&self, id: ChatId) -> Option<ChatIndex> {
         self.index.directory.chat(id)
@@ -110,8 +110,8 @@ impl Model {
         self.index.directory.has_member(chat, user)
     }
 
-    /// Returns when the user joined chats and left them after this position. To be a first member of a chat
-    /// counts as joining it.
+    /// Returns the user's joins and leaves after this position. The first members of a chat join it when it
+    /// is added.
     #[must_use]
     pub fn membership_changes(&self, user: UserIndex, after: Position) -> &[MembershipChange] {
         self.index.directory.membership_changes(user, after)
@@ -143,7 +143,7 @@ impl Model {
     }
 
     /// Returns a view of a listed chat. Its rank, its last message and its number of unread messages are
-    /// those of the time at which it was listed, everything else is as it is now.
+    /// those of the time at which it was listed. Everything else is current.
     #[must_use]
     pub fn view(&self, user: UserIndex, listed: ListedChat) -> ChatView {
         let ListedChat { chat, rank, last } = listed;
@@ -160,7 +160,7 @@ impl Model {
         self.index.activity.newest_seq(chat)
     }
 
-    /// Returns messages of the chat from this one on, as many as lie together in memory.
+    /// Returns the messages of the chat from this one to the end of its chunk.
     ///
     /// # Panics
     ///
@@ -170,8 +170,8 @@ impl Model {
         self.histories.of(chat).run_at(seq)
     }
 
-    /// Returns the first event of the chat after this position. The addition of the chat itself is not one of
-    /// them.
+    /// Returns the first event of the chat after this position. The addition of the chat itself does not
+    /// count.
     #[must_use]
     pub fn first_after(&self, chat: ChatIndex, position: Position) -> Option<TimelineEntry> {
         self.histories.of(chat).first_after(position)

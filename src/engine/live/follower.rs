@@ -1,4 +1,4 @@
-//! How a client follows what a user sees.
+//! A follower: the feed of everything that a user sees.
 
 use std::sync::Arc;
 
@@ -18,11 +18,11 @@ pub struct Follower {
     user: UserId,
     user_index: UserIndex,
     merge: Merge,
-    /// The position up to which everything is or was in the merge.
+    /// The position up to which all events are or were in the merge.
     position: Position,
 }
 
-/// Why a user cannot be followed.
+/// The reason why a user cannot be followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FollowError {
     /// The user does not exist.
@@ -41,11 +41,11 @@ pub enum FollowError {
 pub struct FeedEvent {
     /// The position of the event.
     pub position: Position,
-    /// What happened.
+    /// The event, as the user sees it.
     pub kind: FeedEventKind,
 }
 
-/// What happened, as far as a user sees it.
+/// The kinds of events that a user sees.
 #[derive(Debug)]
 pub enum FeedEventKind {
     /// A message was sent to a chat.
@@ -94,8 +94,8 @@ impl Engine {
         if followed.closed {
             return Err(FollowError::ShuttingDown);
         }
-        // Nothing happens while the model is locked. The merge gets everything up to `last`, the mailbox what
-        // follows.
+        // Nothing changes while the model is locked. The merge gets all events up to `last`, and the mailbox
+        // gets the news of later ones.
         let model = self.model.read();
         let index = model.user(user).ok_or(FollowError::UserNotFound)?;
         let last = model.position();
@@ -136,7 +136,7 @@ impl Drop for Follower {
 }
 
 impl Follower {
-    /// Waits for the next event. Returns whether there is one: if not, the feed has ended.
+    /// Waits for the next event. Returns `false` if the feed has ended.
     pub async fn wait(&mut self) -> bool {
         loop {
             while self.merge.look(&self.model.read()) {
@@ -179,7 +179,7 @@ impl Follower {
     pub fn take(&mut self) -> Vec<FeedEvent> {
         /// Maximum events that are looked up while the lock is held once.
         const EVENTS_MAX: usize = 64;
-        /// Events of about this many bytes are enough for one piece.
+        /// Approximate bytes of events that are enough for one piece.
         const BYTES_MAX: usize = 8 * 1024;
         let model = self.model.read();
         let (mut events, mut bytes) = (Vec::new(), 0);
@@ -193,7 +193,7 @@ impl Follower {
     }
 }
 
-/// Returns about how many bytes an event takes, as far as that may be many.
+/// Returns the approximate size of an event, counting only the parts that may be large.
 fn payload_bytes(kind: &FeedEventKind) -> usize {
     const ID_BYTES: usize = 39;
     if let FeedEventKind::Message { run, .. } = kind {

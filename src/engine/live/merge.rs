@@ -1,14 +1,15 @@
-//! What a user sees of some chats between two positions, in the order of the log.
+//! Merges the events of several chats between two positions, as a user sees them, in the order of the log.
 
 use std::collections::{BTreeMap, HashMap};
 
 use crate::domain::Position;
 use crate::model::{ChatEvent, ChatIndex, MembershipChange, Model, UserIndex};
 
-/// A merge of chats. It costs a look at each chat, and then in proportion to the number of events.
+/// A merge of chats. It looks once at each chat; after that, its cost is proportional to the number of
+/// events.
 #[derive(Debug, Default)]
 pub(super) struct Merge {
-    /// Chats that are not looked at yet, of which the user was a member at `after`.
+    /// The chats that are not looked at yet. The user was a member of them at `after`.
     unlooked: Vec<ChatIndex>,
     after: Position,
     upto: Position,
@@ -31,8 +32,8 @@ pub(super) enum FeedEntry {
 }
 
 impl Merge {
-    /// Returns what a user sees after position `after` and up to position `upto`. `chats` are the user's
-    /// chats as they are now, `changes` the changes of membership since `after`.
+    /// Returns the merge of what a user sees after position `after` and up to position `upto`. `chats` are
+    /// the user's chats as they are now, `changes` the changes of membership since `after`.
     pub(super) fn new(
         mut chats: Vec<ChatIndex>,
         changes: &[MembershipChange],

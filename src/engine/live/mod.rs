@@ -1,8 +1,8 @@
-//! How followers learn that something has happened.
+//! Live feeds: followers are notified of changes in the model.
 //!
-//! A follower is sent no events. It is sent only the news that some of its chats have changed, up to some
-//! position. It then reads the model, as a client does that was disconnected for long. So there is no queue
-//! that could overflow, and no seam between what was missed and what is new.
+//! A follower is not sent events. It is sent only the news that some of its chats have changed up to some
+//! position, and then reads the events from the model, like a client that resumes after a disconnection. So
+//! there is no queue that could overflow, and no seam between missed events and live ones.
 
 mod follower;
 mod merge;
@@ -18,7 +18,7 @@ use crate::domain::{ChatId, Event, Position, UserId};
 use crate::model::{ChatIndex, Model};
 pub use follower::{FeedEvent, FeedEventKind, FollowError, Follower};
 
-/// **Invariant:** locks are taken in this order: `followed`, the model's, `changed`, a mailbox's.
+/// **Invariant:** locks are acquired in this order: `followed`, the model's, `changed`, a mailbox's.
 #[derive(Default)]
 pub(super) struct Live {
     followed: Mutex<Followed>,
@@ -38,7 +38,7 @@ struct Followed {
 #[derive(Default)]
 struct Followers {
     mailboxes: Vec<Arc<Mailbox>>,
-    /// The changed chats that the current fan-out has for them.
+    /// The changed chats that the current fan-out will send to these followers.
     marked: Vec<ChatIndex>,
 }
 
@@ -55,7 +55,7 @@ struct Change {
     user: UserId,
 }
 
-/// Where a follower finds its news.
+/// The mailbox of a follower, which holds its news.
 #[derive(Default)]
 struct Mailbox {
     news: Mutex<News>,
