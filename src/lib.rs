@@ -1,7 +1,8 @@
 //! Chinwag: a chat server that never forgets.
 //!
-//! One writer turns commands into events, makes a batch of them durable with one sync, and only then shows them to
-//! the readers. At boot a projector replays the log into the model, and every read is served from that.
+//! One writer turns commands into events, makes a batch of them durable with one sync, and only then shows
+//! them to the readers. At boot a projector replays the log into the model, and every read is served from
+//! that.
 //!
 //! ```text
 //!  HTTP handler ──command──▶ queue (bounded) ──▶ writer thread ──frame──▶ log (write + fdatasync)
@@ -11,24 +12,24 @@
 //!  boot: log ──frames──▶ projector ──apply──▶ model, then serve
 //! ```
 //!
-//! | room | what it knows |
+//! | module | contents |
 //! | --- | --- |
-//! | [`domain`] | commands, events, and the rules from a command to an event; pure |
-//! | [`model`] | what the events add up to: the indexes that reads are served from |
-//! | [`log`] | events as bytes, in frames, on a disk; what is a torn write and what is damage |
-//! | [`engine`] | the writer, the lock, the clock; the replay at boot; who follows what |
+//! | [`domain`] | commands, events, and the rules from a command to an event, without any input or output |
+//! | [`model`] | the in-memory indexes that the events add up to and that reads are served from |
+//! | [`log`] | events as bytes, in frames, on a disk; the difference between a torn write and damage |
+//! | [`engine`] | the writer, the lock, the clock; the replay at boot; live feeds |
 //! | [`http`] | the API, its limits and its refusals; connections |
-//! | [`tools`] | what an operator does with a log: verify, dump, repair, export, import |
+//! | [`tools`] | an operator's tools: verify, dump, repair, export, import |
 //! | [`server`] | a server's life: starting, ready, stopping |
 //! | [`thread`] | threads, each with a name |
 //! | [`config`] | flags and environment variables |
-//! | [`healthcheck`] | asks a running server whether it is ready |
+//! | [`healthcheck`] | the check whether a running server is ready |
 //!
-//! Dependencies point one way: `domain ← model, log ← engine ← http ← server`, and `model, log ← tools`. A test holds
-//! the code to it. Each invariant stands in bold at the place that keeps it.
+//! Dependencies point one way: `domain ← model, log ← engine ← http ← server`, and `model, log ← tools`. A
+//! test checks that. Each invariant stands in bold at the place that keeps it.
 //!
-//! `docs/architecture.md` in the repository follows a write and a read through these rooms and lists the invariants. To
-//! follow a write in the code, begin at [`engine::Engine::submit`].
+//! `docs/architecture.md` in the repository follows a write and a read through these modules and lists the
+//! invariants. To follow a write in the code, begin at [`engine::Engine::submit`].
 
 pub mod config;
 pub mod domain;

@@ -39,11 +39,11 @@ impl App {
         }
     }
 
-    /// Lets the engine answer from now on.
+    /// Makes the app ready: from now on, the engine answers.
     ///
     /// # Panics
     ///
-    /// If it is called twice.
+    /// Panics if it is called twice.
     pub fn ready(&self, engine: Arc<Engine>) {
         assert!(self.engine.set(engine).is_ok(), "an app becomes ready once");
     }
@@ -53,7 +53,8 @@ impl App {
     }
 }
 
-/// The engine, for a request without a body; 503 `starting` while the log is being replayed.
+/// The engine, for a request without a body. The request is refused with 503 `starting` while the log is
+/// replayed.
 pub(crate) struct Ready(pub(crate) Arc<Engine>);
 
 impl FromRequestParts<Arc<App>> for Ready {

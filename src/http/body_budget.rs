@@ -1,14 +1,14 @@
-//! The memory that bodies may take together before they are whole.
+//! The budget of memory that all incomplete bodies share.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Bytes of all bodies that arrive in parts.
+/// The bytes of all bodies that arrive in parts, and their maximum.
 pub(crate) struct BodyBudget {
     bytes: AtomicUsize,
     bytes_max: usize,
 }
 
-/// All bodies together take more than they may.
+/// The error for bodies that together exceed the budget.
 #[derive(Debug)]
 pub(crate) struct Exceeded;
 

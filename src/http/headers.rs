@@ -2,13 +2,14 @@
 
 use axum::http::HeaderName;
 
-/// Names a write, so that it can be sent again safely (draft-ietf-httpapi-idempotency-key-header).
+/// Identifies a write, so that the client can retry it safely (draft-ietf-httpapi-idempotency-key-header).
 pub(crate) const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
-/// Says at which position of the log a write stands.
+/// Holds the position of a write in the log.
 pub(crate) const POSITION: HeaderName = HeaderName::from_static("chinwag-position");
-/// Says that the answer is that to an earlier request with the same key.
+/// Marks an answer that repeats the answer to an earlier request with the same key.
 pub(crate) const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
-/// Says where a client that was disconnected from a stream goes on. It wins over the parameter `after`.
+/// Holds the position after which a disconnected client resumes a stream. It takes precedence over the
+/// parameter `after`.
 pub(crate) const LAST_EVENT_ID: &str = "Last-Event-ID";
-/// Names a request in its answer and in what the server logs of it.
+/// Identifies a request in its answer and in the server's log messages.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");

@@ -50,7 +50,7 @@ impl Default for HttpMetrics {
 }
 
 impl HttpMetrics {
-    /// Returns all that is measured, as it is at the moment.
+    /// Returns the current values of all metrics.
     pub(crate) fn gather(&self) -> Vec<MetricFamily> {
         self.registry.gather()
     }

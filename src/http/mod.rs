@@ -1,4 +1,4 @@
-//! The API: from bytes to a command or a look-up, and from what that came to back to bytes. It never names the log.
+//! The API: it turns bytes into a command or a look-up, and the result into bytes. It never names the log.
 //!
 //! A request passes the wings in this order:
 //!

@@ -1,4 +1,5 @@
-//! Request ids, the client's or the server's own: they connect an answer with what is logged of its request.
+//! Request ids, the client's or the server's own: they connect an answer with the log messages of its
+//! request.
 
 use std::fmt;
 
@@ -22,7 +23,8 @@ pub(crate) enum RequestId {
 }
 
 impl RequestId {
-    /// Returns the client's id if it is 1 to 128 visible ASCII characters, given once; else an id that is generated.
+    /// Returns the client's id if it is 1 to 128 visible ASCII characters, given once; else an id that is
+    /// generated.
     pub(crate) fn of(headers: &HeaderMap) -> Self {
         let mut ids = headers.get_all(REQUEST_ID).iter();
         match (ids.next(), ids.next()) {

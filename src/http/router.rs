@@ -1,4 +1,4 @@
-//! The routes, and what they answer as a whole: the API's document, unknown paths, other methods.
+//! The routes, and the answers outside the calls: the API's document, unknown paths, wrong methods.
 
 use std::collections::HashSet;
 use std::sync::{Arc, LazyLock};
@@ -22,7 +22,7 @@ use crate::http::openapi;
 use crate::http::request::body;
 use crate::http::web::{chat_page, cors, docs_page};
 
-/// Returns all routes. Pages of these origins may call them too.
+/// Returns all routes. Web pages of these origins may also call them.
 pub fn router(app: Arc<App>, cors_origins: Option<&CorsOrigins>) -> Router {
     let (routes, _) = routes().split_for_parts();
     let routes = routes.fallback(route_not_found).method_not_allowed_fallback(method_not_allowed);
@@ -60,7 +60,8 @@ fn routes() -> OpenApiRouter<Arc<App>> {
         .fold(docs, |routes, file| routes.route(file.path, get(async move || file.into_response())))
 }
 
-/// Returns the route of this path, if it has one. No route has parameters, so a path is a route's whole name.
+/// Returns the route of this path, if it has one. No route has parameters, so a path names its route
+/// completely.
 pub(crate) fn route_of(path: &str) -> Option<&'static str> {
     static ROUTES: LazyLock<HashSet<String>> = LazyLock::new(|| {
         let calls = routes().into_openapi().paths.paths.into_keys();

@@ -1,4 +1,4 @@
-//! The bodies of answers: users, chats, messages, and what a write made.
+//! The bodies of answers: users, chats, messages, and the results of writes.
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -51,13 +51,13 @@ pub(crate) struct ChatBody<'a> {
     id: ChatId,
     #[schema(value_type = ChatName)]
     name: &'a str,
-    /// Its members, in the order in which they came.
+    /// The members, in the order in which they joined.
     users: &'a [UserId],
     created_at: Timestamp,
     /// `null` if the chat has no message.
     #[schema(required)]
     last_message: Option<MessageBody<'a>>,
-    /// How many messages others have sent since this user's read mark.
+    /// Number of messages that others have sent since this user's read mark.
     #[schema(examples(2))]
     unread: u64,
     #[schema(value_type = Cursor)]
@@ -79,7 +79,7 @@ impl<'a> From<&'a ChatView> for ChatBody<'a> {
     }
 }
 
-/// Names what was made.
+/// The id of the created user or chat.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Added)]
 pub(crate) struct AddedBody {
@@ -87,7 +87,7 @@ pub(crate) struct AddedBody {
     pub(super) id: Uuid,
 }
 
-/// Names a message that was sent.
+/// A message that was sent.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Sent)]
 pub(crate) struct SentBody {

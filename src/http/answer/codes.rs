@@ -9,7 +9,7 @@ pub(crate) struct Kind {
     /// The code as it is sent.
     pub(crate) name: &'static str,
     pub(crate) title: &'static str,
-    /// The detail of an example; of codes whose detail never varies, the detail itself.
+    /// The detail of an example. For codes whose detail never varies, it is the detail itself.
     pub(crate) detail: &'static str,
     /// The field that the example blames.
     pub(crate) field: Option<&'static str>,
@@ -93,7 +93,7 @@ mod tests {
     use super::*;
     use crate::http::answer::problem::Problem;
 
-    /// Codes and statuses are what clients program against: a change of this table is a change of the API.
+    /// Clients depend on the codes and statuses, so a change of this table is a change of the API.
     const CONTRACT: [(&str, u16); 18] = [
         ("invalid_json", 400),
         ("invalid_field", 400),

@@ -1,13 +1,14 @@
-//! The latest events in the form in which they are sent, kept for the streams that send them next.
+//! A cache of the latest events in the form in which streams send them.
 
 use axum::body::Bytes;
 use parking_lot::Mutex;
 
 use crate::domain::Position;
 
-/// Number of events that are kept.
+/// Maximum number of cached events.
 const SLOTS: usize = 512;
-/// Bytes of an event that is kept. The longest message has 96 KiB where each of its characters must be escaped.
+/// Maximum bytes of a cached event. The longest message takes 96 KiB if all of its characters must be
+/// escaped.
 const KEPT_BYTES_MAX: usize = 128 * 1024;
 
 /// The latest events, each in the slot that its position falls into.

@@ -9,20 +9,20 @@ use super::event_cache::EventCache;
 use crate::domain::{ChatId, Position, Seq, UserId};
 use crate::engine::{FeedEvent, FeedEventKind};
 
-/// The first block of a stream: a client that was disconnected comes back after a second.
+/// The first block of a stream: a client that was disconnected reconnects after a second.
 pub(crate) const OPENING: Bytes = Bytes::from_static(b"retry: 1000\n\n");
 
 /// A comment, which keeps a stream open.
 pub(crate) const HEARTBEAT: Bytes = Bytes::from_static(b":\n\n");
 
-/// A chat, and a user who has come or gone.
+/// A chat, and a user who has joined or left it.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct MemberEvent {
     chat: ChatId,
     user: UserId,
 }
 
-/// How far a user has read a chat.
+/// A user's read mark in a chat.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct ReadEvent {
     chat: ChatId,
@@ -30,7 +30,8 @@ pub(crate) struct ReadEvent {
     seq: Seq,
 }
 
-/// Returns the bytes of an event. An event that looks the same to all is shared with the other streams that send it.
+/// Returns the bytes of an event. An event that is the same for all users is shared with the other streams
+/// that send it.
 pub(crate) fn render(cache: &EventCache, &FeedEvent { position, ref kind }: &FeedEvent) -> Bytes {
     let shared = |render: &dyn Fn() -> Vec<u8>| cache.get_or_render(position, render);
     match *kind {

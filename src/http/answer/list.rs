@@ -1,4 +1,4 @@
-//! Answers that are JSON arrays: whole where they are short, streamed where they are long.
+//! Answers that are JSON arrays: a short one is sent whole, a long one is streamed.
 
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderValue, header};
@@ -20,9 +20,9 @@ pub(crate) fn push(out: &mut Vec<u8>, element: &impl Serialize) {
 
 /// Answers with all that the list holds, as an array. A long one is written as fast as its client reads it.
 pub(crate) fn respond(mut list: impl Pieces) -> Response {
-    /// Bytes of an answer that is sent whole, with its length.
+    /// Maximum bytes of an answer that is sent whole, with its length.
     const WHOLE_BYTES_MAX: usize = 64 * 1024;
-    /// Bytes that most pages fit in, so that a page is not moved as it grows.
+    /// Initial capacity. Most pages fit in it, so that they are not moved as they grow.
     const BEGUN_BYTES: usize = 16 * 1024;
     let mut begun = Vec::with_capacity(BEGUN_BYTES);
     begun.push(b'[');
@@ -48,8 +48,8 @@ fn close(out: &mut Vec<u8>) {
     out.push(b']');
 }
 
-/// Returns the pieces as a stream. The last byte of each is held back: it is a comma, and at the end of the list it
-/// becomes the bracket.
+/// Returns the pieces as a stream. The last byte of each is held back: it is a comma, and at the end of the
+/// list it becomes the bracket.
 fn streamed(mut begun: Vec<u8>, mut list: impl Pieces) -> Body {
     begun.pop();
     let mut ended = false;

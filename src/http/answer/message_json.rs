@@ -1,4 +1,5 @@
-//! A chat's messages as JSON, by the hundred thousand: the parts that they share are copied, and no text is read twice.
+//! Writes the messages of a chat as JSON, fast enough for hundreds of thousands: the parts that all messages
+//! share are copied, and each text is read once.
 
 use std::ops::{BitOr, Range};
 
@@ -56,7 +57,7 @@ impl MessageJson {
     }
 }
 
-/// A day of UTC has no leap second where time is counted as POSIX counts it.
+/// Microseconds of a day. As POSIX counts time, no day has a leap second.
 const DAY_MICROS: u64 = 86_400_000_000;
 
 /// Writes the time of day over that of another time of the same day.
@@ -105,7 +106,8 @@ fn push_text(out: &mut Vec<u8>, text: &str) {
     }
 }
 
-/// Whether JSON must escape one of the characters. Without a branch, the loop checks many bytes at a time.
+/// Returns whether JSON must escape one of the characters. The loop has no branch, so it checks many bytes at
+/// a time.
 fn must_be_escaped(text: &str) -> bool {
     let special = |byte| u8::from(byte < b' ' || byte == b'"' || byte == b'\\');
     text.bytes().map(special).fold(0, BitOr::bitor) != 0

@@ -1,4 +1,4 @@
-//! Answers: what a call came to, as bytes.
+//! Answers: the results of calls, as bytes.
 
 pub(crate) mod bodies;
 pub(crate) mod codes;
@@ -14,7 +14,7 @@ use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
-/// Among the extensions of an answer: it has no end of its own, and goes on for as long as its client listens.
+/// Marks, among the extensions of an answer, one that has no end: it goes on until its client disconnects.
 #[derive(Clone, Copy)]
 pub(crate) struct Endless;
 

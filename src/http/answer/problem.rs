@@ -1,6 +1,7 @@
 //! Every answer that is not 2xx: one shape, `application/problem+json` (RFC 9457).
 //!
-//! **Invariant:** nothing else sends a refusal, and nothing but the table of [codes](super::codes) knows its status.
+//! **Invariant:** nothing else sends a refusal, and nothing but the table of [codes](super::codes) knows its
+//! status.
 
 use std::fmt::Display;
 
@@ -23,14 +24,14 @@ pub(crate) struct Problem {
     replay: Option<Replay>,
 }
 
-/// How far the replay is, while the server is starting.
+/// The progress of the replay, while the server is starting.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Replay {
-    /// How many events have been replayed.
+    /// Number of events that have been replayed.
     pub(crate) replayed: u64,
-    /// How many bytes of the log have been read.
+    /// Number of bytes of the log that have been read.
     pub(crate) replayed_bytes: u64,
-    /// How many bytes the log has.
+    /// Number of bytes of the whole log.
     pub(crate) total_bytes: u64,
 }
 
@@ -46,16 +47,16 @@ pub(crate) struct ProblemBody<'a> {
     /// The status of the answer.
     #[schema(minimum = 400, maximum = 599)]
     status: u16,
-    /// A sentence that says what was wrong this time, with the offending value, cut to 64 characters.
+    /// A sentence about this problem, with the offending value, cut to 64 characters.
     detail: &'a str,
     /// A stable code for programs.
     #[schema(value_type = Code)]
     code: &'a str,
-    /// The field, header or parameter that is to blame, where one is: `username`, `users[1]`, `messages[37].text`.
+    /// The field, header or parameter at fault, if there is one: `username`, `users[1]`, `messages[37].text`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = String, required = false)]
     field: Option<&'a str>,
-    /// The request's `X-Request-Id`: the client's own, or one that the server made.
+    /// The request's `X-Request-Id`: the client's own, or one that the server generated.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = String, required)]
     request_id: Option<String>,
@@ -65,7 +66,7 @@ pub(crate) struct ProblemBody<'a> {
 }
 
 impl Problem {
-    /// Returns a problem whose detail, a sentence, says what was wrong this time.
+    /// Returns a problem with this detail, a sentence about what was wrong this time.
     pub(crate) fn new(code: Code, detail: impl Into<String>) -> Self {
         Self { code, detail: detail.into(), field: None, replay: None }
     }
@@ -75,20 +76,20 @@ impl Problem {
         Self::new(code, code.kind().detail)
     }
 
-    /// Returns the refusal of a field that is missing, of the wrong type, out of its limits, unknown or given twice.
-    /// `problem` completes a sentence that begins with the field's name.
+    /// Returns the refusal of a field that is missing, of the wrong type, out of its limits, unknown or given
+    /// twice. `problem` completes a sentence that begins with the field's name.
     pub(crate) fn invalid_field(field: impl Display, problem: &str, value: Option<&str>) -> Self {
         let field = field.to_string();
         let value = value.map_or_else(String::new, |value| format!("; it is {}", shown_json(value)));
         Self::new(Code::InvalidField, format!("{} {problem}{value}", shown(&field))).blaming(field)
     }
 
-    /// Returns the problem of a server that is starting, with how far it is.
+    /// Returns the problem of a server that is starting, with the progress of its replay.
     pub(crate) fn starting_at(replay: Replay) -> Self {
         Self { replay: Some(replay), ..Self::usual(Code::Starting) }
     }
 
-    /// Names the field, header or parameter that is to blame.
+    /// Names the field, header or parameter at fault.
     pub(crate) fn blaming(self, field: impl Into<String>) -> Self {
         let field = field.into();
         Self { field: Some(field.chars().take(SHOWN_CHARS_MAX).collect()), ..self }
@@ -115,7 +116,7 @@ impl Problem {
         }
     }
 
-    /// Returns what is sent to the request of this id, for the API's document.
+    /// Returns the body for a request with this id, for the API's document.
     pub(crate) fn example(&self, request_id: &str) -> serde_json::Value {
         let body = ProblemBody { request_id: Some(request_id.to_owned()), ..self.body() };
         serde_json::to_value(body).expect("a problem is strings and numbers")

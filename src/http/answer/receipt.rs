@@ -1,4 +1,4 @@
-//! The answer to a write: what it made, and at which position of the log.
+//! The answer to a write: what it created, and its position in the log.
 
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -9,7 +9,7 @@ use crate::engine::Accepted;
 use crate::http::headers::{POSITION, REPLAYED};
 use crate::model::Outcome;
 
-/// Answers with what an accepted write came to.
+/// Answers an accepted write with its receipt.
 pub(crate) fn respond(Accepted { receipt, replayed }: &Accepted) -> Response {
     let mut response = match &receipt.outcome {
         Outcome::User(id) => created(&AddedBody { id: (*id).into() }),

@@ -1,4 +1,4 @@
-//! `/chats/…`
+//! The calls under `/chats`.
 
 use std::sync::Arc;
 
@@ -20,15 +20,16 @@ use crate::http::request::write::Write;
 use crate::model::{ListedChat, UserIndex};
 
 request! {
-    /// A chat to be made.
+    /// A chat to create.
     pub(crate) struct AddChat {
         name: ChatName,
-        /// Its first members, in this order. There is no other limit than the body's; repeated ids count once.
+        /// The first members, in this order. Only the length of the body limits their number. A repeated id
+        /// counts once.
         users: Vec<UserId>,
     }
 }
 
-/// Makes a chat, with its first members.
+/// Creates a chat with its first members.
 #[utoipa::path(
     post,
     path = "/chats/add",
@@ -36,7 +37,7 @@ request! {
     params(Key),
     request_body = AddChat,
     responses(
-        (status = CREATED, description = "The chat is made.", body = AddedBody),
+        (status = CREATED, description = "The chat is created.", body = AddedBody),
         refusals::OfCall,
         refusals::OfWrite,
         refusals::NoSuchUser,
@@ -55,10 +56,10 @@ request! {
     }
 }
 
-/// Puts a user into a chat.
+/// Adds a user to a chat.
 ///
-/// A user who joins late has all the earlier messages unread. For a user who is already a member, nothing changes, and
-/// the answer is 204 as well.
+/// For a user who joins late, all earlier messages are unread. If the user is already a member, nothing
+/// changes, and the answer is also 204.
 #[utoipa::path(
     post,
     path = "/chats/users/add",
@@ -76,10 +77,10 @@ pub(crate) async fn add_user(write: Write<Membership>) -> Result<Response, Probl
     write.submit(|Membership { chat, user }| Command::AddMember { chat, user }).await
 }
 
-/// Takes a user out of a chat.
+/// Removes a user from a chat.
 ///
-/// The user can no longer send and no longer see the chat; what the user wrote stays, and so does the read mark. For a
-/// user who is not a member, nothing changes, and the answer is 204 as well.
+/// The user can no longer see the chat or send to it. The user's messages and read mark stay. If the user is
+/// not a member, nothing changes, and the answer is also 204.
 #[utoipa::path(
     post,
     path = "/chats/users/remove",
@@ -98,19 +99,20 @@ pub(crate) async fn remove_user(write: Write<Membership>) -> Result<Response, Pr
 }
 
 request! {
-    /// How far a user has read a chat.
+    /// A user's read mark in a chat.
     pub(crate) struct MarkRead {
         chat: ChatId,
         user: UserId,
-        /// The last message that was read. 0 changes nothing; beyond the last message of the chat is 400.
+        /// The `seq` of the last message that was read. 0 changes nothing. A `seq` beyond the chat's last
+        /// message is 400.
         seq: Seq,
     }
 }
 
-/// Marks how far a user has read a chat.
+/// Moves a user's read mark in a chat.
 ///
-/// The mark never moves back: if the user has read a later message before, nothing changes, and the answer is 204 as
-/// well. A mark outlives the user's removal from the chat.
+/// The mark never moves back: if it is already at a later message, nothing changes, and the answer is also
+/// 204. The mark is kept when the user is removed from the chat.
 #[utoipa::path(
     post,
     path = "/chats/read",
@@ -130,12 +132,12 @@ pub(crate) async fn read(write: Write<MarkRead>) -> Result<Response, Problem> {
 }
 
 request! {
-    /// Which of a user's chats are wanted.
+    /// A request for a user's chats, or for a page of them.
     pub(crate) struct GetChats {
         user: UserId,
         limit: Option<Limit>,
-        /// The list goes on after the chat that had this cursor. A chat that gets a message meanwhile may be missed, but is
-        /// never repeated.
+        /// The list continues after the chat that had this cursor. A chat that gets a message meanwhile may
+        /// be missed, but is never repeated.
         cursor: Option<Cursor>,
     }
 }

@@ -23,7 +23,7 @@ use crate::http::headers::LAST_EVENT_ID;
 use crate::http::openapi::refusals;
 use crate::http::request::follow::Follow;
 
-/// Time after which a comment is sent if nothing else was.
+/// Time after which a comment is sent if nothing else was sent.
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(15);
 
 /// An example of a stream, for the API's document.
@@ -32,22 +32,22 @@ const EXAMPLE: &str = "retry: 1000\n\nid: 6\nevent: message\ndata: {\"id\":\"01a
                        \"author\":\"01a20aa4-0a09-74de-9d72-3ca94e1ae31f\",\"text\":\"Milk?\",\
                        \"created_at\":\"2026-11-23T15:04:06.234567Z\",\"seq\":3}\n\n";
 
-/// Follows all that a user sees, from any point of the log and then live.
+/// Follows everything that a user sees, from any position of the log and then live.
 ///
-/// The answer is a stream of server-sent events in the order of the log, each event once; `id` is the event's position.
-/// With `Last-Event-ID` or `after` the stream begins with everything after that position, however long ago, and goes on
-/// live without a gap; without them, it begins now. A position beyond the log is 400.
+/// The answer is a stream of server-sent events in the order of the log, each event once; `id` is the event's
+/// position. With `Last-Event-ID` or `after` the stream begins with everything after that position, however
+/// long ago, and continues live without a gap. Without them, it begins now. A position beyond the log is 400.
 ///
 /// | `event` | sent to | `data` |
 /// | --- | --- | --- |
 /// | `message` | all members | a `Message` |
-/// | `chat` | the user who is put into a chat, at its making or later | the `Chat`, as it is now; for a user who has left it since, without members and messages |
+/// | `chat` | the user who is added to a chat | the `Chat` as it is now, or, if the user has left it, without members and messages |
 /// | `member` | the other members, when a user joins | a `MemberEvent` |
 /// | `member_removed` | all members, and the user who is removed | a `MemberEvent` |
 /// | `read` | all members | a `ReadEvent` |
 ///
-/// A comment every 15 s keeps the stream open. A client that reads nothing for 30 s is disconnected, and resumes from
-/// its last `id`. When the server stops, streams are closed.
+/// A comment every 15 s keeps the stream open. A client that reads nothing for 30 s is disconnected, and
+/// resumes from its last `id`. When the server stops, streams are closed.
 #[utoipa::path(
     get,
     path = "/events",
@@ -83,7 +83,7 @@ pub(crate) async fn get(
     let headers = [
         (header::CONTENT_TYPE, "text/event-stream"),
         (header::CACHE_CONTROL, "no-store"),
-        // Without it, nginx holds back a short piece until it has more.
+        // Without this header, nginx holds back a short piece until it has more.
         (HeaderName::from_static("x-accel-buffering"), "no"),
     ];
     Ok((Extension(Endless), headers, streamed(app, follower)).into_response())

@@ -19,13 +19,13 @@ use crate::model::Model;
 pub(crate) struct Health {
     #[schema(pattern = "^ready$", examples("ready"))]
     status: &'static str,
-    /// Position of the last event; 0 of an empty log.
+    /// Position of the last event, or 0 if the log is empty.
     position: Position,
 }
 
 /// Answers whether the server is ready.
 ///
-/// While it replays its log, the answer is 503 `starting`, with how far the replay is.
+/// While it replays its log, the answer is 503 `starting` with the progress of the replay.
 #[utoipa::path(
     get,
     path = "/health",

@@ -1,4 +1,4 @@
-//! `/messages/…`
+//! The calls under `/messages`.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ use crate::http::request::write::Write;
 use crate::model::ChatIndex;
 
 request! {
-    /// A message to be sent.
+    /// A message to send.
     pub(crate) struct NewMessage {
         chat: ChatId,
         author: UserId,
@@ -37,7 +37,7 @@ impl From<NewMessage> for domain::NewMessage {
 
 /// Sends a message.
 ///
-/// It is on disk when the answer comes, and no reader sees it before.
+/// The message is on disk before it is answered or shown to any reader.
 #[utoipa::path(
     post,
     path = "/messages/add",
@@ -57,17 +57,17 @@ pub(crate) async fn add(write: Write<NewMessage>) -> Result<Response, Problem> {
 }
 
 request! {
-    /// Messages that are sent together or not at all.
+    /// Messages that are sent together: either all of them or none.
     pub(crate) struct AddMessages {
         messages: Batch<NewMessage>,
     }
     const BODY_FACTOR: usize = BATCH_BODY_FACTOR;
 }
 
-/// Sends messages together, in this order: all of them, or none.
+/// Sends messages together, in this order: either all of them or none.
 ///
-/// They are judged in order, and a refusal names the first bad one (`messages[37].text`). The body may be 32 times as
-/// long as that of other calls. `Chinwag-Position` is that of the last message.
+/// They are checked in order, and a refusal names the first invalid one (`messages[37].text`). The body may
+/// be 32 times as long as that of other calls. `Chinwag-Position` is the position of the last message.
 #[utoipa::path(
     post,
     path = "/messages/batch",
@@ -75,7 +75,7 @@ request! {
     params(Key),
     request_body = AddMessages,
     responses(
-        (status = CREATED, description = "All are sent; in the order of the request.", body = [SentBody]),
+        (status = CREATED, description = "All messages are sent. The answer has the order of the request.", body = [SentBody]),
         refusals::OfCall,
         refusals::OfWrite,
         refusals::NoSuchUserOrChat,
@@ -90,9 +90,9 @@ pub(crate) async fn batch(write: Write<AddMessages>) -> Result<Response, Problem
 }
 
 request! {
-    /// Which messages of a chat are wanted. Without `after` and `before`: the newest `limit`, or all.
-    /// `after`: the first `limit` of those with a greater `seq`. `before`: the `limit` nearest below it.
-    /// Not both.
+    /// A request for messages of a chat. Without `after` and `before`, the answer holds the newest `limit`
+    /// messages, or all. With `after`, it holds the first `limit` messages with a greater `seq`. With
+    /// `before`, it holds the last `limit` messages with a smaller `seq`. The two cannot be combined.
     pub(crate) struct GetMessages {
         chat: ChatId,
         limit: Option<Limit>,
@@ -104,7 +104,7 @@ request! {
 
 /// Lists a chat's messages, earliest first.
 ///
-/// Without options, the answer is every message, streamed.
+/// Without options, the answer holds every message, as a stream.
 #[utoipa::path(
     post,
     path = "/messages/get",
@@ -134,7 +134,7 @@ struct Range {
 }
 
 impl GetMessages {
-    /// Returns what is wanted of a chat with this last message.
+    /// Returns the range of the requested messages in a chat with this last message.
     fn range(&self, Seq(last): Seq) -> Range {
         let limit = self.limit.map_or(u64::MAX, |Limit(limit)| limit);
         match (self.after, self.before) {
@@ -150,8 +150,8 @@ impl GetMessages {
     }
 }
 
-/// The messages of a list, read from the model one run at a time. A message never changes, so the runs make one whole
-/// without one hold of the lock.
+/// The messages of a list, read from the model one run at a time. Messages never change, so the list is
+/// consistent although the lock is released between the runs.
 struct ListedMessages {
     engine: Arc<Engine>,
     chat: ChatIndex,

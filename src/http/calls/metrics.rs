@@ -1,4 +1,4 @@
-//! `/metrics`: what is measured.
+//! `/metrics`: the metrics of the server.
 
 use std::sync::Arc;
 
@@ -10,15 +10,16 @@ use prometheus::{TEXT_FORMAT, TextEncoder};
 use crate::http::app::{App, Ready};
 use crate::http::openapi::refusals;
 
-/// Answers with what is measured, for Prometheus.
+/// Answers with the metrics, for Prometheus.
 ///
-/// The answer is in the text format, version 0.0.4: requests by route and status, writes, the log, the process.
+/// The answer is in the text format, version 0.0.4: requests by route and status, writes, the log, the
+/// process.
 #[utoipa::path(
     get,
     path = "/metrics",
     tag = "server",
     responses(
-        (status = OK, description = "The measurements.", body = String, content_type = "text/plain"),
+        (status = OK, description = "The metrics.", body = String, content_type = "text/plain"),
         refusals::OfMetrics,
     )
 )]

@@ -1,4 +1,4 @@
-//! The calls, one function each: what it asks of the engine, and the answer it chooses.
+//! The calls, one function each. A call asks the engine and chooses the answer.
 
 pub(crate) mod chats;
 pub(crate) mod events;

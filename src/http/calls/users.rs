@@ -1,4 +1,4 @@
-//! `/users/…`
+//! The calls under `/users`.
 
 use axum::response::Response;
 
@@ -15,13 +15,13 @@ use crate::http::request::request;
 use crate::http::request::write::Write;
 
 request! {
-    /// A user to be made.
+    /// A user to create.
     pub(crate) struct AddUser {
         username: Username,
     }
 }
 
-/// Makes a user.
+/// Creates a user.
 ///
 /// No two users have the same name.
 #[utoipa::path(
@@ -31,7 +31,7 @@ request! {
     params(Key),
     request_body = AddUser,
     responses(
-        (status = CREATED, description = "The user is made.", body = AddedBody),
+        (status = CREATED, description = "The user is created.", body = AddedBody),
         refusals::OfCall,
         refusals::OfWrite,
         refusals::NameTaken,
@@ -42,7 +42,7 @@ pub(crate) async fn add(write: Write<AddUser>) -> Result<Response, Problem> {
 }
 
 request! {
-    /// A user is asked for by id or by name, not by both.
+    /// A user, named either by id or by username.
     pub(crate) struct GetUser {
         user: Option<UserId>,
         username: Option<Username>,
@@ -50,7 +50,7 @@ request! {
     const EXCLUSIVE: Option<Exclusive> = Some(Exclusive::ExactlyOneOf(&["user", "username"]));
 }
 
-/// Looks a user up, by id or by name.
+/// Looks up a user by id or by name.
 #[utoipa::path(
     post,
     path = "/users/get",
@@ -79,7 +79,7 @@ pub(crate) async fn get(Read { engine, request }: Read<GetUser>) -> Result<Respo
     }
 }
 
-/// Returns the refusal of a look-up that names no user.
+/// Returns the refusal of a look-up whose user does not exist.
 pub(super) fn not_found(user: UserId) -> Problem {
     Refusal::UserNotFound { user, field: UserField::User }.into()
 }

@@ -1,8 +1,8 @@
-//! The deadline of a request's arrival: from the moment at which the server waits for it, or from its first byte, until
-//! it is there whole.
+//! The deadline for a request to arrive completely. Its time runs from the moment at which the server waits
+//! for the request, or from the request's first byte.
 //!
-//! A connection has one timer, not one for each request. It is not reset for each request either: when it fires, it is
-//! set to the deadline that holds by then. That costs a fraction of a timer for every head and every body.
+//! A connection has one timer, not one for each request. The timer is not reset for each request either: when
+//! it fires, it is set to the current deadline. That costs a fraction of a timer for every head and body.
 //!
 //! ```text
 //!                      a read waits                  a byte arrives
@@ -27,7 +27,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::http::answer::Endless;
 
-/// How far the next request of a connection has come. Clones share it.
+/// The progress of a connection's next request. Clones share it.
 #[derive(Clone, Default)]
 pub(super) struct Arrival(Arc<Mutex<NextRequest>>);
 
@@ -36,11 +36,11 @@ enum NextRequest {
     /// The last request is answered, or being answered, and no read has waited for the next one since.
     #[default]
     Unobserved,
-    /// The answer to the last request has no end of its own.
+    /// The answer to the last request is [endless](Endless).
     Endless,
     /// A read has waited since then, and no byte has arrived.
     Awaited(Instant),
-    /// The first byte arrived then. The request's time runs from there, not from the end of its head.
+    /// The first byte arrived then. The request's time runs from that moment, not from the end of its head.
     Begun(Instant),
 }
 
@@ -51,8 +51,8 @@ impl Arrival {
         *self.0.lock() = if is_endless { NextRequest::Endless } else { NextRequest::Unobserved };
     }
 
-    /// Notes that a part of a request has arrived. A request that was pipelined behind another one begins when its head
-    /// is parsed.
+    /// Notes that a part of a request has arrived. A request that was pipelined behind another one begins
+    /// when its head is parsed.
     pub(super) fn begun(&self) {
         let mut next = self.0.lock();
         if !matches!(*next, NextRequest::Begun(_)) {
@@ -60,12 +60,13 @@ impl Arrival {
         }
     }
 
-    /// Whether the answer that is being sent has no end of its own.
+    /// Returns whether the answer that is being sent is endless.
     pub(super) fn is_endless(&self) -> bool {
         matches!(*self.0.lock(), NextRequest::Endless)
     }
 
-    /// Notes that a read waits, and returns the moment from which the time of the request that it waits for counts.
+    /// Notes that a read waits, and returns the moment from which the time of the request that it waits for
+    /// counts.
     fn waits_since(&self) -> Instant {
         let mut next = self.0.lock();
         match *next {
@@ -90,7 +91,7 @@ impl ReadDeadline {
         Self { timeout, timer: None }
     }
 
-    /// Returns an error once the deadline has passed; is to be polled whenever a read has to wait.
+    /// Returns an error once the deadline has passed. It must be polled whenever a read has to wait.
     pub(super) fn poll_passed(&mut self, cx: &mut Context<'_>, arrival: &Arrival) -> Poll<io::Result<()>> {
         let deadline = arrival.waits_since() + self.timeout;
         let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));

@@ -34,12 +34,13 @@ use self::stream::{Timeouts, WatchedStream};
 use crate::http::app::App;
 use crate::http::limits::{HEAD_BYTES_MAX, UNREAD_TIME_MAX};
 
-/// Time for which connections stay open when the server stops, each until its next answer, which says that it closes. If
-/// a connection were closed between two answers, a request that is on its way would be lost.
+/// Time for which connections stay open when the server stops. Each one closes with its next answer, which
+/// announces that. If a connection were closed between two answers, a request that is on its way would be
+/// lost.
 const LINGER: Duration = Duration::from_millis(500);
 
-/// Serves until `stop` resolves. Then it accepts no more, and answers what has arrived or is in flight, for at most
-/// `grace`.
+/// Serves connections until `stop` resolves. Then it accepts no more of them, and answers the requests that
+/// have arrived or are in flight, for at most `grace`.
 pub async fn serve_connections(
     listener: TcpListener,
     router: Router,
@@ -50,8 +51,8 @@ pub async fn serve_connections(
     let request_timeout = Duration::from_secs(app.limits.request_timeout_s.into());
     let timeouts = Timeouts { read: request_timeout, write: request_timeout.min(UNREAD_TIME_MAX) };
     let mut http = http1::Builder::new();
-    // half_close: a client that closes its side after a request is answered all the same. It also saves hyper a read
-    // in the middle of each request.
+    // half_close: a client that closes its side after a request still gets its answer. It also saves hyper a
+    // read in the middle of each request.
     http.max_buf_size(HEAD_BYTES_MAX).header_read_timeout(None).half_close(true);
     let permits = Arc::new(Semaphore::new(app.limits.connections_max as usize));
     let graceful = GracefulShutdown::new();
@@ -112,7 +113,7 @@ async fn accept(listener: &TcpListener, permits: &Arc<Semaphore>) -> (TcpStream,
     loop {
         match listener.accept().await {
             Ok((stream, _)) => return (stream, permit),
-            // The client has gone, or there are no more file descriptors: then other connections must close first.
+            // The client has disconnected, or no file descriptor is left until another connection closes.
             Err(error) => {
                 tracing::warn!(%error, "failed to accept a connection");
                 tokio::time::sleep(Duration::from_millis(50)).await;
@@ -121,7 +122,7 @@ async fn accept(listener: &TcpListener, permits: &Arc<Semaphore>) -> (TcpStream,
     }
 }
 
-/// Returns the connections that the kernel has accepted already, and closes the listener.
+/// Returns the connections that the kernel has already accepted, and closes the listener.
 fn still_waiting(listener: TcpListener) -> Vec<TcpStream> {
     let Ok(listener) = listener.into_std() else { return Vec::new() };
     let waiting = std::iter::from_fn(|| listener.accept().ok());
@@ -134,8 +135,9 @@ fn still_waiting(listener: TcpListener) -> Vec<TcpStream> {
 
 fn prepare(stream: &TcpStream, write_timeout: Duration) {
     let unacknowledged_ms = u32::try_from(write_timeout.as_millis()).unwrap_or(u32::MAX);
-    // If one of these fails, the connection is gone already, which serving it will show.
+    // If one of these fails, the connection is already closed, and serving it will fail.
     drop(stream.set_nodelay(true));
-    // A client that vanishes without closing is noticed when it has acknowledged nothing for this time (RFC 5482).
+    // A client that vanishes without closing is noticed when it has acknowledged nothing for this time (RFC
+    // 5482).
     let _ = set_tcp_user_timeout(stream, unacknowledged_ms);
 }

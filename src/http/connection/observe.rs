@@ -1,5 +1,5 @@
-//! The treatment of every request, whatever its route: it gets an id, it is counted and timed, and it is logged if it
-//! was slow.
+//! Observes every request, whatever its route: gives it an id, counts and times it, and logs it if it was
+//! slow.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -22,11 +22,12 @@ use crate::http::router::route_of;
 
 /// Time after which a request counts as slow.
 const SLOW: Duration = Duration::from_secs(1);
-/// Minimum time between two log lines of slow requests: where all are slow, one line says as much as thousands.
+/// Minimum time between two log messages about slow requests. If all requests are slow, one message is
+/// enough.
 const SLOW_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Answers the request with the router. It is not one of the router's layers: each of those costs every request an
-/// allocation or two.
+/// Answers the request with the router. It is not one of the router's layers: each of those costs every
+/// request an allocation or two.
 pub(super) fn observe(
     app: &Arc<App>,
     router: &Router,
@@ -36,9 +37,9 @@ pub(super) fn observe(
     let began = Instant::now();
     let request_id = RequestId::of(request.headers());
     let route = route_of(request.uri().path());
-    // A router is ready at all times, so it need not be polled for that.
+    // A router is always ready, so `poll_ready` is not needed.
     let answering = AssertUnwindSafe(router.clone().call(request)).catch_unwind();
-    // A bug in one handler is one client's 500. The panic's own message is in the log already.
+    // A bug in one handler causes one answer 500. The panic's own message is already in the log.
     let answering = answering.map(|answer| match answer {
         Ok(Ok(answer)) => answer,
         Err(_) => Problem::usual(Code::Internal).into_response(),
@@ -87,9 +88,9 @@ impl Answered {
 
 static SLOW_LINES: Mutex<SlowLines> = Mutex::new(SlowLines { last: None, suppressed: 0 });
 
-/// Spaces the log lines of slow requests out.
+/// Limits the rate of log lines about slow requests.
 struct SlowLines {
-    /// When the last line was written.
+    /// The time of the last line.
     last: Option<Instant>,
     /// Slow requests since then that got no line.
     suppressed: u64,

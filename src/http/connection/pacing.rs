@@ -1,8 +1,10 @@
-//! How an answer is written: it fails if its client reads nothing for too long, and a long one makes pauses.
+//! Paces the writes of answers: a write fails if its client reads nothing for too long, and a long answer is
+//! interrupted by pauses.
 //!
-//! A client that reads a long answer as fast as the server can write it keeps a processor busy, and everybody who sends
-//! a message meanwhile waits for the other one. With a pause of a millisecond every 256 KiB, one connection is sent
-//! some 100 MB a second, and the slowest sends take 1.6 times as long as on a quiet server instead of 12 times.
+//! A client that reads a long answer as fast as the server can write it keeps a processor busy, and all
+//! clients that send messages meanwhile share the other one. With a pause of a millisecond every 256 KiB, one
+//! connection is sent some 100 MB a second, and the slowest sends take 1.6 times as long as on a quiet server
+//! instead of 12 times.
 
 use std::io;
 use std::pin::Pin;
@@ -33,7 +35,7 @@ impl Pacing {
         Self { stall_timeout, stalled: None, burst_bytes: 0, pause: None }
     }
 
-    /// Is ready unless a pause is due; is to be polled before each write.
+    /// Waits for the end of a pause, if one is due. It must be polled before each write.
     pub(super) fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.burst_bytes >= BURST_BYTES_MAX {
             let pause = self.pause.get_or_insert_with(|| Box::pin(sleep(PAUSE)));
@@ -44,7 +46,7 @@ impl Pacing {
         Poll::Ready(())
     }
 
-    /// Returns the outcome of a write, or an error if none could be made for too long.
+    /// Returns the outcome of a write, or an error if the client has read nothing for too long.
     pub(super) fn poll_written(
         &mut self,
         cx: &mut Context<'_>,

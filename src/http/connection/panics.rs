@@ -1,4 +1,4 @@
-//! A bug in one handler is one client's 500, and a line in the log.
+//! Panics: a bug in one handler causes one answer 500 and one log message.
 
 use std::backtrace::{Backtrace, BacktraceStatus};
 

@@ -1,8 +1,8 @@
-//! A connection's bytes, both ways: the socket, with the [deadline](super::deadline) of its requests, the
-//! [pacing](super::pacing) of its answers, and an eye on whether the client is still there.
+//! The stream of a connection: the socket, with the [deadline](super::deadline) of its requests, the
+//! [pacing](super::pacing) of its answers, and a check that the client is still connected.
 //!
-//! The stream is below hyper, so that one timer serves heads and bodies alike, and so that a short answer leaves in one
-//! piece.
+//! The stream is below hyper, so that one timer serves both heads and bodies, and so that a short answer is
+//! sent in one piece.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -15,17 +15,17 @@ use tokio::net::TcpStream;
 use super::deadline::{Arrival, ReadDeadline};
 use super::pacing::Pacing;
 
-/// Times after which a connection fails.
+/// Deadlines after which a connection fails.
 #[derive(Clone, Copy)]
 pub(super) struct Timeouts {
-    /// For a request to arrive whole.
+    /// Deadline for a request to arrive completely.
     pub(super) read: Duration,
-    /// For a client to read some of its answer.
+    /// Deadline for a client to read some of its answer.
     pub(super) write: Duration,
 }
 
-/// A connection's stream. It fails when a request does not arrive in time, when an answer is not read in time, and when
-/// the client closes during an endless one.
+/// A connection's stream. It fails when a request does not arrive in time, when an answer is not read in
+/// time, and when the client closes during an endless one.
 pub(super) struct WatchedStream {
     stream: TcpStream,
     arrival: Arrival,
@@ -39,7 +39,8 @@ impl WatchedStream {
         Self { stream, arrival, deadline, pacing }
     }
 
-    /// Whether the client has closed. It costs a system call only if something has arrived.
+    /// Returns whether the client has closed the connection. It costs a system call only if something has
+    /// arrived.
     fn is_closed(&mut self, cx: &mut Context<'_>) -> bool {
         let mut byte = [0; 1];
         let peeked = self.stream.poll_peek(cx, &mut ReadBuf::new(&mut byte));
@@ -74,7 +75,7 @@ impl AsyncWrite for WatchedStream {
         self.pacing.poll_written(cx, written)
     }
 
-    /// Notices that the client of an endless answer has gone: nothing reads from it meanwhile.
+    /// Also notices that the client of an endless answer has disconnected, because no read would notice it.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.arrival.is_endless() && self.is_closed(cx) {
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
@@ -86,7 +87,7 @@ impl AsyncWrite for WatchedStream {
         Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 
-    /// Joins the head and the body of a short answer: one piece costs the kernel less than two that it has to gather.
+    /// Joins the head and the body of a short answer, because one piece costs the kernel less than two.
     fn poll_write_vectored(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

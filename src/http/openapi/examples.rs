@@ -1,4 +1,5 @@
-//! Examples of requests and answers, which make one conversation. A test holds it with a real server.
+//! Examples of requests and answers. Together they are one conversation, which a test repeats with a real
+//! server.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;

@@ -16,8 +16,9 @@ impl IntoParams for Key {
     fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
         let schema = visible_ascii(IdempotencyKey::CHARS_MAX);
         let description = "Visible ASCII characters of the client's choice, `7f3a-1` for example, given once. The same \
-                           request under the same key is done once and answered as the first time, for the life of \
-                           the log; another request under it is 422. A refused request does not use up its key.";
+                           request under the same key is carried out once and answered as the first time, for the \
+                           life of the log. Another request under that key is 422. A refused request does not use \
+                           up its key.";
         vec![header(IDEMPOTENCY_KEY, schema, description)]
     }
 }
@@ -25,28 +26,28 @@ impl IntoParams for Key {
 /// Returns the headers of an answer to a write.
 pub(super) fn of_writes() -> [(&'static str, Header); 2] {
     let position = HeaderBuilder::new().schema(Some(Position::schema())).description(Some(
-        "The position in the log of the event that the write made; of a batch, of the last one; of a write that \
-         changed nothing, the position at which that was so.",
+        "The position of the write's event in the log. For a batch, it is that of the last event. For a write \
+         that changed nothing, it is the position at which the server found that.",
     ));
     let replayed = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(["true"]));
     let replayed = HeaderBuilder::new().schema(Some(replayed)).description(Some(
-        "Present if this is the answer to an earlier request under the same key: this time nothing was done.",
+        "Present if this answer repeats that to an earlier request under the same key. Nothing was done this time.",
     ));
     [("Chinwag-Position", position.build()), ("Idempotent-Replayed", replayed.build())]
 }
 
 pub(super) const REQUEST_ID: &str = "X-Request-Id";
 
-/// Returns the request id that a request may carry. Anything may be sent: a value that is not an id is ignored.
+/// Returns the request id that a request may carry. Any value may be sent: one that is not an id is ignored.
 pub(super) fn request_id_parameter() -> Parameter {
-    let description = "Names the request in its answer and in what the server logs: 1 to 128 visible ASCII characters. \
-                       Another value is ignored, and the server makes an id.";
+    let description = "Identifies the request in its answer and in the server's log messages: 1 to 128 visible ASCII \
+                       characters. If it is another value or missing, the server generates an id.";
     header(REQUEST_ID, ObjectBuilder::new().schema_type(Type::String), description)
 }
 
 /// Returns the request id that every answer carries.
 pub(super) fn request_id() -> Header {
-    let description = "The request's id: the client's own, or one that the server made.";
+    let description = "The request's id: the client's own, or one that the server generated.";
     let schema = visible_ascii(REQUEST_ID_CHARS_MAX);
     HeaderBuilder::new().schema(Some(schema)).description(Some(description)).build()
 }

@@ -20,16 +20,16 @@ use crate::http::cursor::Cursor;
 use crate::http::headers::IDEMPOTENCY_KEY;
 use headers::REQUEST_ID;
 
-/// The parts of the document that no call states: its head, and the schemas that are only referred to.
+/// The parts of the document that do not belong to one call: its head, and the schemas that calls refer to.
 #[derive(OpenApi)]
 #[openapi(
     info(title = "Chinwag", description = include_str!("about.md"), license(name = "MIT", identifier = "MIT")),
     servers((url = "/")),
     tags(
-        (name = "users", description = "People."),
-        (name = "chats", description = "Their conversations, and how far each of them has read."),
-        (name = "messages", description = "What they write."),
-        (name = "events", description = "What happens, live."),
+        (name = "users", description = "The people who chat."),
+        (name = "chats", description = "Chats, their members, and the members' read marks."),
+        (name = "messages", description = "Messages in the chats."),
+        (name = "events", description = "Live streams of everything that a user sees."),
         (name = "server", description = "The server's state, and its documentation."),
     ),
     components(schemas(
@@ -39,7 +39,7 @@ use headers::REQUEST_ID;
 )]
 pub(crate) struct Api;
 
-/// Returns the document of these calls as JSON. It adds what holds for every call.
+/// Returns the document of these calls as JSON, and adds the parts that are the same for every call.
 pub(crate) fn document(mut api: utoipa::openapi::OpenApi) -> Bytes {
     api.info.description = api.info.description.as_deref().map(unwrapped);
     let components = api.components.get_or_insert_with(Components::new);
@@ -82,7 +82,7 @@ fn finish(operation: &mut Operation, components: &mut Components) {
     }
 }
 
-/// Joins the lines of each paragraph: some viewers keep every line's end.
+/// Joins the lines of each paragraph, because some viewers keep line breaks.
 fn unwrapped(text: &str) -> String {
     let stands_alone = |line: &str| line.is_empty() || line.starts_with('|');
     let mut unwrapped = String::new();

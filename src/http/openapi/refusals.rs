@@ -1,4 +1,5 @@
-//! The problems that a call may answer with, in the API's document: those that share a status make one response.
+//! The problems that a call may answer with, in the API's document: those that share a status make one
+//! response.
 
 use std::collections::BTreeMap;
 
@@ -37,7 +38,7 @@ refusals! {
     /// The refusals of every call that takes a body.
     OfCall: [InvalidJson, InvalidField] [RequestTimeout] [BodyTooLarge] [UnsupportedMediaType] [Internal]
         [Starting, Overloaded, ShuttingDown];
-    /// The refusals of every write, besides.
+    /// The further refusals of every write.
     OfWrite: [IdempotencyKeyReused] [StorageFull];
     /// The refusals of a stream of events.
     OfEvents: [InvalidField] [Internal] [Starting, ShuttingDown];
@@ -51,7 +52,7 @@ refusals! {
     ChatNameTaken: [ChatNameTaken];
 }
 
-/// The refusals of `/health`, which also says how far the replay is.
+/// The refusals of `/health`, which also show the progress of the replay.
 pub(crate) struct OfHealth;
 
 impl IntoResponses for OfHealth {

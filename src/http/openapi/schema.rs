@@ -1,6 +1,6 @@
-//! Schemas of the domain's values, for the API's document: the domain itself knows nothing of it.
+//! Schemas of the domain's values, for the API's document. The domain itself does not know the document.
 //!
-//! Where JSON Schema cannot say something, the description says it.
+//! A description states what JSON Schema cannot express.
 
 use std::borrow::Cow;
 
@@ -16,8 +16,8 @@ use crate::domain::{ChatId, ChatName, MessageId, Position, Seq, Text, Timestamp,
 use crate::http::cursor::Cursor;
 use crate::http::limits::LIST_LIMIT;
 
-/// A name without control characters, and without white space at an end. The classes are spelled out: what `\s` matches
-/// differs between dialects.
+/// A name without control characters, and without white space at an end. The classes are spelled out: what
+/// `\s` matches differs between dialects.
 const NAME_PATTERN: &str = concat!(
     r"^[^\u0000-\u0020\u007f-\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]",
     r"([^\u0000-\u001f\u007f-\u009f]*",
@@ -86,8 +86,8 @@ pub(crate) enum Exclusive {
     AtMostOneOf(&'static [&'static str]),
 }
 
-/// Returns the schema of a call's body: an object with these fields. Of exclusive fields, each has an alternative in
-/// which the others must be `null` or missing.
+/// Returns the schema of a call's body: an object with these fields. Each exclusive field has an alternative,
+/// in which the others must be `null` or missing.
 pub(crate) fn request(
     description: &str,
     fields: &[FieldSchema],
@@ -126,7 +126,7 @@ pub(crate) fn request(
     }
 }
 
-/// Returns a reference to a schema that stands among the document's components.
+/// Returns a reference to a schema among the document's components.
 pub(crate) fn reference<T: ToSchema>() -> RefOr<Schema> {
     Ref::from_schema_name(T::name()).into()
 }
@@ -191,7 +191,7 @@ pub(crate) fn limit() -> Object {
 
 fn id(description: &str, example: &str) -> Object {
     let description = format!(
-        "{description} A UUID in the hyphenated form, either case; version 7 where the server made it. A UUID that \
+        "{description} A UUID in the hyphenated form, either case; version 7 if the server generated it. A UUID that \
          names nothing is answered with 404, another form with 400."
     );
     string(&description)

@@ -53,7 +53,7 @@ impl<T: Request> FromRequest<Arc<App>> for Read<T> {
     }
 }
 
-/// Refuses what the head alone gives reason to, before any of the body is read.
+/// Refuses a request whose head alone gives a reason, before any of the body is read.
 fn check_head(headers: &HeaderMap, bytes_max: usize) -> Result<(), Problem> {
     let content_type =
         headers.get(header::CONTENT_TYPE).map(|value| value.to_str().unwrap_or("what is no text"));
@@ -115,16 +115,17 @@ async fn next_part(body: &mut Body) -> Result<Option<Bytes>, Problem> {
     Ok(None)
 }
 
-/// Whether the connection's deadline for a request has passed.
+/// Returns whether the connection's deadline for a request has passed.
 fn is_timeout(error: &(dyn Error + 'static)) -> bool {
     let is_io_timeout =
         error.downcast_ref().is_some_and(|error: &io::Error| error.kind() == io::ErrorKind::TimedOut);
     is_io_timeout || error.source().is_some_and(is_timeout)
 }
 
-/// Reads what is still coming of a refused request and throws it away, within bounds of size and time. Without that,
-/// a client that still sends finds its connection reset, often before it has read the answer. A client that waits for
-/// `100 Continue` has sent no body, and may never send one: its connection is closed after the answer.
+/// Reads the rest of a refused request and discards it, within limits of size and time. Without that, the
+/// connection of a client that is still sending is reset, often before the client has read the answer. A
+/// client that waits for `100 Continue` has not sent a body and may never send one, so its connection is
+/// closed after the answer.
 pub(crate) fn discard(request: extract::Request) {
     if request.headers().contains_key(header::EXPECT) {
         return;

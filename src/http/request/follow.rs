@@ -12,7 +12,8 @@ use crate::http::answer::problem::Problem;
 use crate::http::headers::LAST_EVENT_ID;
 use crate::http::openapi::schema;
 
-/// A user, and the position after which the user's events are wanted; without one, from now on.
+/// A user, and the position after which the stream of the user's events begins. Without a position, it begins
+/// now.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Follow {
     pub(crate) user: UserId,
@@ -79,7 +80,7 @@ impl IntoParams for Follow {
         let (user, after) =
             (schema::reference::<UserId>(), "The stream begins with everything after this position.");
         let last = "The stream begins with everything after this position. A browser's `EventSource` sends this \
-                    header by itself; it wins over `after`.";
+                    header by itself; it takes precedence over `after`.";
         vec![
             parameter("user", ParameterIn::Query, Required::True, user, "The user whose events are sent."),
             parameter("after", ParameterIn::Query, Required::False, position(), after),

@@ -1,7 +1,7 @@
-//! From bytes to a typed call. A request's form is checked here, whole, before anything is decided.
+//! Turns bytes into a typed call. The form of a request is checked completely before anything is decided.
 //!
-//! A call declares its fields once, with [`request!`]: parsing, refusals that name the field, and the schema in the
-//! API's document follow from that. Each field is parsed by its own [type](value::FieldValue).
+//! A call declares its fields once, with [`request!`]: parsing, refusals that name the field, and the schema
+//! in the API's document follow from that. Each field is parsed by its own [type](value::FieldValue).
 
 pub(crate) mod body;
 pub(crate) mod follow;
@@ -19,19 +19,20 @@ pub(crate) trait Request: Sized {
     const NAMES: &'static [&'static str];
     /// Fields that cannot be given together.
     const EXCLUSIVE: Option<Exclusive> = None;
-    /// The body may be this many times as long as that of other calls.
+    /// Maximum length of the body, as a multiple of that of other calls.
     const BODY_FACTOR: usize = 1;
 
     /// Takes each field's value out of the object, in the order of their declaration.
     ///
     /// # Errors
     ///
-    /// The first field that is not as it must be.
+    /// Returns the refusal of the first invalid field.
     fn take(object: &Object<'_>) -> Result<Self, Problem>;
 }
 
-/// Declares the fields of a call's body: the struct, its [`Request`], and its schema. A field of the type `Option` may
-/// be missing or `null`. Constants of [`Request`] that differ from their defaults follow the struct.
+/// Declares the fields of a call's body: the struct, its [`Request`], and its schema. A field of the type
+/// `Option` may be missing or `null`. Constants of [`Request`] that differ from their defaults follow the
+/// struct.
 macro_rules! request {
     (
         $(#[doc = $doc:literal])+

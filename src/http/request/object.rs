@@ -1,4 +1,5 @@
-//! A JSON object's members: found first, then parsed one by one, so that a refusal can name the one to blame.
+//! The members of a JSON object. They are found first and then parsed one by one, so that a refusal can name
+//! the field at fault.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -14,7 +15,7 @@ use crate::http::answer::codes::Code;
 use crate::http::answer::problem::Problem;
 use crate::http::openapi::schema::Exclusive;
 
-/// Where a value stands in a body: `text`, `users[1]`, `messages[37].text`.
+/// The place of a value in a body: `text`, `users[1]`, `messages[37].text`.
 #[derive(Clone, Copy)]
 pub(crate) struct FieldPath<'f> {
     /// The item of a list that the field is in, or is.
@@ -49,14 +50,15 @@ impl fmt::Display for FieldPath<'_> {
 ///
 /// # Errors
 ///
-/// `invalid_json` where the body is not JSON, or not an object; `invalid_field` where a field is not as it must be.
+/// Returns `invalid_json` if the body is not a JSON object, and `invalid_field` if a field is invalid.
 pub(crate) fn parse<T: Request>(body: &[u8]) -> Result<T, Problem> {
     let body = std::str::from_utf8(body).map_err(|error| invalid_json(&error))?;
     let object = Object::parse(body, T::NAMES, None).map_err(|error| match error.classify() {
         Category::Data => Problem::new(Code::InvalidJson, "the body must be a JSON object"),
         Category::Syntax | Category::Eof | Category::Io => invalid_json(&error),
     })?;
-    // Only a body with a refused field is parsed again, whole: half a surrogate pair anywhere in it comes first.
+    // Members are found without parsing their strings completely. So a body with a refused field is parsed
+    // again: if it has half a surrogate pair anywhere, it is not JSON, and that refusal comes first.
     object.take().map_err(|problem| match serde_json::from_str::<Checked>(body) {
         Ok(Checked) => problem,
         Err(error) => invalid_json(&error),
@@ -199,11 +201,11 @@ impl<'de> Visitor<'de> for Members<'de> {
     }
 }
 
-/// A string, without a copy where it holds no escapes.
+/// A string that is borrowed if it has no escapes.
 #[derive(Deserialize)]
 pub(super) struct BorrowedText<'b>(#[serde(borrow)] pub(super) Cow<'b, str>);
 
-/// Any JSON value, parsed to its last character and thrown away.
+/// Any JSON value, which is parsed completely and discarded.
 struct Checked;
 
 impl<'de> Deserialize<'de> for Checked {

@@ -1,4 +1,4 @@
-//! The types of fields: how each is parsed from JSON, and its schema.
+//! The types of fields: each type parses a value from JSON and has a schema.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -18,7 +18,7 @@ use crate::http::cursor::Cursor;
 use crate::http::limits::{BATCH_MESSAGES, LIST_LIMIT};
 use crate::http::openapi::schema;
 
-/// A field of a call: one that must be there, or, of the type `Option`, one that may be missing or `null`.
+/// A field of a call. It must be present, unless it is an `Option`, which may be missing or `null`.
 pub(crate) trait Field: Sized {
     /// Whether the field must be there.
     const IS_REQUIRED: bool;
@@ -124,7 +124,7 @@ impl FieldValue for Seq {
     }
 }
 
-/// Maximum number of elements that a list answers.
+/// Maximum number of elements in the answer of a list.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limit(pub(crate) u64);
 
@@ -153,7 +153,7 @@ pub(crate) fn foreign_cursor(value: &str) -> Problem {
     Problem::invalid_field("cursor", "must be one that this server gave with a chat", Some(value))
 }
 
-/// At least one id, without an upper limit but the body's.
+/// At least one id. Only the length of the body limits their number.
 impl FieldValue for Vec<UserId> {
     fn from_json(raw: &RawValue, path: FieldPath<'_>) -> Result<Self, Problem> {
         let ids = items(raw, path, usize::MAX)?.first;
@@ -191,9 +191,9 @@ impl<T: Request + ToSchema> FieldValue for Batch<T> {
 
 /// The items of an array.
 struct Items<'b> {
-    /// The first of them, at most as many as may be kept.
+    /// The first items, up to the maximum that is kept.
     first: Vec<&'b RawValue>,
-    /// How many there are in all.
+    /// Number of all items.
     count: usize,
 }
 

@@ -1,4 +1,4 @@
-//! Writes: their idempotency keys, and their way to the engine.
+//! Writes: reads their idempotency keys, and submits their commands to the engine.
 
 use std::sync::Arc;
 

@@ -1,10 +1,11 @@
-//! The chat page and its files, all of them in the binary.
+//! The chat page and its files, all embedded in the binary.
 
 use axum::response::{IntoResponse, Response};
 
 use super::{CSS, HTML, SCRIPT, file};
 
-/// The browser runs only scripts and styles of this server, and connects to it alone; a message's text stays text.
+/// The browser runs only scripts and styles of this server, and connects only to it. The text of
+/// a message cannot become HTML.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; \
                       base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
                       require-trusted-types-for 'script'; trusted-types lit-html";

@@ -1,4 +1,4 @@
-//! Which other web pages may call (WHATWG Fetch, "CORS protocol").
+//! The web pages of other origins that may call the API (WHATWG Fetch, "CORS protocol").
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 use crate::config::CorsOrigins;
 use crate::http::headers::{IDEMPOTENCY_KEY, LAST_EVENT_ID, POSITION, REPLAYED, REQUEST_ID};
 
-/// Time for which a browser keeps what it was allowed.
+/// Time for which a browser caches a permission.
 const MAX_AGE: Duration = Duration::from_hours(1);
 
 pub(crate) fn layer(origins: &CorsOrigins) -> CorsLayer {

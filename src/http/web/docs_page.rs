@@ -1,4 +1,4 @@
-//! The page on which the API is read and tried: Swagger UI, in the binary.
+//! The documentation page of the API, on which its calls can be tried: Swagger UI, embedded in the binary.
 
 use std::sync::Arc;
 
@@ -8,8 +8,8 @@ use utoipa_swagger_ui::Config;
 
 use super::{CSS, HTML, SCRIPT, file};
 
-/// The browser runs only scripts and styles of this server, and connects to it alone. Swagger UI's icons are in its style
-/// sheet.
+/// The browser runs only scripts and styles of this server, and connects only to it. The icons of
+/// Swagger UI are in its style sheet.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
                       img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
@@ -26,7 +26,7 @@ pub(crate) const ASSETS: [Asset; 3] = [
     Asset { path: "/docs/swagger-ui-bundle.js", answer: || vendored(SCRIPT, "swagger-ui-bundle.js") },
 ];
 
-/// A page to read the document on, and to try the calls.
+/// A page that shows the document, and on which the calls can be tried.
 #[utoipa::path(
     get,
     path = "/docs",
@@ -37,8 +37,8 @@ pub(crate) async fn get() -> Response {
     file(HTML, POLICY, include_str!("docs/index.html"))
 }
 
-/// Answers with a file of Swagger UI, compressed as it is in the binary: a client that names no encodings accepts any
-/// (RFC 9110, 12.5.3), and browsers name gzip.
+/// Answers with a file of Swagger UI, compressed as it is in the binary: a client that names no encodings
+/// accepts any (RFC 9110, 12.5.3), and browsers name gzip.
 fn vendored(media_type: &'static str, name: &str) -> Response {
     let vendored = utoipa_swagger_ui::serve(name, Arc::new(Config::default()));
     let vendored = vendored.ok().flatten().expect("a file of Swagger UI");
