@@ -1,4 +1,4 @@
-//! How long does one large log take to replay, and how much disk and memory do its messages use?
+//! Measures the replay of one large log, and the disk and memory that its messages use.
 //!
 //! `CHINWAG_BENCH_MESSAGES=10000000 cargo bench --bench replay_large`
 

@@ -1,4 +1,4 @@
-//! How much memory does an idle stream cost, and how fast does a message reach a thousand members?
+//! Measures the memory of an idle stream, and the time until a message reaches a thousand members.
 //!
 //! `cargo bench --bench streams`; with `-- --test`, small sizes that only show that it runs.
 

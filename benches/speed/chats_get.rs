@@ -1,4 +1,4 @@
-//! How fast does the model answer `/chats/get`, for members of few chats and of very many?
+//! Measures `/chats/get` in the model, for members of few chats and of very many.
 //!
 //! There are two ways to find a page: to walk all chats from the most active one, or to sort the user's own
 //! chats. Each is slow for some users.

@@ -1,5 +1,5 @@
-//! How many messages per second does the server store, durably and in memory? Each of several writers sends
-//! the next message as soon as the last one is answered.
+//! Measures the messages per second that the server stores, durably and in memory. Each of several writers
+//! sends the next message as soon as the last one is answered.
 //!
 //! Over HTTP the clients share the processors with the server: compare such a figure only with others of this
 //! bench.

@@ -1,4 +1,4 @@
-//! How fast does the server write, read and start? The first lines of each module say what it measures.
+//! Measures writes, reads and starts of the server. The first lines of each module say what it measures.
 
 #[path = "../support/mod.rs"]
 mod support;

@@ -1,4 +1,4 @@
-//! How fast is `/messages/get` of one long chat, from the router to the last byte of the body? Once for the
+//! Measures `/messages/get` of one long chat, from the router to the last byte of the body: once for the
 //! newest 50 messages, once for all.
 
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! How many messages per second does a start replay, from a log in the page cache?
+//! Measures the messages per second that a start replays, from a log in the page cache.
 
 use std::cell::LazyCell;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! How does a measurement get an engine, and how does that stop?
+//! A running engine for a measurement, which stops it at its end.
 
 use std::sync::Arc;
 

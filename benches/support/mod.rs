@@ -1,4 +1,4 @@
-//! Which data do the benches share? Messages whose lengths are those of a real conversation, their authors,
+//! The data that the benches share: messages whose lengths are those of a real conversation, their authors,
 //! and logs that hold them.
 
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! How does this program call the server?
+//! The calls of this program to the server.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;

@@ -1,4 +1,4 @@
-//! How does a file become a conversation: users, chats, and the steps in each chat?
+//! Reads a conversation from a file: users, chats, and the steps in each chat.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;

@@ -1,4 +1,4 @@
-//! How can a load or a verification fail?
+//! The errors of a load or a verification.
 
 use std::io;
 use std::path::PathBuf;

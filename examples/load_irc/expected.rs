@@ -1,4 +1,4 @@
-//! Which state must the server return for a chat? Computed from the conversation as simply as possible.
+//! The state that the server must return for a chat, computed from the conversation as simply as possible.
 
 use std::collections::HashMap;
 

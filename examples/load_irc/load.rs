@@ -1,4 +1,4 @@
-//! How is a conversation loaded? Users first, then chats with their first members, then the steps in the
+//! Loads a conversation: first the users, then the chats with their first members, then the steps in the
 //! chats.
 
 use std::fmt;

@@ -1,4 +1,4 @@
-//! How many writes were created, found or repeated, and how fast?
+//! Counts the writes that were created, found or repeated, and their speed.
 
 use std::fmt;
 use std::time::Duration;

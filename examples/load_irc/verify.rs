@@ -1,5 +1,5 @@
-//! Does the server return the whole conversation? Compares every message of every chat, and every user's list
-//! of chats.
+//! Verifies that the server returns the whole conversation: compares every message of every chat, and every
+//! user's list of chats.
 
 use std::collections::HashMap;
 use std::fmt;

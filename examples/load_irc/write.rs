@@ -1,4 +1,4 @@
-//! How is a write sent? Under a key, once, or twice to check that the second one changes nothing.
+//! Sends a write under a key: once, or twice to check that the second one changes nothing.
 
 use std::cell::RefCell;
 

@@ -234,7 +234,8 @@ fn a_batch_body_may_be_32_times_longer() {
 #[tokio::test]
 async fn the_longest_batch_is_stored_and_read_back() {
     let scene = Scene::on(TestServer::start()).await;
-    // Each character of the text takes six in the body, so that the body is full before the texts are their longest.
+    // Each character of the text takes six in the body, so that the body is full before the texts are their
+    // longest.
     let text = |number: usize| format!("{number:04}{}", "\u{1}".repeat(5_560));
     let messages: Vec<_> = (0..1_000).map(|number| message(&scene.den, &scene.ann, &text(number))).collect();
     let mut body = json!({ "messages": messages }).to_string().into_bytes();

@@ -104,7 +104,8 @@ async fn listed(server: &Client, user: &str) -> Vec<Value> {
     chats.iter().map(part).collect()
 }
 
-/// Returns the answer that [`listed`] must get: the chat with the latest message first. Nobody has moved a read mark.
+/// Returns the answer that [`listed`] must get: the chat with the latest message first. Nobody has moved a
+/// read mark.
 fn expected_list(loaded: &[Loaded], user: &str) -> Vec<Value> {
     fn last(chat: &Loaded) -> &Value {
         chat.messages.last().expect("every chat of the excerpt has messages")

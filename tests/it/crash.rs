@@ -1,7 +1,8 @@
-//! `kill -9` at any time: acknowledged ⊆ recovered ⊆ submitted, in order, each once. When every unanswered write is
-//! retried under its key, recovered = submitted.
+//! `kill -9` at any time: acknowledged ⊆ recovered ⊆ submitted, in order, each once. When every unanswered
+//! write is retried under its key, recovered = submitted.
 //!
-//! `CHINWAG_KILL_ROUNDS` and `CHINWAG_KILL_WRITERS` set the number of kills and of writers in the test of retries.
+//! `CHINWAG_KILL_ROUNDS` and `CHINWAG_KILL_WRITERS` set the number of kills and of writers in the test of
+//! retries.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -54,8 +55,8 @@ async fn acked_messages_survive_kill() {
     kill_under_load(6, WRITERS, |round| Duration::from_millis(60 + 70 * u64::from(round))).await;
 }
 
-/// Kills a server under load, again and again, and looks each time at what is there; gives the number of messages
-/// that were acknowledged.
+/// Kills a server under load, again and again, and looks each time at what is there; gives the number of
+/// messages that were acknowledged.
 pub async fn kill_under_load(rounds: u32, writers: usize, load: impl Fn(u32) -> Duration) -> usize {
     let mut server = TestServer::start();
     let author = server.add_user("ann").await;
@@ -107,7 +108,8 @@ pub async fn finish_writers(writers: Vec<JoinHandle<Diary>>) -> Vec<Diary> {
     diaries
 }
 
-/// Checks every chat against what was there before and what was written since; what is there is `known` afterwards.
+/// Checks every chat against what was there before and what was written since; what is there is `known`
+/// afterwards.
 pub async fn check_chats(
     client: &Client,
     chats: &[String],
@@ -123,8 +125,8 @@ pub async fn check_chats(
     }
 }
 
-/// Checks that the earlier messages are unchanged. Every acknowledged message follows them as it was answered, and an
-/// unanswered one may; each is there once.
+/// Checks that the earlier messages are unchanged. Every acknowledged message follows them as it was
+/// answered, and an unanswered one may; each is there once.
 fn check_round(before: &[Value], recovered: &[Value], diaries: &[&Diary]) {
     assert!(recovered.len() >= before.len(), "{} were there, and are {}", before.len(), recovered.len());
     assert_eq!(&recovered[..before.len()], before);
@@ -232,7 +234,8 @@ impl Retrier {
         }
     }
 
-    /// Mostly messages; in between it comes and goes, reads, and makes users, all of which a second time would show.
+    /// Mostly messages; in between it comes and goes, reads, and makes users, all of which a second time
+    /// would show.
     fn next(&mut self) -> Keyed {
         let number = self.number;
         self.number += 1;

@@ -1,4 +1,5 @@
-//! The engine on a scripted log: what is decided in one batch, what is visible when, and what a failed append leaves.
+//! The engine on a scripted log: what is decided in one batch, what is visible when, and what a failed append
+//! leaves.
 
 use std::time::Duration;
 
@@ -23,7 +24,8 @@ fn start(queue_max: usize) -> (Engine, WriterEnd, LogScript) {
     (engine, end, script)
 }
 
-/// Submits a first command, "plug", and holds the writer at its append: what is submitted next becomes one batch.
+/// Submits a first command, "plug", and holds the writer at its append: what is submitted next becomes one
+/// batch.
 async fn plug(engine: &Engine, script: &LogScript) -> impl Future<Output = ()> {
     let mut plug = Box::pin(submit(engine, add_user("plug")));
     assert!(timeout(Duration::ZERO, &mut plug).await.is_err(), "it waits");
@@ -261,7 +263,8 @@ async fn a_failed_append_ends_the_writer() {
     assert!(matches!(submit(&engine, add_user("ann")).await, Err(SubmitError::Failed)));
     assert!(matches!(end.wait().await, Err(WriterError::Log(_))));
     engine.read(|model| assert_eq!(model.position().0, 0));
-    // The queue closes just after the writer has reported its end. Nothing that comes later reaches the writer.
+    // The queue closes just after the writer has reported its end. Nothing that comes later reaches the
+    // writer.
     let refused = loop {
         match submit(&engine, add_user("bob")).await {
             Err(SubmitError::Failed) => tokio::task::yield_now().await,

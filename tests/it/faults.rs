@@ -1,5 +1,5 @@
-//! Faults of the disk that a test cannot cause from outside: a slow replay, a full disk, a failing disk. The server
-//! runs in this process, on real sockets, over a log that the test scripts.
+//! Faults of the disk that a test cannot cause from outside: a slow replay, a full disk, a failing disk. The
+//! server runs in this process, on real sockets, over a log that the test scripts.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};

@@ -1,4 +1,5 @@
-//! Bodies of bad form: those that are not JSON, and fields that are missing, unknown, duplicate or of the wrong type.
+//! Bodies of bad form: those that are not JSON, and fields that are missing, unknown, duplicate or of the
+//! wrong type.
 
 use serde_json::{Value, json};
 

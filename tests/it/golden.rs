@@ -1,5 +1,6 @@
-//! The answers, byte for byte, except the ids, times and cursors in them. A change of an answer is a decision, which
-//! the diff of `snapshots` shows. On the real process, because the snapshots hold request ids.
+//! The answers, byte for byte, except the ids, times and cursors in them. A change of an answer is a
+//! decision, which the diff of `snapshots` shows. On the real process, because the snapshots hold request
+//! ids.
 
 use serde_json::{Value, json};
 
@@ -163,7 +164,8 @@ pub fn check(snapshot: &str, names: &[(&str, &str)], reply: &Reply) {
     });
 }
 
-/// Returns the answer as text, with names in place of the ids that have one and a line for each item of a list.
+/// Returns the answer as text, with names in place of the ids that have one and a line for each item of a
+/// list.
 fn golden(names: &[(&str, &str)], reply: &Reply) -> String {
     let mut body = reply.text.clone();
     for (name, id) in names {
@@ -183,7 +185,8 @@ fn golden(names: &[(&str, &str)], reply: &Reply) -> String {
     format!("{}\n{headers}\n{}", reply.status, body.replace("},{", "},\n{"))
 }
 
-/// Returns the text with the name in place of everything that has this shape, where 0 stands for any hexadecimal digit.
+/// Returns the text with the name in place of everything that has this shape, where 0 stands for any
+/// hexadecimal digit.
 fn redacted(text: &str, shape: &str, name: &str) -> String {
     let fits = |(byte, shape): (u8, u8)| if shape == b'0' { byte.is_ascii_hexdigit() } else { byte == shape };
     let mut redacted = String::new();

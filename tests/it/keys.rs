@@ -13,8 +13,8 @@ struct Call {
     body: Value,
 }
 
-/// Writes of each call, each of which is accepted after the ones before it; no two ask for the same. Some of them
-/// change nothing.
+/// Writes of each call, each of which is accepted after the ones before it; no two ask for the same. Some of
+/// them change nothing.
 fn writes<S>(Scene { ann, bob, den, .. }: &Scene<S>) -> Vec<Call> {
     let call = |path, body| Call { path, body };
     let message = |author: &str, text: &str| {

@@ -1,4 +1,5 @@
-//! The promises of the server, one file per capability. `support` holds the fixtures and says when to use which.
+//! The promises of the server, one file per capability. `support` holds the fixtures and says when to use
+//! which.
 //!
 //! All tests are one binary, so that it links once.
 

@@ -1,5 +1,5 @@
-//! Logs of every version of the format are readable for ever: each has a directory here, written by the release that
-//! brought it, and what its reads answered then.
+//! Logs of every version of the format are readable for ever: each has a directory here, written by the
+//! release that brought it, and what its reads answered then.
 
 use std::path::{Path, PathBuf};
 
@@ -51,7 +51,8 @@ async fn keyed_message(client: &Client, names: &Value) -> Reply {
     client.send(request.header("idempotency-key", "old-key").body(body.to_string())).await
 }
 
-/// Run once for each version of the format, by the release that brings it; what it wrote is never written again.
+/// Run once for each version of the format, by the release that brings it; what it wrote is never written
+/// again.
 #[tokio::test]
 #[ignore = "writes the fixture of a new version of the format"]
 async fn write_the_fixture() {

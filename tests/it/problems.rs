@@ -1,5 +1,5 @@
-//! Refusals: the code and the field of each mistake, the part of the value that is shown, and the order in which
-//! several mistakes are reported.
+//! Refusals: the code and the field of each mistake, the part of the value that is shown, and the order in
+//! which several mistakes are reported.
 
 use serde_json::json;
 

@@ -1,6 +1,6 @@
-//! Random histories, driven through the real router, engine and file log, and through a model so naive that it is
-//! right by inspection; every read of both is compared, again after a restart, and of the history exported and
-//! imported.
+//! Random histories, driven through the real router, engine and file log, and through a model so naive that
+//! it is right by inspection; every read of both is compared, again after a restart, and of the history
+//! exported and imported.
 
 mod streamed;
 

@@ -226,7 +226,8 @@ async fn a_seq_is_a_whole_number() {
     assert_eq!(server.position().await, 9);
 }
 
-/// Chunks of a long history, and the numbers of messages read in them, have edges; these readers stop at all of them.
+/// Chunks of a long history, and the numbers of messages read in them, have edges; these readers stop at all
+/// of them.
 #[tokio::test]
 async fn unread_of_a_long_chat_is_exact() {
     const MESSAGES: usize = 2_600;
@@ -325,7 +326,8 @@ async fn counts_are_exact_while_others_write() {
     assert_eq!(company.unread(bob).await, 600);
 }
 
-/// A list is longer than one piece of an answer: what is counted in the later pieces has moved on since it was begun.
+/// A list is longer than one piece of an answer: what is counted in the later pieces has moved on since it
+/// was begun.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn unread_of_a_long_list_stays_exact() {
     const CHATS: usize = 400;

@@ -1,4 +1,5 @@
-//! Start and stop, watched from outside: how far a long replay is, and what becomes of those who write meanwhile.
+//! Start and stop, watched from outside: how far a long replay is, and what becomes of those who write
+//! meanwhile.
 
 use std::collections::BTreeMap;
 use std::net::TcpListener;
@@ -100,7 +101,8 @@ fn connect(address: &str) -> RawConnection {
     }
 }
 
-/// A stopped process does nothing, and the kernel takes for it whatever comes: when it goes on, all is there at once.
+/// A stopped process does nothing, and the kernel takes for it whatever comes: when it goes on, all is there
+/// at once.
 #[tokio::test]
 async fn requests_before_a_stop_are_answered() {
     const EACH: usize = 20;
@@ -138,7 +140,8 @@ async fn requests_before_a_stop_are_answered() {
     assert_eq!(stopped.restart().position().await, connections.len() as u64);
 }
 
-/// Or a client that keeps its connection may have a request on its way just as it is closed, which nobody answers.
+/// Or a client that keeps its connection may have a request on its way just as it is closed, which nobody
+/// answers.
 #[test]
 fn a_stop_announces_closing_in_an_answer() {
     const ROUNDS: usize = 10;

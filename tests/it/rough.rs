@@ -1,5 +1,5 @@
-//! Thousands of rough clients: the server disconnects them in time, serves an honest client beside them at once, and
-//! keeps nothing of them.
+//! Thousands of rough clients: the server disconnects them in time, serves an honest client beside them at
+//! once, and keeps nothing of them.
 //!
 //! `CHINWAG_ROUGH_CLIENTS` sets the number of clients of each kind.
 

@@ -56,8 +56,8 @@ async fn write_until_it_dies(client: Client, chats: Vec<String>, users: Vec<Stri
     }
 }
 
-/// Returns the events that each user sees, from an export of the log. A chat is its id only, because a stream shows it
-/// as it is when the event is sent.
+/// Returns the events that each user sees, from an export of the log. A chat is its id only, because a stream
+/// shows it as it is when the event is sent.
 fn seen_by_each(data: &std::path::Path) -> BTreeMap<String, Vec<Event>> {
     let output = binary().arg("export").arg("--data").arg(data).output().expect("it runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

@@ -33,8 +33,8 @@ fn stops(readme: &str) -> Vec<Stop> {
     stops
 }
 
-/// Puts a letter in the place of what differs from run to run: ids and times in quotes, the time at the end of a
-/// name, positions.
+/// Puts a letter in the place of what differs from run to run: ids and times in quotes, the time at the end
+/// of a name, positions.
 fn masked(text: &str) -> String {
     let is_varying = |word: &str| {
         let hex = word.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');

@@ -157,7 +157,8 @@ pub fn good_names(chars_max: usize) -> Vec<String> {
             "a\u{200b}",
             "\u{feff}a",
             "\u{200e}",
-            // Format characters (Cf), unassigned ones and those for private use are no control characters (Cc).
+            // Format characters (Cf), unassigned ones and those for private use are no control characters
+            // (Cc).
             "a\u{ad}b",
             "a\u{202e}b",
             "\u{e000}",

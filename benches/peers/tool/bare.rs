@@ -1,4 +1,4 @@
-//! How fast is axum on this machine when a server does nothing else? Requests are parsed strictly into the
+//! Measures axum on this machine without any other work. Requests are parsed strictly into the
 //! same fields as ours. Answers are always the same, with headers and lengths like ours.
 
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! How does a server start with a conversation? The same one is written for every server.
+//! Fills a server with a conversation before a measurement. The same one is written for every server.
 
 use std::io::{BufWriter, Write, stdout};
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! How does a client speak HTTP/1.1? As far as a load needs it: statuses, and where answers end.
+//! A client of HTTP/1.1, as far as a load needs it: statuses, and where answers end.
 
 use std::io::{self, Write as _};
 use std::net::SocketAddr;

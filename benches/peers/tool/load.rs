@@ -1,4 +1,4 @@
-//! How fast does a server answer under load in a closed loop? Every connection sends a request, waits for the
+//! Measures a server under load in a closed loop. Every connection sends a request, waits for the
 //! answer, and sends the next.
 //!
 //! One thread does as little as possible: the server cannot use the processor time that the load generator

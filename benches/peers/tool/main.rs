@@ -1,4 +1,4 @@
-//! Which tools does `benches/peers/run` use? A load generator, servers to compare with, and generators of
+//! The tools of `benches/peers/run`: a load generator, servers to compare with, and generators of
 //! logs.
 
 #![expect(clippy::print_stdout, reason = "its results go to stdout")]

@@ -1,4 +1,4 @@
-//! How does a publisher speak NATS? Every message asks the stream for an acknowledgement.
+//! A publisher that speaks NATS. Every message asks the stream for an acknowledgement.
 
 use std::io::{self, Write as _};
 

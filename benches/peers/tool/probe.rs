@@ -1,4 +1,4 @@
-//! How long does the disk alone take for a small commit? One write and one `fdatasync`, repeated, on a file
+//! Measures a small commit on the disk alone: one write and one `fdatasync`, repeated, on a file
 //! of zeros, in the directory where the log would be.
 
 use std::fs::File;

@@ -1,4 +1,4 @@
-//! How are answers read? The protocols share an answer and the reading of its bytes.
+//! Reads answers. The protocols share an answer and the reading of its bytes.
 
 use std::io::{self, ErrorKind};
 use std::time::Duration;

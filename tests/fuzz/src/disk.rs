@@ -1,4 +1,4 @@
-//! How does a log run on a directory in memory?
+//! A directory in memory for a log.
 
 use std::collections::BTreeMap;
 use std::io;

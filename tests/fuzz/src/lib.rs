@@ -1,4 +1,4 @@
-//! Which code do the fuzz targets share? Each target reads arbitrary bytes, and must neither panic nor
+//! The code that the fuzz targets share. Each target reads arbitrary bytes, and must neither panic nor
 //! allocate without bound. Its first lines say what else must hold.
 
 mod disk;

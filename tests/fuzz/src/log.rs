@@ -1,4 +1,5 @@
-//! How do bytes become a log? This is written from the description of the format, without the server's code.
+//! Makes a log of arbitrary bytes. It is written from the description of the format, without the server's
+//! code.
 
 use chinwag::domain::Position;
 use chinwag::engine::{Engine, ReplayProgress};

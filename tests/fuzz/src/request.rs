@@ -1,4 +1,4 @@
-//! How do bytes become a request? It is sent to the real router over a log in memory.
+//! Makes a request of arbitrary bytes. It is sent to the real router over a log in memory.
 
 use std::cell::RefCell;
 use std::sync::Arc;

@@ -15,8 +15,8 @@ pub fn text(path: &Path) -> &str {
     path.to_str().expect("a path of ours is text")
 }
 
-/// Makes a file that holds an ext4 of this many bytes. Without checksums in its metadata, so that no half of a block
-/// that a power cut leaves keeps it from being mounted: what is tried is the log, not ext4.
+/// Makes a file that holds an ext4 of this many bytes. Without checksums in its metadata, so that no half of
+/// a block that a power cut leaves keeps it from being mounted: what is tried is the log, not ext4.
 pub fn make_ext4(image: &Path, bytes: u64) {
     File::create(image).and_then(|file| file.set_len(bytes)).expect("a file");
     let flags = ["-q", "-m", "0", "-b", "4096", "-J", "size=4", "-O", "^metadata_csum"];
@@ -32,8 +32,8 @@ pub struct Mounted {
 impl Mounted {
     /// Mounts a file that holds an ext4.
     ///
-    /// The journal is committed when somebody syncs what it holds, and not by the clock: a fault that is meant for
-    /// the log's own writes does not meet the journal's.
+    /// The journal is committed when somebody syncs what it holds, and not by the clock: a fault that is
+    /// meant for the log's own writes does not meet the journal's.
     pub fn ext4(image: &Path, at: &Path) -> Self {
         Self::mount(at, &["-t", "ext4", "-o", "loop,noatime,commit=600", text(image)])
     }

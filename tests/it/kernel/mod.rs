@@ -1,8 +1,8 @@
-//! The promise against the real kernel: its processes, its file systems, its block layer. For Linux, as root, with
-//! strace, e2fsprogs, fuse3 and qemu-storage-daemon; `.ci/kernel` installs them and runs this.
+//! The promise against the real kernel: its processes, its file systems, its block layer. For Linux, as root,
+//! with strace, e2fsprogs, fuse3 and qemu-storage-daemon; `.ci/kernel` installs them and runs this.
 //!
-//! A disk is a file that qemu-storage-daemon exports by FUSE, behind a loop device. So a disk can fail, or record its
-//! requests, without a kernel module.
+//! A disk is a file that qemu-storage-daemon exports by FUSE, behind a loop device. So a disk can fail, or
+//! record its requests, without a kernel module.
 
 mod block;
 mod disk_error;

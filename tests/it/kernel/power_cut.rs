@@ -25,8 +25,8 @@ const SEGMENT_BYTES: &str = "131072";
 /// How often the power goes again during a recovery.
 const CUTS_IN_RECOVERY: usize = 4;
 
-/// An answer, and how many entries the log of the disk's writes held when it had come. Whatever was lost of the
-/// entries after that number, the event that was answered must be there.
+/// An answer, and how many entries the log of the disk's writes held when it had come. Whatever was lost of
+/// the entries after that number, the event that was answered must be there.
 struct Answered {
     position: u64,
     entries: u64,
@@ -91,8 +91,9 @@ impl Watched {
         answered.map(|answered| answered.position).max().unwrap_or(0)
     }
 
-    /// Starts a server on what is left of the disk, and checks what it finds: everything promised, and nothing but
-    /// what was written, in its order. Writes one event more, if it is not there yet, and gives its position.
+    /// Starts a server on what is left of the disk, and checks what it finds: everything promised, and
+    /// nothing but what was written, in its order. Writes one event more, if it is not there yet, and gives
+    /// its position.
     async fn check(&self, mount: &Mounted, promised: u64) -> u64 {
         let server = TestServer::start_at(&mount.at.join("data"), &["--segment-bytes", SEGMENT_BYTES]);
         let position = server.get("/health").await.json()["position"].as_u64().expect("a position");
@@ -112,7 +113,8 @@ impl Watched {
         if is_there_already { position } else { reply.position() }
     }
 
-    /// Repeats the check on a disk that fails a second time, during the recovery from the first power cut or later.
+    /// Repeats the check on a disk that fails a second time, during the recovery from the first power cut or
+    /// later.
     async fn check_twice(&self, left: &[u8], promised: u64, dir: &Path, dice: &mut Dice) {
         let [image, log, file, at] =
             ["left", "left.writes", "left.disk", "left.cut"].map(|name| dir.join(name));
@@ -134,7 +136,8 @@ impl Watched {
     }
 }
 
-/// Points in a log of writes, that many in all, up to the very end; every other one where there is most to lose.
+/// Points in a log of writes, that many in all, up to the very end; every other one where there is most to
+/// lose.
 fn cuts(log: &WriteLog, start: usize, count: usize, dice: &mut Dice) -> Vec<usize> {
     let all: Vec<usize> = (start..log.len()).collect();
     let chunks = all.chunks(all.len().div_ceil(count.saturating_sub(1).max(1)).max(1));

@@ -1,4 +1,4 @@
-//! What `strace -f -y -x` writes, read back: system calls with the order in which they began and ended.
+//! Parses the output of `strace -f -y -x`: system calls with the order in which they began and ended.
 
 use std::path::Path;
 
@@ -8,8 +8,9 @@ pub struct Call {
     pub name: String,
     pub args: String,
     pub result: i64,
-    /// The line at which it began, and that at which it had ended. strace lets no thread go on before it has written
-    /// what the thread did: a call that ended on a line before another began on a later one came first.
+    /// The line at which it began, and that at which it had ended. strace lets no thread go on before it has
+    /// written what the thread did: a call that ended on a line before another began on a later one came
+    /// first.
     pub began: usize,
     pub ended: usize,
 }

@@ -1,5 +1,5 @@
-//! Every answer after its sync, every segment after its directory's, every look at the log after both: as the kernel
-//! was asked, by `strace`.
+//! Every answer after its sync, every segment after its directory's, every look at the log after both: as the
+//! kernel was asked, by `strace`.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -99,8 +99,8 @@ impl Trace {
         answers.len()
     }
 
-    /// For every segment made, its header was synced, then its name given, then the directory synced, before any
-    /// event in it was answered.
+    /// For every segment made, its header was synced, then its name given, then the directory synced, before
+    /// any event in it was answered.
     fn check_segments(&self) -> usize {
         let (frames, answers) = (self.frames(), self.answers());
         let renames: Vec<_> = self.calls.iter().filter(|call| call.name.starts_with("rename")).collect();
@@ -142,8 +142,8 @@ impl Trace {
         .count()
     }
 
-    /// The directory was synced before anything of the log was read, and the last segment before itself was; what was
-    /// written in it to make it fit to go on was synced before the server was ready.
+    /// The directory was synced before anything of the log was read, and the last segment before itself was;
+    /// what was written in it to make it fit to go on was synced before the server was ready.
     fn check_boot(&self, last_segment: &Path) {
         let is_read = |call: &&Call| call.is(&["pread64", "read", "readv", "preadv"]);
         let reads = || self.calls.iter().filter(is_read);

@@ -1,7 +1,8 @@
-//! The requests to a disk in their order, as QEMU's blklogwrites records them, and the disk that a power cut leaves.
+//! The requests to a disk in their order, as QEMU's blklogwrites records them, and the disk that a power cut
+//! leaves.
 //!
-//! The format is that of Linux's dm-log-writes: a superblock, then entries, each of a header sector and, for a
-//! write, its data. An entry is recorded before the disk acknowledges its request.
+//! The format is that of Linux's dm-log-writes: a superblock, then entries, each of a header sector and, for
+//! a write, its data. An entry is recorded before the disk acknowledges its request.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -29,7 +30,8 @@ struct Entry {
     data: usize,
 }
 
-/// Returns the number of entries recorded so far. After a flush, everything that it made durable is among them.
+/// Returns the number of entries recorded so far. After a flush, everything that it made durable is among
+/// them.
 pub fn entries_so_far(log: &File) -> u64 {
     let mut superblock = [0; 24];
     log.read_exact_at(&mut superblock, 0).expect("a superblock");
@@ -105,8 +107,8 @@ impl<'a> FailingPower<'a> {
         Self { log, disk: base.to_owned(), flushed: 0, kept: 0, lost: 0 }
     }
 
-    /// Returns the disk that a power cut after `cut` entries leaves: everything up to the last flush, and any selection
-    /// of the sectors written later. `cut` must not be less than that of the previous call.
+    /// Returns the disk that a power cut after `cut` entries leaves: everything up to the last flush, and any
+    /// selection of the sectors written later. `cut` must not be less than that of the previous call.
     pub fn cut_after(&mut self, cut: usize, dice: &mut Dice) -> Vec<u8> {
         let flushed = (self.flushed..cut).rev().find(|&entry| self.log.is_flush(entry));
         if let Some(flush) = flushed {

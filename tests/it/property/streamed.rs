@@ -13,8 +13,8 @@ use tower::ServiceExt;
 
 use super::{Naive, Server};
 
-/// An event on the stream of a user. It names a chat by its id only, because a stream shows a chat as it is when the
-/// event is sent.
+/// An event on the stream of a user. It names a chat by its id only, because a stream shows a chat as it is
+/// when the event is sent.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StreamedEvent {
     pub position: usize,

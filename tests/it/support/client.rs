@@ -1,7 +1,7 @@
 //! A client of the API with one method per call, for a real server and for the router in process alike.
 //!
-//! The convenience methods (`add_user`, `join`, `messages`, …) panic on any answer but success. The plain ones
-//! (`get`, `post`, `post_raw`, `post_under`, `send`) return a [`Reply`], whatever its status.
+//! The convenience methods (`add_user`, `join`, `messages`, …) panic on any answer but success. The plain
+//! ones (`get`, `post`, `post_raw`, `post_under`, `send`) return a [`Reply`], whatever its status.
 //!
 //! ```ignore
 //! let ann = client.add_user("ann").await;                                   // 201, or a panic
@@ -84,8 +84,8 @@ impl Reply {
     }
 }
 
-/// Checks that a reply is a problem with this status and code, in the form that all problems have. Returns its `field`,
-/// if it has one.
+/// Checks that a reply is a problem with this status and code, in the form that all problems have. Returns
+/// its `field`, if it has one.
 #[track_caller]
 pub fn problem(reply: &Reply, status: u16, code: &str) -> Option<String> {
     let body = reply.json();
@@ -117,7 +117,8 @@ pub fn assert_id(id: &Value) {
     assert_eq!((uuid.get_version_num(), uuid.get_variant()), (7, Variant::RFC4122), "{text}");
 }
 
-/// Checks that this is a time as the server writes it, RFC 3339 in UTC with six digits, less than a minute ago.
+/// Checks that this is a time as the server writes it, RFC 3339 in UTC with six digits, less than a minute
+/// ago.
 #[track_caller]
 pub fn assert_time(time: &Value) {
     let text = time.as_str().unwrap_or_else(|| panic!("not a string: {time}"));

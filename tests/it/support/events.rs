@@ -1,4 +1,5 @@
-//! A reader of server-sent events that accepts exactly what the standard does (WHATWG HTML, "Server-sent events").
+//! A reader of server-sent events that accepts exactly what the standard does (WHATWG HTML, "Server-sent
+//! events").
 //!
 //! ```ignore
 //! let mut stream = server.follow(&ann, None).await;      // GET /events?user=…, from now on

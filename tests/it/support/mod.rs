@@ -1,4 +1,4 @@
-//! What the tests share. Begin with the cheapest fixture that shows what you promise:
+//! Fixtures that the tests share. Begin with the cheapest one that shows what you promise:
 //!
 //! | fixture | what it is | for promises about |
 //! | --- | --- | --- |
@@ -7,8 +7,8 @@
 //! | [`ScriptedLog`] | a log that does what the test tells it | the engine: batches, failures, order |
 //! | [`RawConnection`] | a TCP connection, written byte by byte | framing, half a request, slow clients |
 //!
-//! A [`TestRouter`] and a [`TestServer`] are called alike, through [`Client`]; a [`Scene`] fills either with two users
-//! and a chat:
+//! A [`TestRouter`] and a [`TestServer`] are called alike, through [`Client`]; a [`Scene`] fills either with
+//! two users and a chat:
 //!
 //! ```ignore
 //! let scene = Scene::start().await;                      // or Scene::on(TestServer::start()).await

@@ -1,5 +1,5 @@
-//! Requests written byte by byte, for what a client library would never send: bad framing, half a request, a body
-//! that stops.
+//! Requests written byte by byte, for what a client library would never send: bad framing, half a request, a
+//! body that stops.
 //!
 //! ```ignore
 //! let mut connection = RawConnection::open(&server.address);
@@ -59,8 +59,8 @@ impl RawConnection {
         Reply { status, headers, text: String::from_utf8(body).expect("a body of text") }
     }
 
-    /// Reads the next answer, which must be whole. Returns `None` if the server closes the connection before its first
-    /// byte.
+    /// Reads the next answer, which must be whole. Returns `None` if the server closes the connection before
+    /// its first byte.
     #[track_caller]
     pub fn reply_or_end(&mut self) -> Option<Reply> {
         match self.0.fill_buf() {
@@ -163,7 +163,8 @@ pub fn post(path: &str, body: &Value) -> Vec<u8> {
     post_bytes(path, body.to_string().as_bytes())
 }
 
-/// Posts each body to the path, over up to 32 connections at once. Returns the answers in the order of the bodies.
+/// Posts each body to the path, over up to 32 connections at once. Returns the answers in the order of the
+/// bodies.
 pub fn post_many(address: &str, path: &str, bodies: &[Value]) -> Vec<Reply> {
     const CONNECTIONS: usize = 32;
     let requests: Vec<_> = bodies.iter().map(|body| post(path, body)).collect();

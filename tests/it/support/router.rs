@@ -7,8 +7,9 @@
 //! assert_eq!(reply.status, 200);
 //! ```
 //!
-//! The server wraps each answer of the router once more: an answer in process has no `X-Request-Id`, a problem has no
-//! `request_id`, and the metrics count nothing. A test of these starts a [`TestServer`](super::TestServer).
+//! The server wraps each answer of the router once more: an answer in process has no `X-Request-Id`, a
+//! problem has no `request_id`, and the metrics count nothing. A test of these starts a
+//! [`TestServer`](super::TestServer).
 
 use std::sync::Arc;
 

@@ -52,8 +52,8 @@ impl<S: Deref<Target = Client>> Scene<S> {
         Self { server, ann, bob, den }
     }
 
-    /// Returns a right body for the call, with the members of `over` put over it. `name` is the name of what the call
-    /// creates, if it creates something.
+    /// Returns a right body for the call, with the members of `over` put over it. `name` is the name of what
+    /// the call creates, if it creates something.
     pub fn body(&self, path: &str, name: &str, over: &Value) -> Value {
         let Self { ann, bob, den, .. } = self;
         let mut body = match path {

@@ -1,4 +1,5 @@
-//! The real binary as a test runs it: started on a free port, signalled, killed, and restarted on the same directory.
+//! The real binary as a test runs it: started on a free port, signalled, killed, and restarted on the same
+//! directory.
 //!
 //! ```ignore
 //! let server = TestServer::start();                      // an empty log in a temporary directory
@@ -25,7 +26,8 @@ use super::client::Client;
 /// Segment length, small enough that a test with a few hundred messages rotates segments.
 const SEGMENT_BYTES: &str = "65536";
 
-/// A running server. It is killed when dropped; its temporary directory is removed with the last value that uses it.
+/// A running server. It is killed when dropped; its temporary directory is removed with the last value that
+/// uses it.
 pub struct TestServer {
     process: Child,
     stderr: Option<JoinHandle<String>>,
@@ -213,7 +215,8 @@ pub struct StoppedServer {
 }
 
 impl StoppedServer {
-    /// Starts it again on the same directory, with the same flags. Its port changes unless the flags name one.
+    /// Starts it again on the same directory, with the same flags. Its port changes unless the flags name
+    /// one.
     pub fn restart(self) -> TestServer {
         TestServer::start_on(self.dir, &self.data, self.flags, binary())
     }

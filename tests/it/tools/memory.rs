@@ -1,4 +1,5 @@
-//! A history goes through a tool, and does not stay in it: what it takes of memory does not grow with the history.
+//! A history goes through a tool, and does not stay in it: what it takes of memory does not grow with the
+//! history.
 
 #![cfg(target_os = "linux")]
 
