@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use axum::response::Response;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::users;
 use crate::domain::{ChatId, ChatName, Command, Seq, UserId};
@@ -10,6 +12,7 @@ use crate::engine::Engine;
 use crate::http::answer::bodies::{AddedBody, ChatBody};
 use crate::http::answer::list::{self, Pieces};
 use crate::http::answer::problem::Problem;
+use crate::http::app::App;
 use crate::http::cursor::Cursor;
 use crate::http::openapi::headers::Key;
 use crate::http::openapi::refusals;
@@ -18,6 +21,16 @@ use crate::http::request::request;
 use crate::http::request::value::{Limit, foreign_cursor};
 use crate::http::request::write::Write;
 use crate::model::{ListedChat, UserIndex};
+
+/// Returns the calls of this file.
+pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new()
+        .routes(routes!(add))
+        .routes(routes!(get))
+        .routes(routes!(add_user))
+        .routes(routes!(remove_user))
+        .routes(routes!(read))
+}
 
 request! {
     /// A chat to be made.
@@ -43,7 +56,7 @@ request! {
         refusals::ChatNameTaken,
     )
 )]
-pub(crate) async fn add(write: Write<AddChat>) -> Result<Response, Problem> {
+async fn add(write: Write<AddChat>) -> Result<Response, Problem> {
     write.submit(|AddChat { name, users }| Command::AddChat { name, users }).await
 }
 
@@ -72,7 +85,7 @@ request! {
         refusals::NoSuchUserOrChat,
     )
 )]
-pub(crate) async fn add_user(write: Write<Membership>) -> Result<Response, Problem> {
+async fn add_user(write: Write<Membership>) -> Result<Response, Problem> {
     write.submit(|Membership { chat, user }| Command::AddMember { chat, user }).await
 }
 
@@ -93,7 +106,7 @@ pub(crate) async fn add_user(write: Write<Membership>) -> Result<Response, Probl
         refusals::NoSuchUserOrChat,
     )
 )]
-pub(crate) async fn remove_user(write: Write<Membership>) -> Result<Response, Problem> {
+async fn remove_user(write: Write<Membership>) -> Result<Response, Problem> {
     write.submit(|Membership { chat, user }| Command::RemoveMember { chat, user }).await
 }
 
@@ -125,7 +138,7 @@ request! {
         refusals::NotAMember,
     )
 )]
-pub(crate) async fn read(write: Write<MarkRead>) -> Result<Response, Problem> {
+async fn read(write: Write<MarkRead>) -> Result<Response, Problem> {
     write.submit(|MarkRead { chat, user, seq }| Command::MarkRead { chat, user, seq }).await
 }
 
@@ -154,7 +167,7 @@ request! {
         refusals::NoSuchUser,
     )
 )]
-pub(crate) async fn get(Read { engine, request }: Read<GetChats>) -> Result<Response, Problem> {
+async fn get(Read { engine, request }: Read<GetChats>) -> Result<Response, Problem> {
     let limit = request.limit.map_or(usize::MAX, |Limit(limit)| usize::try_from(limit).unwrap_or(usize::MAX));
     let below = request.cursor.map(|Cursor(rank)| rank);
     let user = engine.read(|model| {

@@ -11,6 +11,8 @@ use axum::http::{HeaderMap, HeaderName, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::{StreamExt, stream};
 use tokio::time::timeout;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::users;
 use crate::engine::{FollowError, Follower};
@@ -22,6 +24,11 @@ use crate::http::app::{App, Ready};
 use crate::http::headers::LAST_EVENT_ID;
 use crate::http::openapi::refusals;
 use crate::http::request::follow::Follow;
+
+/// Returns the calls of this file.
+pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new().routes(routes!(get))
+}
 
 /// Time after which a comment is sent if nothing else was.
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(15);
@@ -65,7 +72,7 @@ const EXAMPLE: &str = "retry: 1000\n\nid: 6\nevent: message\ndata: {\"id\":\"01a
         refusals::NoSuchUser,
     )
 )]
-pub(crate) async fn get(
+async fn get(
     Ready(engine): Ready,
     State(app): State<Arc<App>>,
     headers: HeaderMap,

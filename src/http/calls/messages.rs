@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use axum::response::Response;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use crate::domain::{self, ChatId, Command, Refusal, Seq, Text, UserId};
 use crate::engine::Engine;
@@ -10,6 +12,7 @@ use crate::http::answer::bodies::{MessageBody, SentBody};
 use crate::http::answer::list::{self, Pieces};
 use crate::http::answer::message_json::MessageJson;
 use crate::http::answer::problem::Problem;
+use crate::http::app::App;
 use crate::http::limits::BATCH_BODY_FACTOR;
 use crate::http::openapi::headers::Key;
 use crate::http::openapi::refusals;
@@ -19,6 +22,11 @@ use crate::http::request::request;
 use crate::http::request::value::{Batch, Limit};
 use crate::http::request::write::Write;
 use crate::model::ChatIndex;
+
+/// Returns the calls of this file.
+pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new().routes(routes!(add)).routes(routes!(batch)).routes(routes!(get))
+}
 
 request! {
     /// A message to be sent.
@@ -52,7 +60,7 @@ impl From<NewMessage> for domain::NewMessage {
         refusals::NotAMember,
     )
 )]
-pub(crate) async fn add(write: Write<NewMessage>) -> Result<Response, Problem> {
+async fn add(write: Write<NewMessage>) -> Result<Response, Problem> {
     write.submit(|message| Command::AddMessage(message.into())).await
 }
 
@@ -82,7 +90,7 @@ request! {
         refusals::NotAMember,
     )
 )]
-pub(crate) async fn batch(write: Write<AddMessages>) -> Result<Response, Problem> {
+async fn batch(write: Write<AddMessages>) -> Result<Response, Problem> {
     let command = |AddMessages { messages: Batch(messages) }| {
         Command::AddMessages(messages.into_iter().map(domain::NewMessage::from).collect())
     };
@@ -116,7 +124,7 @@ request! {
         refusals::NoSuchChat,
     )
 )]
-pub(crate) async fn get(Read { engine, request }: Read<GetMessages>) -> Result<Response, Problem> {
+async fn get(Read { engine, request }: Read<GetMessages>) -> Result<Response, Problem> {
     let (chat, last) = engine
         .read(|model| {
             let chat = model.chat(request.chat)?;

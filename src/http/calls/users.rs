@@ -1,18 +1,28 @@
 //! `/users/…`
 
+use std::sync::Arc;
+
 use axum::response::Response;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use crate::domain::{Command, Refusal, UserField, UserId, Username};
 use crate::http::answer;
 use crate::http::answer::bodies::{AddedBody, UserBody};
 use crate::http::answer::codes::Code;
 use crate::http::answer::problem::{Problem, shown};
+use crate::http::app::App;
 use crate::http::openapi::headers::Key;
 use crate::http::openapi::refusals;
 use crate::http::openapi::schema::Exclusive;
 use crate::http::request::body::Read;
 use crate::http::request::request;
 use crate::http::request::write::Write;
+
+/// Returns the calls of this file.
+pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new().routes(routes!(add)).routes(routes!(get))
+}
 
 request! {
     /// A user to be made.
@@ -37,7 +47,7 @@ request! {
         refusals::NameTaken,
     )
 )]
-pub(crate) async fn add(write: Write<AddUser>) -> Result<Response, Problem> {
+async fn add(write: Write<AddUser>) -> Result<Response, Problem> {
     write.submit(|AddUser { username }| Command::AddUser { username }).await
 }
 
@@ -62,7 +72,7 @@ request! {
         refusals::NoSuchUser,
     )
 )]
-pub(crate) async fn get(Read { engine, request }: Read<GetUser>) -> Result<Response, Problem> {
+async fn get(Read { engine, request }: Read<GetUser>) -> Result<Response, Problem> {
     let GetUser { user, username } = request;
     let found = engine.read(|model| {
         let user = user.and_then(|id| model.user(id));
