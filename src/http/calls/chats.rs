@@ -47,9 +47,17 @@ request! {
     path = "/chats/add",
     tag = "chats",
     params(Key),
-    request_body = AddChat,
+    request_body(content = AddChat, example = json!({
+        "name": "tea",
+        "users": ["01a20aa4-09fe-7b4a-8d5d-3a0a2f9d6f43", "01a20aa4-0a09-74de-9d72-3ca94e1ae31f"],
+    })),
     responses(
-        (status = CREATED, description = "The chat is made.", body = AddedBody),
+        (
+            status = CREATED,
+            description = "The chat is made.",
+            body = AddedBody,
+            example = json!({ "id": "01a20aa4-0a1b-7d0e-a3cf-4b7d4ed1a2d5" }),
+        ),
         refusals::OfCall,
         refusals::OfWrite,
         refusals::NoSuchUser,
@@ -77,7 +85,10 @@ request! {
     path = "/chats/users/add",
     tag = "chats",
     params(Key),
-    request_body = Membership,
+    request_body(content = Membership, example = json!({
+        "chat": "01a20aa4-0a1b-7d0e-a3cf-4b7d4ed1a2d5",
+        "user": "01a20aa4-0a09-74de-9d72-3ca94e1ae31f",
+    })),
     responses(
         (status = NO_CONTENT, description = "The user is a member."),
         refusals::OfCall,
@@ -98,7 +109,10 @@ async fn add_user(write: Write<Membership>) -> Result<Response, Problem> {
     path = "/chats/users/remove",
     tag = "chats",
     params(Key),
-    request_body = Membership,
+    request_body(content = Membership, example = json!({
+        "chat": "01a20aa4-0a1b-7d0e-a3cf-4b7d4ed1a2d5",
+        "user": "01a20aa4-0a09-74de-9d72-3ca94e1ae31f",
+    })),
     responses(
         (status = NO_CONTENT, description = "The user is not a member."),
         refusals::OfCall,
@@ -129,7 +143,11 @@ request! {
     path = "/chats/read",
     tag = "chats",
     params(Key),
-    request_body = MarkRead,
+    request_body(content = MarkRead, example = json!({
+        "chat": "01a20aa4-0a1b-7d0e-a3cf-4b7d4ed1a2d5",
+        "user": "01a20aa4-09fe-7b4a-8d5d-3a0a2f9d6f43",
+        "seq": 3,
+    })),
     responses(
         (status = NO_CONTENT, description = "The user has read up to this message, or further."),
         refusals::OfCall,
@@ -160,9 +178,34 @@ request! {
     post,
     path = "/chats/get",
     tag = "chats",
-    request_body = GetChats,
+    request_body(content = GetChats, example = json!({
+        "user": "01a20aa4-09fe-7b4a-8d5d-3a0a2f9d6f43",
+        "limit": 50,
+    })),
     responses(
-        (status = OK, description = "The chats; `[]` if there are none.", body = [ChatBody]),
+        (
+            status = OK,
+            description = "The chats; `[]` if there are none.",
+            body = [ChatBody],
+            example = json!([
+                {
+                    "id": "01a20aa4-0a1b-7d0e-a3cf-4b7d4ed1a2d5",
+                    "name": "tea",
+                    "users": ["01a20aa4-09fe-7b4a-8d5d-3a0a2f9d6f43", "01a20aa4-0a09-74de-9d72-3ca94e1ae31f"],
+                    "created_at": "2026-11-23T15:04:05.301200Z",
+                    "last_message": {
+                        "id": "01a20aa4-0a3f-70c2-b3b5-10f6a3a5cb02",
+                        "chat": "01a20aa4-0a1b-7d0e-a3cf-4b7d4ed1a2d5",
+                        "author": "01a20aa4-0a09-74de-9d72-3ca94e1ae31f",
+                        "text": "Milk?",
+                        "created_at": "2026-11-23T15:04:06.234567Z",
+                        "seq": 3,
+                    },
+                    "unread": 2,
+                    "cursor": "800000000000000633c8d336",
+                },
+            ]),
+        ),
         refusals::OfCall,
         refusals::NoSuchUser,
     )

@@ -37,7 +37,12 @@ pub(crate) struct Health {
     get,
     path = "/health",
     tag = "server",
-    responses((status = OK, description = "The server is ready.", body = Health), refusals::OfHealth)
+    responses((
+            status = OK,
+            description = "The server is ready.",
+            body = Health,
+            example = json!({ "status": "ready", "position": 9 }),
+        ), refusals::OfHealth)
 )]
 async fn get(State(app): State<Arc<App>>) -> Result<Response, Problem> {
     let Ok(engine) = app.engine() else {

@@ -51,9 +51,22 @@ impl From<NewMessage> for domain::NewMessage {
     path = "/messages/add",
     tag = "messages",
     params(Key),
-    request_body = NewMessage,
+    request_body(content = NewMessage, example = json!({
+        "chat": "01a20aa4-0a1b-7d0e-a3cf-4b7d4ed1a2d5",
+        "author": "01a20aa4-09fe-7b4a-8d5d-3a0a2f9d6f43",
+        "text": "Kettle is on.",
+    })),
     responses(
-        (status = CREATED, description = "The message is sent.", body = SentBody),
+        (
+            status = CREATED,
+            description = "The message is sent.",
+            body = SentBody,
+            example = json!({
+                "id": "01a20aa4-0a27-7f15-b8c1-2d9e60f4a7c8",
+                "seq": 1,
+                "created_at": "2026-11-23T15:04:05.412873Z",
+            }),
+        ),
         refusals::OfCall,
         refusals::OfWrite,
         refusals::NoSuchUserOrChat,
@@ -81,9 +94,38 @@ request! {
     path = "/messages/batch",
     tag = "messages",
     params(Key),
-    request_body = AddMessages,
+    request_body(content = AddMessages, example = json!({
+        "messages": [
+            {
+                "chat": "01a20aa4-0a1b-7d0e-a3cf-4b7d4ed1a2d5",
+                "author": "01a20aa4-0a09-74de-9d72-3ca94e1ae31f",
+                "text": "On my way!",
+            },
+            {
+                "chat": "01a20aa4-0a1b-7d0e-a3cf-4b7d4ed1a2d5",
+                "author": "01a20aa4-0a09-74de-9d72-3ca94e1ae31f",
+                "text": "Milk?",
+            },
+        ],
+    })),
     responses(
-        (status = CREATED, description = "All are sent; in the order of the request.", body = [SentBody]),
+        (
+            status = CREATED,
+            description = "All are sent; in the order of the request.",
+            body = [SentBody],
+            example = json!([
+                {
+                    "id": "01a20aa4-0a3e-7d31-9c56-8b1f0e2d3a47",
+                    "seq": 2,
+                    "created_at": "2026-11-23T15:04:06.234566Z",
+                },
+                {
+                    "id": "01a20aa4-0a3f-70c2-b3b5-10f6a3a5cb02",
+                    "seq": 3,
+                    "created_at": "2026-11-23T15:04:06.234567Z",
+                },
+            ]),
+        ),
         refusals::OfCall,
         refusals::OfWrite,
         refusals::NoSuchUserOrChat,
@@ -117,9 +159,27 @@ request! {
     post,
     path = "/messages/get",
     tag = "messages",
-    request_body = GetMessages,
+    request_body(content = GetMessages, example = json!({
+        "chat": "01a20aa4-0a1b-7d0e-a3cf-4b7d4ed1a2d5",
+        "after": 2,
+        "limit": 50,
+    })),
     responses(
-        (status = OK, description = "The messages, in ascending `seq`; `[]` if there are none.", body = [MessageBody]),
+        (
+            status = OK,
+            description = "The messages, in ascending `seq`; `[]` if there are none.",
+            body = [MessageBody],
+            example = json!([
+                {
+                    "id": "01a20aa4-0a3f-70c2-b3b5-10f6a3a5cb02",
+                    "chat": "01a20aa4-0a1b-7d0e-a3cf-4b7d4ed1a2d5",
+                    "author": "01a20aa4-0a09-74de-9d72-3ca94e1ae31f",
+                    "text": "Milk?",
+                    "created_at": "2026-11-23T15:04:06.234567Z",
+                    "seq": 3,
+                },
+            ]),
+        ),
         refusals::OfCall,
         refusals::NoSuchChat,
     )

@@ -39,9 +39,14 @@ request! {
     path = "/users/add",
     tag = "users",
     params(Key),
-    request_body = AddUser,
+    request_body(content = AddUser, example = json!({ "username": "ann" })),
     responses(
-        (status = CREATED, description = "The user is made.", body = AddedBody),
+        (
+            status = CREATED,
+            description = "The user is made.",
+            body = AddedBody,
+            example = json!({ "id": "01a20aa4-09fe-7b4a-8d5d-3a0a2f9d6f43" }),
+        ),
         refusals::OfCall,
         refusals::OfWrite,
         refusals::NameTaken,
@@ -65,9 +70,18 @@ request! {
     post,
     path = "/users/get",
     tag = "users",
-    request_body = GetUser,
+    request_body(content = GetUser, example = json!({ "username": "ann" })),
     responses(
-        (status = OK, description = "The user.", body = UserBody),
+        (
+            status = OK,
+            description = "The user.",
+            body = UserBody,
+            example = json!({
+                "id": "01a20aa4-09fe-7b4a-8d5d-3a0a2f9d6f43",
+                "username": "ann",
+                "created_at": "2026-11-23T15:04:05.123456Z",
+            }),
+        ),
         refusals::OfCall,
         refusals::NoSuchUser,
     )

@@ -1,6 +1,5 @@
 //! The OpenAPI document of the API, from the calls' own types.
 
-mod examples;
 pub(crate) mod headers;
 mod links;
 pub(crate) mod refusals;
@@ -54,7 +53,6 @@ pub(crate) fn document(mut api: utoipa::openapi::OpenApi) -> Bytes {
             let id = words.collect::<Vec<_>>().join("_");
             let id = if id.is_empty() { "page".to_owned() } else { id };
             finish(operation, components);
-            examples::add(operation, &id);
             links::add(operation, &id);
             operation.operation_id = Some(id);
         }
