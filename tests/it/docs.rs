@@ -55,6 +55,25 @@ fn every_relative_link_leads_to_a_file() {
     assert!(followed >= 20, "only {followed} links were found");
 }
 
+/// A path in backticks that begins with a folder of this repository is a place that a reader goes to.
+#[test]
+fn every_path_that_is_named_exists() {
+    let mut found = 0;
+    for document in documents() {
+        let text = std::fs::read_to_string(&document).unwrap();
+        let names = text.split('`').skip(1).step_by(2);
+        let paths = names.filter(|name| {
+            let in_folder = ["src/", "tests/", "benches/", "examples/", "docs/", ".ci/"];
+            in_folder.iter().any(|folder| name.starts_with(folder)) && !name.contains([' ', '*', '{'])
+        });
+        for path in paths {
+            assert!(Path::new(ROOT).join(path).exists(), "{} names {path}", document.display());
+            found += 1;
+        }
+    }
+    assert!(found >= 40, "only {found} paths were found");
+}
+
 #[test]
 fn every_page_of_the_docs_is_linked() {
     let documents = documents();

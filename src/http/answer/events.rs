@@ -3,11 +3,36 @@
 use axum::body::Bytes;
 use serde::Serialize;
 use utoipa::ToSchema;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::Schema;
 
 use super::bodies::{ChatBody, MessageBody};
 use super::event_cache::EventCache;
 use crate::domain::{ChatId, Position, Seq, UserId};
 use crate::engine::{FeedEvent, FeedEventKind};
+
+/// The description of `/events` in the API's document. Its table lists every event that [`render`] writes.
+pub(crate) const DESCRIPTION: &str = "\
+The answer is a stream of server-sent events in the order of the log, each event once; `id` is the event's position.
+With `Last-Event-ID` or `after`, the stream begins with everything after that position, however long ago, and continues
+live without a gap. Without them, it begins now. A position beyond the log is 400.
+
+| `event` | sent to | `data` |
+| --- | --- | --- |
+| `message` | all members | a `Message` |
+| `chat` | the user who is added to a chat, at its creation or later | the `Chat` as it is now, or, if the user has left it, without members and messages |
+| `member` | the other members, when a user joins | a `MemberEvent` |
+| `member_removed` | all members, and the user who is removed | a `MemberEvent` |
+| `read` | all members | a `ReadEvent` |
+
+A comment every 15 s keeps the stream open. A client that reads nothing for 30 s is disconnected, and resumes from
+its last `id`. When the server stops, streams are closed.";
+
+/// An example of a stream, for the API's document.
+pub(crate) const EXAMPLE: &str = "retry: 1000\n\nid: 6\nevent: message\ndata: {\"id\":\"01a20aa4-0a3f-70c2-b3b5-10f6a3a5cb02\",\
+                       \"chat\":\"01a20aa4-0a1b-7d0e-a3cf-4b7d4ed1a2d5\",\
+                       \"author\":\"01a20aa4-0a09-74de-9d72-3ca94e1ae31f\",\"text\":\"Milk?\",\
+                       \"created_at\":\"2026-11-23T15:04:06.234567Z\",\"seq\":3}\n\n";
 
 /// The first block of a stream: a client that was disconnected reconnects after a second.
 pub(crate) const OPENING: Bytes = Bytes::from_static(b"retry: 1000\n\n");
@@ -28,6 +53,14 @@ pub(crate) struct ReadEvent {
     chat: ChatId,
     user: UserId,
     seq: Seq,
+}
+
+/// Returns the schemas of the data that only events have, by name.
+pub(crate) fn schemas() -> [(String, RefOr<Schema>); 2] {
+    fn named<T: ToSchema>() -> (String, RefOr<Schema>) {
+        (T::name().into_owned(), T::schema())
+    }
+    [named::<MemberEvent>(), named::<ReadEvent>()]
 }
 
 /// Returns the bytes of an event. An event that is the same for all users is shared with the other streams

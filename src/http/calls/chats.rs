@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use axum::response::Response;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::users;
 use crate::domain::{ChatId, ChatName, Command, Seq, UserId};
@@ -10,6 +12,7 @@ use crate::engine::Engine;
 use crate::http::answer::bodies::{AddedBody, ChatBody};
 use crate::http::answer::list::{self, Pieces};
 use crate::http::answer::problem::Problem;
+use crate::http::app::App;
 use crate::http::cursor::Cursor;
 use crate::http::openapi::headers::Key;
 use crate::http::openapi::refusals;
@@ -18,6 +21,16 @@ use crate::http::request::request;
 use crate::http::request::value::{Limit, foreign_cursor};
 use crate::http::request::write::Write;
 use crate::model::{ListedChat, UserIndex};
+
+/// Returns the calls of this file.
+pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new()
+        .routes(routes!(add))
+        .routes(routes!(get))
+        .routes(routes!(add_user))
+        .routes(routes!(remove_user))
+        .routes(routes!(read))
+}
 
 request! {
     /// A chat to create.
@@ -35,16 +48,24 @@ request! {
     path = "/chats/add",
     tag = "chats",
     params(Key),
-    request_body = AddChat,
+    request_body(content = AddChat, example = json!({
+        "name": "tea",
+        "users": ["01a20aa4-09fe-7b4a-8d5d-3a0a2f9d6f43", "01a20aa4-0a09-74de-9d72-3ca94e1ae31f"],
+    })),
     responses(
-        (status = CREATED, description = "The chat is created.", body = AddedBody),
+        (
+            status = CREATED,
+            description = "The chat is created.",
+            body = AddedBody,
+            example = json!({ "id": "01a20aa4-0a1b-7d0e-a3cf-4b7d4ed1a2d5" }),
+        ),
         refusals::OfCall,
         refusals::OfWrite,
         refusals::NoSuchUser,
         refusals::ChatNameTaken,
     )
 )]
-pub(crate) async fn add(write: Write<AddChat>) -> Result<Response, Problem> {
+async fn add(write: Write<AddChat>) -> Result<Response, Problem> {
     write.submit(|AddChat { name, users }| Command::AddChat { name, users }).await
 }
 
@@ -65,7 +86,10 @@ request! {
     path = "/chats/users/add",
     tag = "chats",
     params(Key),
-    request_body = Membership,
+    request_body(content = Membership, example = json!({
+        "chat": "01a20aa4-0a1b-7d0e-a3cf-4b7d4ed1a2d5",
+        "user": "01a20aa4-0a09-74de-9d72-3ca94e1ae31f",
+    })),
     responses(
         (status = NO_CONTENT, description = "The user is a member."),
         refusals::OfCall,
@@ -73,7 +97,7 @@ request! {
         refusals::NoSuchUserOrChat,
     )
 )]
-pub(crate) async fn add_user(write: Write<Membership>) -> Result<Response, Problem> {
+async fn add_user(write: Write<Membership>) -> Result<Response, Problem> {
     write.submit(|Membership { chat, user }| Command::AddMember { chat, user }).await
 }
 
@@ -86,7 +110,10 @@ pub(crate) async fn add_user(write: Write<Membership>) -> Result<Response, Probl
     path = "/chats/users/remove",
     tag = "chats",
     params(Key),
-    request_body = Membership,
+    request_body(content = Membership, example = json!({
+        "chat": "01a20aa4-0a1b-7d0e-a3cf-4b7d4ed1a2d5",
+        "user": "01a20aa4-0a09-74de-9d72-3ca94e1ae31f",
+    })),
     responses(
         (status = NO_CONTENT, description = "The user is not a member."),
         refusals::OfCall,
@@ -94,7 +121,7 @@ pub(crate) async fn add_user(write: Write<Membership>) -> Result<Response, Probl
         refusals::NoSuchUserOrChat,
     )
 )]
-pub(crate) async fn remove_user(write: Write<Membership>) -> Result<Response, Problem> {
+async fn remove_user(write: Write<Membership>) -> Result<Response, Problem> {
     write.submit(|Membership { chat, user }| Command::RemoveMember { chat, user }).await
 }
 
@@ -118,7 +145,11 @@ request! {
     path = "/chats/read",
     tag = "chats",
     params(Key),
-    request_body = MarkRead,
+    request_body(content = MarkRead, example = json!({
+        "chat": "01a20aa4-0a1b-7d0e-a3cf-4b7d4ed1a2d5",
+        "user": "01a20aa4-09fe-7b4a-8d5d-3a0a2f9d6f43",
+        "seq": 3,
+    })),
     responses(
         (status = NO_CONTENT, description = "The user has read up to this message, or further."),
         refusals::OfCall,
@@ -127,7 +158,7 @@ request! {
         refusals::NotAMember,
     )
 )]
-pub(crate) async fn read(write: Write<MarkRead>) -> Result<Response, Problem> {
+async fn read(write: Write<MarkRead>) -> Result<Response, Problem> {
     write.submit(|MarkRead { chat, user, seq }| Command::MarkRead { chat, user, seq }).await
 }
 
@@ -149,14 +180,39 @@ request! {
     post,
     path = "/chats/get",
     tag = "chats",
-    request_body = GetChats,
+    request_body(content = GetChats, example = json!({
+        "user": "01a20aa4-09fe-7b4a-8d5d-3a0a2f9d6f43",
+        "limit": 50,
+    })),
     responses(
-        (status = OK, description = "The chats; `[]` if there are none.", body = [ChatBody]),
+        (
+            status = OK,
+            description = "The chats; `[]` if there are none.",
+            body = [ChatBody],
+            example = json!([
+                {
+                    "id": "01a20aa4-0a1b-7d0e-a3cf-4b7d4ed1a2d5",
+                    "name": "tea",
+                    "users": ["01a20aa4-09fe-7b4a-8d5d-3a0a2f9d6f43", "01a20aa4-0a09-74de-9d72-3ca94e1ae31f"],
+                    "created_at": "2026-11-23T15:04:05.301200Z",
+                    "last_message": {
+                        "id": "01a20aa4-0a3f-70c2-b3b5-10f6a3a5cb02",
+                        "chat": "01a20aa4-0a1b-7d0e-a3cf-4b7d4ed1a2d5",
+                        "author": "01a20aa4-0a09-74de-9d72-3ca94e1ae31f",
+                        "text": "Milk?",
+                        "created_at": "2026-11-23T15:04:06.234567Z",
+                        "seq": 3,
+                    },
+                    "unread": 2,
+                    "cursor": "800000000000000633c8d336",
+                },
+            ]),
+        ),
         refusals::OfCall,
         refusals::NoSuchUser,
     )
 )]
-pub(crate) async fn get(Read { engine, request }: Read<GetChats>) -> Result<Response, Problem> {
+async fn get(Read { engine, request }: Read<GetChats>) -> Result<Response, Problem> {
     let limit = request.limit.map_or(usize::MAX, |Limit(limit)| usize::try_from(limit).unwrap_or(usize::MAX));
     let below = request.cursor.map(|Cursor(rank)| rank);
     let user = engine.read(|model| {

@@ -11,6 +11,8 @@ use axum::http::{HeaderMap, HeaderName, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::{StreamExt, stream};
 use tokio::time::timeout;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::users;
 use crate::engine::{FollowError, Follower};
@@ -23,34 +25,19 @@ use crate::http::headers::LAST_EVENT_ID;
 use crate::http::openapi::refusals;
 use crate::http::request::follow::Follow;
 
+/// Returns the calls of this file.
+pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new().routes(routes!(get))
+}
+
 /// Time after which a comment is sent if nothing else was sent.
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(15);
 
-/// An example of a stream, for the API's document.
-const EXAMPLE: &str = "retry: 1000\n\nid: 6\nevent: message\ndata: {\"id\":\"01a20aa4-0a3f-70c2-b3b5-10f6a3a5cb02\",\
-                       \"chat\":\"01a20aa4-0a1b-7d0e-a3cf-4b7d4ed1a2d5\",\
-                       \"author\":\"01a20aa4-0a09-74de-9d72-3ca94e1ae31f\",\"text\":\"Milk?\",\
-                       \"created_at\":\"2026-11-23T15:04:06.234567Z\",\"seq\":3}\n\n";
-
 /// Follows everything that a user sees, from any position of the log and then live.
-///
-/// The answer is a stream of server-sent events in the order of the log, each event once; `id` is the event's
-/// position. With `Last-Event-ID` or `after` the stream begins with everything after that position, however
-/// long ago, and continues live without a gap. Without them, it begins now. A position beyond the log is 400.
-///
-/// | `event` | sent to | `data` |
-/// | --- | --- | --- |
-/// | `message` | all members | a `Message` |
-/// | `chat` | the user who is added to a chat | the `Chat` as it is now, or, if the user has left it, without members and messages |
-/// | `member` | the other members, when a user joins | a `MemberEvent` |
-/// | `member_removed` | all members, and the user who is removed | a `MemberEvent` |
-/// | `read` | all members | a `ReadEvent` |
-///
-/// A comment every 15 s keeps the stream open. A client that reads nothing for 30 s is disconnected, and
-/// resumes from its last `id`. When the server stops, streams are closed.
 #[utoipa::path(
     get,
     path = "/events",
+    description = events::DESCRIPTION,
     tag = "events",
     params(Follow),
     responses(
@@ -59,13 +46,13 @@ const EXAMPLE: &str = "retry: 1000\n\nid: 6\nevent: message\ndata: {\"id\":\"01a
             description = "The events. The stream has no end.",
             body = String,
             content_type = "text/event-stream",
-            example = json!(EXAMPLE),
+            example = json!(events::EXAMPLE),
         ),
         refusals::OfEvents,
         refusals::NoSuchUser,
     )
 )]
-pub(crate) async fn get(
+async fn get(
     Ready(engine): Ready,
     State(app): State<Arc<App>>,
     headers: HeaderMap,

@@ -6,6 +6,8 @@ use axum::extract::State;
 use axum::response::Response;
 use serde::Serialize;
 use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use crate::domain::Position;
 use crate::http::answer;
@@ -13,6 +15,11 @@ use crate::http::answer::problem::{Problem, Replay};
 use crate::http::app::App;
 use crate::http::openapi::refusals;
 use crate::model::Model;
+
+/// Returns the calls of this file.
+pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new().routes(routes!(get))
+}
 
 /// The server's state.
 #[derive(Serialize, ToSchema)]
@@ -30,9 +37,14 @@ pub(crate) struct Health {
     get,
     path = "/health",
     tag = "server",
-    responses((status = OK, description = "The server is ready.", body = Health), refusals::OfHealth)
+    responses((
+            status = OK,
+            description = "The server is ready.",
+            body = Health,
+            example = json!({ "status": "ready", "position": 9 }),
+        ), refusals::OfHealth)
 )]
-pub(crate) async fn get(State(app): State<Arc<App>>) -> Result<Response, Problem> {
+async fn get(State(app): State<Arc<App>>) -> Result<Response, Problem> {
     let Ok(engine) = app.engine() else {
         return Err(Problem::starting_at(Replay {
             replayed: app.progress.events(),

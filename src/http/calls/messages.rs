@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use axum::response::Response;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use crate::domain::{self, ChatId, Command, Refusal, Seq, Text, UserId};
 use crate::engine::Engine;
@@ -10,6 +12,7 @@ use crate::http::answer::bodies::{MessageBody, SentBody};
 use crate::http::answer::list::{self, Pieces};
 use crate::http::answer::message_json::MessageJson;
 use crate::http::answer::problem::Problem;
+use crate::http::app::App;
 use crate::http::limits::BATCH_BODY_FACTOR;
 use crate::http::openapi::headers::Key;
 use crate::http::openapi::refusals;
@@ -19,6 +22,11 @@ use crate::http::request::request;
 use crate::http::request::value::{Batch, Limit};
 use crate::http::request::write::Write;
 use crate::model::ChatIndex;
+
+/// Returns the calls of this file.
+pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new().routes(routes!(add)).routes(routes!(batch)).routes(routes!(get))
+}
 
 request! {
     /// A message to send.
@@ -43,16 +51,29 @@ impl From<NewMessage> for domain::NewMessage {
     path = "/messages/add",
     tag = "messages",
     params(Key),
-    request_body = NewMessage,
+    request_body(content = NewMessage, example = json!({
+        "chat": "01a20aa4-0a1b-7d0e-a3cf-4b7d4ed1a2d5",
+        "author": "01a20aa4-09fe-7b4a-8d5d-3a0a2f9d6f43",
+        "text": "Kettle is on.",
+    })),
     responses(
-        (status = CREATED, description = "The message is sent.", body = SentBody),
+        (
+            status = CREATED,
+            description = "The message is sent.",
+            body = SentBody,
+            example = json!({
+                "id": "01a20aa4-0a27-7f15-b8c1-2d9e60f4a7c8",
+                "seq": 1,
+                "created_at": "2026-11-23T15:04:05.412873Z",
+            }),
+        ),
         refusals::OfCall,
         refusals::OfWrite,
         refusals::NoSuchUserOrChat,
         refusals::NotAMember,
     )
 )]
-pub(crate) async fn add(write: Write<NewMessage>) -> Result<Response, Problem> {
+async fn add(write: Write<NewMessage>) -> Result<Response, Problem> {
     write.submit(|message| Command::AddMessage(message.into())).await
 }
 
@@ -73,16 +94,45 @@ request! {
     path = "/messages/batch",
     tag = "messages",
     params(Key),
-    request_body = AddMessages,
+    request_body(content = AddMessages, example = json!({
+        "messages": [
+            {
+                "chat": "01a20aa4-0a1b-7d0e-a3cf-4b7d4ed1a2d5",
+                "author": "01a20aa4-0a09-74de-9d72-3ca94e1ae31f",
+                "text": "On my way!",
+            },
+            {
+                "chat": "01a20aa4-0a1b-7d0e-a3cf-4b7d4ed1a2d5",
+                "author": "01a20aa4-0a09-74de-9d72-3ca94e1ae31f",
+                "text": "Milk?",
+            },
+        ],
+    })),
     responses(
-        (status = CREATED, description = "All messages are sent. The answer has the order of the request.", body = [SentBody]),
+        (
+            status = CREATED,
+            description = "All messages are sent. The answer has the order of the request.",
+            body = [SentBody],
+            example = json!([
+                {
+                    "id": "01a20aa4-0a3e-7d31-9c56-8b1f0e2d3a47",
+                    "seq": 2,
+                    "created_at": "2026-11-23T15:04:06.234566Z",
+                },
+                {
+                    "id": "01a20aa4-0a3f-70c2-b3b5-10f6a3a5cb02",
+                    "seq": 3,
+                    "created_at": "2026-11-23T15:04:06.234567Z",
+                },
+            ]),
+        ),
         refusals::OfCall,
         refusals::OfWrite,
         refusals::NoSuchUserOrChat,
         refusals::NotAMember,
     )
 )]
-pub(crate) async fn batch(write: Write<AddMessages>) -> Result<Response, Problem> {
+async fn batch(write: Write<AddMessages>) -> Result<Response, Problem> {
     let command = |AddMessages { messages: Batch(messages) }| {
         Command::AddMessages(messages.into_iter().map(domain::NewMessage::from).collect())
     };
@@ -109,14 +159,32 @@ request! {
     post,
     path = "/messages/get",
     tag = "messages",
-    request_body = GetMessages,
+    request_body(content = GetMessages, example = json!({
+        "chat": "01a20aa4-0a1b-7d0e-a3cf-4b7d4ed1a2d5",
+        "after": 2,
+        "limit": 50,
+    })),
     responses(
-        (status = OK, description = "The messages, in ascending `seq`; `[]` if there are none.", body = [MessageBody]),
+        (
+            status = OK,
+            description = "The messages, in ascending `seq`; `[]` if there are none.",
+            body = [MessageBody],
+            example = json!([
+                {
+                    "id": "01a20aa4-0a3f-70c2-b3b5-10f6a3a5cb02",
+                    "chat": "01a20aa4-0a1b-7d0e-a3cf-4b7d4ed1a2d5",
+                    "author": "01a20aa4-0a09-74de-9d72-3ca94e1ae31f",
+                    "text": "Milk?",
+                    "created_at": "2026-11-23T15:04:06.234567Z",
+                    "seq": 3,
+                },
+            ]),
+        ),
         refusals::OfCall,
         refusals::NoSuchChat,
     )
 )]
-pub(crate) async fn get(Read { engine, request }: Read<GetMessages>) -> Result<Response, Problem> {
+async fn get(Read { engine, request }: Read<GetMessages>) -> Result<Response, Problem> {
     let (chat, last) = engine
         .read(|model| {
             let chat = model.chat(request.chat)?;

@@ -1,6 +1,5 @@
 //! The OpenAPI document of the API, from the calls' own types.
 
-mod examples;
 pub(crate) mod headers;
 mod links;
 pub(crate) mod refusals;
@@ -14,7 +13,7 @@ use utoipa::openapi::{Ref, RefOr, Response};
 
 use crate::domain::{ChatId, ChatName, MessageId, Position, Seq, Text, Timestamp, UserId, Username};
 use crate::http::answer::codes::Code;
-use crate::http::answer::events::{MemberEvent, ReadEvent};
+use crate::http::answer::events;
 use crate::http::answer::problem::{ProblemBody, Replay};
 use crate::http::cursor::Cursor;
 use crate::http::headers::IDEMPOTENCY_KEY;
@@ -33,8 +32,7 @@ use headers::REQUEST_ID;
         (name = "server", description = "The server's state, and its documentation."),
     ),
     components(schemas(
-        UserId, ChatId, MessageId, Username, ChatName, Text, Seq, Position, Timestamp, Cursor, MemberEvent, ReadEvent,
-        ProblemBody, Code, Replay,
+        UserId, ChatId, MessageId, Username, ChatName, Text, Seq, Position, Timestamp, Cursor, ProblemBody, Code, Replay,
     ))
 )]
 pub(crate) struct Api;
@@ -43,6 +41,7 @@ pub(crate) struct Api;
 pub(crate) fn document(mut api: utoipa::openapi::OpenApi) -> Bytes {
     api.info.description = api.info.description.as_deref().map(unwrapped);
     let components = api.components.get_or_insert_with(Components::new);
+    components.schemas.extend(events::schemas());
     components.responses.extend(refusals::components());
     components.responses.values_mut().for_each(|response| add_header(response, REQUEST_ID));
     for (path, item) in &mut api.paths.paths {
@@ -54,7 +53,6 @@ pub(crate) fn document(mut api: utoipa::openapi::OpenApi) -> Bytes {
             let id = words.collect::<Vec<_>>().join("_");
             let id = if id.is_empty() { "page".to_owned() } else { id };
             finish(operation, components);
-            examples::add(operation, &id);
             links::add(operation, &id);
             operation.operation_id = Some(id);
         }
