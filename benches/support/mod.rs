@@ -118,7 +118,7 @@ pub(crate) fn temporary_dir() -> TempDir {
     TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).expect("a temporary directory")
 }
 
-/// How many messages the large benches take: `CHINWAG_BENCH_MESSAGES`.
+/// Returns the number of messages of the large benches: `CHINWAG_BENCH_MESSAGES`.
 pub(crate) fn messages() -> u64 {
     let default = if once() { 10_000 } else { 1_000_000 };
     std::env::var("CHINWAG_BENCH_MESSAGES")

@@ -47,7 +47,7 @@ async fn a_batch_answers_each_message_in_order() {
     let reply = scene.batch(&messages).await;
     assert_eq!(reply.status, 201);
     assert_eq!(reply.header("content-type"), "application/json");
-    // The position is that of the last.
+    // The position is that of the last message.
     assert_eq!((reply.position(), server.position().await), (9, 9));
     let answers = reply.json();
     let answers = answers.as_array().expect("a list");
@@ -159,7 +159,7 @@ async fn a_bad_message_is_named_and_nothing_stored() {
     for (over, status, code, field) in cases {
         for index in [0, 37, 999] {
             let mut messages = scene.messages(1_000);
-            // Those after it may be as bad.
+            // Later messages may also be invalid.
             for message in &mut messages[index..] {
                 for (name, value) in over.as_object().expect("members") {
                     message[name] = value.clone();
@@ -190,7 +190,7 @@ async fn batch_form_is_checked_before_any_message_is_decided() {
     let cases = [
         (vec![&nowhere, &empty], 400, "messages[1].text"),
         (vec![&stranger, &right, &empty, &nowhere], 400, "messages[2].text"),
-        // Message by message: the first that is refused, whatever for.
+        // The messages are checked one by one, so the first refused one is reported, whatever the reason.
         (vec![&right, &stranger, &nowhere], 403, "messages[1].author"),
         (vec![&right, &nobody, &stranger], 404, "messages[1].author"),
     ];
@@ -242,7 +242,7 @@ async fn the_longest_batch_is_stored_and_read_back() {
     assert!((BATCH_BYTES_MAX - 100_000..=BATCH_BYTES_MAX).contains(&body.len()), "{}", body.len());
     body.resize(BATCH_BYTES_MAX, b' ');
     assert_eq!(scene.server.post_raw(PATH, body).await.status, 201);
-    // As long as texts can be, in as few characters as they can be written in.
+    // The longest texts, in the fewest characters.
     let long = message(&scene.den, &scene.ann, &"x".repeat(16_384));
     assert_eq!(scene.batch(&vec![long; 1_000]).await.status, 201);
     let server = scene.server.kill().restart();

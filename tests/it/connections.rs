@@ -100,7 +100,7 @@ async fn an_abandoned_body_stores_nothing() {
         let mut connection = RawConnection::open(&server.address);
         connection.send(&whole[..length]);
     }
-    // One that leaves politely, and may be told.
+    // A client that closes cleanly may still get an answer.
     let mut connection = RawConnection::open(&server.address);
     connection.send(&whole[..whole.len() - 1]);
     connection.finish();
@@ -141,7 +141,7 @@ async fn a_head_beyond_its_limit_is_refused() {
     ];
     for head in heads {
         let mut connection = RawConnection::open(&server.address);
-        // It may hang up before all is sent.
+        // The server may close the connection before everything is sent.
         drop(connection.try_send(head));
         let rest = connection.rest();
         assert!(rest.is_empty() || rest.starts_with(b"HTTP/1.1 4"), "{}", String::from_utf8_lossy(&rest));
@@ -235,6 +235,6 @@ async fn overload_refuses_writes_and_keeps_only_the_others() {
         messages.iter().map(|message| message["text"].as_str().expect("text").to_owned()).collect();
     assert_eq!((stored.len(), &stored), (messages.len(), &kept));
     assert!(!kept.is_empty());
-    // When the rush is over, writes are taken again.
+    // When the rush is over, writes are accepted again.
     server.add_message(&den, &ann, "quiet again").await;
 }

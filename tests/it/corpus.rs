@@ -28,7 +28,7 @@ struct Step {
 struct Loaded {
     id: String,
     members: Vec<String>,
-    /// As they must be read.
+    /// The messages, as they must be read.
     messages: Vec<Value>,
     refused: usize,
 }
@@ -59,7 +59,7 @@ async fn a_real_conversation_survives_kill_unchanged() {
     }
 }
 
-/// Takes a chat's steps, each when the one before is answered.
+/// Performs the steps of a chat, each after the previous one is answered.
 async fn load(server: &Client, chat: &Chat, users: &HashMap<String, String>) -> Loaded {
     let mut members: Vec<String> = chat.founders.iter().map(|name| users[name].clone()).collect();
     let ids: Vec<&str> = members.iter().map(String::as_str).collect();

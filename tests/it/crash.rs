@@ -55,8 +55,8 @@ async fn acked_messages_survive_kill() {
     kill_under_load(6, WRITERS, |round| Duration::from_millis(60 + 70 * u64::from(round))).await;
 }
 
-/// Kills a server under load, again and again, and looks each time at what is there; gives the number of
-/// messages that were acknowledged.
+/// Kills a server under load, again and again, and checks its messages each time. Returns the number of
+/// acknowledged messages.
 pub async fn kill_under_load(rounds: u32, writers: usize, load: impl Fn(u32) -> Duration) -> usize {
     let mut server = TestServer::start();
     let author = server.add_user("ann").await;
@@ -77,7 +77,7 @@ pub async fn kill_under_load(rounds: u32, writers: usize, load: impl Fn(u32) -> 
         check_chats(&server, &chats, &mut expected, &diaries).await;
         acknowledged += diaries.iter().map(|diary| diary.acknowledged.len()).sum::<usize>();
     }
-    // Not in every round, on a machine that is busy.
+    // On a busy machine, not in every round.
     assert!(acknowledged > rounds as usize, "nothing was tried");
     acknowledged
 }
@@ -108,8 +108,8 @@ pub async fn finish_writers(writers: Vec<JoinHandle<Diary>>) -> Vec<Diary> {
     diaries
 }
 
-/// Checks every chat against what was there before and what was written since; what is there is `known`
-/// afterwards.
+/// Checks every chat against the earlier messages and those written since. Then `known` holds the chat's
+/// messages.
 pub async fn check_chats(
     client: &Client,
     chats: &[String],
@@ -182,12 +182,12 @@ async fn readers_see_only_what_survives() {
     }
 }
 
-/// Writes under keys, one write after the other, and asks again until it is answered.
+/// A writer that sends one write after the other, each under a key, and retries it until it is answered.
 struct Retrier {
     name: String,
     chat: String,
     user: String,
-    /// Of its next write.
+    /// The number of its next write.
     number: usize,
     /// The write that is not answered yet.
     unanswered: Option<Keyed>,
@@ -212,9 +212,9 @@ struct Keyed {
 /// The outcomes of the retried writes.
 #[derive(Debug, Default)]
 struct Tally {
-    /// They had been done: only the answer was lost.
+    /// Number of writes that were already stored: only the answer was lost.
     done_before: usize,
-    /// They had not.
+    /// Number of writes that were not yet stored.
     done_now: usize,
 }
 
@@ -234,8 +234,8 @@ impl Retrier {
         }
     }
 
-    /// Mostly messages; in between it comes and goes, reads, and makes users, all of which a second time
-    /// would show.
+    /// Returns the next write: mostly a message, but also a join, a leave, a read mark or a new user.
+    /// Carrying out any of them twice would be noticed.
     fn next(&mut self) -> Keyed {
         let number = self.number;
         self.number += 1;
@@ -263,7 +263,7 @@ impl Retrier {
         self
     }
 
-    /// Has the next write, or the one that is unanswered, answered; false if the server went away.
+    /// Sends the next write, or retries the unanswered one. Returns `false` if the server went away.
     async fn write(&mut self, client: &Client) -> bool {
         let write = self.unanswered.take().unwrap_or_else(|| self.next());
         match client.try_post_under(&write.key, write.path, &write.body).await {
@@ -350,7 +350,7 @@ async fn a_write_retried_after_kill_is_stored_once() {
     );
 }
 
-/// Everything that was submitted is there, as it was answered, in each writer's order, and once.
+/// Checks that everything submitted is there, as it was answered, in each writer's order, and once.
 async fn check_all_there_once(
     server: &TestServer,
     chats: &[String],
@@ -387,7 +387,7 @@ async fn check_all_there_once(
     }
 }
 
-/// Membership and read mark are as the writer left them.
+/// Checks that membership and read mark are as the writer left them.
 async fn check_listed(server: &TestServer, retrier: &Retrier, messages: &[Value]) {
     let listed = server.chats(&retrier.user).await;
     let chat = listed.iter().find(|listed| listed["id"] == retrier.chat);

@@ -23,7 +23,7 @@ fn links(text: &str) -> impl Iterator<Item = &str> {
     until("](", ')').chain(until("src=\"", '"'))
 }
 
-/// Whether the document has this heading, as GitHub names it in a link.
+/// Returns whether the document has this heading, as GitHub names it in a link.
 fn has_heading(text: &str, anchor: &str) -> bool {
     let name = |heading: &str| {
         let letters = heading.to_lowercase().replace(' ', "-");

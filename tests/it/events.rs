@@ -127,12 +127,12 @@ async fn a_stream_resumes_from_any_position() {
     for after in 0..=last {
         check(&server, after.max(3)).await;
     }
-    // By a parameter; the header wins.
+    // By a parameter; the header takes precedence.
     for (parameter, header) in [(last - 1, None), (5, Some(last - 1))] {
         let stream = server.get_stream(&format!("/events?user={ann}&after={parameter}"), header).await;
         assert_eq!(stream.expect("connected").next().await, told.last().cloned());
     }
-    // After a restart, and on into what is new.
+    // After a restart, and on into new events.
     let server = server.kill().restart();
     let mut stream = check(&server, last - 10).await;
     let answer = server.add_message(&den, &ann, "new").await;

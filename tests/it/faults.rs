@@ -137,7 +137,7 @@ async fn a_full_disk_refuses_writes_until_room_returns() {
 async fn a_failed_write_ends_the_server_without_success() {
     let server = FaultyServer::ready().await;
     server.outcome.send(AppendOutcome::Failed).unwrap();
-    // The server may be gone before it has answered; if it has, then with 500.
+    // The server may end before it answers. If it answers, the status is 500.
     if let Ok(reply) = server.client.try_post("/users/add", &json!({ "username": "ann" })).await {
         problem(&reply, 500, "internal");
         assert!(!reply.text.contains("secret"), "nothing internal leaks: {}", reply.text);
@@ -178,7 +178,7 @@ async fn a_hanging_disk_cannot_block_shutdown() {
     server.shutdown.send(()).unwrap();
     let ended = tokio::time::timeout(Duration::from_secs(10), server.end).await.expect("in time").unwrap();
     assert!(matches!(ended, Err(ServeError::Unfinished)), "{ended:?}");
-    // Of a process, nothing of this would be left to answer it.
+    // A process would have ended, and could not answer this.
     write.abort();
     assert!(write.await.is_err_and(|error| error.is_cancelled()), "not answered");
 }

@@ -13,8 +13,8 @@ struct Call {
     body: Value,
 }
 
-/// Writes of each call, each of which is accepted after the ones before it; no two ask for the same. Some of
-/// them change nothing.
+/// Writes of each call. Each of them is accepted after the ones before it, and no two are equal. Some of them
+/// change nothing.
 fn writes<S>(Scene { ann, bob, den, .. }: &Scene<S>) -> Vec<Call> {
     let call = |path, body| Call { path, body };
     let message = |author: &str, text: &str| {
@@ -43,7 +43,7 @@ fn writes<S>(Scene { ann, bob, den, .. }: &Scene<S>) -> Vec<Call> {
     ]
 }
 
-/// Checks that it is the first answer, once more.
+/// Checks that an answer repeats the first one.
 #[track_caller]
 fn assert_replayed(again: &Reply, first: &Reply) {
     assert!(again.is_replayed(), "{again:?}");
@@ -241,7 +241,7 @@ async fn a_retry_does_not_undo_later_changes() {
     server.leave(&den, &ann).await;
     server.join(&den, &bob).await;
     server.add_message(&den, &bob, "one").await;
-    // Of what did change something, too, a retry comes too late.
+    // A retry of a write that did change something also comes too late.
     let first_mark = server.post_under("mark", "/chats/read", &mark).await;
     let first_back = server.post_under("back", "/chats/users/add", &of_ann).await;
     server.leave(&den, &ann).await;
@@ -256,7 +256,7 @@ async fn a_retry_does_not_undo_later_changes() {
         assert_eq!(server.position().await, position);
     };
     check(&server, position, true).await;
-    // He cannot move his mark any more, but once he did.
+    // He can no longer move his mark, but he did so once.
     server.leave(&den, &bob).await;
     check(&server, position + 1, false).await;
     check(&server.kill().restart(), position + 1, false).await;
@@ -310,13 +310,13 @@ async fn a_refused_request_leaves_its_key_free() {
         }
     }
     assert_eq!(server.position().await, 3);
-    // The very request that was refused is accepted as soon as it can be, under the same key.
+    // The refused request itself is accepted under the same key as soon as no rule refuses it.
     problem(&server.post_under("mine", "/messages/add", &message(bob)).await, 403, "not_a_member");
     server.join(den, bob).await;
     let first = server.post_under("mine", "/messages/add", &message(bob)).await;
     assert_eq!((first.status.as_u16(), first.is_replayed()), (201, false));
     assert_replayed(&server.post_under("mine", "/messages/add", &message(bob)).await, &first);
-    // And another one under the key of all that was refused.
+    // Another request is accepted under the key of the refused one.
     let first = server.post_under("key", "/users/add", &json!({ "username": "cy" })).await;
     assert_eq!((first.status.as_u16(), first.is_replayed()), (201, false));
     for (path, body, status) in &refused {
@@ -492,7 +492,7 @@ async fn a_key_on_a_read_is_ignored() {
         let reply = server.send(server.request("GET", "/health").header(KEY, key)).await;
         assert_eq!((reply.status.as_u16(), reply.json()["position"].as_u64()), (200, Some(4)));
     }
-    // No read has used it up.
+    // No read has used up the key.
     let first = server.post_under("fresh", "/users/add", &json!({ "username": "dan" })).await;
     assert_eq!((first.status.as_u16(), first.is_replayed(), first.position()), (201, false, 5));
 }
@@ -561,7 +561,7 @@ async fn a_concurrent_refusal_leaves_the_key_free() {
         assert_eq!((replies[2].status.as_u16(), replies[4].status.as_u16()), (201, 201));
         assert_eq!(replies[2].text, replies[4].text);
         for index in [0, 1, 3, 5] {
-            // Before the other, he is no member; after it, the key is used.
+            // Before the other request, he is not a member. After it, the key is used.
             assert!([403, 422].contains(&replies[index].status.as_u16()), "{}", replies[index].text);
         }
         assert_eq!(server.messages(den).await.len(), round + 1);

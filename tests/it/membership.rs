@@ -141,7 +141,7 @@ async fn a_repeated_membership_change_creates_no_event() {
     assert_eq!(server.join(id, ann).await, 4);
     assert_eq!(server.leave(id, cy).await, 4);
     let other = server.add_user("dan").await;
-    // The position at which it was so, not the one at which it became so.
+    // The position at which the server found that nothing changes, not that of the earlier change.
     assert_eq!(server.join(id, ann).await, 5);
     assert_eq!(server.leave(id, &other).await, 5);
     assert_eq!(server.position().await, 5);
@@ -216,7 +216,7 @@ async fn only_messages_change_the_order_of_chats() {
         }
         assert_eq!(cursors(&server.chats(&ann).await), cursors(&before));
     }
-    // To who joined late, too, a chat stands where its last message put it.
+    // For a user who joined late, a chat also stands where its last message put it.
     assert_eq!(ids(&server.chats(&bob).await), order);
     for index in [3, 6, 0, 4] {
         for user in [&ann, &bob] {

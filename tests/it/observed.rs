@@ -36,7 +36,7 @@ async fn every_answer_carries_a_request_id() {
     assert!(made.insert(reply.header(ID).to_owned()) && !reply.header(ID).contains(' '));
 }
 
-/// The value of the sample that is written so.
+/// Returns the value of the sample with this name and these labels.
 #[track_caller]
 fn sample(metrics: &str, name: &str) -> f64 {
     let line = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
@@ -111,7 +111,7 @@ async fn metrics_count_an_existing_log() {
     }
 }
 
-/// Sends words that nobody may log, by every call, well and badly.
+/// Sends words that must not be logged, in valid and invalid requests of every call.
 async fn speak(server: &TestServer) {
     let (secret, id) = ("kingfisher", "request-of-kingfisher-s-friend");
     let ann = server.add_user(secret).await;

@@ -30,7 +30,7 @@ async fn old_logs_read_as_when_written() {
     }
 }
 
-/// Every read there is.
+/// Returns the answers of every read.
 async fn answers(client: &Client, names: &Value) -> Value {
     let mut reads = json!({ "health": client.get("/health").await.json() });
     for (name, id) in names.as_object().unwrap() {
@@ -51,8 +51,8 @@ async fn keyed_message(client: &Client, names: &Value) -> Reply {
     client.send(request.header("idempotency-key", "old-key").body(body.to_string())).await
 }
 
-/// Run once for each version of the format, by the release that brings it; what it wrote is never written
-/// again.
+/// Writes the fixture of this version. It is run once for each version of the format, by the release that
+/// introduces it, and its files are never written again.
 #[tokio::test]
 #[ignore = "writes the fixture of a new version of the format"]
 async fn write_the_fixture() {

@@ -8,7 +8,7 @@ fn extension(path: &str) -> &str {
     path.rsplit_once('.').map_or("", |(_, extension)| extension)
 }
 
-/// All that the page, and what it loads, loads.
+/// Returns all files that the page loads, directly or through another file.
 async fn files(server: &TestServer) -> BTreeSet<String> {
     let mut found = BTreeSet::from(["/".to_owned()]);
     let mut unread = vec!["/".to_owned()];
@@ -57,7 +57,7 @@ async fn the_page_loads_only_local_files() {
         );
         assert!(!policy.contains("unsafe") && !policy.contains("http") && !policy.contains('*'), "{policy}");
     }
-    // Nothing is written into the page but by the library's own templates.
+    // Only the library's own templates write into the page.
     let own = files.iter().filter(|path| !path.contains("lit-html"));
     for path in own {
         let text = server.get(path).await.text;

@@ -53,7 +53,7 @@ enum Write {
         text: String,
     },
     AddMessages {
-        /// Of each its chat, its author and its text.
+        /// The chat, the author and the text of each message.
         messages: Vec<(u8, u8, String)>,
     },
     Join {
@@ -87,7 +87,7 @@ fn step() -> impl Strategy<Value = Step> {
 fn write() -> impl Strategy<Value = Write> {
     let text = prop_oneof![4 => "\\PC{1,40}", 1 => "[\\x00-\\x1f]{1,5}", 1 => "x{2000,4000}"];
     let (chat, user) = (0..100_u8, 0..100_u8);
-    // Mostly of one chat and user, as refusals would else leave few.
+    // Mostly one chat and one user, because otherwise most steps would be refused.
     let one = (0..90_u8, 0..90_u8, prop::collection::vec("\\PC{1,9}", 1..8))
         .prop_map(|(chat, author, texts)| texts.into_iter().map(|text| (chat, author, text)).collect());
     let any = prop::collection::vec((chat.clone(), user.clone(), "\\PC{1,9}"), 1..4);
@@ -179,7 +179,7 @@ async fn compare(server: &Server, naive: &mut Naive) {
         let user = naive.users[index].id.clone();
         let whole = server.list("/chats/get", json!({ "user": user })).await;
         for chat in &whole {
-            // Only the server knows; but what it said once, it must say for ever.
+            // Only the server knows this value, but once answered, it must never change.
             let known =
                 naive.chats.iter_mut().find(|known| known.id == chat["id"]).expect("a chat that was made");
             assert_eq!(
@@ -283,7 +283,7 @@ struct Request {
 #[derive(Debug, Clone, PartialEq)]
 struct Reply {
     status: StatusCode,
-    /// Null where there is none.
+    /// `null` if there is no such value.
     body: Value,
     position: Option<usize>,
     replayed: bool,
@@ -291,7 +291,7 @@ struct Reply {
 
 const NOBODY: &str = "00000000-0000-7000-8000-000000000000";
 
-/// The item that a step means by a number from 0 to 99; a high one means none.
+/// Returns the item that a step names by a number from 0 to 99. A high number names none.
 fn named<T>(items: &[T], number: u8) -> Option<&T> {
     let number = usize::from(number);
     if number < 97 { items.get(number % items.len().max(1)) } else { None }
@@ -394,7 +394,7 @@ impl Naive {
         }
     }
 
-    /// Checks the answer to a request, and does what it did.
+    /// Checks the answer to a request, and applies the request to the model.
     fn take(&mut self, request: &Request, reply: &Reply) {
         if let Some((first, answer)) = request.key.as_ref().and_then(|key| self.used(key)) {
             if (first.path, &first.body) == (request.path, &request.body) {
@@ -431,7 +431,7 @@ impl Naive {
         self.keyed.iter().find(|(request, _)| request.key.as_deref() == Some(key))
     }
 
-    /// A batch does what its messages do one by one.
+    /// Applies a batch: the same as its messages one by one.
     fn add_messages(&mut self, Request { body, .. }: &Request, reply: &Reply) {
         let messages = body["messages"].as_array().expect("a list");
         let answers = reply.body.as_array().expect("a list");
@@ -443,7 +443,7 @@ impl Naive {
         }
     }
 
-    /// Does what an accepted request does; tells whether that changed anything.
+    /// Applies an accepted request. Returns whether it changed anything.
     fn change(&mut self, Request { path, body, .. }: &Request, reply: &Reply) -> bool {
         let id = reply.body["id"].clone();
         let event = self.events + 1;
@@ -531,7 +531,7 @@ impl Naive {
     }
 }
 
-/// The whole server, but for its sockets.
+/// The whole server, except its sockets.
 struct Server {
     router: Router,
     engine: Arc<Engine>,

@@ -291,7 +291,7 @@ async fn counts_survive_a_restart() {
     let company = company.restarted();
     let Company { server, ann, bob, cy, den: id } = &company;
     assert_eq!(join_all([ann, bob, cy].map(|user| server.chats(user))).await, before);
-    // Marks, too, go on from where they stood.
+    // Marks also continue from where they stood.
     assert_eq!(server.mark_read(id, ann, 690).await, server.position().await);
     assert_eq!(server.mark_read(id, ann, 701).await, server.position().await);
     assert_eq!(company.unread(ann).await, 0);

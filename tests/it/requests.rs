@@ -93,7 +93,7 @@ fn check_body_bytes_max(server: &TestServer, bytes_max: usize) {
         assert_eq!(problem(&connection.reply(), 413, "body_too_large"), None);
     }
 
-    // Asking before it sends: what is too long is not asked for.
+    // With `Expect: 100-continue`, the server does not ask for a body that is too long.
     let expecting = |length: usize| {
         let length = format!("Content-Length: {length}");
         head("POST", "/users/add", &[JSON, &length, "Expect: 100-continue"])
@@ -108,7 +108,7 @@ fn check_body_bytes_max(server: &TestServer, bytes_max: usize) {
     assert_eq!(connection.reply().status, 100);
     connection.send(user_in("fay", bytes_max));
     assert_eq!(connection.reply().status, 201);
-    // Announced without a length: only the body itself tells.
+    // Without an announced length, only the body itself shows it.
     let mut connection = RawConnection::open(&server.address);
     connection.send(head(
         "POST",
@@ -132,7 +132,7 @@ fn a_long_body_is_refused_while_being_sent() {
     assert_eq!(problem(&connection.reply(), 413, "body_too_large"), None);
 }
 
-/// A body of this length that makes a user.
+/// Returns a body of this length that creates a user.
 fn user_in(username: &str, bytes: usize) -> Vec<u8> {
     let mut body = json!({ "username": username }).to_string().into_bytes();
     body.resize(bytes, b' ');
@@ -207,7 +207,7 @@ fn head_and_body_share_one_deadline() {
     connection.send(&request[..in_head]);
     assert!(connection.is_silent(Duration::from_millis(1_400)));
     connection.send(&request[in_head..in_body]);
-    // Each part takes less than the time, both take more.
+    // Each part takes less than the deadline, both together take more.
     let mut silent = connection.is_silent(Duration::from_millis(1_400));
     if silent {
         connection.send(&request[in_body..]);

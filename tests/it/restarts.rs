@@ -34,7 +34,7 @@ fn log_of(users: u64) -> TempDir {
     dir
 }
 
-/// A port that nobody listens on, and that the kernel gives to nobody who does not ask for it.
+/// Returns a port that no process listens on, and that the kernel assigns only on request.
 fn free_address() -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     loop {
@@ -46,7 +46,7 @@ fn free_address() -> String {
     }
 }
 
-/// How far a replay is: events, bytes, and bytes in all.
+/// The progress of a replay: its events, its bytes, and the bytes of the whole log.
 fn progress(health: &Reply) -> [u64; 3] {
     problem(health, 503, "starting");
     ["replayed", "replayed_bytes", "total_bytes"].map(|name| health.json()[name].as_u64().unwrap())
@@ -75,7 +75,7 @@ fn the_ready_line_follows_a_watchable_replay() {
         seen.push(progress(&health));
         connection.send(post("/users/get", &json!({ "username": "user 1" })));
         let refused = connection.reply();
-        // It may have become ready in between.
+        // The server may have become ready in between.
         if refused.status != 200 {
             problem(&refused, 503, "starting");
         }
@@ -106,7 +106,7 @@ fn connect(address: &str) -> RawConnection {
 #[tokio::test]
 async fn requests_before_a_stop_are_answered() {
     const EACH: usize = 20;
-    // No more than the kernel lets wait on a usual machine.
+    // At most as many as the kernel queues on a usual machine.
     const WAITING: usize = 100;
     let server = TestServer::start();
     let user = |number: usize| post("/users/add", &json!({ "username": format!("user {number}") }));

@@ -80,7 +80,7 @@ impl Rough {
 
     fn call(self, address: &str, chat: &str) -> Option<RawConnection> {
         let mut connection = RawConnection::open(address);
-        // It may hang up before all is sent.
+        // The server may close the connection before everything is sent.
         drop(connection.try_send(self.request(chat)));
         if matches!(self, Vanishes) { None } else { Some(connection) }
     }
@@ -102,7 +102,7 @@ async fn server_with_a_long_chat() -> (TestServer, String, String) {
     (server, ann, chat)
 }
 
-/// One who comes, writes and reads as one should; answers how long the slower of the two calls took.
+/// Connects, writes and reads like an honest client. Returns the time of the slower call.
 fn be_honest(server: &TestServer, ann: &str, chat: &str) -> Duration {
     let mut connection = RawConnection::open(&server.address);
     let mut slowest = Duration::ZERO;
@@ -224,7 +224,7 @@ async fn connections_beyond_the_limit_wait() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn arriving_bodies_share_a_memory_limit() {
-    // Of a batch 32 times 1,024 bytes, of all that arrive 256 times.
+    // A batch may have 32 times 1,024 bytes, and all arriving bodies together 256 times 1,024 bytes.
     let server = TestServer::start_with(&["--body-bytes-max", "1024"]);
     let part = head("POST", "/messages/batch", &[JSON, "Content-Length: 32000"]) + &" ".repeat(30_000);
     let mut arriving: Vec<_> = (0..8).map(|_| RawConnection::open(&server.address)).collect();
@@ -234,7 +234,7 @@ async fn arriving_bodies_share_a_memory_limit() {
     }
     let mut refused = RawConnection::open(&server.address);
     refused.send(&part);
-    // The rest, so that the answer is whole before the connection closes.
+    // The rest is sent, so that the answer is complete before the connection closes.
     refused.send(" ".repeat(2_000));
     assert_eq!(problem(&refused.reply(), 503, "overloaded"), None);
     server.add_user("who sends little is not meant").await;

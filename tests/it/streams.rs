@@ -14,7 +14,7 @@ fn setting(name: &str, default: usize) -> usize {
     std::env::var(name).map_or(default, |value| value.parse().expect("a number"))
 }
 
-/// One who reads what a user sees, and comes back after each kill.
+/// A client that follows a user, and reconnects after each kill.
 struct Reader {
     user: String,
     read: Vec<Event>,
@@ -168,7 +168,7 @@ fn open_files(server: &TestServer) -> usize {
     std::fs::read_dir(files).expect("Linux").count()
 }
 
-/// As the server itself counts them.
+/// Returns the number of open streams, as the server counts them.
 async fn open_streams(server: &TestServer) -> usize {
     let metrics = server.get("/metrics").await.text;
     let count = metrics.lines().find_map(|line| line.strip_prefix("chinwag_streams "));
@@ -194,7 +194,7 @@ async fn dropped_streams_leave_nothing_behind() {
         }
         server.add_message(&den, &ann, "hello").await;
     }
-    // Sooner than a comment would find out that nobody is there.
+    // The server notices that before a comment would show it.
     let deadline = Instant::now() + Duration::from_secs(10);
     // The client of this test keeps one.
     while open_files(&server) > before + 1 || open_streams(&server).await > 0 {
@@ -208,7 +208,7 @@ async fn dropped_streams_leave_nothing_behind() {
 async fn a_stalled_subscriber_is_disconnected_and_can_resume() {
     const LAZY: usize = 2;
     const BATCHES: usize = 4;
-    /// Messages in a batch; and those that are sent one by one right after it.
+    /// Number of messages in a batch, and of those that are sent one by one right after it.
     const BATCH: usize = 500;
     const SINGLE: usize = 25;
     let server = TestServer::start_with(&["--request-timeout-s", "2"]);
@@ -252,7 +252,7 @@ async fn a_stalled_subscriber_is_disconnected_and_can_resume() {
         assert!(Instant::now() < deadline, "they were not cut off");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    // They read what they were sent, and take the rest from there.
+    // They read what they were sent, and resume from there.
     for lazy in &mut lazy {
         let text = String::from_utf8_lossy(&lazy.rest()).into_owned();
         let (read, _) = text.rsplit_once("\n\n").expect("something was sent");

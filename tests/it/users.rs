@@ -103,7 +103,7 @@ async fn an_unknown_user_is_not_found() {
     let den = server.add_chat("den", &[&ann]).await;
     let reply = server.post("/users/get", &json!({ "user": den })).await;
     assert_eq!(problem(&reply, 404, "user_not_found").as_deref(), Some("user"));
-    // Names are compared byte for byte; that of a chat is none.
+    // Names are compared byte for byte, and a chat's name is not a user's name.
     for username in ["Ann", "ANN", "an", "anna", "a\u{301}nn", "den", &ann] {
         let reply = server.post("/users/get", &json!({ "username": username })).await;
         assert_eq!(problem(&reply, 404, "user_not_found").as_deref(), Some("username"), "{username}");
@@ -147,7 +147,7 @@ pub fn good_names(chars_max: usize) -> Vec<String> {
             "ss",
             "ﬁ",
             "fi",
-            // White space inside, and what looks like white space but has not the property.
+            // White space inside, and characters that look like white space but do not have the property.
             "a b",
             "a  b",
             "a\u{a0}b",

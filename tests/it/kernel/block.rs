@@ -92,7 +92,7 @@ impl Export {
         )
     }
 
-    /// Exports the image as `file`; all that is written and flushed is written down, in order, in `log`.
+    /// Exports the image as `file`, and records all writes and flushes, in order, in `log`.
     pub fn logged(image: &Path, log: &Path, file: &Path) -> Self {
         File::create(log).expect("a file");
         let disk = json!({
@@ -123,7 +123,7 @@ impl Export {
         export
     }
 
-    /// From here on each of these fails with EIO; or just the next one.
+    /// Makes each of these operations, or only the next one, fail with EIO from now on.
     pub fn fail(&mut self, fault: Fault, once: bool) {
         let kind = match fault {
             Fault::Write => "write",
@@ -136,7 +136,7 @@ impl Export {
         self.switch_to("bad");
     }
 
-    /// All is well again.
+    /// Removes all faults.
     pub fn heal(&mut self) {
         self.switch_to("good");
         self.ask("blockdev-del", &json!({ "node-name": "bad" }));
@@ -176,7 +176,7 @@ impl Drop for Export {
         }
         drop(self.daemon.kill());
         drop(self.daemon.wait());
-        // There only if it had to be killed.
+        // The file is left only if the daemon had to be killed.
         drop(Command::new("umount").args(["--lazy", text(&self.file)]).stderr(Stdio::null()).status());
     }
 }

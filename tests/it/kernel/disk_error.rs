@@ -12,11 +12,12 @@ use crate::crash::{Diary, check_chats, finish_writers, start_writers};
 use crate::support::{TestServer, problem};
 
 const WRITERS: usize = 16;
-/// Long enough that no second one is made during the test, whose making would meet the fault first.
+/// Length of a segment. It is large, so that no second one, which would meet the fault first, is prepared
+/// during the test.
 const SEGMENT_BYTES: &str = "8388608";
 const IMAGE_BYTES: u64 = 48 * 1024 * 1024;
 
-/// How the fault goes away.
+/// The ways in which the fault goes away.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum End {
     /// While the file system stays mounted: its page cache shows what the disk never got.
@@ -52,7 +53,7 @@ async fn the_server_ends_and_nothing_acknowledged_is_lost(fault: Fault, end: End
         End::NewDisk => {
             drop(mount);
             drop(export);
-            // Whatever it repairs: it must not fail.
+            // It may repair something, but must not fail.
             let checked = Command::new("e2fsck").args(["-f", "-y", text(&image)]).output().expect("e2fsck");
             assert!(checked.status.code().is_some_and(|code| code < 4), "{checked:?}");
             export = Export::faulty(&image, &file);
@@ -63,7 +64,7 @@ async fn the_server_ends_and_nothing_acknowledged_is_lost(fault: Fault, end: End
     check_chats(&server, &chats, &mut known, &diaries).await;
     drop(server);
 
-    // What was shown once stays, and is on the disk, not only in the page cache.
+    // A message that was shown once stays, and is on the disk, not only in the page cache.
     drop(mount);
     let mount = Mounted::ext4(&export.file, &at);
     let server = TestServer::start_at(&data, &flags);

@@ -32,11 +32,11 @@ async fn fill(client: &Client, chat: &str, author: &str, name: &str) -> Diary {
             assert!(acknowledged.len() < 10_000, "the disk is never full");
         }
     }
-    // What was refused is not in doubt: it must not be there.
+    // A refused message must not be there.
     Diary { chat: chat.to_owned(), acknowledged, in_doubt: String::new(), last_words: None }
 }
 
-/// Takes all room that is left.
+/// Fills the file system completely.
 fn add_ballast(path: &Path, bytes_max: u64) {
     let mut file = File::create(path).expect("a file");
     let mut written = 0;
@@ -45,7 +45,7 @@ fn add_ballast(path: &Path, bytes_max: u64) {
             written += piece as u64;
         }
     }
-    // Without room this may fail too.
+    // Without room, this may also fail.
     drop(file.sync_all());
 }
 
@@ -65,7 +65,7 @@ async fn writes_stop_and_go_with_the_room(mount: &Mounted) {
         assert!(diary.acknowledged.len() > 100, "there was room");
         check_chats(&server, &chats, &mut known, &[diary]).await;
 
-        // However it goes away: it comes back on the full disk, and serves what it can.
+        // However the server ends, it restarts on the full disk and serves reads.
         let stopped = if round % 2 == 0 { server.kill() } else { server.terminate().0 };
         server = stopped.restart();
         check_chats(&server, &chats, &mut known, &[]).await;

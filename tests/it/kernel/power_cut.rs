@@ -20,9 +20,9 @@ const CHATS: usize = 4;
 /// The author and the chats.
 const EVENTS_BEFORE_MESSAGES: u64 = 1 + CHATS as u64;
 const IMAGE_BYTES: u64 = 32 * 1024 * 1024;
-/// Small, so that many are made while the disk is watched.
+/// Length of a segment. It is small, so that many segments are created while the disk is recorded.
 const SEGMENT_BYTES: &str = "131072";
-/// How often the power goes again during a recovery.
+/// Number of further power cuts during a recovery.
 const CUTS_IN_RECOVERY: usize = 4;
 
 /// An answer, and how many entries the log of the disk's writes held when it had come. Whatever was lost of
@@ -136,8 +136,8 @@ impl Watched {
     }
 }
 
-/// Points in a log of writes, that many in all, up to the very end; every other one where there is most to
-/// lose.
+/// Returns this number of points in a log of writes, up to its end. Every other one is where a power cut
+/// loses most.
 fn cuts(log: &WriteLog, start: usize, count: usize, dice: &mut Dice) -> Vec<usize> {
     let all: Vec<usize> = (start..log.len()).collect();
     let chunks = all.chunks(all.len().div_ceil(count.saturating_sub(1).max(1)).max(1));
@@ -148,7 +148,7 @@ fn cuts(log: &WriteLog, start: usize, count: usize, dice: &mut Dice) -> Vec<usiz
     chunks.map(cut).chain([log.len()]).collect()
 }
 
-/// Said if the test fails while this is there.
+/// A message that is printed if the test fails while this value exists.
 struct SaidOnPanic(String);
 
 impl Drop for SaidOnPanic {

@@ -39,7 +39,7 @@ impl Call {
         self.args.rsplit(", ").next().unwrap_or_default()
     }
 
-    /// Whether it ended before the other one began.
+    /// Returns whether it ended before the other one began.
     pub fn is_before(&self, other: &Self) -> bool {
         self.ended < other.began
     }

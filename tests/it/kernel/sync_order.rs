@@ -168,7 +168,7 @@ impl Trace {
     }
 }
 
-/// Runs a server with concurrent writers under strace; gives the trace and how many answers were 201.
+/// Runs a server with concurrent writers under strace. Returns the trace and the number of answers 201.
 async fn trace(
     dir: &Path,
     name: &str,
@@ -183,7 +183,7 @@ async fn trace(
     };
     let writers = start_writers(&server, &chats, &author, WRITERS, name, |_| {});
     tokio::time::sleep(Duration::from_millis(2500)).await;
-    // strace holds the server's stderr too: when that has ended, the trace is complete.
+    // strace also holds the server's stderr, so the trace is complete when stderr ends.
     let (_, ended) = server.terminate();
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     let diaries = finish_writers(writers).await;

@@ -1,4 +1,4 @@
-//! A client whose machine is gone: it acknowledges nothing any more, and says no goodbye.
+//! A client whose machine is gone: it no longer acknowledges anything, and has not closed its connection.
 
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};

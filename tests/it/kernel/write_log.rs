@@ -26,7 +26,7 @@ struct Entry {
     sector: usize,
     sectors: usize,
     flags: u64,
-    /// Where its data stands in the log.
+    /// The offset of its data in the log.
     data: usize,
 }
 
@@ -95,9 +95,9 @@ pub struct FailingPower<'a> {
     /// The disk with everything in the log before `flushed`, which is what was flushed before the last cut.
     disk: Vec<u8>,
     flushed: usize,
-    /// How many sectors that were not flushed have survived,
+    /// Number of unflushed sectors that have survived.
     pub kept: usize,
-    /// and how many have not.
+    /// Number of unflushed sectors that are lost.
     pub lost: usize,
 }
 

@@ -261,7 +261,7 @@ fn http_client() -> reqwest::Client {
     reqwest::Client::builder().no_proxy().build().expect("a client")
 }
 
-/// Has the router answer. A router never fails: it turns each error into an answer.
+/// Sends a request to the router, which never fails: it turns each error into an answer.
 pub async fn answer_in_process(router: &Router, request: axum::extract::Request) -> Reply {
     let Ok(response) = router.clone().oneshot(request).await;
     let (head, body) = response.into_parts();

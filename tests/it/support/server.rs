@@ -41,7 +41,7 @@ pub struct TestServer {
     client: Client,
 }
 
-/// How a server ended that was stopped or that failed to start.
+/// The end of a server that was stopped or that failed to start.
 #[derive(Debug)]
 pub struct Ended {
     /// The exit code; `None` if a signal ended the process.
@@ -127,7 +127,7 @@ impl TestServer {
         self.ended(Duration::from_secs(15))
     }
 
-    /// Waits until it has ended by itself; gives what is left of it.
+    /// Waits until the server has ended by itself. Returns its directory and its flags.
     pub fn ended(mut self, limit: Duration) -> (StoppedServer, Ended) {
         let status = self.wait_at_most(limit);
         let stderr = self.stderr.take().expect("taken once").join().expect("read");
