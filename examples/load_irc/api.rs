@@ -31,7 +31,7 @@ pub(super) struct Reply {
     pub(super) body: String,
     /// Position of the write in the log.
     pub(super) position: Option<String>,
-    /// Returns whether this is the answer to an earlier request with the same key.
+    /// Whether this is the answer to an earlier request with the same key.
     pub(super) replayed: bool,
     /// Time from the first attempt to the answer, with all retries.
     pub(super) latency: Duration,

@@ -153,7 +153,7 @@ async fn the_chat_with_the_latest_message_comes_first() {
     for name in 'a'..='f' {
         chats.push(server.add_chat(&name.to_string(), &[&ann]).await);
     }
-    // Newest-created first, until a message comes.
+    // The newest chat is first, until a message is sent.
     let mut expected: Vec<_> = chats.iter().rev().cloned().collect();
     assert_eq!(ids(&server.chats(&ann).await), expected);
     for index in [2, 2, 0, 5, 3, 0, 2, 1, 4, 4, 0] {

@@ -105,7 +105,7 @@ async fn half_a_surrogate_pair_is_invalid_json() {
             ["\\ud83e", "\\udd80", "\\ud83ex", "\\ud83e\\u0041", "\\udd80\\ud83e", "\\uD800", "\\uDFFF"]
         {
             let mut bodies = vec![
-                // In a field that the call does not know, in the name of one, and in one within one.
+                // In an unknown field, in the name of one, and in a field within one.
                 format!(r#"{open},"more":"{half}"}}"#),
                 format!(r#"{open},"{half}":1}}"#),
                 format!(r#"{open},"more":{{"{half}":1}}}}"#),
@@ -137,7 +137,7 @@ async fn deep_nesting_does_no_harm() {
             let bodies = [
                 (open.repeat(deep), Some("invalid_json")),
                 (format!("{{\"a\":{}", open.repeat(deep)), Some("invalid_json")),
-                // Whole, but deeper than anybody means: either code will do.
+                // Valid JSON, but nested deeper than any client needs, so either code is right.
                 (format!("{{\"a\":{}1{}}}", open.repeat(deep), close.repeat(deep)), None),
                 (format!("{{\"users\":{}1{}}}", open.repeat(deep), close.repeat(deep)), None),
             ];
@@ -183,7 +183,7 @@ async fn an_unknown_field_is_named() {
             }
         }
     }
-    // A field of another call is as unknown as any.
+    // A field of another call is also unknown.
     let others = [
         ("/chats/get", "after"),
         ("/messages/get", "cursor"),

@@ -115,7 +115,7 @@ async fn the_mark_outlives_a_removal() {
     company.say(ann, 2).await;
     server.join(id, bob).await;
     assert_eq!(company.unread(bob).await, 3);
-    // It stands where it stood: no further back is it moved.
+    // The mark has not moved back.
     server.mark_read(id, bob, 1).await;
     assert_eq!(company.unread(bob).await, 3);
 
@@ -161,7 +161,7 @@ async fn a_mark_beyond_the_last_message_is_refused() {
         check_beyond(server, &json!({ "chat": id, "user": bob, "seq": seq }), 17).await;
     }
     assert_eq!((company.unread(bob).await, server.position().await), (17, 21));
-    // Refused under a key, it does not use the key up.
+    // A refused request does not use up its key.
     let body = json!({ "chat": id, "user": bob, "seq": 18 });
     problem(&server.post_under("key", "/chats/read", &body).await, 400, "invalid_field");
     company.say(ann, 1).await;
@@ -226,8 +226,7 @@ async fn a_seq_is_a_whole_number() {
     assert_eq!(server.position().await, 9);
 }
 
-/// Chunks of a long history, and the numbers of messages read in them, have edges; these readers stop at all
-/// of them.
+/// The readers stop at the edges of the chunks of a long history, and at the messages beside the edges.
 #[tokio::test]
 async fn unread_of_a_long_chat_is_exact() {
     const MESSAGES: usize = 2_600;
@@ -236,7 +235,8 @@ async fn unread_of_a_long_chat_is_exact() {
     let dan = server.add_user("dan").await;
     server.join(id, cy).await;
     server.join(id, &dan).await;
-    // In stretches, so that some chunks know few authors; dan writes nothing; now and then a long text.
+    // One author writes many messages in a row, so that some chunks have few authors. Dan writes nothing, and
+    // some texts are long.
     let bodies: Vec<_> = (0..MESSAGES)
         .map(|number| {
             let author = [ann, bob, cy, ann, bob][(number / 190 + usize::from(number % 7 == 0)) % 5];
@@ -309,7 +309,7 @@ async fn counts_are_exact_while_others_write() {
             while !stop.load(Ordering::Relaxed) {
                 let chat = client.chats(&bob).await.remove(0);
                 let last = chat["last_message"]["seq"].as_u64().unwrap_or(0);
-                // Only ann writes, and bob has read nothing: all that there is, is unread.
+                // Only ann writes, and bob has read nothing, so all messages are unread.
                 assert_eq!(chat["unread"].as_u64(), Some(last));
                 seen.push(last);
             }
@@ -326,8 +326,7 @@ async fn counts_are_exact_while_others_write() {
     assert_eq!(company.unread(bob).await, 600);
 }
 
-/// A list is longer than one piece of an answer: what is counted in the later pieces has moved on since it
-/// was begun.
+/// A list is longer than one piece of an answer, and the chats of the later pieces change while it is sent.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn unread_of_a_long_list_stays_exact() {
     const CHATS: usize = 400;
@@ -352,14 +351,14 @@ async fn unread_of_a_long_list_stays_exact() {
                 let list = list.json();
                 let list = list.as_array().expect("a list");
                 assert_eq!(list.len(), CHATS + 1);
-                // Bob has written once in each; the chat of the company is the last, and empty.
+                // Bob has written once in each chat. The chat of the company is the last one, and is empty.
                 for chat in &list[..CHATS] {
                     assert!(chat["unread"].as_u64().is_some_and(|unread| unread <= 1), "{}", chat["unread"]);
                 }
             }
         }
     });
-    // In the chats that come last, so that it happens before the end of a list is made.
+    // The chats at the end of the list change, so that they do so before their piece is written.
     for chat in order[..CHATS].iter().rev().take(150).map(|chat| chat["id"].as_str().unwrap()) {
         server.add_message(chat, ann, "hello").await;
         server.mark_read(chat, ann, 2).await;

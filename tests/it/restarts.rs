@@ -91,7 +91,7 @@ fn the_ready_line_follows_a_watchable_replay() {
     assert_eq!((health.status.as_u16(), health.json()["position"].as_u64()), (200, Some(EVENTS)));
 }
 
-/// To a server that will listen soon.
+/// Connects to a server that will listen soon.
 fn connect(address: &str) -> RawConnection {
     loop {
         match RawConnection::try_open(address) {
@@ -101,8 +101,8 @@ fn connect(address: &str) -> RawConnection {
     }
 }
 
-/// A stopped process does nothing, and the kernel takes for it whatever comes: when it goes on, all is there
-/// at once.
+/// While a process is stopped, the kernel accepts its connections and their bytes. When the process
+/// continues, all of them are there at once.
 #[tokio::test]
 async fn requests_before_a_stop_are_answered() {
     const EACH: usize = 20;
@@ -140,12 +140,12 @@ async fn requests_before_a_stop_are_answered() {
     assert_eq!(stopped.restart().position().await, connections.len() as u64);
 }
 
-/// Or a client that keeps its connection may have a request on its way just as it is closed, which nobody
-/// answers.
+/// Otherwise a client that keeps its connection could send a request just as the connection is closed, and
+/// would get no answer.
 #[test]
 fn a_stop_announces_closing_in_an_answer() {
     const ROUNDS: usize = 10;
-    // In one round the machine may be too busy for this to come within the half second that there is.
+    // The answer must come within half a second, and in one round the machine may be too busy for that.
     let told = (0..ROUNDS).any(|_| {
         let server = TestServer::start();
         let mut connection = RawConnection::open(&server.address);
@@ -198,7 +198,7 @@ impl Diary {
         loop {
             let mut connection = kept.take().unwrap_or_else(|| connect(address));
             let sent = connection.try_send(request);
-            // It is whole, or there is none.
+            // The answer is complete, or there is no answer.
             let Some(reply) = sent.ok().and_then(|()| connection.reply_or_end()) else {
                 self.unanswered += 1;
                 continue;

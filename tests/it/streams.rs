@@ -33,7 +33,7 @@ impl Reader {
     }
 }
 
-/// Does one thing after the other until the server goes away.
+/// Sends messages, membership changes and read marks, one after the other, until the server goes away.
 async fn write_until_it_dies(client: Client, chats: Vec<String>, users: Vec<String>, number: usize) {
     for step in 0_usize.. {
         let (chat, user) = (&chats[(step * 7 + number) % chats.len()], &users[(step + number) % users.len()]);

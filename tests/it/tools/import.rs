@@ -62,7 +62,7 @@ const BOB: &str = "01a20ad7-0c2a-7768-938d-38b150f53a02";
 const TEA: &str = "01a20ad7-0c2a-7768-938d-38b150f53a03";
 const OTHER: &str = "01a20ad7-0c2a-7768-938d-38b150f53a04";
 
-/// Ann and Bob, a chat of Ann's, and something said in it.
+/// The lines of two users, a chat and a message.
 fn good() -> String {
     let lines = [
         event(
@@ -80,7 +80,7 @@ fn key(key: &str, digit: char) -> Value {
     json!({ "key": key, "fingerprint": digit.to_string().repeat(32) })
 }
 
-/// An event's line; what these fields say goes before what they do not.
+/// Returns the line of an event: the default fields, replaced or extended by these. `null` removes a field.
 fn event(position: u64, fields: &Value) -> String {
     let mut line =
         json!({ "v": 1, "position": position, "time": format!("2026-11-23T15:04:05.00000{position}Z") });
@@ -199,7 +199,7 @@ fn an_import_leaves_a_damaged_log_alone() {
     assert_eq!(contents(log.path()), before);
 }
 
-/// At any time: then all of it is there, or the next one finds nothing in its way.
+/// The import is killed at any time. Then all of the log is there, or the next import succeeds.
 #[test]
 fn a_killed_import_can_be_repeated() {
     let lines = long_history();
@@ -226,7 +226,7 @@ fn a_killed_import_can_be_repeated() {
     assert!(cut_short > 0, "{whole} were not killed in time");
 }
 
-/// Thousands of messages.
+/// Returns the lines of thousands of messages.
 fn long_history() -> String {
     let said = (5..6_000).map(|position| {
         let time = format!("2026-11-23T15:04:06.{position:06}Z");
@@ -247,7 +247,7 @@ fn start_import(data: &std::path::Path, lines: &std::path::Path) -> std::process
     command.spawn().unwrap()
 }
 
-/// Nothing where the log is none, having been cut short.
+/// Returns the export of a log, or `None` if the directory does not hold a complete one.
 fn export_or_none(data: &std::path::Path) -> Option<String> {
     let said = tool(&["export"], data);
     let is_hole = said.code == Some(3) && !data.join("00000000000000000001.log").exists();

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use crate::support::binary;
 
-/// The most that a process has had in memory.
+/// Returns the peak memory of a process.
 fn peak_kib(process: &Child) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", process.id())).expect("it runs");
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a process has memory");
@@ -43,7 +43,7 @@ fn start(words: &[&str], data: &Path) -> Child {
     command.spawn().expect("it starts")
 }
 
-/// Peaks of an import and of an export of such a history, each looked at when it has nearly come to its end.
+/// Returns the peak memory of an import and of an export of such a history, each measured near its end.
 fn peaks_kib(messages: usize) -> [u64; 2] {
     let (dir, lines) = (TempDir::new().unwrap(), history(messages));
     let (most, last) = lines.split_at(lines.trim_end().rfind('\n').unwrap() + 1);

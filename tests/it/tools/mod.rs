@@ -63,13 +63,13 @@ fn tool(words: &[&str], data: &Path) -> Said {
 /// Runs a tool on a directory, with this input on stdin.
 fn tool_with(words: &[&str], data: &Path, input: &[u8]) -> Said {
     let mut command = binary();
-    // Warnings of slow syncs say more of the machine than of the tool.
+    // Warnings of slow syncs depend on the machine, not on the tool.
     command.args(words).arg("--data").arg(data).env("CHINWAG_LOG", "warn,chinwag::log::file_log=error");
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut process = command.spawn().expect("it starts");
     let mut stdin = process.stdin.take().expect("piped");
     let input = input.to_vec();
-    // It may end before it has read everything.
+    // The tool may end before it has read everything.
     let writing = std::thread::spawn(move || drop(stdin.write_all(&input)));
     let output = process.wait_with_output().expect("waited for");
     writing.join().expect("no panic");
@@ -81,14 +81,14 @@ fn import(data: &Path, lines: &str) -> Said {
     tool_with(&["import", "--segment-bytes", "65536"], data, lines.as_bytes())
 }
 
-/// The whole history.
+/// Returns the whole history.
 fn export(data: &Path) -> String {
     let said = tool(&["export"], data);
     said.done();
     said.stdout
 }
 
-/// A copy of the log with every kind of event, keys, and every kind of character.
+/// Returns a copy of the log with every kind of event, with keys, and with every kind of character.
 fn old_log() -> TempDir {
     let dir = TempDir::new().expect("made");
     let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/old_logs/1/data");
@@ -101,7 +101,7 @@ fn old_log() -> TempDir {
 /// The events of [`old_log`].
 const OLD_LOG_EVENTS: u64 = 612;
 
-/// Every file below a directory, with its contents.
+/// Returns every file below a directory, with its contents.
 fn contents(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let entries = std::fs::read_dir(dir).expect("a directory").map(|entry| entry.expect("an entry").path());
     let files = entries.flat_map(|path| {
@@ -121,12 +121,12 @@ fn alter(file: &Path, change: impl FnOnce(&mut Vec<u8>)) {
     std::fs::write(file, bytes).expect("written");
 }
 
-/// The last byte that is not zero.
+/// Returns the offset of the last byte that is not zero.
 fn last_used(bytes: &[u8]) -> usize {
     bytes.iter().rposition(|&byte| byte != 0).expect("used")
 }
 
-/// Starts a server that must not come up.
+/// Starts a server that must fail to start.
 fn serve(data: &Path) -> Ended {
     crate::support::run_to_end(binary().args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(data))
 }

@@ -10,7 +10,7 @@ use crate::support::TestServer;
 
 const EXCERPT: &str = include_str!("../corpus/ubuntu-irc-excerpt.jsonl");
 
-/// The messages of a chat in the order of their times: time, user and text.
+/// Returns the messages of a chat in the order of their times: time, user and text.
 type Said = Vec<(String, String, String)>;
 
 #[tokio::test]
@@ -58,7 +58,7 @@ async fn a_real_conversation_keeps_its_times() {
     assert!(expected.is_empty(), "all chats are there");
 }
 
-/// The events that these lines come to: time of the day, type, and who, by name.
+/// Returns the events of these lines: the time of the day, the type, and the names of the users.
 fn events(lines: &str) -> Vec<String> {
     let dir = TempDir::new().unwrap();
     import(dir.path(), lines).done();

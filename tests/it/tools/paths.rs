@@ -45,7 +45,7 @@ fn a_directory_in_place_of_a_segment_is_exit_2() {
     assert_eq!(ended.code, Some(2), "{}", ended.stderr);
 }
 
-/// Whatever it is, nobody takes it for a log, or for nothing; a repair puts all of it aside.
+/// Every tool refuses the file, and a repair renames it as a whole.
 #[test]
 fn a_foreign_file_named_as_segment_is_exit_3() {
     let noise: Vec<u8> =
@@ -67,7 +67,7 @@ fn a_foreign_file_named_as_segment_is_exit_3() {
     }
 }
 
-/// Not even root can make a file there.
+/// A directory in which even root cannot create a file.
 #[cfg(target_os = "linux")]
 #[test]
 fn an_unwritable_directory_is_exit_2() {

@@ -31,7 +31,7 @@ fn dump_prints_every_field_of_each_event() {
     let events: Vec<Value> = lines.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert!(events.iter().map(|event| event["position"].as_u64().unwrap()).eq(1..=OLD_LOG_EVENTS));
     assert!(events.is_sorted_by(|one, next| one["time"].as_str() < next["time"].as_str()));
-    // The last ones hold one of each kind but those that come first.
+    // The last events hold one of each kind, except the kinds that come first.
     let some = lines[..6].iter().chain(&lines[604..]).map(|line| format!("{line}\n"));
     insta::assert_snapshot!(some.collect::<String>());
     assert_eq!(dumped.stdout, export(log.path()), "export has the same lines");

@@ -84,7 +84,7 @@ fn a_log_of_an_unknown_version_is_not_touched() {
     assert_eq!(contents(log.path()), before);
 }
 
-/// A log of frames that are sound, with events that nobody has decided: users of these names, made at these
+/// Writes a log of sound frames whose events were never decided: users with these names, added at these
 /// times.
 fn undecided(users: [(&'static str, u64); 3]) -> TempDir {
     let dir = TempDir::new().unwrap();

@@ -40,10 +40,10 @@ fn progress_is_shown_on_terminals_only() {
         command.args(words).arg("--data").arg(if is_import { again.path() } else { data });
         command.stdin(File::open(stdin).unwrap()).env("TERM", "xterm").stderr(other_end);
         let output = command.output().unwrap();
-        // Its copy of the other end would keep the terminal open.
+        // The command's copy of the other end would keep the terminal open.
         drop(command);
         let mut shown = Vec::new();
-        // A terminal whose other end is closed fails to be read.
+        // Reading from a terminal whose other end is closed fails.
         drop(File::from(terminal).read_to_end(&mut shown));
         let shown = String::from_utf8_lossy(&shown);
         assert!(shown.contains(progress), "{words:?}: {shown:?}");
