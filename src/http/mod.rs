@@ -1,13 +1,13 @@
 //! The API: it turns bytes into a command or a look-up, and the result into bytes. It never names the log.
 //!
-//! A request passes the wings in this order:
+//! A request passes these parts in this order:
 //!
-//! | wing | what it does |
+//! | part | what it does |
 //! | --- | --- |
 //! | `connection` | accepts, keeps deadlines, gives each request an id, counts and times it |
 //! | `router` | finds the call of a path |
 //! | `request` | reads the body and parses it into the type that the call declares, or refuses it |
-//! | `calls` | one function a call: asks the engine, chooses the answer. Nothing but calls is in there |
+//! | `calls` | asks the engine and chooses the answer: one function for each call, and nothing else |
 //! | `answer` | writes JSON, problems, lists and events |
 //!
 //! `openapi` describes all of that, and `web` holds what a browser loads. `app` is what every call can reach.

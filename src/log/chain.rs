@@ -153,7 +153,7 @@ impl<D: ReadDisk> Chain<D> {
     /// there.
     pub(super) fn torn(&self) -> Result<Option<Range<usize>>, LogError> {
         let log = self.id.expect("a header comes before its frames");
-        match recovery::judge_tail(&self.bytes, self.scan.end, log, self.scan.next) {
+        match recovery::classify_tail(&self.bytes, self.scan.end, log, self.scan.next) {
             Tail::Clean => Ok(None),
             Tail::Torn(range) => Ok(Some(range)),
             Tail::Damaged(until) => {

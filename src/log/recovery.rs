@@ -49,7 +49,7 @@ pub(super) enum Tail {
 }
 
 /// Classifies the bytes from `end` on. `next` is the position of the next event.
-pub(super) fn judge_tail(bytes: &[u8], end: usize, log: LogId, next: Position) -> Tail {
+pub(super) fn classify_tail(bytes: &[u8], end: usize, log: LogId, next: Position) -> Tail {
     let Some(last_used) = last_not_zero(&bytes[end..]) else { return Tail::Clean };
     let later = (end..bytes.len())
         .step_by(ALIGNMENT_BYTES)
@@ -115,7 +115,7 @@ mod tests {
         let mut scan = Scan::starting_at(0, Position(1));
         while scan.advance(bytes, LOG).is_some() {}
         assert_eq!((scan.end, scan.next), (end, Position(next)));
-        assert_eq!(judge_tail(bytes, scan.end, LOG, scan.next), *tail);
+        assert_eq!(classify_tail(bytes, scan.end, LOG, scan.next), *tail);
     }
 
     #[test]

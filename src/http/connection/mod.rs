@@ -48,22 +48,61 @@ pub async fn serve_connections(
     stop: impl Future<Output = ()>,
     grace: Duration,
 ) {
-    let request_timeout = Duration::from_secs(app.limits.request_timeout_s.into());
-    let timeouts = Timeouts { read: request_timeout, write: request_timeout.min(UNREAD_TIME_MAX) };
-    let mut http = http1::Builder::new();
-    // half_close: a client that closes its side after a request still gets its answer. It also saves hyper a
-    // read in the middle of each request.
-    http.max_buf_size(HEAD_BYTES_MAX).header_read_timeout(None).half_close(true);
+    let server = Server::new(app, router);
     let permits = Arc::new(Semaphore::new(app.limits.connections_max as usize));
-    let graceful = GracefulShutdown::new();
-    let stopping = Arc::new(AtomicBool::new(false));
-    let serve = |stream: TcpStream, permit: OwnedSemaphorePermit| {
-        prepare(&stream, timeouts.write);
-        let open = app.metrics.connections.clone();
+    let mut stop = std::pin::pin!(stop);
+    loop {
+        tokio::select! {
+            (stream, permit) = accept(&listener, &permits) => server.serve(stream, permit),
+            () = &mut stop => break,
+        }
+    }
+    server.stopping.store(true, Ordering::Relaxed);
+    for stream in still_waiting(listener) {
+        let Ok(permit) = Arc::clone(&permits).try_acquire_owned() else { break };
+        server.serve(stream, permit);
+    }
+    let finished = tokio::time::timeout(grace, async {
+        // All permits are back when no connection is left.
+        let all_closed = permits.acquire_many(app.limits.connections_max);
+        drop(tokio::time::timeout(LINGER, all_closed).await);
+        server.graceful.shutdown().await;
+    });
+    if finished.await.is_err() {
+        tracing::warn!("some connections did not finish in time");
+    }
+}
+
+/// The state that all connections share.
+struct Server<'a> {
+    app: &'a Arc<App>,
+    router: Router,
+    http: http1::Builder,
+    timeouts: Timeouts,
+    graceful: GracefulShutdown,
+    /// Whether each answer announces that its connection closes.
+    stopping: Arc<AtomicBool>,
+}
+
+impl<'a> Server<'a> {
+    fn new(app: &'a Arc<App>, router: Router) -> Self {
+        let mut http = http1::Builder::new();
+        // half_close: a client that closes its side after a request still gets its answer. It also saves hyper a
+        // read in the middle of each request.
+        http.max_buf_size(HEAD_BYTES_MAX).header_read_timeout(None).half_close(true);
+        let request_timeout = Duration::from_secs(app.limits.request_timeout_s.into());
+        let timeouts = Timeouts { read: request_timeout, write: request_timeout.min(UNREAD_TIME_MAX) };
+        Self { app, router, http, timeouts, graceful: GracefulShutdown::new(), stopping: Arc::default() }
+    }
+
+    /// Serves a connection in a task of its own, which drops the permit when the connection is closed.
+    fn serve(&self, stream: TcpStream, permit: OwnedSemaphorePermit) {
+        prepare(&stream, self.timeouts.write);
+        let open = self.app.metrics.connections.clone();
         open.inc();
         let arrival = Arrival::default();
-        let stream = TokioIo::new(WatchedStream::new(stream, arrival.clone(), timeouts));
-        let (app, router, stopping) = (Arc::clone(app), router.clone(), Arc::clone(&stopping));
+        let stream = TokioIo::new(WatchedStream::new(stream, arrival.clone(), self.timeouts));
+        let (app, router, stopping) = (Arc::clone(self.app), self.router.clone(), Arc::clone(&self.stopping));
         let service = service_fn(move |request: Request<Incoming>| {
             arrival.begun();
             let (arrival, stopping) = (arrival.clone(), Arc::clone(&stopping));
@@ -75,7 +114,7 @@ pub async fn serve_connections(
                 Ok::<_, Infallible>(answer)
             })
         });
-        let connection = graceful.watch(http.serve_connection(stream, service));
+        let connection = self.graceful.watch(self.http.serve_connection(stream, service));
         tokio::spawn(async move {
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "a connection broke");
@@ -83,28 +122,6 @@ pub async fn serve_connections(
             open.dec();
             drop(permit);
         });
-    };
-
-    let mut stop = std::pin::pin!(stop);
-    loop {
-        tokio::select! {
-            (stream, permit) = accept(&listener, &permits) => serve(stream, permit),
-            () = &mut stop => break,
-        }
-    }
-    stopping.store(true, Ordering::Relaxed);
-    for stream in still_waiting(listener) {
-        let Ok(permit) = Arc::clone(&permits).try_acquire_owned() else { break };
-        serve(stream, permit);
-    }
-    let finished = tokio::time::timeout(grace, async {
-        // All permits are back when no connection is left.
-        let all_closed = permits.acquire_many(app.limits.connections_max);
-        drop(tokio::time::timeout(LINGER, all_closed).await);
-        graceful.shutdown().await;
-    });
-    if finished.await.is_err() {
-        tracing::warn!("some connections did not finish in time");
     }
 }
 
