@@ -37,8 +37,8 @@ fn dependencies_point_one_way() {
     assert_eq!(seen.len(), MAY_NAME.len(), "a row without a module: {seen:?}");
 }
 
-/// A wing of `http`, and the wings that it may name: each of those stands above it in this table.
-const WINGS_MAY_NAME: [(&str, &[&str]); 14] = [
+/// A part of `http`, and the parts that it may name, all of which stand above it in this table.
+const PARTS_MAY_NAME: [(&str, &[&str]); 14] = [
     ("headers", &[]),
     ("limits", &[]),
     ("cursor", &[]),
@@ -55,29 +55,29 @@ const WINGS_MAY_NAME: [(&str, &[&str]); 14] = [
     ("connection", &["answer", "app", "headers", "limits", "request_id", "router"]),
 ];
 
-/// A wing names another wing by `crate::http::WING`.
+/// A part names another part by `crate::http::PART`.
 #[test]
-fn wings_of_http_point_one_way() {
-    for (index, (wing, may_name)) in WINGS_MAY_NAME.iter().enumerate() {
-        let above: Vec<_> = WINGS_MAY_NAME[..index].iter().map(|(above, _)| above).collect();
-        assert!(may_name.iter().all(|named| above.contains(&named)), "{wing} may name a wing below it");
+fn parts_of_http_point_one_way() {
+    for (index, (part, may_name)) in PARTS_MAY_NAME.iter().enumerate() {
+        let above: Vec<_> = PARTS_MAY_NAME[..index].iter().map(|(above, _)| above).collect();
+        assert!(may_name.iter().all(|named| above.contains(&named)), "{part} may name a part below it");
     }
     let http = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/http");
     let mut seen = BTreeSet::new();
     for file in rust_files(&http).into_iter().filter(|file| *file != http.join("mod.rs")) {
-        let wing = module_of(&file, &http);
-        let row = WINGS_MAY_NAME.iter().find(|(name, _)| *name == wing);
+        let part = module_of(&file, &http);
+        let row = PARTS_MAY_NAME.iter().find(|(name, _)| *name == part);
         let (_, may_name) = row.unwrap_or_else(|| panic!("{} is in no row", file.display()));
         let text = std::fs::read_to_string(&file).expect("readable");
         let hidden = ["crate::http::{", "super::super::"].into_iter().find(|path| text.contains(path));
-        assert_eq!(hidden, None, "{} hides which wing it names", file.display());
+        assert_eq!(hidden, None, "{} hides which part it names", file.display());
         for named in names_after("crate::http::", &text) {
-            let allowed = named == wing || may_name.contains(&named.as_str());
+            let allowed = named == part || may_name.contains(&named.as_str());
             assert!(allowed, "{} names {named}", file.display());
         }
-        seen.insert(wing);
+        seen.insert(part);
     }
-    assert_eq!(seen.len(), WINGS_MAY_NAME.len(), "a row without a wing: {seen:?}");
+    assert_eq!(seen.len(), PARTS_MAY_NAME.len(), "a row without a part: {seen:?}");
 }
 
 #[test]
