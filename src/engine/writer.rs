@@ -35,14 +35,10 @@ enum Resolution<'b> {
     Write(Record<'b>),
     /// All these records are to be written.
     WriteAll(Vec<Record<'b>>),
-    /// Nothing is to be written: at this position, the state was already the one that the command asks for.
-    Unchanged(Position),
-    /// An earlier request with the same key has this receipt.
-    Recalled(Receipt),
     /// The command at this index of the batch is the same request, with the same key.
     SameAs(usize),
-    /// The command breaks a rule.
-    Refused(Refusal),
+    /// Nothing is to be written, and this is the answer.
+    Answered(Answer),
 }
 
 impl<'b> Resolution<'b> {
@@ -50,7 +46,7 @@ impl<'b> Resolution<'b> {
         match self {
             Self::Write(record) => std::slice::from_ref(record),
             Self::WriteAll(records) => records,
-            Self::Unchanged(_) | Self::Recalled(_) | Self::SameAs(_) | Self::Refused(_) => &[],
+            Self::SameAs(_) | Self::Answered(_) => &[],
         }
     }
 }
@@ -156,15 +152,11 @@ impl Writer {
             answers.push(match resolution {
                 Resolution::Write(record) => Ok(Accepted::first(model.apply(&record))),
                 Resolution::WriteAll(records) => Ok(Accepted::first(apply_all(&mut model, &records))),
-                Resolution::Unchanged(position) => {
-                    Ok(Accepted::first(Receipt { position, outcome: Outcome::Done }))
-                }
-                Resolution::Recalled(receipt) => Ok(Accepted::replayed(receipt)),
                 Resolution::SameAs(index) => {
                     let same = answers[index].as_ref().expect("only an accepted command uses its key");
                     Ok(Accepted::replayed(same.receipt.clone()))
                 }
-                Resolution::Refused(refusal) => Err(refusal.into()),
+                Resolution::Answered(answer) => answer,
             });
         }
         drop(model);
@@ -232,11 +224,7 @@ impl Writer {
             Resolution::Write(_) | Resolution::WriteAll(_) | Resolution::SameAs(_) => {
                 Err(SubmitError::StorageFull)
             }
-            Resolution::Unchanged(position) => {
-                Ok(Accepted::first(Receipt { position, outcome: Outcome::Done }))
-            }
-            Resolution::Recalled(receipt) => Ok(Accepted::replayed(receipt)),
-            Resolution::Refused(refusal) => Err(refusal.into()),
+            Resolution::Answered(answer) => answer,
         });
         answers.collect()
     }
@@ -254,12 +242,13 @@ fn resolve<'b>(
 ) -> Resolution<'b> {
     if let Some(key) = &job.key {
         match (model.recall(key, &job.command), draft.drafted_key(key)) {
-            (Some(Ok(receipt)), _) => return Resolution::Recalled(receipt),
+            (Some(Ok(receipt)), _) => return Resolution::Answered(Ok(Accepted::replayed(receipt))),
             (None, Some(drafted)) if drafted.fingerprint == key.fingerprint() => {
                 return Resolution::SameAs(drafted.command);
             }
             (Some(Err(KeyReused)), _) | (None, Some(_)) => {
-                return Resolution::Refused(Refusal::KeyReused { key: key.text().to_owned() });
+                let reused = Refusal::KeyReused { key: key.text().to_owned() };
+                return Resolution::Answered(Err(reused.into()));
             }
             (None, None) => {}
         }
@@ -270,8 +259,11 @@ fn resolve<'b>(
         Ok(Decision::Event(event)) => Resolution::Write(record(event, key)),
         Ok(Decision::Events(events)) => Resolution::WriteAll(under_key(events, stamps, key)),
         Ok(Decision::Unchanged) if key.is_some() => Resolution::Write(record(Event::NothingChanged, key)),
-        Ok(Decision::Unchanged) => Resolution::Unchanged(last),
-        Err(refusal) => Resolution::Refused(refusal),
+        Ok(Decision::Unchanged) => {
+            let receipt = Receipt { position: last, outcome: Outcome::Done };
+            Resolution::Answered(Ok(Accepted::first(receipt)))
+        }
+        Err(refusal) => Resolution::Answered(Err(refusal.into())),
     }
 }
 
