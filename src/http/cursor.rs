@@ -23,7 +23,7 @@ impl Cursor {
     }
 }
 
-/// Distinguishes cursors from typing errors. It is not a protection: anybody can compute it.
+/// Distinguishes cursors from typos. It is not a protection: anybody can compute it.
 fn check_value(bits: u64) -> u32 {
     crc32c::crc32c_append(crc32c::crc32c(b"chinwag cursor"), &bits.to_be_bytes())
 }

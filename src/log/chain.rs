@@ -70,7 +70,7 @@ impl<D: ReadDisk> Chain<D> {
         std::mem::take(&mut self.bytes)
     }
 
-    /// Goes on to the next segment, and checks its length and its header.
+    /// Advances to the next segment, and checks its length and its header.
     pub(super) fn begin(
         &mut self,
         first: Position,
@@ -110,7 +110,7 @@ impl<D: ReadDisk> Chain<D> {
         Ok(())
     }
 
-    /// Goes on to the next frame of the current segment. Returns `false` after the last one: where the next
+    /// Advances to the next frame of the current segment. Returns `false` after the last one: where the next
     /// segment begins or, in the last segment, where the sound frames end.
     ///
     /// Bytes behind the last frame are checked only in the last segment.

@@ -27,7 +27,7 @@ impl Scan {
         Self { last: None, end: offset, next: first }
     }
 
-    /// Goes on to the next frame and returns its header. Returns `None` if no sound frame follows.
+    /// Advances to the next frame and returns its header. Returns `None` if no sound frame follows.
     pub(super) fn advance(&mut self, bytes: &[u8], log: LogId) -> Option<FrameHeader> {
         let header = FrameHeader::check(&bytes[self.end..], log).filter(|found| found.first == self.next)?;
         self.last = Some((self.end, header));

@@ -41,7 +41,7 @@ impl<'l> Builder<'l> {
         if adds_user && self.index.user_exists(stamp.id.into())
             || adds_chat && self.index.chat_exists(stamp.id.into())
         {
-            return Err(format!("the id {} is there already", stamp.id));
+            return Err(format!("the id {} already exists", stamp.id));
         }
         match decide(&self.index, command, &[stamp]) {
             Ok(Decision::Event(event)) => Ok(Some(event)),

@@ -86,7 +86,7 @@ fn decide<'e>(builder: &Builder<'_>, exported: &'e ExportedEvent) -> Result<Reco
     let ExportedEvent { position, time, id, command, key } = exported;
     let next = builder.index().position().next();
     if *position != next {
-        return Err(format!("its position is {position}, and should be {next}"));
+        return Err(format!("its position is {position}; it must be {next}"));
     }
     builder.check_later(*time)?;
     let event = match command {
@@ -97,7 +97,7 @@ fn decide<'e>(builder: &Builder<'_>, exported: &'e ExportedEvent) -> Result<Reco
             if let (Command::AddChat { users: named, .. }, Event::ChatAdded { users, .. }) = (command, &event)
                 && named.len() != users.len()
             {
-                return Err("users names somebody twice".to_owned());
+                return Err("users names a user twice".to_owned());
             }
             event
         }

@@ -225,7 +225,7 @@ pub(super) fn parse_time(text: &str) -> Result<Timestamp, String> {
 pub(super) fn parse_object<'l, T: Deserialize<'l>>(line: &'l [u8]) -> Result<T, String> {
     // Serde would also accept an array of the fields' values.
     if !line.trim_ascii_start().starts_with(b"{") {
-        return Err("it is no JSON object".to_owned());
+        return Err("it is not a JSON object".to_owned());
     }
     serde_json::from_slice(line).map_err(|error| describe(line, &error))
 }

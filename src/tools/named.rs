@@ -143,7 +143,7 @@ impl NamedHistory {
             ("message", Some(text)) if text.is_empty() => NamedAction::SendNothing,
             ("message", Some(text)) => NamedAction::Send(checked("text", text)?),
             ("message", None) => return Err("text is missing".to_owned()),
-            ("join" | "leave", Some(_)) => return Err(format!("a {op} has no text")),
+            ("join" | "leave", Some(_)) => return Err(format!("a {op} must not have a text")),
             (op, _) => return Err(format!("op must be message, join or leave: {}", shown(op))),
         };
         let time = time.as_deref().map(parse_time).transpose()?;

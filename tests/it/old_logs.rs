@@ -57,7 +57,7 @@ async fn keyed_message(client: &Client, names: &Value) -> Reply {
 #[ignore = "writes the fixture of a new version of the format"]
 async fn write_the_fixture() {
     let dir = fixture(WRITTEN);
-    assert!(!dir.exists(), "{} is there already, and stays as it is", dir.display());
+    assert!(!dir.exists(), "{} already exists, and is not changed", dir.display());
     let server = TestServer::start();
     let (ann, bob, cid) =
         (server.add_user("ann").await, server.add_user("bob").await, server.add_user("cíd").await);

@@ -115,14 +115,14 @@ fn a_bad_line_is_named_and_nothing_imported() {
     let marked = event(5, &json!({ "type": "read_marked", "chat": TEA, "user": ANN, "seq": 1 }));
     let long = "é".repeat(65);
     let table: Vec<(String, &[&str])> = vec![
-        ("\n".into(), &["no JSON object"]),
+        ("\n".into(), &["not a JSON object"]),
         ("{\n".into(), &["EOF"]),
-        (r#"[1,5,"2026-11-23T15:04:05Z","nothing_changed"]"#.into(), &["no JSON object"]),
-        ("\u{1b}[31mnonsense\n".into(), &["no JSON object"]),
+        (r#"[1,5,"2026-11-23T15:04:05Z","nothing_changed"]"#.into(), &["not a JSON object"]),
+        ("\u{1b}[31mnonsense\n".into(), &["not a JSON object"]),
         ("{nonsense\n".into(), &["key must be a string"]),
         (event(5, &joined)[..60].into(), &["EOF"]),
-        (good() + "x", &["its position is 1, and should be 5"]),
-        (event(6, &joined), &["its position is 6, and should be 5"]),
+        (good() + "x", &["its position is 1; it must be 5"]),
+        (event(6, &joined), &["its position is 6; it must be 5"]),
         (with(json!({ "v": 2 })), &["version 2"]),
         (with(json!({ "v": 2, "what": "is to come" })), &["version 2"]),
         (with(json!({ "position": 5.5 })), &["invalid type"]),
@@ -148,7 +148,7 @@ fn a_bad_line_is_named_and_nothing_imported() {
         (user(json!({ "username": "ann" })), &["username is taken"]),
         (user(json!({ "username": " ann" })), &["white space", "\" ann\""]),
         (user(json!({ "username": long })), &["at most 64 characters", "é\"…"]),
-        (user(json!({ "id": ANN })), &["there already", ANN]),
+        (user(json!({ "id": ANN })), &["already exists", ANN]),
         (user(json!({ "id": "01a20ad7-0c2a-4768-938d-38b150f53a04" })), &["version 7"]),
         (chat(json!([])), &["at least one"]),
         (chat(json!([ANN, BOB, ANN])), &["twice"]),

@@ -140,7 +140,7 @@ fn a_bad_line_is_refused_with_its_number() {
     let other_chat = r#"{"op":"join","chat":"den","user":"ann"}"#.to_owned();
     let table: Vec<(String, &[&str])> = vec![
         ("{\n".into(), &["EOF"]),
-        ("[]\n".into(), &["no JSON object"]),
+        ("[]\n".into(), &["not a JSON object"]),
         (line("kick", "ann", "12:00:00Z", ""), &["\"kick\""]),
         (line("message", "ann", "", "hi"), &["time is missing"]),
         (line("message", "ann", "noon", "hi"), &["RFC 3339", "noon"]),
@@ -148,7 +148,7 @@ fn a_bad_line_is_refused_with_its_number() {
         (line("message", "a\nb", "12:00:00Z", "hi"), &["user must not contain control characters"]),
         (line("message", "ann", "12:00:00Z", &"x".repeat(16_385)), &["text must have at most 16384"]),
         (good.replace("\"hi\"", "null"), &["text is missing"]),
-        (good.replace("message", "join"), &["a join has no text"]),
+        (good.replace("message", "join"), &["a join must not have a text"]),
         (good.replace("\"op\"", "\"thread\":1,\"op\""), &["unknown field `thread`"]),
         (other_chat, &["no time, nor has any other line of its chat"]),
         (r#"{"v":1,"position":2}"#.into(), &["unknown field `v`"]),

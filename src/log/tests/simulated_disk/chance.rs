@@ -51,7 +51,7 @@ impl Chance {
         self.below(odds) == 0
     }
 
-    /// Goes on to the next combination. Returns `false` after the last.
+    /// Advances to the next combination. Returns `false` after the last.
     pub(in crate::log) fn advance(&mut self) -> bool {
         let Source::Every { digits, asked } = &mut self.0 else { return false };
         digits.truncate(*asked);

@@ -1,4 +1,4 @@
-//! A simulated directory: which file each name stands for, and which names survive a crash.
+//! A simulated directory: the file of each name, and the names that survive a crash.
 
 use std::collections::{BTreeMap, BTreeSet};
 
