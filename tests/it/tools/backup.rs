@@ -74,6 +74,29 @@ async fn a_backup_of_a_busy_server_holds_everything_acknowledged() {
     }
 }
 
+/// A damaged log must not take the place of the last good copy.
+#[test]
+fn a_backup_never_overwrites_an_earlier_one() {
+    let (log, dir) = (old_log(), TempDir::new().unwrap());
+    let backup = dir.path().join("backup");
+    run(commands("backup", log.path(), &backup));
+    let copied = export(&backup);
+    let first = &segments(log.path())[0];
+    alter(first, |bytes| {
+        let end = last_used(bytes);
+        bytes[end / 2..end / 2 + 200].fill(0);
+    });
+    assert!(!commands("backup", log.path(), &backup).status().expect("a shell runs").success(), "it exists");
+    assert_eq!(export(&backup), copied);
+    let of_damaged = dir.path().join("of a damaged log");
+    assert!(!commands("backup", log.path(), &of_damaged).status().expect("a shell runs").success());
+    assert!(
+        !commands("restore", &backup, &of_damaged).status().expect("a shell runs").success(),
+        "it exists"
+    );
+    assert_eq!(export(&backup), copied);
+}
+
 /// A copy can catch the place of a frame before the frame was written, and a later place after it was.
 #[test]
 fn a_copy_without_an_earlier_frame_is_reported_and_repaired() {
