@@ -77,24 +77,19 @@ async fn a_backup_of_a_busy_server_holds_everything_acknowledged() {
 /// A damaged log must not take the place of the last good copy.
 #[test]
 fn a_backup_never_overwrites_an_earlier_one() {
+    let fails = |mut command: Command| !command.output().expect("a shell runs").status.success();
     let (log, dir) = (old_log(), TempDir::new().unwrap());
-    let backup = dir.path().join("backup");
-    run(commands("backup", log.path(), &backup));
-    let copied = export(&backup);
-    let first = &segments(log.path())[0];
-    alter(first, |bytes| {
+    let (good, bad) = (dir.path().join("good"), dir.path().join("bad"));
+    run(commands("backup", log.path(), &good));
+    let copied = export(&good);
+    alter(&segments(log.path())[0], |bytes| {
         let end = last_used(bytes);
-        bytes[end / 2..end / 2 + 200].fill(0);
+        bytes[end - 400..end - 200].fill(0);
     });
-    assert!(!commands("backup", log.path(), &backup).status().expect("a shell runs").success(), "it exists");
-    assert_eq!(export(&backup), copied);
-    let of_damaged = dir.path().join("of a damaged log");
-    assert!(!commands("backup", log.path(), &of_damaged).status().expect("a shell runs").success());
-    assert!(
-        !commands("restore", &backup, &of_damaged).status().expect("a shell runs").success(),
-        "it exists"
-    );
-    assert_eq!(export(&backup), copied);
+    assert!(fails(commands("backup", log.path(), &good)), "the directory exists");
+    assert!(fails(commands("backup", log.path(), &bad)), "the log is damaged");
+    assert!(fails(commands("restore", &bad, &good)), "the directory exists");
+    assert_eq!(export(&good), copied);
 }
 
 /// A copy can catch the place of a frame before the frame was written, and a later place after it was.
