@@ -97,6 +97,43 @@ fn the_readme_is_short() {
     assert!(readme.lines().count() <= 150, "{} lines", readme.lines().count());
 }
 
+/// Returns the source files below this directory that hold an invariant in bold.
+fn files_with_invariants(dir: &Path) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for path in std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()) {
+        if path.is_dir() {
+            found.extend(files_with_invariants(&path));
+        } else if std::fs::read(&path).unwrap().windows(14).any(|window| window == b"**Invariant:**") {
+            found.insert(path.strip_prefix(ROOT).unwrap().display().to_string());
+        }
+    }
+    found
+}
+
+#[test]
+fn every_invariant_is_listed_with_its_file() {
+    let architecture = std::fs::read_to_string(Path::new(ROOT).join("docs/architecture.md")).unwrap();
+    let table = architecture.split_once("| invariant | kept in |\n").expect("a table").1;
+    let rows = table.lines().take_while(|line| line.starts_with('|')).skip(1);
+    let cells = rows.map(|row| row.trim_end_matches(" |").rsplit_once(" | ").expect("two cells").1);
+    let listed: BTreeSet<_> =
+        cells.flat_map(|cell| cell.split(", ")).map(|file| file.trim_matches('`').to_owned()).collect();
+    assert_eq!(listed, files_with_invariants(&Path::new(ROOT).join("src")));
+}
+
+#[test]
+fn every_metric_is_listed_for_operators() {
+    let read = |path: &str| std::fs::read_to_string(Path::new(ROOT).join(path)).unwrap();
+    let names = |text: &str, quote: char| {
+        let quoted = text.split(quote).filter(|word| word.starts_with("chinwag_"));
+        quoted.map(str::to_owned).collect::<BTreeSet<_>>()
+    };
+    let measured = ["src/engine/metrics.rs", "src/http/metrics.rs", "src/log/metrics.rs"].map(read).concat();
+    let operations = read("docs/operations.md");
+    let rows: Vec<_> = operations.lines().filter(|line| line.starts_with("| `chinwag_")).collect();
+    assert_eq!(names(&rows.concat(), '`'), names(&measured, '"'));
+}
+
 /// Returns the commands of a document: the lines of its `sh` blocks, and the first cells of its tables.
 fn commands(text: &str) -> BTreeSet<&str> {
     let blocks = text.split("```sh\n").skip(1).filter_map(|block| block.split("```").next());

@@ -1,4 +1,5 @@
-//! The README's tour with the real curl: every command is run, and every answer is compared.
+//! The README's tour with the real curl, and the pages of `docs/api.md` after it: every command is run, and
+//! every answer is compared.
 
 use std::process::Command;
 
@@ -10,9 +11,9 @@ struct Stop {
     answer: String,
 }
 
-/// Returns the stops of the section `## A tour`.
-fn stops(readme: &str) -> Vec<Stop> {
-    let tour = readme.split("\n## A tour\n").nth(1).expect("the README has a tour");
+/// Returns the stops of the section under this heading.
+fn stops(document: &str, heading: &str) -> Vec<Stop> {
+    let tour = document.split_once(&format!("\n{heading}\n")).expect("the section is there").1;
     let tour = tour.split("\n## ").next().expect("a first part");
     let blocks: Vec<(&str, &str)> = tour
         .split("```")
@@ -60,13 +61,12 @@ const MARK: &str = "--- next stop ---";
 #[test]
 #[ignore = "needs bash, curl and jq"]
 fn the_readme_tour_is_true_twice() {
-    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
-    let stops = stops(&readme);
-    assert!(stops.len() >= 5, "the tour is there");
+    let mut tour = stops(include_str!("../../README.md"), "## A tour");
+    assert!(tour.len() >= 5, "the tour is there");
+    tour.extend(stops(include_str!("../../docs/api.md"), "### Pages of messages"));
 
     // One shell for all commands, so that a later one can use what an earlier one keeps in a variable.
-    let script: Vec<_> =
-        stops.iter().map(|stop| format!("{}\necho; echo '{MARK}'\n", stop.command)).collect();
+    let script: Vec<_> = tour.iter().map(|stop| format!("{}\necho; echo '{MARK}'\n", stop.command)).collect();
     let server = TestServer::start();
     let script = script.concat().replace("127.0.0.1:9000", &server.address);
     for _ in 0..2 {
@@ -74,8 +74,8 @@ fn the_readme_tour_is_true_twice() {
         let shown = String::from_utf8(output.stdout).unwrap();
         assert!(output.status.success(), "{shown}\n{}", String::from_utf8_lossy(&output.stderr));
         let answers: Vec<_> = shown.split(MARK).collect();
-        assert_eq!(answers.len(), stops.len() + 1);
-        for (stop, answer) in stops.iter().zip(answers) {
+        assert_eq!(answers.len(), tour.len() + 1);
+        for (stop, answer) in tour.iter().zip(answers) {
             assert_eq!(masked(answer.trim()), masked(stop.answer.trim()), "{}", stop.command);
         }
     }

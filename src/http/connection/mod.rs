@@ -87,8 +87,8 @@ struct Server<'a> {
 impl<'a> Server<'a> {
     fn new(app: &'a Arc<App>, router: Router) -> Self {
         let mut http = http1::Builder::new();
-        // half_close: a client that closes its side after a request still gets its answer. It also saves hyper a
-        // read in the middle of each request.
+        // half_close: a client that closes its side after a request still gets its answer. It also saves
+        // hyper a read in the middle of each request.
         http.max_buf_size(HEAD_BYTES_MAX).header_read_timeout(None).half_close(true);
         let request_timeout = Duration::from_secs(app.limits.request_timeout_s.into());
         let timeouts = Timeouts { read: request_timeout, write: request_timeout.min(UNREAD_TIME_MAX) };

@@ -74,6 +74,24 @@ async fn a_backup_of_a_busy_server_holds_everything_acknowledged() {
     }
 }
 
+/// A damaged log must not take the place of the last good copy.
+#[test]
+fn a_backup_never_overwrites_an_earlier_one() {
+    let fails = |mut command: Command| !command.output().expect("a shell runs").status.success();
+    let (log, dir) = (old_log(), TempDir::new().unwrap());
+    let (good, bad) = (dir.path().join("good"), dir.path().join("bad"));
+    run(commands("backup", log.path(), &good));
+    let copied = export(&good);
+    alter(&segments(log.path())[0], |bytes| {
+        let end = last_used(bytes);
+        bytes[end - 400..end - 200].fill(0);
+    });
+    assert!(fails(commands("backup", log.path(), &good)), "the directory exists");
+    assert!(fails(commands("backup", log.path(), &bad)), "the log is damaged");
+    assert!(fails(commands("restore", &bad, &good)), "the directory exists");
+    assert_eq!(export(&good), copied);
+}
+
 /// A copy can catch the place of a frame before the frame was written, and a later place after it was.
 #[test]
 fn a_copy_without_an_earlier_frame_is_reported_and_repaired() {
