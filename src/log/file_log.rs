@@ -223,17 +223,18 @@ impl<D: Disk> FileReplay<'_, D> {
 
     /// Makes the log ready for [`append`](EventLog::append).
     fn finish(&mut self) -> Result<(), LogError> {
-        if std::mem::replace(&mut self.is_finished, true) {
+        if self.is_finished {
             return Ok(());
         }
         if let Some((name, file)) = self.last.take() {
             self.log.active = Some(self.log.reopen(name, file, &self.chain)?);
         }
-        self.log.id = self.chain.id().unwrap_or(self.log.id);
-        self.log.next = self.chain.next();
         remove_if_there(&self.log.disk, SPARE)?;
         remove_if_there(&self.log.disk, SPARE_LARGE)?;
         self.log.spare.start();
+        self.log.id = self.chain.id().unwrap_or(self.log.id);
+        self.log.next = self.chain.next();
+        self.is_finished = true;
         Ok(())
     }
 }
