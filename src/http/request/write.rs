@@ -48,7 +48,12 @@ fn only_key(headers: &HeaderMap) -> Result<Option<HeaderValue>, Problem> {
 
 impl<T> Write<T> {
     /// Submits the command that the fields ask for, and answers with its receipt.
-    pub(crate) async fn submit(self, command: impl FnOnce(T) -> Command) -> Result<Response, Problem> {
+    ///
+    /// An `async fn` would hold the fields beside the command that they have become, in every request.
+    pub(crate) fn submit(
+        self,
+        command: impl FnOnce(T) -> Command,
+    ) -> impl Future<Output = Result<Response, Problem>> {
         let Self { engine, request, key } = self;
         let command = command(request);
         let key = key.map(|key| {
@@ -56,7 +61,10 @@ impl<T> Write<T> {
             IdempotencyKey::new(text.to_string(), &command)
                 .map_err(|invalid| Problem::invalid_field(IDEMPOTENCY_KEY, &invalid.to_string(), Some(&text)))
         });
-        let accepted = engine.submit(command, key.transpose()?).await?;
-        Ok(receipt::respond(&accepted))
+        let key = key.transpose();
+        async move {
+            let accepted = engine.submit(command, key?).await?;
+            Ok(receipt::respond(&accepted))
+        }
     }
 }
