@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::block::{Export, Mounted, make_ext4};
-use super::write_log::{FailingPower, WriteLog, recorded_bytes};
+use super::write_log::{FailingPower, WriteLog, entries_so_far};
 use super::{Dice, add_chats, number, seed};
 use crate::crash::{check_chats, finish_writers, start_writers};
 use crate::support::{Reply, TestServer};
@@ -25,11 +25,11 @@ const SEGMENT_BYTES: &str = "131072";
 /// Number of further power cuts during a recovery.
 const CUTS_IN_RECOVERY: usize = 4;
 
-/// An answer, and the length of the log of the disk's writes when it had come. Whatever was lost of the
-/// entries behind that length, the event that was answered must be there.
+/// An answer, and how many entries the log of the disk's writes held when it had come. Whatever was lost of
+/// the entries after that number, the event that was answered must be there.
 struct Answered {
     position: u64,
-    recorded_bytes: u64,
+    entries: u64,
 }
 
 /// The run of a server on a disk that records its requests.
@@ -51,14 +51,14 @@ async fn watch(dir: &Path) -> Watched {
     let export = Export::logged(&image, &log, &file);
     let mount = Mounted::ext4(&file, &at);
     let log_file = Arc::new(File::open(&log).expect("the log"));
-    let started_bytes = recorded_bytes(&log_file);
+    let started = usize::try_from(entries_so_far(&log_file)).expect("64 bits");
 
     let answered = Arc::new(Mutex::new(Vec::new()));
     let note = {
         let answered = Arc::clone(&answered);
-        // The answer first, then the length: what the answer says was durable before the length was read.
+        // The answer first, then the number: what the answer says was durable before the number was read.
         move |reply: &Reply| {
-            let answer = Answered { position: reply.position(), recorded_bytes: recorded_bytes(&log_file) };
+            let answer = Answered { position: reply.position(), entries: entries_so_far(&log_file) };
             answered.lock().expect("no writer panics").push(answer);
         }
     };
@@ -81,16 +81,14 @@ async fn watch(dir: &Path) -> Watched {
     drop(mount);
     drop(export);
     let answered = std::mem::take(&mut *answered.lock().expect("no writer panics"));
-    let log = WriteLog::read(&log);
-    let started = log.entries_below(started_bytes);
-    Watched { base, log, answered, started, chats, messages }
+    Watched { base, log: WriteLog::read(&log), answered, started, chats, messages }
 }
 
 impl Watched {
     /// Returns the position of the last event that must survive a power cut after `cut` entries.
     fn promised(&self, cut: usize) -> u64 {
-        let durable = |answered: &&Answered| self.log.entries_below(answered.recorded_bytes) <= cut;
-        self.answered.iter().filter(durable).map(|answered| answered.position).max().unwrap_or(0)
+        let answered = self.answered.iter().filter(|answered| answered.entries <= cut as u64);
+        answered.map(|answered| answered.position).max().unwrap_or(0)
     }
 
     /// Starts a server on what is left of the disk, and checks what it finds: everything promised, and
@@ -123,18 +121,17 @@ impl Watched {
         let export = Export::logged(&image, &log, &file);
         let mount = Mounted::ext4(&file, &at);
         let shown = self.check(&mount, promised).await;
-        let shown_bytes = recorded_bytes(&File::open(&log).expect("the log"));
+        let entries = entries_so_far(&File::open(&log).expect("the log"));
         drop(mount);
         drop(export);
 
         let log = WriteLog::read(&log);
-        let entries = log.entries_below(shown_bytes);
         let mut power = FailingPower::new(&log, left);
         for cut in cuts(&log, 0, CUTS_IN_RECOVERY, dice) {
             std::fs::write(&image, power.cut_after(cut, dice)).expect("an image");
             let _said = SaidOnPanic(format!("and again after entry {cut} of {}", log.len()));
             let mount = Mounted::ext4(&image, &at);
-            self.check(&mount, if cut >= entries { shown } else { promised }).await;
+            self.check(&mount, if cut as u64 >= entries { shown } else { promised }).await;
         }
     }
 }

@@ -5,6 +5,7 @@
 //! a write, its data. An entry is recorded before the disk acknowledges its request.
 
 use std::fs::File;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use super::Dice;
@@ -29,11 +30,13 @@ struct Entry {
     data: usize,
 }
 
-/// Returns the length of a log that is being recorded, in bytes. After a flush, its entry and all that it made
-/// durable lie below it. The superblock counts the entries, but QEMU may acknowledge one of two flushes at the
-/// same time before the count includes it.
-pub fn recorded_bytes(log: &File) -> u64 {
-    log.metadata().expect("the log").len()
+/// Returns the number of entries recorded so far. After a flush, everything that it made durable is among
+/// them.
+pub fn entries_so_far(log: &File) -> u64 {
+    let mut superblock = [0; 24];
+    log.read_exact_at(&mut superblock, 0).expect("a superblock");
+    assert_eq!(&superblock[..8], MAGIC);
+    u64_at(&superblock, 16)
 }
 
 fn u64_at(bytes: &[u8], offset: usize) -> u64 {
@@ -62,11 +65,6 @@ impl WriteLog {
 
     pub fn len(&self) -> usize {
         self.entries.len()
-    }
-
-    /// Returns the number of entries that begin below this offset of the log.
-    pub fn entries_below(&self, offset_bytes: u64) -> usize {
-        self.entries.partition_point(|entry| ((entry.data - SECTOR) as u64) < offset_bytes)
     }
 
     /// Returns the number of sectors written between the last flush and this point.
