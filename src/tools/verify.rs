@@ -32,6 +32,9 @@ pub fn verify(dir: &Path, out: impl Write) -> Result<(), ToolError> {
         ("bytes", contents.bytes.to_string()),
         ("position", contents.last.to_string()),
     ];
+    for header in &contents.damaged_headers {
+        found.push(("header", format!("one copy in {} is damaged; `log repair` mends it", header.display())));
+    }
     if let Some(torn) = contents.torn {
         let bytes = torn.at.end - torn.at.start;
         found.push(("torn", format!("{bytes} bytes in {} at byte {}", torn.file.display(), torn.at.start)));
