@@ -32,7 +32,11 @@ pub(super) fn segments(disk: &impl ReadDisk) -> Result<Vec<Position>, LogError> 
     let names = disk.list().doing("list", || disk.path(""))?;
     let mut segments: Vec<_> = names.iter().filter_map(|name| segment::first_in_name(name)).collect();
     segments.sort_unstable();
-    Ok(segments)
+    // Of an empty log, every position would be given again.
+    match names.iter().find(|name| segment::is_misnamed(name)) {
+        Some(misnamed) if segments.is_empty() => Err(LogError::Misnamed { file: disk.path(misnamed) }),
+        _ => Ok(segments),
+    }
 }
 
 /// Returns the length of these segments' files.

@@ -169,6 +169,10 @@ impl<D: Disk> EventLog for FileLog<D> {
         let written = Instant::now();
         active.file.sync().doing("sync", path).map_err(AppendError::Failed)?;
         let synced = Instant::now();
+        // Nobody would find the frame in a file that has lost its name.
+        if !self.disk.is_named(&active.name, &active.file).doing("find", path).map_err(AppendError::Failed)? {
+            return Err(AppendError::Failed(LogError::Vanished { file: path() }));
+        }
         active.end += frame_bytes;
         self.next = frame.end();
         self.metrics.observe(written - started, synced - written);

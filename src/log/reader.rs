@@ -99,6 +99,12 @@ impl<D: ReadDisk> LogReader<D> {
         chain::bytes_total(&self.disk, &self.segments)
     }
 
+    /// Returns whether there is no segment.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.segments.is_empty()
+    }
+
     /// Begins to read the log.
     pub fn walk<'r>(&'r self, progress: &'r Progress) -> Walk<'r, D> {
         Walk {

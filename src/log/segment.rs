@@ -195,6 +195,14 @@ pub(super) fn first_in_name(name: &str) -> Option<Position> {
     if all_digits { digits.parse().ok().map(Position) } else { None }
 }
 
+/// Returns whether a file name is that of a segment which somebody has changed, as a copying program does:
+/// `00000000000000000001 (1).log`, or `00000000000000000001.LOG`.
+pub(super) fn is_misnamed(name: &str) -> bool {
+    let has_position = name.split(|char: char| !char.is_ascii_digit()).any(|digits| digits.len() == DIGITS);
+    let is_log = name.to_ascii_lowercase().ends_with(SUFFIX);
+    is_log && has_position && first_in_name(name).is_none()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -257,6 +265,17 @@ mod tests {
             ["LOCK", "spare", "17.log", "0000000000000000001x.log", "00000000000000000017.log.torn-4096"]
         {
             assert_eq!(first_in_name(foreign), None, "{foreign}");
+            assert!(!is_misnamed(foreign), "{foreign}");
         }
+    }
+
+    #[test]
+    fn a_changed_name_of_a_segment_is_recognised() {
+        for misnamed in
+            ["00000000000000000001 (1).log", "00000000000000000001.LOG", "Copy of 00000000000000000001.log"]
+        {
+            assert!(is_misnamed(misnamed) && first_in_name(misnamed).is_none(), "{misnamed}");
+        }
+        assert!(!is_misnamed(&file_name(Position(1))));
     }
 }

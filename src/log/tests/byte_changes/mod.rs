@@ -49,6 +49,9 @@ impl Verdict {
             LogError::Directory { .. }
             | LogError::InUse { .. }
             | LogError::HoldsLog { .. }
+            | LogError::NoLog { .. }
+            | LogError::Misnamed { .. }
+            | LogError::Vanished { .. }
             | LogError::Io { .. }
             | LogError::Thread { .. } => {
                 panic!("{error}")
