@@ -40,7 +40,8 @@ async fn a_second_server_is_exit_4_whatever_became_of_the_lock_file() {
 
 #[tokio::test]
 async fn a_server_whose_files_are_gone_ends_before_it_acknowledges() {
-    let changes: [(&str, fn(&Path)); 5] = [
+    type Change = fn(&Path);
+    let changes: [(&str, Change); 5] = [
         ("the directory was removed", |data| std::fs::remove_dir_all(data).unwrap()),
         ("the directory was moved", |data| std::fs::rename(data, data.with_extension("moved")).unwrap()),
         ("the segment was removed", |data| std::fs::remove_file(&segments(data)[0]).unwrap()),

@@ -360,6 +360,22 @@ fn an_empty_segment_of_version_1_is_replaced() {
     reopened(&disk, 2);
 }
 
+/// A frame that nobody would find is not acknowledged.
+#[test]
+fn an_append_to_a_segment_without_its_name_fails() {
+    for is_replaced in [false, true] {
+        let disk = SimDisk::default();
+        let mut log = reopened(&disk, 0);
+        append(&mut log, 1, 1).expect("room");
+        disk.remove(&first_segment()).expect("there");
+        if is_replaced {
+            disk.create(&first_segment()).expect("room");
+        }
+        let failed = append(&mut log, 2, 1);
+        assert!(matches!(&failed, Err(AppendError::Failed(LogError::Vanished { .. }))), "{failed:?}");
+    }
+}
+
 #[test]
 fn foreign_files_are_left_alone() {
     let disk = SimDisk::default();
