@@ -14,8 +14,8 @@ export class Store {
   open = null;
   isConnected = false;
   #histories = new Map();
-  /** Position of the last event that was applied. */
-  #position;
+  /** Id of the last event that was applied; at first, a position. */
+  #after;
   #onChange;
   outbox;
 
@@ -27,7 +27,7 @@ export class Store {
   }
 
   async start() {
-    this.#position = await persist(position);
+    this.#after = String(await persist(position));
     await this.#listChats();
     this.#follow();
   }
