@@ -56,6 +56,8 @@ async function makeChat(page, name, users) {
   await page.getByLabel("Other members").fill(users);
   await page.getByRole("button", { name: "Create chat" }).click();
   await page.getByRole("heading", { name, level: 2 }).waitFor();
+  // As long as the dialog is open, what is typed goes to it.
+  await page.getByRole("dialog").waitFor({ state: "hidden" });
 }
 
 async function open(page, name) {
@@ -321,11 +323,20 @@ test("a browser's EventSource resumes without gaps after restarts", async () => 
   const { id: user } = await server.post("users/add", { username: "ann" });
   const { id: chat } = await server.post("chats/add", { name: "tea", users: [user] });
   const page = await enter("somebody");
-  await page.evaluate((query) => {
+  await page.evaluate((user) => {
     window.seen = [];
-    const stream = new EventSource(`events?${query}`);
-    stream.addEventListener("message", (event) => window.seen.push([event.lastEventId, JSON.parse(event.data).text]));
-  }, `user=${user}&after=0`);
+    let last = "0";
+    const follow = () => {
+      const stream = new EventSource(`events?user=${user}&after=${last}`);
+      stream.addEventListener("message", (event) => {
+        last = event.lastEventId;
+        window.seen.push([last, JSON.parse(event.data).text]);
+      });
+      // The browser reconnects by itself, but not after the 503 of a server that is starting.
+      stream.onerror = () => stream.readyState === EventSource.CLOSED && setTimeout(follow, 100);
+    };
+    follow();
+  }, user);
   const expected = [];
   for (let round = 0; round < 3; round++) {
     for (let number = 0; number < 5; number++) {
