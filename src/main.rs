@@ -98,11 +98,14 @@ fn is_access_denied(error: &io::Error) -> bool {
 impl From<LogError> for Failure {
     fn from(error: LogError) -> Self {
         let exit_code = match &error {
-            LogError::Directory { .. } | LogError::HoldsLog { .. } => BAD_CONFIGURATION,
+            LogError::Directory { .. }
+            | LogError::HoldsLog { .. }
+            | LogError::NoLog { .. }
+            | LogError::Misnamed { .. } => BAD_CONFIGURATION,
             LogError::InUse { .. } => DATA_IN_USE,
             LogError::Damaged { .. } | LogError::UnknownVersion { .. } => DAMAGED_LOG,
             LogError::Io { source, .. } if is_access_denied(source) => BAD_CONFIGURATION,
-            LogError::Io { .. } | LogError::Thread { .. } => RUNTIME_FAILURE,
+            LogError::Io { .. } | LogError::Thread { .. } | LogError::Vanished { .. } => RUNTIME_FAILURE,
         };
         Self::new(exit_code, error)
     }

@@ -122,6 +122,27 @@ impl fmt::Display for Position {
     }
 }
 
+/// Names one life of a writer: every frame that it writes holds its number. Two histories of a log, one of
+/// which goes on from a copy of the other, have different epochs at the positions at which they differ.
+///
+/// Its text form is 16 lower-case hexadecimal digits, or `0` if it is [unknown](Self::UNKNOWN).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Epoch(pub u64);
+
+impl Epoch {
+    /// The epoch of events whose frames hold no epoch, and of the place before the first event.
+    pub const UNKNOWN: Self = Self(0);
+}
+
+impl fmt::Display for Epoch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::UNKNOWN => f.write_str("0"),
+            Self(number) => write!(f, "{number:016x}"),
+        }
+    }
+}
+
 /// The time of a decision, in microseconds since 1970-01-01T00:00:00Z, up to the end of the year 9999.
 ///
 /// Its JSON form is RFC 3339 in UTC with six fractional digits.

@@ -14,5 +14,5 @@ pub use command::{Command, NewMessage, Stamp};
 pub use decide::{Decision, Facts, Refusal, UserField, decide};
 pub use event::{Event, Record};
 pub use idempotency::{Fingerprint, IdempotencyKey, InvalidKey, KeyDigest};
-pub use ids::{ChatId, InvalidId, MessageId, Position, Seq, Timestamp, UserId};
+pub use ids::{ChatId, Epoch, InvalidId, MessageId, Position, Seq, Timestamp, UserId};
 pub use values::{ChatName, InvalidValue, Text, Username};

@@ -22,13 +22,14 @@ use std::time::Instant;
 use parking_lot::RwLock;
 use tokio::sync::oneshot;
 
-use crate::domain::{Command, IdempotencyKey, Refusal};
+use crate::domain::{Command, Epoch, IdempotencyKey, Refusal};
+pub use crate::log::LogId;
 pub use crate::log::Progress as ReplayProgress;
 use crate::log::{AppendError, EventLog, LogError};
 use crate::model::{Model, Receipt};
 use crate::thread::spawn;
 use live::Live;
-pub use live::{FeedEvent, FeedEventKind, FollowError, Follower};
+pub use live::{Begin, EventId, FeedEvent, FeedEventKind, FollowError, Follower};
 use metrics::EngineMetrics;
 use writer::{Job, Writer};
 
@@ -41,6 +42,8 @@ pub struct Engine {
     queued: Arc<Queued>,
     live: Arc<Live>,
     metrics: Arc<EngineMetrics>,
+    log: LogId,
+    epoch: Epoch,
 }
 
 /// Maximum bytes of the commands that wait for the disk.
@@ -154,6 +157,7 @@ impl Engine {
     ) -> Result<(Self, WriterEnd), LogError> {
         let started = Instant::now();
         let model = Arc::new(RwLock::new(projector::replay(log.as_mut(), progress)?));
+        let (id, epoch) = (log.id(), log.epoch());
         let metrics = Arc::new(EngineMetrics::new(&log.metrics(), started.elapsed()));
         let (queue, jobs) = sync_channel(queue_max);
         let queued = Arc::new(Queued::default());
@@ -182,7 +186,8 @@ impl Engine {
         })?;
         let (fan_out, read) = (Arc::clone(&live), Arc::clone(&model));
         spawn("fan-out", move || fan_out.fan_out_until_closed(&read, &wake_ups))?;
-        Ok((Self { model, queue: RwLock::new(Some(queue)), queued, live, metrics }, WriterEnd(end)))
+        let queue = RwLock::new(Some(queue));
+        Ok((Self { model, queue, queued, live, metrics, log: id, epoch }, WriterEnd(end)))
     }
 
     /// Submits a command, and waits until it is refused or its events are durable. A command with a key is
@@ -232,6 +237,18 @@ impl Engine {
     /// copies what is small or shared.
     pub fn read<T>(&self, look: impl FnOnce(&Model) -> T) -> T {
         look(&self.model.read())
+    }
+
+    /// Returns the id of the log.
+    #[must_use]
+    pub fn log_id(&self) -> LogId {
+        self.log
+    }
+
+    /// Returns the epoch of the events that this engine writes.
+    #[must_use]
+    pub fn epoch(&self) -> Epoch {
+        self.epoch
     }
 
     /// Ends all feeds: a [follower](Self::follow) still sees what has happened, and then its feed ends.

@@ -38,6 +38,7 @@ fn index_all(
 /// Indexes the events of a frame. If the frame has an error, returns its cause; some events may then be
 /// indexed.
 fn apply_frame(frame: &SealedFrame<'_>, index: &mut Index, additions: &mut Additions) -> Result<(), String> {
+    index.enter_epoch(frame.epoch);
     for record in frame.records() {
         let record = record.map_err(|error| error.to_string())?;
         let position = index.position().next();

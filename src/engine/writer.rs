@@ -147,6 +147,9 @@ impl Writer {
         let mut model = self.model.write();
         let events = resolutions.iter().flat_map(Resolution::records).map(|record| &record.event);
         let is_followed = self.live.note(events);
+        if !self.frame.is_empty() {
+            model.enter_epoch(self.log.epoch());
+        }
         let mut answers: Vec<Answer> = Vec::with_capacity(batch.len());
         for resolution in resolutions {
             answers.push(match resolution {

@@ -9,15 +9,15 @@ use super::disk::{DiskFile, ReadDisk};
 use super::error::Context;
 use super::frame::{FrameHeader, SealedFrame};
 use super::recovery::{self, Scan, Tail};
-use super::segment::{self, BadHeader, HEADER_BYTES, Header, LogId, SEGMENT_BYTES_MAX};
+use super::segment::{self, BadHeader, Header, LogId, SEGMENT_BYTES_MAX};
 use super::{LogError, Progress};
 use crate::domain::Position;
 
 /// Follows a log from frame to frame, segment by segment.
 pub(super) struct Chain<D> {
     disk: D,
-    /// `None` before the first header.
-    id: Option<LogId>,
+    /// The header of the current segment; `None` before the first one.
+    header: Option<Header>,
     /// The first event of the current segment.
     first: Position,
     /// The first event of the segment after the current one; `None` in the last segment.
@@ -32,7 +32,11 @@ pub(super) fn segments(disk: &impl ReadDisk) -> Result<Vec<Position>, LogError> 
     let names = disk.list().doing("list", || disk.path(""))?;
     let mut segments: Vec<_> = names.iter().filter_map(|name| segment::first_in_name(name)).collect();
     segments.sort_unstable();
-    Ok(segments)
+    // Of an empty log, every position would be given again.
+    match names.iter().find(|name| segment::is_misnamed(name)) {
+        Some(misnamed) if segments.is_empty() => Err(LogError::Misnamed { file: disk.path(misnamed) }),
+        _ => Ok(segments),
+    }
 }
 
 /// Returns the length of these segments' files.
@@ -60,7 +64,7 @@ impl<D: ReadDisk> Chain<D> {
     /// Creates a chain whose first segment must begin with this event.
     pub(super) fn beginning_at(disk: D, first: Position) -> Self {
         let scan = Scan::starting_at(0, first);
-        Self { disk, id: None, first, until: None, bytes: Vec::new(), scan }
+        Self { disk, header: None, first, until: None, bytes: Vec::new(), scan }
     }
 
     /// Returns the buffer of the current segment, which is finished, so that the next one can be read into
@@ -81,12 +85,13 @@ impl<D: ReadDisk> Chain<D> {
         if self.bytes.len() as u64 > SEGMENT_BYTES_MAX {
             return Err(self.damaged(SEGMENT_BYTES_MAX, "longer than any segment", None));
         }
-        self.check_header()?;
-        self.scan = Scan::starting_at(HEADER_BYTES, self.scan.next);
+        let header = self.check_header()?;
+        self.header = Some(header);
+        self.scan = Scan::starting_at(header.bytes(), self.scan.next);
         Ok(())
     }
 
-    fn check_header(&mut self) -> Result<(), LogError> {
+    fn check_header(&self) -> Result<Header, LogError> {
         let unknown = |offset, what| LogError::UnknownVersion { file: self.path(), offset, what };
         let header = match Header::decode(&self.bytes) {
             Ok(header) => header,
@@ -104,10 +109,23 @@ impl<D: ReadDisk> Chain<D> {
             let what = format!("the segment begins at event {}", self.first);
             return Err(self.damaged(0, &what, Some(self.first)));
         }
-        if *self.id.get_or_insert(header.log) != header.log {
+        if self.header.is_some_and(|before| before.format.log != header.format.log) {
             return Err(self.damaged(0, "the segment is of another log", None));
         }
-        Ok(())
+        if self.bytes.len() < header.bytes() {
+            return Err(self.damaged(self.bytes.len() as u64, "shorter than a segment header", None));
+        }
+        Ok(header)
+    }
+
+    /// Returns whether the header of the current segment is whole, and not only enough of it to be used.
+    pub(super) fn header_is_whole(&self) -> bool {
+        self.header().is_whole(&self.bytes)
+    }
+
+    /// Returns the header of the current segment.
+    pub(super) fn header(&self) -> Header {
+        self.header.expect("a segment was begun")
     }
 
     /// Advances to the next frame of the current segment. Returns `false` after the last one: where the next
@@ -119,7 +137,7 @@ impl<D: ReadDisk> Chain<D> {
             return Ok(false);
         }
         // Without a header, no segment was begun.
-        let found = self.id.and_then(|log| self.scan.advance(&self.bytes, log));
+        let found = self.header.and_then(|header| self.scan.advance(&self.bytes, header.format));
         match (found, self.until) {
             (Some(frame), _) => {
                 progress.add(frame.count, frame.sealed_bytes());
@@ -152,8 +170,7 @@ impl<D: ReadDisk> Chain<D> {
     /// Returns the range of a torn write behind the frames of the last segment, or `None` if only zeros are
     /// there.
     pub(super) fn torn(&self) -> Result<Option<Range<usize>>, LogError> {
-        let log = self.id.expect("a header comes before its frames");
-        match recovery::classify_tail(&self.bytes, self.scan.end, log, self.scan.next) {
+        match recovery::classify_tail(&self.bytes, self.scan.end, self.header().format, self.scan.next) {
             Tail::Clean => Ok(None),
             Tail::Torn(range) => Ok(Some(range)),
             Tail::Damaged(until) => {
@@ -168,7 +185,7 @@ impl<D: ReadDisk> Chain<D> {
 
     /// Returns the log's id, or `None` before the first header.
     pub(super) fn id(&self) -> Option<LogId> {
-        self.id
+        self.header.map(|header| header.format.log)
     }
 
     /// Returns the position after the last event.

@@ -1,8 +1,8 @@
 //! The calls that the log makes to a file system. They are few, so that tests can simulate a disk.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -42,6 +42,9 @@ pub trait Disk: ReadDisk {
     /// Removes a file.
     #[expect(clippy::missing_errors_doc, reason = "see `list`")]
     fn remove(&self, name: &str) -> io::Result<()>;
+    /// Returns whether this name is that of this open file.
+    #[expect(clippy::missing_errors_doc, reason = "see `list`")]
+    fn is_named(&self, name: &str, file: &Self::File) -> io::Result<bool>;
     /// Makes names durable: every create, rename and remove so far.
     #[expect(clippy::missing_errors_doc, reason = "see `list`")]
     fn sync(&self) -> io::Result<()>;
@@ -68,13 +71,19 @@ const LOCK_WAIT_MAX: Duration = Duration::from_millis(200);
 /// Time between two attempts to lock.
 const LOCK_INTERVAL: Duration = Duration::from_millis(5);
 
+/// Permissions of a directory that is created: nobody else may read or lock what is in it.
+const DIRECTORY_MODE: u32 = 0o700;
+/// Permissions of a file that is created.
+const FILE_MODE: u32 = 0o600;
+
 /// A directory of this machine, locked against every other process.
 #[derive(Debug, Clone)]
 pub struct RealDisk {
     files: ReadOnlyDisk,
-    /// Kept open, so that a sync succeeds even when the process has reached its limit of open files.
+    /// Locked, and kept open, so that a sync succeeds even when the process has reached its limit of open
+    /// files.
     dir: Arc<File>,
-    /// Releases the lock when the last clone is dropped.
+    /// Locked, too. The last clone releases both locks when it is dropped.
     _lock: Arc<File>,
 }
 
@@ -82,7 +91,8 @@ impl RealDisk {
     /// Creates the directory if it is missing, and locks it until the last clone is dropped.
     ///
     /// **Invariant:** at most one process writes a log. Two writers would overwrite each other's acknowledged
-    /// frames.
+    /// frames. The lock is on the directory itself, so it holds even if files in it are removed or replaced.
+    /// `LOCK` is for earlier releases, and for file systems that do not lock directories.
     ///
     /// # Errors
     ///
@@ -93,26 +103,55 @@ impl RealDisk {
         make_durable(dir).map_err(unusable)?;
         let path = dir.join("LOCK");
         let deadline = Instant::now() + LOCK_WAIT_MAX;
+        let try_lock = |file: &File| match file.try_lock() {
+            Err(TryLockError::WouldBlock) if Instant::now() >= deadline => {
+                Err(LogError::InUse { dir: dir.to_owned() })
+            }
+            other => Ok(other),
+        };
         loop {
-            let lock = OpenOptions::new().write(true).create(true).truncate(false).open(&path);
-            let lock = lock.map_err(unusable)?;
-            match lock.try_lock() {
+            let locked_dir = File::open(dir).map_err(unusable)?;
+            if let Err(TryLockError::WouldBlock) = try_lock(&locked_dir)? {
+                std::thread::sleep(LOCK_INTERVAL);
+                continue;
+            }
+            let mut options = OpenOptions::new();
+            options.write(true).create(true).truncate(false).mode(FILE_MODE);
+            let lock = options.open(&path).map_err(unusable)?;
+            match try_lock(&lock)? {
                 Ok(()) => {}
-                Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
+                Err(TryLockError::WouldBlock) => {
                     std::thread::sleep(LOCK_INTERVAL);
                     continue;
                 }
-                Err(TryLockError::WouldBlock) => return Err(LogError::InUse { dir: dir.to_owned() }),
                 Err(TryLockError::Error(source)) => return Err(unusable(source)),
             }
-            // The former holder may have removed the file meanwhile; then another process could lock a new
-            // one.
-            if is_at(&lock, &path).map_err(unusable)? {
+            // The former holder may have removed the directory or the file meanwhile; then another process
+            // could lock a new one.
+            if is_at(&locked_dir, dir).map_err(unusable)? && is_at(&lock, &path).map_err(unusable)? {
                 let files = ReadOnlyDisk { dir: dir.to_owned() };
-                let dir = File::open(dir).map_err(unusable)?;
-                return Ok(Self { files, dir: Arc::new(dir), _lock: Arc::new(lock) });
+                return Ok(Self { files, dir: Arc::new(locked_dir), _lock: Arc::new(lock) });
             }
         }
+    }
+}
+
+impl RealDisk {
+    /// Warns if other users of this machine can open the directory.
+    ///
+    /// # Errors
+    ///
+    /// [`LogError::Io`] if its permissions cannot be read.
+    pub fn warn_if_others_may_open_it(&self) -> Result<(), LogError> {
+        let dir = self.path("");
+        let mode = self.dir.metadata().doing("read the permissions of", || dir.clone())?.mode() & 0o777;
+        if mode & !DIRECTORY_MODE != 0 {
+            tracing::warn!(
+                dir = %dir.display(), mode = format_args!("{mode:o}"),
+                "other users of this machine may open the data directory; `chmod 700` keeps them out"
+            );
+        }
+        Ok(())
     }
 }
 
@@ -142,7 +181,7 @@ fn make_durable(dir: &Path) -> io::Result<()> {
     }
     if !dir.is_dir() {
         make_durable(parent)?;
-        match std::fs::create_dir(dir) {
+        match DirBuilder::new().mode(DIRECTORY_MODE).create(dir) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists && dir.is_dir() => {}
             other => other?,
         }
@@ -216,7 +255,8 @@ impl Disk for RealDisk {
     }
 
     fn create(&self, name: &str) -> io::Result<File> {
-        OpenOptions::new().read(true).write(true).create(true).truncate(true).open(self.path(name))
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(true).mode(FILE_MODE).open(self.path(name))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
@@ -225,6 +265,10 @@ impl Disk for RealDisk {
 
     fn remove(&self, name: &str) -> io::Result<()> {
         std::fs::remove_file(self.path(name))
+    }
+
+    fn is_named(&self, name: &str, file: &File) -> io::Result<bool> {
+        is_at(file, &self.path(name))
     }
 
     fn sync(&self) -> io::Result<()> {
@@ -247,7 +291,7 @@ impl DiskFile for File {
 
     fn allocate(&self, bytes: u64) -> io::Result<()> {
         use rustix::fs::FallocateFlags;
-        match rustix::fs::fallocate(self, FallocateFlags::empty(), 0, bytes) {
+        match rustix::io::retry_on_intr(|| rustix::fs::fallocate(self, FallocateFlags::empty(), 0, bytes)) {
             // Not every file system can reserve room; there, writing the zeros shows whether it suffices.
             Err(rustix::io::Errno::OPNOTSUPP) => Ok(()),
             other => Ok(other?),

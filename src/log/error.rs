@@ -31,6 +31,25 @@ pub enum LogError {
         /// The data directory.
         dir: PathBuf,
     },
+    /// The data directory has no log, and the operation needs one.
+    #[error("the data directory {} holds no log", dir.display())]
+    NoLog {
+        /// The data directory.
+        dir: PathBuf,
+    },
+    /// The data directory has no segment, but a file that was one before it got another name.
+    #[error("the log would be empty without {}, whose name is not that of a segment; rename it, or move it away", file.display())]
+    Misnamed {
+        /// The file.
+        file: PathBuf,
+    },
+    /// The segment that is written was removed, moved or replaced, or its directory was. What is written to
+    /// it would be lost.
+    #[error("{} is no longer there: it was removed, moved or replaced while it was being written", file.display())]
+    Vanished {
+        /// The segment.
+        file: PathBuf,
+    },
     /// Acknowledged events are missing or unreadable.
     #[error("the log is damaged: {} at byte {offset}: {what}; {}", file.display(), missing(*from, *until))]
     Damaged {

@@ -10,10 +10,10 @@ use super::chain::{self, Chain};
 use super::disk::{Disk, DiskFile, free_name, remove_if_there};
 use super::error::Context;
 use super::read_ahead::{ReadAhead, ReadSegment};
-use super::segment::{self, HEADER_BYTES, Header, LogId};
+use super::segment::{self, HEADER_BYTES, Header, LogId, Version};
 use super::spare::{SPARE, SPARE_LARGE, Spare};
 use super::{AppendError, EventLog, Frame, LogError, LogMetrics, Progress, Replay, SealedFrame};
-use crate::domain::Position;
+use crate::domain::{Epoch, Position};
 
 /// A sync that takes longer is logged, since all writers wait for it.
 const SLOW_SYNC: Duration = Duration::from_millis(250);
@@ -23,6 +23,7 @@ pub struct FileLog<D: Disk> {
     disk: D,
     segment_bytes: u64,
     id: LogId,
+    epoch: Epoch,
     /// The position of the next event; 0, at which no frame begins, until the log has been replayed.
     next: Position,
     active: Option<Active<D::File>>,
@@ -48,6 +49,7 @@ impl<D: Disk> FileLog<D> {
             disk,
             segment_bytes,
             id: LogId::random(),
+            epoch: segment::random_epoch(),
             next: Position(0),
             active: None,
             metrics: LogMetrics::default(),
@@ -114,7 +116,7 @@ impl<D: Disk> FileLog<D> {
             (SPARE, self.segment_bytes, self.spare.take())
         };
         let file = spare.map_err(refuse_if_no_room)?;
-        let header = Header { log: self.id, first: self.next };
+        let header = Header::new(self.id, self.next);
         let path = || self.disk.path(&name);
         file.write_at(&header.encode(), 0).doing("write", path).map_err(AppendError::Failed)?;
         file.sync().doing("sync", path).map_err(AppendError::Failed)?;
@@ -161,12 +163,16 @@ impl<D: Disk> EventLog for FileLog<D> {
         let started = Instant::now();
         active
             .file
-            .write_at(frame.seal(self.id), active.end)
+            .write_at(frame.seal(self.id, self.epoch), active.end)
             .doing("write", path)
             .map_err(AppendError::Failed)?;
         let written = Instant::now();
         active.file.sync().doing("sync", path).map_err(AppendError::Failed)?;
         let synced = Instant::now();
+        // Nobody would find the frame in a file that has lost its name.
+        if !self.disk.is_named(&active.name, &active.file).doing("find", path).map_err(AppendError::Failed)? {
+            return Err(AppendError::Failed(LogError::Vanished { file: path() }));
+        }
         active.end += frame_bytes;
         self.next = frame.end();
         self.metrics.observe(written - started, synced - written);
@@ -175,6 +181,14 @@ impl<D: Disk> EventLog for FileLog<D> {
             tracing::warn!(sync_ms, bytes = frame_bytes, "a sync of the log was slow");
         }
         Ok(())
+    }
+
+    fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    fn id(&self) -> LogId {
+        self.id
     }
 
     fn metrics(&self) -> LogMetrics {
@@ -217,6 +231,10 @@ impl<D: Disk> FileReplay<'_, D> {
         self.read_ahead.give_back(self.chain.take_buffer());
         let ReadSegment { file, bytes } = self.read_ahead.next()?;
         self.chain.begin(first, bytes, self.segments.peek().copied())?;
+        if !self.chain.header_is_whole() {
+            let file = self.chain.path();
+            tracing::warn!(file = %file.display(), "one copy of a segment header is damaged; `log repair` mends it");
+        }
         self.last = Some((segment::file_name(first), file));
         Ok(())
     }
@@ -227,7 +245,9 @@ impl<D: Disk> FileReplay<'_, D> {
             return Ok(());
         }
         if let Some((name, file)) = self.last.take() {
-            self.log.active = Some(self.log.reopen(name, file, &self.chain)?);
+            let active = self.log.reopen(name, file, &self.chain)?;
+            // A segment is of one version. The first frame goes to a new segment if this one is of an older.
+            self.log.active = Some(active).filter(|_| self.chain.header().format.version == Version::Two);
         }
         remove_if_there(&self.log.disk, SPARE)?;
         remove_if_there(&self.log.disk, SPARE_LARGE)?;
@@ -245,7 +265,7 @@ impl<D: Disk> FileLog<D> {
     /// id.
     pub(super) fn reproducible(disk: D, segment_bytes: u64, id: LogId) -> Self {
         let spare = Spare::inline(disk.clone(), segment_bytes);
-        Self { id, spare, ..Self::new(disk, segment_bytes) }
+        Self { id, epoch: Epoch(7), spare, ..Self::new(disk, segment_bytes) }
     }
 
     /// Waits until the next segment is prepared, so that what a test sees does not depend on time.

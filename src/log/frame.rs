@@ -7,17 +7,32 @@
 //! | 8..12 | payload length, bytes |
 //! | 12..16 | number of events, at least 1 |
 //! | 16..24 | position of the first event |
-//! | 24.. | payload: the encoded records; then zeros up to a multiple of 8 bytes |
+//! | 24..32 | epoch; not in version 1 |
+//! | 32.. (24.. in version 1) | payload; then zeros up to a multiple of 8 bytes |
 //!
 //! Numbers are little endian. A frame begins at a multiple of 8 bytes in its segment.
+//!
+//! The payload of version 1 is the encoded records. That of version 2 begins with the table of those who wrote
+//! the records: a byte with the number of its entries, and the encoded entries. Each record follows a byte
+//! that says who wrote it: 0 nobody known, 1 the user whom the event names as its doer, 2 and up the table's
+//! entries.
 
 use super::codec::{self, FRAME_BYTES_MAX, Records};
-use super::segment::LogId;
-use crate::domain::{Position, Record};
+use super::segment::{FrameFormat, LogId, Version};
+use crate::domain::{Epoch, Position, Record};
 
 pub(super) const ALIGNMENT_BYTES: usize = 8;
 const MAGIC: [u8; 4] = [0xFF, b'c', b'w', 0xFE];
-const HEADER_BYTES: usize = 24;
+/// Length of the header of a frame that this release writes, in bytes.
+const HEADER_BYTES: usize = header_bytes(Version::Two);
+
+/// Returns the length of a frame's header, in bytes.
+const fn header_bytes(version: Version) -> usize {
+    match version {
+        Version::One => 24,
+        Version::Two => 32,
+    }
+}
 
 /// A frame being written: records are pushed, then the log seals it.
 #[derive(Debug)]
@@ -31,18 +46,22 @@ impl Frame {
     /// Creates an empty frame whose first record will have this position.
     #[must_use]
     pub fn new(first: Position) -> Self {
-        Self { bytes: vec![0; HEADER_BYTES], first, count: 0 }
+        let mut frame = Self { bytes: vec![0; HEADER_BYTES], first, count: 0 };
+        frame.restart(first);
+        frame
     }
 
     /// Empties the frame for records from this position on, and keeps its memory.
     pub fn restart(&mut self, first: Position) {
         self.bytes.truncate(HEADER_BYTES);
+        self.bytes.push(codec::NO_WRITERS);
         self.first = first;
         self.count = 0;
     }
 
     /// Adds a record.
     pub fn push(&mut self, record: &Record<'_>) {
+        self.bytes.push(codec::BY_NOBODY_KNOWN);
         codec::encode(record, &mut self.bytes);
         self.count += 1;
     }
@@ -53,7 +72,7 @@ impl Frame {
         self.count == 0
     }
 
-    /// Returns the bytes of the encoded records.
+    /// Returns the length of the payload, in bytes.
     #[must_use]
     pub fn payload_bytes(&self) -> usize {
         self.bytes.len() - HEADER_BYTES
@@ -81,7 +100,7 @@ impl Frame {
     }
 
     /// Completes the header and the padding, and returns the bytes to write.
-    pub(super) fn seal(&mut self, log: LogId) -> &[u8] {
+    pub(super) fn seal(&mut self, log: LogId, epoch: Epoch) -> &[u8] {
         assert!(self.count > 0, "a frame holds at least one event");
         let padded = self.sealed_bytes();
         assert!(padded <= FRAME_BYTES_MAX, "a frame of {padded} bytes is over the limit");
@@ -91,6 +110,7 @@ impl Frame {
         self.bytes[8..12].copy_from_slice(&payload.to_le_bytes());
         self.bytes[12..16].copy_from_slice(&self.count.to_le_bytes());
         self.bytes[16..24].copy_from_slice(&self.first.0.to_le_bytes());
+        self.bytes[24..32].copy_from_slice(&epoch.0.to_le_bytes());
         let checksum = log.checksum(&self.bytes[8..]);
         self.bytes[4..8].copy_from_slice(&checksum.to_le_bytes());
         &self.bytes
@@ -104,6 +124,9 @@ pub struct SealedFrame<'a> {
     pub first: Position,
     /// The number of events, at least 1.
     pub count: u32,
+    /// The epoch in which the frame was written.
+    pub epoch: Epoch,
+    version: Version,
     payload: &'a [u8],
 }
 
@@ -111,7 +134,7 @@ impl<'a> SealedFrame<'a> {
     /// Returns the records, in order.
     #[must_use]
     pub fn records(&self) -> Records<'a> {
-        Records::new(self.payload, self.count)
+        Records::new(self.payload, self.count, self.version)
     }
 }
 
@@ -122,30 +145,38 @@ pub(super) struct FrameHeader {
     pub(super) first: Position,
     /// The number of events, at least 1.
     pub(super) count: u32,
+    epoch: Epoch,
+    version: Version,
     payload_bytes: usize,
 }
 
 impl FrameHeader {
-    /// Returns the header of the frame at the start of `bytes`, or `None` if no sound frame of this log is
+    /// Returns the header of the frame at the start of `bytes`, or `None` if no sound frame of this format is
     /// there.
     ///
     /// **Invariant:** check, then decode: nothing in a frame is used before its length is found to be
     /// possible and its checksum to be right.
-    pub(super) fn check(bytes: &[u8], log: LogId) -> Option<Self> {
-        let header = bytes.first_chunk::<HEADER_BYTES>()?;
+    pub(super) fn check(bytes: &[u8], format: FrameFormat) -> Option<Self> {
+        let header_bytes = header_bytes(format.version);
+        let header = bytes.get(..header_bytes)?;
         if header[0..4] != MAGIC {
             return None;
         }
         let payload_bytes = usize::try_from(u32_at(header, 8)).ok()?;
-        let sealed = HEADER_BYTES.checked_add(payload_bytes)?.next_multiple_of(ALIGNMENT_BYTES);
+        let sealed = header_bytes.checked_add(payload_bytes)?.next_multiple_of(ALIGNMENT_BYTES);
         let count = u32_at(header, 12);
         if sealed > FRAME_BYTES_MAX || sealed > bytes.len() || count == 0 {
             return None;
         }
-        if log.checksum(&bytes[8..sealed]) != u32_at(header, 4) {
+        if format.log.checksum(&bytes[8..sealed]) != u32_at(header, 4) {
             return None;
         }
-        Some(Self { first: Position(u64_at(header, 16)), count, payload_bytes })
+        let epoch = match format.version {
+            Version::One => Epoch::UNKNOWN,
+            Version::Two => Epoch(u64_at(header, 24)),
+        };
+        let (first, version) = (Position(u64_at(header, 16)), format.version);
+        Some(Self { first, count, epoch, version, payload_bytes })
     }
 
     /// Returns the position after the last event.
@@ -155,21 +186,26 @@ impl FrameHeader {
 
     /// Returns the frame's length on disk, padding included.
     pub(super) fn sealed_bytes(self) -> usize {
-        (HEADER_BYTES + self.payload_bytes).next_multiple_of(ALIGNMENT_BYTES)
+        self.payload_end().next_multiple_of(ALIGNMENT_BYTES)
+    }
+
+    fn payload_end(self) -> usize {
+        header_bytes(self.version) + self.payload_bytes
     }
 
     /// Returns the frame that has this header, from the same bytes that were checked.
     pub(super) fn frame(self, bytes: &[u8]) -> SealedFrame<'_> {
-        let payload = &bytes[HEADER_BYTES..HEADER_BYTES + self.payload_bytes];
-        SealedFrame { first: self.first, count: self.count, payload }
+        let Self { first, count, epoch, version, .. } = self;
+        let payload = &bytes[header_bytes(version)..self.payload_end()];
+        SealedFrame { first, count, epoch, version, payload }
     }
 }
 
-fn u32_at(bytes: &[u8; HEADER_BYTES], offset: usize) -> u32 {
+fn u32_at(bytes: &[u8], offset: usize) -> u32 {
     u32::from_le_bytes(bytes[offset..offset + 4].try_into().expect("four bytes"))
 }
 
-fn u64_at(bytes: &[u8; HEADER_BYTES], offset: usize) -> u64 {
+fn u64_at(bytes: &[u8], offset: usize) -> u64 {
     u64::from_le_bytes(bytes[offset..offset + 8].try_into().expect("eight bytes"))
 }
 
@@ -179,24 +215,31 @@ mod tests {
     use crate::log::DecodeError;
     use crate::log::tests::{chat_added, user_added};
 
+    const EPOCH: Epoch = Epoch(0xe90c);
+
+    fn format(log: LogId) -> FrameFormat {
+        FrameFormat { log, version: Version::Two }
+    }
+
     fn sealed(log: LogId) -> Vec<u8> {
         let mut frame = Frame::new(Position(7));
         frame.push(&user_added(7));
         frame.push(&user_added(8));
-        frame.seal(log).to_vec()
+        frame.seal(log, EPOCH).to_vec()
     }
 
     fn decode(bytes: &[u8], count: u32) -> Result<Vec<Record<'_>>, DecodeError> {
-        Records::new(bytes, count).collect()
+        Records::new(bytes, count, Version::One).collect()
     }
 
     #[test]
     fn a_sealed_frame_gives_its_records_back() {
         let log = LogId::from_bytes([1; 16]);
         let bytes = sealed(log);
-        let header = FrameHeader::check(&bytes, log).expect("sound");
+        let header = FrameHeader::check(&bytes, format(log)).expect("sound");
         assert_eq!((header.first, header.end()), (Position(7), Position(9)));
         assert_eq!(header.sealed_bytes(), bytes.len());
+        assert_eq!(header.frame(&bytes).epoch, EPOCH);
         let records: Result<Vec<_>, _> = header.frame(&bytes).records().collect();
         assert_eq!(records.expect("decodes"), [user_added(7), user_added(8)]);
     }
@@ -208,17 +251,48 @@ mod tests {
         for bit in 0..bytes.len() * 8 {
             let mut flipped = bytes.clone();
             flipped[bit / 8] ^= 1 << (bit % 8);
-            assert!(FrameHeader::check(&flipped, log).is_none(), "bit {bit}");
+            assert!(FrameHeader::check(&flipped, format(log)).is_none(), "bit {bit}");
         }
         for len in 0..bytes.len() {
-            assert!(FrameHeader::check(&bytes[..len], log).is_none(), "cut to {len}");
+            assert!(FrameHeader::check(&bytes[..len], format(log)).is_none(), "cut to {len}");
         }
     }
 
     #[test]
     fn a_frame_of_another_log_is_broken() {
         let bytes = sealed(LogId::from_bytes([1; 16]));
-        assert!(FrameHeader::check(&bytes, LogId::from_bytes([2; 16])).is_none());
+        assert!(FrameHeader::check(&bytes, format(LogId::from_bytes([2; 16]))).is_none());
+    }
+
+    /// Returns a payload of version 2: a table with these entries, and an event by each of these.
+    fn payload(entries: &[&[u8]], by: &[u8]) -> Vec<u8> {
+        let mut bytes = vec![u8::try_from(entries.len()).expect("few")];
+        bytes.extend(entries.concat());
+        for (number, by) in (1..).zip(by) {
+            bytes.push(*by);
+            codec::encode(&user_added(number), &mut bytes);
+        }
+        bytes
+    }
+
+    #[test]
+    fn a_record_is_by_somebody_in_the_table() {
+        let key = [&[0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0][..], b"bot"].concat();
+        let user = [&[1, 0, 0, 0][..], &[0x19; 16]].concat();
+        let (key, user) = (key.as_slice(), user.as_slice());
+        let read = |entries: &[&[u8]], by: &[u8]| {
+            let count = u32::try_from(by.len()).expect("few");
+            Records::new(&payload(entries, by), count, Version::Two).try_for_each(|record| record.map(drop))
+        };
+        let sound: [(&[&[u8]], &[u8]); 3] = [(&[], &[0, 1]), (&[key], &[2, 0]), (&[key, user], &[3, 2, 1])];
+        for (entries, by) in sound {
+            let read = read(entries, by);
+            assert!(read.is_ok(), "{by:?} of {}: {read:?}", entries.len());
+        }
+        let unsound: [(&[&[u8]], u8); 4] = [(&[], 2), (&[key, user], 4), (&[], 255), (&[&[2, 0, 0, 0]], 0)];
+        for (entries, by) in unsound {
+            assert!(read(entries, &[by]).is_err(), "{by} of {}", entries.len());
+        }
     }
 
     #[test]
@@ -228,7 +302,7 @@ mod tests {
         assert!(decode(&bytes, 2).is_err());
         bytes.push(0);
         assert!(decode(&bytes, 1).is_err());
-        assert_eq!(Records::new(&bytes, 3).count(), 2, "nothing after an error");
+        assert_eq!(Records::new(&bytes, 3, Version::One).count(), 2, "nothing after an error");
     }
 
     #[test]

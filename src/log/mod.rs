@@ -6,7 +6,10 @@
 //!
 //! | version | codec | written by | read by |
 //! | --- | --- | --- | --- |
-//! | 1 | `bincode-2-legacy` | 0.1 and later | 0.1 and later |
+//! | 1 | `bincode-2-legacy` | 0.1 | 0.1 and later |
+//! | 2 | `bincode-2-legacy` | 0.2 and later | 0.2 and later |
+//!
+//! A log of version 1 goes on in version 2: the first frame that is appended begins a new segment.
 //!
 //! A version that was once readable stays readable; `tests/it/old_logs` holds a log of each. Within a
 //! version, events are only added, at the end: an older release refuses a log that holds an event it does not
@@ -33,6 +36,8 @@ mod tests;
 
 use std::fmt::Display;
 
+use crate::domain::Epoch;
+
 pub use codec::{DecodeError, FRAME_BYTES_MAX, Records};
 pub use disk::{Disk, DiskFile, ReadDisk, ReadOnlyDisk, RealDisk};
 pub use error::{AppendError, LogError};
@@ -42,8 +47,8 @@ pub use memory::MemoryLog;
 pub use metrics::LogMetrics;
 pub use progress::Progress;
 pub use reader::{Contents, LogReader, TornWrite, Walk};
-pub use repair::{Cut, cut};
-pub use segment::{SEGMENT_BYTES_DEFAULT, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
+pub use repair::{Cut, MendedHeader, cut, mend_headers};
+pub use segment::{LogId, SEGMENT_BYTES_DEFAULT, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
 pub use staged::StagedLog;
 
 /// An append-only sequence of frames.
@@ -76,6 +81,12 @@ pub trait EventLog: Send {
     /// After [`AppendError::NoRoom`] the log is as it was. After [`AppendError::Failed`] it is unknown
     /// whether the frame is in the log, and the log must not be used again.
     fn append(&mut self, frame: &mut Frame) -> Result<(), AppendError>;
+
+    /// Returns the epoch of the frames that are [appended](Self::append).
+    fn epoch(&self) -> Epoch;
+
+    /// Returns the id of the log, which is known after the replay.
+    fn id(&self) -> LogId;
 
     /// Returns the metrics of the log. They stay 0 for a log that keeps nothing on disk.
     fn metrics(&self) -> LogMetrics {

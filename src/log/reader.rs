@@ -12,7 +12,7 @@ use std::slice;
 use super::chain::{self, Chain};
 use super::disk::{DiskFile, ReadDisk, ReadOnlyDisk};
 use super::error::Context;
-use super::segment::{self, HEADER_BYTES};
+use super::segment;
 use super::{LogError, Progress, Replay, SealedFrame};
 use crate::domain::Position;
 
@@ -37,6 +37,8 @@ pub struct Contents {
     pub bytes: u64,
     /// The position of the last event; 0 if there is no event.
     pub last: Position,
+    /// The segments whose header is damaged, and is known from its second copy.
+    pub damaged_headers: Vec<PathBuf>,
     /// The incomplete write behind the last frame: torn by a crash, or still under way.
     pub torn: Option<TornWrite>,
 }
@@ -97,6 +99,12 @@ impl<D: ReadDisk> LogReader<D> {
         chain::bytes_total(&self.disk, &self.segments)
     }
 
+    /// Returns whether there is no segment.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.segments.is_empty()
+    }
+
     /// Begins to read the log.
     pub fn walk<'r>(&'r self, progress: &'r Progress) -> Walk<'r, D> {
         Walk {
@@ -141,7 +149,10 @@ impl<D: ReadDisk> Walk<'_, D> {
         self.chain.begin(first, bytes, self.segments.peek().map(|&&next| next))?;
         self.file = Some(file);
         self.contents.segments += 1;
-        self.contents.bytes += HEADER_BYTES as u64;
+        self.contents.bytes += self.chain.header().bytes() as u64;
+        if !self.chain.header_is_whole() {
+            self.contents.damaged_headers.push(self.chain.path());
+        }
         Ok(())
     }
 

@@ -7,7 +7,7 @@
 use std::ops::Range;
 
 use super::frame::{ALIGNMENT_BYTES, FrameHeader};
-use super::segment::LogId;
+use super::segment::FrameFormat;
 use crate::domain::Position;
 
 /// Follows the sound frames of a segment.
@@ -28,8 +28,9 @@ impl Scan {
     }
 
     /// Advances to the next frame and returns its header. Returns `None` if no sound frame follows.
-    pub(super) fn advance(&mut self, bytes: &[u8], log: LogId) -> Option<FrameHeader> {
-        let header = FrameHeader::check(&bytes[self.end..], log).filter(|found| found.first == self.next)?;
+    pub(super) fn advance(&mut self, bytes: &[u8], format: FrameFormat) -> Option<FrameHeader> {
+        let header =
+            FrameHeader::check(&bytes[self.end..], format).filter(|found| found.first == self.next)?;
         self.last = Some((self.end, header));
         self.end += header.sealed_bytes();
         self.next = header.end();
@@ -49,11 +50,11 @@ pub(super) enum Tail {
 }
 
 /// Classifies the bytes from `end` on. `next` is the position of the next event.
-pub(super) fn classify_tail(bytes: &[u8], end: usize, log: LogId, next: Position) -> Tail {
+pub(super) fn classify_tail(bytes: &[u8], end: usize, format: FrameFormat, next: Position) -> Tail {
     let Some(last_used) = last_not_zero(&bytes[end..]) else { return Tail::Clean };
     let later = (end..bytes.len())
         .step_by(ALIGNMENT_BYTES)
-        .filter_map(|offset| FrameHeader::check(&bytes[offset..], log))
+        .filter_map(|offset| FrameHeader::check(&bytes[offset..], format))
         .find(|frame| frame.first >= next);
     match later {
         Some(frame) => Tail::Damaged(frame.first),
@@ -74,10 +75,10 @@ pub(super) fn last_not_zero(bytes: &[u8]) -> Option<usize> {
 
 /// Returns the position after the last event of all sound frames in `bytes`, wherever they begin. Returns
 /// `None` if there is no sound frame.
-pub(super) fn last_sound_end(bytes: &[u8], log: LogId) -> Option<Position> {
+pub(super) fn last_sound_end(bytes: &[u8], format: FrameFormat) -> Option<Position> {
     let (mut offset, mut last) = (0, None);
     while offset < bytes.len() {
-        let frame = FrameHeader::check(&bytes[offset..], log);
+        let frame = FrameHeader::check(&bytes[offset..], format);
         last = last.max(frame.map(FrameHeader::end));
         offset += frame.map_or(ALIGNMENT_BYTES, FrameHeader::sealed_bytes);
     }
@@ -87,15 +88,18 @@ pub(super) fn last_sound_end(bytes: &[u8], log: LogId) -> Option<Position> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::Epoch;
     use crate::log::frame::Frame;
+    use crate::log::segment::{LogId, Version};
     use crate::log::tests::user_added;
 
     const LOG: LogId = LogId::from_bytes([3; 16]);
+    const FORMAT: FrameFormat = FrameFormat { log: LOG, version: Version::Two };
 
     fn frame(first: u64, count: u64) -> Vec<u8> {
         let mut frame = Frame::new(Position(first));
         (first..first + count).for_each(|number| frame.push(&user_added(number)));
-        frame.seal(LOG).to_vec()
+        frame.seal(LOG, Epoch(7)).to_vec()
     }
 
     /// Returns three frames with the events 1, 2 to 3, and 4, then zeros; and where each frame ends.
@@ -113,9 +117,9 @@ mod tests {
 
     fn check(bytes: &[u8], end: usize, next: u64, tail: &Tail) {
         let mut scan = Scan::starting_at(0, Position(1));
-        while scan.advance(bytes, LOG).is_some() {}
+        while scan.advance(bytes, FORMAT).is_some() {}
         assert_eq!((scan.end, scan.next), (end, Position(next)));
-        assert_eq!(classify_tail(bytes, scan.end, LOG, scan.next), *tail);
+        assert_eq!(classify_tail(bytes, scan.end, FORMAT, scan.next), *tail);
     }
 
     #[test]

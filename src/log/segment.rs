@@ -1,6 +1,9 @@
-//! Segment files: their lengths, their names and their header block.
+//! Segment files: their lengths, their names and their headers.
 //!
-//! | bytes | content |
+//! A header is one block in version 1 of the format, and two equal blocks in version 2: one sound block is
+//! enough.
+//!
+//! | bytes of a block | content |
 //! | --- | --- |
 //! | 0..8 | `CHINWAG\n` |
 //! | 8..12 | CRC-32C of bytes 12..4096 |
@@ -13,7 +16,7 @@
 //! Numbers are little endian. The first sixteen bytes keep their meaning in every later version.
 
 use super::codec::{self, FRAME_BYTES_MAX};
-use crate::domain::Position;
+use crate::domain::{Epoch, Position};
 
 /// Length of a segment, in bytes, unless another one is configured.
 pub const SEGMENT_BYTES_DEFAULT: u64 = 64 * 1024 * 1024;
@@ -27,13 +30,40 @@ const _: () = assert!(
     "a frame fits a segment of its own"
 );
 
-pub(super) const HEADER_BYTES: usize = 4096;
+/// Length of one block of a header, in bytes.
+pub(super) const BLOCK_BYTES: usize = 4096;
+/// Length of the header of a segment that this release writes, in bytes.
+pub(super) const HEADER_BYTES: usize = Version::Two.header_bytes();
 const MAGIC: [u8; 8] = *b"CHINWAG\n";
-const VERSION: u32 = 1;
+
+/// A version of the format.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Version {
+    One = 1,
+    /// The header is there twice; a frame holds its epoch, and a record the one who wrote it.
+    Two = 2,
+}
+
+impl Version {
+    /// Every version, the latest first.
+    pub(super) const ALL: [Self; 2] = [Self::Two, Self::One];
+
+    /// Returns the length of a segment's header, in bytes. The frames follow it.
+    pub(super) const fn header_bytes(self) -> usize {
+        match self {
+            Self::One => BLOCK_BYTES,
+            Self::Two => 2 * BLOCK_BYTES,
+        }
+    }
+
+    fn numbered(number: u32) -> Option<Self> {
+        Self::ALL.into_iter().find(|&version| version as u32 == number)
+    }
+}
 
 /// Identifies a log. Every checksum begins with it, so that the frames of another log are not sound here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct LogId([u8; 16]);
+pub struct LogId([u8; 16]);
 
 impl LogId {
     pub(super) fn random() -> Self {
@@ -45,19 +75,45 @@ impl LogId {
         Self(bytes)
     }
 
+    /// Returns the id with one bit flipped.
+    pub(super) fn with_flipped_bit(self, bit: usize) -> Self {
+        let mut id = self;
+        id.0[bit / 8] ^= 1 << (bit % 8);
+        id
+    }
+
     pub(super) fn checksum(self, bytes: &[u8]) -> u32 {
         crc32c::crc32c_append(crc32c::crc32c(&self.0), bytes)
     }
 }
 
-/// The contents of a header block.
+/// Draws the epoch of a writer. It is never [unknown](Epoch::UNKNOWN).
+pub(super) fn random_epoch() -> Epoch {
+    // The lower half of an id: two fixed bits, not both 0, and 62 that were drawn at random.
+    Epoch(uuid::Uuid::now_v7().as_u64_pair().1)
+}
+
+impl std::fmt::Display for LogId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        uuid::Uuid::from_bytes(self.0).fmt(f)
+    }
+}
+
+/// What a frame must fit to be one of a segment: the log that it belongs to, and the version of its layout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct FrameFormat {
+    pub(super) log: LogId,
+    pub(super) version: Version,
+}
+
+/// The contents of a segment's header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Header {
-    pub(super) log: LogId,
+    pub(super) format: FrameFormat,
     pub(super) first: Position,
 }
 
-/// The reason why a header block cannot be used.
+/// The reason why a header cannot be used.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum BadHeader {
     Damaged,
@@ -66,33 +122,61 @@ pub(super) enum BadHeader {
 }
 
 impl Header {
-    pub(super) fn encode(self) -> [u8; HEADER_BYTES] {
-        let mut block = [0; HEADER_BYTES];
+    /// Returns the header of a new segment.
+    pub(super) fn new(log: LogId, first: Position) -> Self {
+        Self { format: FrameFormat { log, version: Version::Two }, first }
+    }
+
+    /// Returns the length of the header, in bytes. The frames follow it.
+    pub(super) fn bytes(self) -> usize {
+        self.format.version.header_bytes()
+    }
+
+    pub(super) fn encode(self) -> Vec<u8> {
+        let mut block = [0; BLOCK_BYTES];
         block[0..8].copy_from_slice(&MAGIC);
-        block[12..16].copy_from_slice(&VERSION.to_le_bytes());
-        block[16..32].copy_from_slice(&self.log.0);
+        block[12..16].copy_from_slice(&(self.format.version as u32).to_le_bytes());
+        block[16..32].copy_from_slice(&self.format.log.0);
         block[32..40].copy_from_slice(&self.first.0.to_le_bytes());
         block[40..56].copy_from_slice(&codec::NAME);
         let checksum = crc32c::crc32c(&block[12..]);
         block[8..12].copy_from_slice(&checksum.to_le_bytes());
-        block
+        block.repeat(self.bytes() / BLOCK_BYTES)
     }
 
+    /// Returns the header at the start of a segment's bytes. One sound block is enough.
     pub(super) fn decode(bytes: &[u8]) -> Result<Self, BadHeader> {
-        let block = bytes.first_chunk::<HEADER_BYTES>().ok_or(BadHeader::Damaged)?;
+        match Self::decode_block(bytes) {
+            Err(BadHeader::Damaged) => {
+                Self::decode_block(bytes.get(BLOCK_BYTES..).ok_or(BadHeader::Damaged)?)
+            }
+            first => first,
+        }
+    }
+
+    /// Returns whether this header stands whole at the start of a segment's bytes.
+    pub(super) fn is_whole(self, bytes: &[u8]) -> bool {
+        bytes.starts_with(&self.encode())
+    }
+
+    /// Returns the id that a header block has, be the block sound or not.
+    pub(super) fn id_as_it_stands(bytes: &[u8]) -> Option<LogId> {
+        Some(LogId(bytes.get(16..32)?.try_into().expect("sixteen bytes")))
+    }
+
+    fn decode_block(bytes: &[u8]) -> Result<Self, BadHeader> {
+        let block = bytes.first_chunk::<BLOCK_BYTES>().ok_or(BadHeader::Damaged)?;
         if block[0..8] != MAGIC || block[8..12] != crc32c::crc32c(&block[12..]).to_le_bytes() {
             return Err(BadHeader::Damaged);
         }
-        let version = u32::from_le_bytes(block[12..16].try_into().expect("four bytes"));
-        if version != VERSION {
-            return Err(BadHeader::UnknownVersion(version));
-        }
+        let number = u32::from_le_bytes(block[12..16].try_into().expect("four bytes"));
+        let version = Version::numbered(number).ok_or(BadHeader::UnknownVersion(number))?;
         if block[40..56] != codec::NAME {
             return Err(BadHeader::UnknownCodec);
         }
         let log = LogId(block[16..32].try_into().expect("sixteen bytes"));
         let first = Position(u64::from_le_bytes(block[32..40].try_into().expect("eight bytes")));
-        Ok(Self { log, first })
+        Ok(Self { format: FrameFormat { log, version }, first })
     }
 }
 
@@ -111,39 +195,66 @@ pub(super) fn first_in_name(name: &str) -> Option<Position> {
     if all_digits { digits.parse().ok().map(Position) } else { None }
 }
 
+/// Returns whether a file name is that of a segment which somebody has changed, as a copying program does:
+/// `00000000000000000001 (1).log`, or `00000000000000000001.LOG`.
+pub(super) fn is_misnamed(name: &str) -> bool {
+    let has_position = name.split(|char: char| !char.is_ascii_digit()).any(|digits| digits.len() == DIGITS);
+    let is_log = name.to_ascii_lowercase().ends_with(SUFFIX);
+    is_log && has_position && first_in_name(name).is_none()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn header() -> Header {
-        Header { log: LogId::from_bytes([9; 16]), first: Position(42) }
+    const LOG: LogId = LogId::from_bytes([9; 16]);
+
+    fn headers() -> [Header; 2] {
+        Version::ALL.map(|version| Header { format: FrameFormat { log: LOG, version }, first: Position(42) })
     }
 
     #[test]
     fn a_header_comes_back_as_it_was() {
-        assert_eq!(Header::decode(&header().encode()), Ok(header()));
+        for header in headers() {
+            let bytes = header.encode();
+            assert_eq!((Header::decode(&bytes), bytes.len()), (Ok(header), header.bytes()));
+            assert!(header.is_whole(&bytes));
+        }
     }
 
     #[test]
-    fn a_flipped_bit_in_a_header_is_damage() {
-        let block = header().encode();
-        for bit in 0..HEADER_BYTES * 8 {
-            let mut flipped = block;
-            flipped[bit / 8] ^= 1 << (bit % 8);
-            assert_eq!(Header::decode(&flipped), Err(BadHeader::Damaged), "bit {bit}");
+    fn a_flipped_bit_damages_one_copy_of_a_header() {
+        let [two, one] = headers();
+        for (header, expected) in [(two, Ok(two)), (one, Err(BadHeader::Damaged))] {
+            let mut bytes = header.encode();
+            for bit in 0..bytes.len() * 8 {
+                bytes[bit / 8] ^= 1 << (bit % 8);
+                assert_eq!(Header::decode(&bytes), expected, "bit {bit}");
+                assert!(!header.is_whole(&bytes), "bit {bit}");
+                bytes[bit / 8] ^= 1 << (bit % 8);
+            }
         }
+    }
+
+    #[test]
+    fn a_header_without_a_sound_copy_is_damaged() {
+        let [two, _] = headers();
+        let mut bytes = two.encode();
+        (bytes[20], bytes[BLOCK_BYTES + 20]) = (1, 1);
+        assert_eq!(Header::decode(&bytes), Err(BadHeader::Damaged));
+        assert_eq!(Header::decode(&bytes[..BLOCK_BYTES]), Err(BadHeader::Damaged));
     }
 
     #[test]
     fn another_version_or_codec_is_not_damage() {
         let with = |offset: usize, byte| {
-            let mut block = header().encode();
-            block[offset] = byte;
-            let checksum = crc32c::crc32c(&block[12..]);
-            block[8..12].copy_from_slice(&checksum.to_le_bytes());
-            Header::decode(&block)
+            let mut bytes = headers()[0].encode();
+            bytes[offset] = byte;
+            let checksum = crc32c::crc32c(&bytes[12..BLOCK_BYTES]);
+            bytes[8..12].copy_from_slice(&checksum.to_le_bytes());
+            Header::decode(&bytes)
         };
-        assert_eq!(with(12, 2), Err(BadHeader::UnknownVersion(2)));
+        assert_eq!(with(12, 3), Err(BadHeader::UnknownVersion(3)));
         assert_eq!(with(40, b'B'), Err(BadHeader::UnknownCodec));
     }
 
@@ -154,6 +265,17 @@ mod tests {
             ["LOCK", "spare", "17.log", "0000000000000000001x.log", "00000000000000000017.log.torn-4096"]
         {
             assert_eq!(first_in_name(foreign), None, "{foreign}");
+            assert!(!is_misnamed(foreign), "{foreign}");
         }
+    }
+
+    #[test]
+    fn a_changed_name_of_a_segment_is_recognised() {
+        for misnamed in
+            ["00000000000000000001 (1).log", "00000000000000000001.LOG", "Copy of 00000000000000000001.log"]
+        {
+            assert!(is_misnamed(misnamed) && first_in_name(misnamed).is_none(), "{misnamed}");
+        }
+        assert!(!is_misnamed(&file_name(Position(1))));
     }
 }

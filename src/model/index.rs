@@ -3,17 +3,19 @@
 use super::activity::Activity;
 use super::chunk::AddedMessage;
 use super::directory::{ChatIndex, Directory, Member, OwnKeyMap, UserIndex};
+use super::epochs::Epochs;
 use super::history::Addition;
 use super::keys::{Created, Keys, Recalled};
 use super::recall::{Outcome, Receipt, SentMessage};
 use super::timeline::{ChatEvent, TimelineEntry};
-use crate::domain::{ChatId, Event, Facts, IdempotencyKey, Position, Record, Seq, Timestamp, UserId};
+use crate::domain::{ChatId, Epoch, Event, Facts, IdempotencyKey, Position, Record, Seq, Timestamp, UserId};
 
 /// The part of the model besides the [histories](super::Histories) of the chats.
 #[derive(Debug, Default, PartialEq)]
 pub struct Index {
     pub(super) position: Position,
     pub(super) time: Timestamp,
+    epochs: Epochs,
     pub(super) directory: Directory,
     pub(super) activity: Activity,
     pub(super) read_marks: OwnKeyMap<(ChatIndex, UserIndex), Seq>,
@@ -119,6 +121,17 @@ impl Index {
     #[must_use]
     pub fn position(&self) -> Position {
         self.position
+    }
+
+    /// Begins an epoch with the next event, unless it is the one that goes on.
+    pub fn enter_epoch(&mut self, epoch: Epoch) {
+        self.epochs.enter(self.position.next(), epoch);
+    }
+
+    /// Returns the epoch of the event at this position, which must not be beyond the last.
+    #[must_use]
+    pub fn epoch_at(&self, position: Position) -> Epoch {
+        self.epochs.at(position)
     }
 
     /// Returns the time of the last event.

@@ -2,7 +2,7 @@
 //!
 //! | module | contents |
 //! | --- | --- |
-//! | `index` | what rules and tools consult; it rests on `directory`, `activity` and `keys` |
+//! | `index` | what rules and tools consult; it rests on `directory`, `activity`, `keys` and `epochs` |
 //! | `history` | the events of each chat; it rests on `chunk` and `timeline` |
 //! | `views` | what readers see |
 //! | `recall` | the results of requests |
@@ -10,6 +10,7 @@
 mod activity;
 mod chunk;
 mod directory;
+mod epochs;
 mod history;
 mod index;
 mod keys;
@@ -17,7 +18,7 @@ mod recall;
 mod timeline;
 mod views;
 
-use crate::domain::{Position, Record};
+use crate::domain::{Epoch, Position, Record};
 pub use activity::{ListedChat, Rank, highest};
 pub use chunk::{AddedMessage, Message, MessageRun};
 pub use directory::{ChatIndex, Member, MembershipChange, UserIndex};
@@ -63,6 +64,11 @@ impl Model {
         let (receipt, addition) = self.index.try_apply(record).expect("decided on this model");
         self.histories.add(addition);
         receipt
+    }
+
+    /// Begins an [epoch](Index::enter_epoch) with the next event.
+    pub fn enter_epoch(&mut self, epoch: Epoch) {
+        self.index.enter_epoch(epoch);
     }
 
     /// Returns the part of the model that rules rest on.

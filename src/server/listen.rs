@@ -38,15 +38,19 @@ pub(super) fn fit_open_files(connections_max: u32) -> u32 {
     }
 }
 
-/// Returns a future that resolves at SIGTERM or SIGINT. From the call on, neither signal ends the process by
-/// itself.
+/// Returns a future that resolves at SIGTERM, SIGINT or SIGQUIT. From the call on, none of these ends the
+/// process by itself, nor does SIGHUP.
 pub(super) fn stop_signal() -> io::Result<impl Future<Output = ()>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut quit = signal(SignalKind::quit())?;
+    // A terminal that is closed does not end the server: a signal that was once handled has no default action.
+    drop(signal(SignalKind::hangup())?);
     Ok(async move {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
+            _ = quit.recv() => {}
         }
         tracing::info!("stopping");
     })

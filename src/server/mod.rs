@@ -71,7 +71,9 @@ async fn run_until_signal(mut config: ServeConfig) -> Result<(), ServeError> {
     let log: Box<dyn EventLog> = if config.ephemeral {
         Box::new(MemoryLog::default())
     } else {
-        Box::new(FileLog::new(RealDisk::lock(&config.data)?, config.segment_bytes))
+        let disk = RealDisk::lock(&config.data)?;
+        disk.warn_if_others_may_open_it()?;
+        Box::new(FileLog::new(disk, config.segment_bytes))
     };
     let failed = |source| ServeError::Listen { address: config.listen, source };
     let listener = listen::listen(config.listen).map_err(failed)?;

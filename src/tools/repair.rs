@@ -5,11 +5,11 @@ use std::path::Path;
 
 use super::{Stop, ToolError, print, walk};
 use crate::domain::Position;
-use crate::log::{Cut, Disk, LogError, LogReader, RealDisk, cut};
+use crate::log::{Cut, Disk, LogError, LogReader, MendedHeader, RealDisk, cut, mend_headers};
 use crate::model::Index;
 
-/// Cuts the log in this directory where its first damage begins, keeps a copy of the rest beside it, and
-/// prints which events were lost. A sound log is not changed. A torn write at its end is left for the server
+/// Writes damaged headers anew whose frames are sound, which loses nothing. Then cuts the log in this directory
+/// where its first damage begins, keeps a copy of the rest beside it, and prints which events were lost. A sound log is not changed. A torn write at its end is left for the server
 /// to cut off.
 ///
 /// # Errors
@@ -20,6 +20,13 @@ pub fn repair(dir: &Path, mut out: impl Write) -> Result<(), ToolError> {
     LogReader::open(dir)?;
     let disk = RealDisk::lock(dir)?;
     let mut is_sound = true;
+    for MendedHeader { file, kept } in mend_headers(&disk)? {
+        is_sound = false;
+        let damage = format!("the header of {}", file.display());
+        let found =
+            [("damage", damage), ("lost", "nothing".to_owned()), ("kept in", kept.display().to_string())];
+        print(&found, &mut out)?;
+    }
     let position = repair_on(&disk, |damage, from, Cut { kept, until }| {
         is_sound = false;
         let mut found = vec![("damage", damage.to_string()), ("lost", lost(from, until))];

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::{Stop, ToolError, print, walk};
 use crate::domain::Timestamp;
-use crate::log::LogReader;
+use crate::log::{LogError, LogReader};
 
 /// Checks the log in this directory and prints what it holds. Every header and frame must be sound, every
 /// event must decode, and events must follow one another in position and time.
@@ -15,10 +15,14 @@ use crate::log::LogReader;
 ///
 /// # Errors
 ///
-/// The first damage, or the reason why the directory cannot be read.
+/// The first damage, or the reason why the directory cannot be read, or that it holds no log.
 pub fn verify(dir: &Path, out: impl Write) -> Result<(), ToolError> {
     let mut last: Option<Timestamp> = None;
-    let contents = walk(&LogReader::open(dir)?, |position, record| {
+    let log = LogReader::open(dir)?;
+    if log.is_empty() {
+        return Err(LogError::NoLog { dir: dir.to_owned() }.into());
+    }
+    let contents = walk(&log, |position, record| {
         if last.is_some_and(|last| record.time <= last) {
             return Err(Stop::Damage(format!("event {position} is not later than the one before")));
         }
@@ -32,6 +36,9 @@ pub fn verify(dir: &Path, out: impl Write) -> Result<(), ToolError> {
         ("bytes", contents.bytes.to_string()),
         ("position", contents.last.to_string()),
     ];
+    for header in &contents.damaged_headers {
+        found.push(("header", format!("one copy in {} is damaged; `log repair` mends it", header.display())));
+    }
     if let Some(torn) = contents.torn {
         let bytes = torn.at.end - torn.at.start;
         found.push(("torn", format!("{bytes} bytes in {} at byte {}", torn.file.display(), torn.at.start)));

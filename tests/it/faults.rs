@@ -6,7 +6,8 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 use chinwag::config::Limits;
-use chinwag::log::{AppendError, EventLog, Frame, LogError, MemoryLog, Progress, Replay};
+use chinwag::domain::Epoch;
+use chinwag::log::{AppendError, EventLog, Frame, LogError, LogId, MemoryLog, Progress, Replay};
 use chinwag::server::{ServeError, serve};
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -38,6 +39,14 @@ impl EventLog for FaultyLog {
             Ok(AppendOutcome::NoRoom) => Err(AppendError::NoRoom(error(std::io::ErrorKind::StorageFull))),
             Ok(AppendOutcome::Failed) | Err(_) => Err(AppendError::Failed(error(std::io::ErrorKind::Other))),
         }
+    }
+
+    fn epoch(&self) -> Epoch {
+        self.log.epoch()
+    }
+
+    fn id(&self) -> LogId {
+        self.log.id()
     }
 }
 
@@ -102,7 +111,8 @@ async fn during_replay_calls_are_503_and_health_reports_progress() {
     }
     server.replay_now.send(()).unwrap();
     server.ready.notified().await;
-    assert_eq!(server.client.get("/health").await.json(), json!({ "status": "ready", "position": 0 }));
+    let health = server.client.get("/health").await.json();
+    assert_eq!((&health["status"], &health["position"]), (&json!("ready"), &json!(0)));
 }
 
 #[tokio::test(flavor = "multi_thread")]

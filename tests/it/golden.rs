@@ -28,7 +28,9 @@ async fn answers_of_each_call() {
     check("chats_get", &names, &server.post("/chats/get", &json!({ "user": ann })).await);
     let cy = server.add_user("cy").await;
     check("chats_get_empty", &[], &server.post("/chats/get", &json!({ "user": cy })).await);
-    check("health", &[], &server.get("/health").await);
+    let health = server.get("/health").await;
+    let text = |member: &str| health.json()[member].as_str().unwrap().to_owned();
+    check("health", &[("log", &text("log")), ("epoch", &text("epoch"))], &health);
 
     let membership = json!({ "chat": den, "user": cy });
     check("chats_users_add", &[], &server.post("/chats/users/add", &membership).await);

@@ -25,14 +25,24 @@ fn expect_exit(ended: &Ended, code: i32, words: &[&str]) {
 }
 
 #[tokio::test]
-async fn sigterm_and_sigint_end_the_process_cleanly() {
-    for signal in [Signal::TERM, Signal::INT] {
+async fn sigterm_sigint_and_sigquit_end_the_process_cleanly() {
+    for signal in [Signal::TERM, Signal::INT, Signal::QUIT] {
         let mut server = TestServer::start();
         server.add_user("ann").await;
         server.signal(signal);
         let status = server.wait_at_most(Duration::from_secs(10));
         assert_eq!(status.code(), Some(0));
     }
+}
+
+#[tokio::test]
+async fn sighup_does_not_end_the_process() {
+    let server = TestServer::start();
+    for number in 0..3 {
+        server.signal(Signal::HUP);
+        server.add_user(&format!("user {number}")).await;
+    }
+    assert_eq!(server.position().await, 3);
 }
 
 #[tokio::test]
@@ -215,9 +225,9 @@ async fn a_damaged_log_is_exit_3_and_left_untouched() {
     let stopped = stopped_with_users(20).await;
     let segment = stopped.segments().remove(0);
     let mut bytes = std::fs::read(&segment).unwrap();
-    bytes[4096 + 30] ^= 1;
+    bytes[8192 + 40] ^= 1;
     std::fs::write(&segment, &bytes).unwrap();
-    expect_exit(&serve(&stopped.data, &[]), 3, &[segment.to_str().unwrap(), "4096", "event"]);
+    expect_exit(&serve(&stopped.data, &[]), 3, &[segment.to_str().unwrap(), "8192", "event"]);
     assert_eq!(std::fs::read(&segment).unwrap(), bytes);
 }
 

@@ -28,7 +28,7 @@ after(async () => {
  * event.
  */
 function follow(user, take) {
-  let last = 0;
+  let last = "0";
   let stream;
   let again;
   const followed = { begun: 0, close };
@@ -36,8 +36,8 @@ function follow(user, take) {
     followed.begun += 1;
     stream = new EventSource(`${server.url}events?user=${user}&after=${last}`);
     stream.addEventListener("message", (event) => {
-      last = Number(event.lastEventId);
-      take(last, JSON.parse(event.data).text);
+      last = event.lastEventId;
+      take(Number.parseInt(last, 10), JSON.parse(event.data).text);
     });
     stream.addEventListener("error", () => {
       if (stream.readyState === EventSource.CLOSED) again = setTimeout(begin, 100);

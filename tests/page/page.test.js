@@ -352,7 +352,7 @@ test("a browser's EventSource resumes without gaps after restarts", async () => 
   }
   const seen = await page.evaluate(() => window.seen);
   assert.deepEqual(seen.map(([, text]) => text), expected);
-  const ids = seen.map(([id]) => Number(id));
+  const ids = seen.map(([id]) => Number.parseInt(id, 10));
   assert.ok(ids.every((id, index) => index === 0 || id > ids[index - 1]), String(ids));
 });
 

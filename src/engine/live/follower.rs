@@ -6,7 +6,7 @@ use parking_lot::RwLock;
 
 use super::merge::{FeedEntry, Merge};
 use super::{ChangedChats, Live, Mailbox};
-use crate::domain::{ChatId, Position, Seq, UserId};
+use crate::domain::{ChatId, Epoch, Position, Seq, UserId};
 use crate::engine::Engine;
 use crate::model::{ChatEvent, ChatIndex, ChatView, MessageRun, Model, UserIndex};
 
@@ -20,6 +20,30 @@ pub struct Follower {
     merge: Merge,
     /// The position up to which all events are or were in the merge.
     position: Position,
+    /// The event after which the feed begins.
+    begin: EventId,
+    is_reset: bool,
+}
+
+/// Names an event, and the place behind it. A position alone is good only in one history of the log: a log that
+/// was restored from an older copy goes on with other events at the same positions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EventId {
+    /// The position of the event, or 0 for the place before the first.
+    pub position: Position,
+    /// The epoch of the event.
+    pub epoch: Epoch,
+}
+
+/// The place at which a feed begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Begin {
+    /// Behind the log's last event.
+    Now,
+    /// Behind the event at this position, of whatever history.
+    After(Position),
+    /// Behind this event, if it is of this history; otherwise [now](Self::Now).
+    Resume(EventId),
 }
 
 /// The reason why a user cannot be followed.
@@ -39,8 +63,8 @@ pub enum FollowError {
 /// An event that a user sees. It shares what is large with the model, and holds no lock.
 #[derive(Debug)]
 pub struct FeedEvent {
-    /// The position of the event.
-    pub position: Position,
+    /// The event's id.
+    pub id: EventId,
     /// The event, as the user sees it.
     pub kind: FeedEventKind,
 }
@@ -84,12 +108,12 @@ pub enum FeedEventKind {
 }
 
 impl Engine {
-    /// Follows what a user sees after this position, or from now on if there is none.
+    /// Follows what a user sees from this place on.
     ///
     /// # Errors
     ///
     /// See [`FollowError`].
-    pub fn follow(&self, user: UserId, after: Option<Position>) -> Result<Follower, FollowError> {
+    pub fn follow(&self, user: UserId, begin: Begin) -> Result<Follower, FollowError> {
         let mut followed = self.live.followed.lock();
         if followed.closed {
             return Err(FollowError::ShuttingDown);
@@ -99,10 +123,15 @@ impl Engine {
         let model = self.model.read();
         let index = model.user(user).ok_or(FollowError::UserNotFound)?;
         let last = model.position();
-        let after = after.unwrap_or(last);
-        if after > last {
-            return Err(FollowError::BeyondTheLog { last });
-        }
+        let is_here = |id: EventId| id.position <= last && model.index().epoch_at(id.position) == id.epoch;
+        let (after, is_reset) = match begin {
+            Begin::Now => (last, false),
+            Begin::After(position) if position > last => return Err(FollowError::BeyondTheLog { last }),
+            Begin::After(position) => (position, false),
+            Begin::Resume(id) if is_here(id) => (id.position, false),
+            Begin::Resume(_) => (last, true),
+        };
+        let begin = EventId { position: after, epoch: model.index().epoch_at(after) };
         let mailbox = Arc::new(Mailbox::default());
         followed.by_user.entry(user).or_default().mailboxes.push(Arc::clone(&mailbox));
         self.live.changed.lock().get_or_insert_with(ChangedChats::default);
@@ -110,7 +139,7 @@ impl Engine {
         drop((model, followed));
         let merge = Merge::new(chats, &changes, after, last);
         let (model, live) = (Arc::clone(&self.model), Arc::clone(&self.live));
-        Ok(Follower { model, live, mailbox, user, user_index: index, merge, position: last })
+        Ok(Follower { model, live, mailbox, user, user_index: index, merge, position: last, begin, is_reset })
     }
 }
 
@@ -136,6 +165,19 @@ impl Drop for Follower {
 }
 
 impl Follower {
+    /// Returns the event after which the feed begins.
+    #[must_use]
+    pub fn begin(&self) -> EventId {
+        self.begin
+    }
+
+    /// Returns whether the feed begins elsewhere than it was asked to, because the event that was named is not
+    /// in this history of the log.
+    #[must_use]
+    pub fn is_reset(&self) -> bool {
+        self.is_reset
+    }
+
     /// Waits for the next event. Returns `false` if the feed has ended.
     pub async fn wait(&mut self) -> bool {
         loop {
@@ -187,7 +229,8 @@ impl Follower {
             let Some((position, entry)) = self.merge.pop(&model, self.user_index) else { break };
             let kind = look_up(&model, self.user_index, entry);
             bytes += payload_bytes(&kind);
-            events.push(FeedEvent { position, kind });
+            let id = EventId { position, epoch: model.index().epoch_at(position) };
+            events.push(FeedEvent { id, kind });
         }
         events
     }

@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 
 use crate::domain::{ChatId, Event, Position, UserId};
 use crate::model::{ChatIndex, Model};
-pub use follower::{FeedEvent, FeedEventKind, FollowError, Follower};
+pub use follower::{Begin, EventId, FeedEvent, FeedEventKind, FollowError, Follower};
 
 /// **Invariant:** locks are acquired in this order: `followed`, the model's, `changed`, a mailbox's.
 #[derive(Default)]

@@ -9,13 +9,17 @@ use utoipa::openapi::schema::Schema;
 use super::bodies::{ChatBody, MessageBody};
 use super::event_cache::EventCache;
 use crate::domain::{ChatId, Position, Seq, UserId};
-use crate::engine::{FeedEvent, FeedEventKind};
+use crate::engine::{EventId, FeedEvent, FeedEventKind, Follower};
 
 /// The description of `/events` in the API's document. Its table lists every event that [`render`] writes.
 pub(crate) const DESCRIPTION: &str = "\
-The answer is a stream of server-sent events in the order of the log, each event once; `id` is the event's position.
-With `Last-Event-ID` or `after`, the stream begins with everything after that position, however long ago, and continues
-live without a gap. Without them, it begins now. A position beyond the log is 400.
+The answer is a stream of server-sent events in the order of the log, each event once. `id` is `POSITION-EPOCH`: the
+event's position, and the epoch of the server that wrote it. With `Last-Event-ID` or `after`, the stream begins with
+everything after that event, however long ago, and continues live without a gap. Without them, it begins now.
+
+A log that was restored from an older copy goes on with other events at the same positions. If the event that an id
+names is not in the log, the stream begins now, with a `reset`: load everything again. A bare position is taken
+without that check; one beyond the log is 400.
 
 | `event` | sent to | `data` |
 | --- | --- | --- |
@@ -24,18 +28,34 @@ live without a gap. Without them, it begins now. A position beyond the log is 40
 | `member` | the other members, when a user joins | a `MemberEvent` |
 | `member_removed` | all members, and the user who is removed | a `MemberEvent` |
 | `read` | all members | a `ReadEvent` |
+| `reset` | the client whose id is not of this log's history | a `ResetEvent` |
 
 A comment every 15 s keeps the stream open. A client that reads nothing for 30 s is disconnected, and resumes from
 its last `id`. When the server stops, streams are closed.";
 
 /// An example of a stream, for the API's document.
-pub(crate) const EXAMPLE: &str = "retry: 1000\n\nid: 6\nevent: message\ndata: {\"id\":\"01a20aa4-0a3f-70c2-b3b5-10f6a3a5cb02\",\
+pub(crate) const EXAMPLE: &str = "retry: 1000\n\nid: 6-8f3c2a917b5de604\nevent: message\ndata: {\"id\":\"01a20aa4-0a3f-70c2-b3b5-10f6a3a5cb02\",\
                        \"chat\":\"01a20aa4-0a1b-7d0e-a3cf-4b7d4ed1a2d5\",\
                        \"author\":\"01a20aa4-0a09-74de-9d72-3ca94e1ae31f\",\"text\":\"Milk?\",\
                        \"created_at\":\"2026-11-23T15:04:06.234567Z\",\"seq\":3}\n\n";
 
-/// The first block of a stream: a client that was disconnected reconnects after a second.
-pub(crate) const OPENING: Bytes = Bytes::from_static(b"retry: 1000\n\n");
+/// The last position at the beginning of a stream that could not begin where it was asked to.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ResetEvent {
+    position: Position,
+}
+
+/// Returns the first block of a stream. A client that was disconnected reconnects after a second.
+pub(crate) fn opening(follower: &Follower) -> Bytes {
+    let mut opening = b"retry: 1000\n".to_vec();
+    if follower.is_reset() {
+        let id = follower.begin();
+        opening.extend(block(id, "reset", &ResetEvent { position: id.position }));
+    } else {
+        opening.push(b'\n');
+    }
+    opening.into()
+}
 
 /// A comment, which keeps a stream open.
 pub(crate) const HEARTBEAT: Bytes = Bytes::from_static(b":\n\n");
@@ -56,39 +76,37 @@ pub(crate) struct ReadEvent {
 }
 
 /// Returns the schemas of the data that only events have, by name.
-pub(crate) fn schemas() -> [(String, RefOr<Schema>); 2] {
+pub(crate) fn schemas() -> [(String, RefOr<Schema>); 3] {
     fn named<T: ToSchema>() -> (String, RefOr<Schema>) {
         (T::name().into_owned(), T::schema())
     }
-    [named::<MemberEvent>(), named::<ReadEvent>()]
+    [named::<MemberEvent>(), named::<ReadEvent>(), named::<ResetEvent>()]
 }
 
 /// Returns the bytes of an event. An event that is the same for all users is shared with the other streams
 /// that send it.
-pub(crate) fn render(cache: &EventCache, &FeedEvent { position, ref kind }: &FeedEvent) -> Bytes {
-    let shared = |render: &dyn Fn() -> Vec<u8>| cache.get_or_render(position, render);
+pub(crate) fn render(cache: &EventCache, &FeedEvent { id, ref kind }: &FeedEvent) -> Bytes {
+    let shared = |render: &dyn Fn() -> Vec<u8>| cache.get_or_render(id.position, render);
     match *kind {
         FeedEventKind::Message { chat, ref run } => shared(&|| {
             let message = run.messages().next().expect("a run of one");
-            block(position, "message", &MessageBody::new(chat, &message))
+            block(id, "message", &MessageBody::new(chat, &message))
         }),
         // The chat as this user sees it, and as it is now.
-        FeedEventKind::Entered(ref chat) => block(position, "chat", &ChatBody::from(chat)).into(),
-        FeedEventKind::Joined { chat, user } => {
-            shared(&|| block(position, "member", &MemberEvent { chat, user }))
-        }
+        FeedEventKind::Entered(ref chat) => block(id, "chat", &ChatBody::from(chat)).into(),
+        FeedEventKind::Joined { chat, user } => shared(&|| block(id, "member", &MemberEvent { chat, user })),
         FeedEventKind::Left { chat, user } => {
-            shared(&|| block(position, "member_removed", &MemberEvent { chat, user }))
+            shared(&|| block(id, "member_removed", &MemberEvent { chat, user }))
         }
         FeedEventKind::Read { chat, user, seq } => {
-            shared(&|| block(position, "read", &ReadEvent { chat, user, seq }))
+            shared(&|| block(id, "read", &ReadEvent { chat, user, seq }))
         }
     }
 }
 
 /// Returns the block of one event. JSON on one line holds no line ends, which would end the field `data`.
-fn block(position: Position, event: &str, data: &impl Serialize) -> Vec<u8> {
-    let mut block = format!("id: {position}\nevent: {event}\ndata: ").into_bytes();
+fn block(EventId { position, epoch }: EventId, event: &str, data: &impl Serialize) -> Vec<u8> {
+    let mut block = format!("id: {position}-{epoch}\nevent: {event}\ndata: ").into_bytes();
     serde_json::to_writer(&mut block, data).expect("answers hold nothing that JSON cannot");
     block.extend_from_slice(b"\n\n");
     block

@@ -15,7 +15,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::users;
-use crate::engine::{FollowError, Follower};
+use crate::engine::{Begin, FollowError, Follower};
 use crate::http::answer::codes::Code;
 use crate::http::answer::event_cache::EventCache;
 use crate::http::answer::problem::Problem;
@@ -56,14 +56,18 @@ async fn get(
     Ready(engine): Ready,
     State(app): State<Arc<App>>,
     headers: HeaderMap,
-    Follow { user, after }: Follow,
+    Follow { user, begin }: Follow,
 ) -> Result<Response, Problem> {
-    let follower = engine.follow(user, after).map_err(|error| match error {
+    let follower = engine.follow(user, begin).map_err(|error| match error {
         FollowError::UserNotFound => users::not_found(user),
         FollowError::BeyondTheLog { last } => {
             let field = if headers.contains_key(LAST_EVENT_ID) { LAST_EVENT_ID } else { "after" };
             let what = format!("must not be beyond the last position, {last}");
-            Problem::invalid_field(field, &what, after.map(|after| after.to_string()).as_deref())
+            let after = match begin {
+                Begin::After(position) => Some(position.to_string()),
+                Begin::Now | Begin::Resume(_) => None,
+            };
+            Problem::invalid_field(field, &what, after.as_deref())
         }
         FollowError::ShuttingDown => Problem::new(Code::ShuttingDown, "the server is shutting down"),
     })?;
@@ -77,7 +81,7 @@ async fn get(
 }
 
 fn streamed(app: Arc<App>, follower: Follower) -> Body {
-    let opening = stream::iter([events::OPENING]);
+    let opening = stream::iter([events::opening(&follower)]);
     let events = stream::unfold((app, follower), async |(app, mut follower)| {
         let piece = match timeout(HEARTBEAT_INTERVAL, follower.wait()).await {
             Ok(true) => piece(&app.event_cache, &mut follower),

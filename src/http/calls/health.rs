@@ -28,6 +28,12 @@ pub(crate) struct Health {
     status: &'static str,
     /// Position of the last event, or 0 if the log is empty.
     position: Position,
+    /// The log's id. A server with another log has another id.
+    #[schema(examples("019bb1b4-6c1e-7cc3-8a3c-5d6c0f6f8f42"))]
+    log: String,
+    /// The epoch of the events that this server writes: another one at each start.
+    #[schema(pattern = "^[0-9a-f]{16}$", examples("8f3c2a917b5de604"))]
+    epoch: String,
 }
 
 /// Answers whether the server is ready.
@@ -41,7 +47,10 @@ pub(crate) struct Health {
             status = OK,
             description = "The server is ready.",
             body = Health,
-            example = json!({ "status": "ready", "position": 9 }),
+            example = json!({
+                "status": "ready", "position": 9,
+                "log": "019bb1b4-6c1e-7cc3-8a3c-5d6c0f6f8f42", "epoch": "8f3c2a917b5de604",
+            }),
         ), refusals::OfHealth)
 )]
 async fn get(State(app): State<Arc<App>>) -> Result<Response, Problem> {
@@ -52,5 +61,6 @@ async fn get(State(app): State<Arc<App>>) -> Result<Response, Problem> {
             total_bytes: app.progress.bytes_total(),
         }));
     };
-    Ok(answer::json(&Health { status: "ready", position: engine.read(Model::position) }))
+    let (log, epoch) = (engine.log_id().to_string(), engine.epoch().to_string());
+    Ok(answer::json(&Health { status: "ready", position: engine.read(Model::position), log, epoch }))
 }

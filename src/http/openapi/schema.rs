@@ -189,6 +189,15 @@ pub(crate) fn limit() -> Object {
         .build()
 }
 
+/// Returns the schema of the place at which a stream of events begins.
+pub(crate) fn event_id() -> RefOr<Schema> {
+    string("The `id` of an event, or the position of one.")
+        .pattern(Some("^[0-9]{1,20}(-(0|[0-9a-f]{16}))?$"))
+        .examples([json!("6-8f3c2a917b5de604")])
+        .build()
+        .into()
+}
+
 fn id(description: &str, example: &str) -> Object {
     let description = format!(
         "{description} A UUID in the hyphenated form, either case; version 7 if the server generated it. A UUID that \

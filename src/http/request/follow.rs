@@ -7,25 +7,25 @@ use utoipa::IntoParams;
 use utoipa::openapi::Required;
 use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
 
-use crate::domain::{Position, UserId};
+use crate::domain::{Epoch, Position, UserId};
+use crate::engine::{Begin, EventId};
 use crate::http::answer::problem::Problem;
 use crate::http::headers::LAST_EVENT_ID;
 use crate::http::openapi::schema;
 
-/// A user, and the position after which the stream of the user's events begins. Without a position, it begins
-/// now.
+/// A user, and the place at which the stream of the user's events begins.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Follow {
     pub(crate) user: UserId,
-    pub(crate) after: Option<Position>,
+    pub(crate) begin: Begin,
 }
 
 impl<S: Sync> FromRequestParts<S> for Follow {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let Follow { user, after } = from_query(parts.uri.query().unwrap_or_default())?;
-        Ok(Self { user, after: last_event_id(&parts.headers)?.or(after) })
+        let asked = from_query(parts.uri.query().unwrap_or_default())?;
+        Ok(Self { begin: last_event_id(&parts.headers)?.unwrap_or(asked.begin), ..asked })
     }
 }
 
@@ -45,24 +45,38 @@ fn from_query(query: &str) -> Result<Follow, Problem> {
     let user = user
         .parse()
         .map_err(|_| Problem::invalid_field("user", "must be a UUID in the hyphenated form", Some(&user)))?;
-    Ok(Follow { user, after: after.map(|after| position("after", &after)).transpose()? })
+    let begin = after.map_or(Ok(Begin::Now), |after| begin_after("after", &after))?;
+    Ok(Follow { user, begin })
 }
 
-fn last_event_id(headers: &HeaderMap) -> Result<Option<Position>, Problem> {
+fn last_event_id(headers: &HeaderMap) -> Result<Option<Begin>, Problem> {
     let mut ids = headers.get_all(LAST_EVENT_ID).iter();
     match (ids.next(), ids.next()) {
         (None, _) => Ok(None),
-        (Some(id), None) => position(LAST_EVENT_ID, &String::from_utf8_lossy(id.as_bytes())).map(Some),
+        (Some(id), None) => begin_after(LAST_EVENT_ID, &String::from_utf8_lossy(id.as_bytes())).map(Some),
         (Some(_), Some(_)) => Err(Problem::invalid_field(LAST_EVENT_ID, "is given twice", None)),
     }
 }
 
-fn position(name: &str, value: &str) -> Result<Position, Problem> {
-    let digits = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
-    let number = if digits { value.parse().ok() } else { None };
-    number.map(Position).ok_or_else(|| {
-        Problem::invalid_field(name, "must be a position in the log, a whole number", Some(value))
-    })
+fn begin_after(name: &str, value: &str) -> Result<Begin, Problem> {
+    let begin = match value.split_once('-') {
+        None => position(value).map(Begin::After),
+        Some((before, after)) => position(before)
+            .zip(epoch(after))
+            .map(|(position, epoch)| Begin::Resume(EventId { position, epoch })),
+    };
+    begin
+        .ok_or_else(|| Problem::invalid_field(name, "must be the id of an event, or a position", Some(value)))
+}
+
+fn position(text: &str) -> Option<Position> {
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    if digits { text.parse().ok().map(Position) } else { None }
+}
+
+fn epoch(text: &str) -> Option<Epoch> {
+    let epoch = u64::from_str_radix(text, 16).ok().map(Epoch)?;
+    (epoch.to_string() == text).then_some(epoch)
 }
 
 impl IntoParams for Follow {
@@ -76,15 +90,14 @@ impl IntoParams for Follow {
                 .description(Some(description))
                 .build()
         };
-        let position = schema::reference::<Position>;
-        let (user, after) =
-            (schema::reference::<UserId>(), "The stream begins with everything after this position.");
-        let last = "The stream begins with everything after this position. A browser's `EventSource` sends this \
-                    header by itself; it takes precedence over `after`.";
+        let (user, id) = (schema::reference::<UserId>, schema::event_id);
+        let after = "The stream begins with everything after the event with this id, or at this position.";
+        let last = "The stream begins with everything after the event with this id, or at this position. A \
+                    browser's `EventSource` sends this header by itself; it takes precedence over `after`.";
         vec![
-            parameter("user", ParameterIn::Query, Required::True, user, "The user whose events are sent."),
-            parameter("after", ParameterIn::Query, Required::False, position(), after),
-            parameter(LAST_EVENT_ID, ParameterIn::Header, Required::False, position(), last),
+            parameter("user", ParameterIn::Query, Required::True, user(), "The user whose events are sent."),
+            parameter("after", ParameterIn::Query, Required::False, id(), after),
+            parameter(LAST_EVENT_ID, ParameterIn::Header, Required::False, id(), last),
         ]
     }
 }
@@ -100,7 +113,8 @@ mod tests {
     #[test]
     fn a_query_names_a_user_and_perhaps_a_position() {
         let user = ID.parse().expect("an id");
-        let follow = |after: Option<u64>| Follow { user, after: after.map(Position) };
+        let at = |after| Begin::After(Position(after));
+        let follow = |after: Option<u64>| Follow { user, begin: after.map_or(Begin::Now, at) };
         for (query, after) in [
             (format!("user={ID}"), None),
             (format!("user={ID}&after=0"), Some(0)),
@@ -113,15 +127,40 @@ mod tests {
     }
 
     #[test]
-    fn a_header_is_a_position() {
+    fn a_header_is_an_event_or_a_position() {
         let headers = |ids: &[&str]| -> HeaderMap {
             let name = HeaderName::from_static("last-event-id");
             ids.iter().map(|id| (name.clone(), id.parse().expect("a header"))).collect()
         };
         assert_eq!(last_event_id(&headers(&[])).expect("none"), None);
-        assert_eq!(last_event_id(&headers(&["17"])).expect("one"), Some(Position(17)));
-        for ids in [&["17", "17"][..], &[""], &["x"], &["-1"], &["+1"], &["1.0"], &["18446744073709551616"]] {
-            assert!(last_event_id(&headers(ids)).is_err(), "{ids:?}");
+        let resume = |position, epoch| {
+            Some(Begin::Resume(EventId { position: Position(position), epoch: Epoch(epoch) }))
+        };
+        for (id, begin) in [
+            ("17", Some(Begin::After(Position(17)))),
+            ("17-0", resume(17, 0)),
+            ("17-00000000000000ab", resume(17, 0xab)),
+        ] {
+            assert_eq!(last_event_id(&headers(&[id])).expect("one"), begin, "{id}");
         }
+        for id in [
+            "",
+            "x",
+            "-1",
+            "+1",
+            "1.0",
+            "18446744073709551616",
+            "17-",
+            "17-ab",
+            "17-00000000000000AB",
+            "17-00",
+            "17-0000000000000000",
+            "17-00000000000000ab-",
+            "-00000000000000ab",
+            "17-+0000000000000ab",
+        ] {
+            assert!(last_event_id(&headers(&[id])).is_err(), "{id}");
+        }
+        assert!(last_event_id(&headers(&["17", "17"])).is_err());
     }
 }

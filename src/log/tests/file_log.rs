@@ -1,9 +1,9 @@
 //! The writes and syncs of a log, their order, and the log's behaviour on a full disk and after a failure.
 
 use super::simulated_disk::{Fault, SimDisk};
-use super::{read_users, user_added};
+use super::{old_frame, read_users, user_added};
 use crate::domain::Position;
-use crate::log::segment::{self, HEADER_BYTES};
+use crate::log::segment::{self, BLOCK_BYTES, FrameFormat, HEADER_BYTES, Header, LogId, Version};
 use crate::log::{AppendError, Disk, EventLog, FileLog, Frame, LogError, Progress};
 use crate::log::{ReadDisk, SEGMENT_BYTES_MIN};
 
@@ -224,7 +224,7 @@ fn a_torn_write_is_cut_off_and_a_copy_kept() {
     let name = first_segment();
     let whole = disk.contents(&name);
     let used = whole.iter().rposition(|&byte| byte != 0).expect("used") + 1;
-    let second_frame = HEADER_BYTES + 24 + 8 + 1 + 4 + 16 + 8 + "user 1".len() + 5;
+    let second_frame = HEADER_BYTES + 32 + 2 + 8 + 1 + 4 + 16 + 8 + "user 1".len() + 3;
     assert_eq!(whole[second_frame], 0xFF, "the frame's magic");
     disk.alter(&name, |bytes| bytes[used - 40..].fill(0));
     let torn: Vec<u8> = disk.contents(&name)[second_frame..used - 40].to_vec();
@@ -266,7 +266,7 @@ fn a_broken_frame_with_a_sound_one_behind_it_is_damage() {
     append(&mut log, 5, 1).expect("room");
     drop(log);
     disk.alter(&first_segment(), |bytes| bytes[HEADER_BYTES + 100] ^= 1);
-    expect_damage(&disk, &first_segment(), HEADER_BYTES as u64 + 72, 2, Some(5));
+    expect_damage(&disk, &first_segment(), HEADER_BYTES as u64 + 80, 2, Some(5));
 }
 
 #[test]
@@ -277,7 +277,7 @@ fn a_broken_last_frame_of_a_sealed_segment_is_damage() {
     disk.alter(&segments[0], |bytes| bytes[used] ^= 1);
     let lost = second.0 - 1;
     let name = format!("user {lost}");
-    let frame = (24_usize + 37 + name.len()).next_multiple_of(8) as u64;
+    let frame = (32_usize + 2 + 37 + name.len()).next_multiple_of(8) as u64;
     let end = (used as u64 + 1).next_multiple_of(8);
     expect_damage(&disk, &segments[0], end - frame, lost, Some(second.0));
 }
@@ -302,7 +302,7 @@ fn a_missing_segment_is_damage() {
 fn a_broken_header_is_damage() {
     let (disk, segments) = several_segments();
     let first = segment::first_in_name(&segments[1]).expect("a segment").0;
-    disk.alter(&segments[1], |bytes| bytes[20] ^= 1);
+    disk.alter(&segments[1], |bytes| (bytes[20], bytes[BLOCK_BYTES + 60]) = (!bytes[20], 1));
     expect_damage(&disk, &segments[1], 0, first, None);
 }
 
@@ -321,12 +321,59 @@ fn an_unknown_version_is_refused() {
     let disk = SimDisk::default();
     append(&mut reopened(&disk, 0), 1, 1).expect("room");
     disk.alter(&first_segment(), |bytes| {
-        bytes[12] = 2;
-        let checksum = crc32c::crc32c(&bytes[12..HEADER_BYTES]);
+        bytes[12] = 3;
+        let checksum = crc32c::crc32c(&bytes[12..BLOCK_BYTES]);
         bytes[8..12].copy_from_slice(&checksum.to_le_bytes());
     });
     let refused = replay(&mut log_on(&disk));
     assert!(matches!(&refused, Err(LogError::UnknownVersion { offset: 12, .. })), "{refused:?}");
+}
+
+/// Returns a disk with a log of version 1 that has this number of events.
+fn old_log(events: u64) -> SimDisk {
+    let format = FrameFormat { log: LogId::from_bytes([4; 16]), version: Version::One };
+    let mut bytes = Header { format, first: Position(1) }.encode();
+    (1..=events).for_each(|number| bytes.extend(old_frame(format.log, number, 1)));
+    bytes.resize(usize::try_from(SEGMENT_BYTES_MIN).expect("small"), 0);
+    SimDisk::with_files([(first_segment().as_str(), bytes.as_slice())])
+}
+
+#[test]
+fn a_log_of_version_1_goes_on_in_a_segment_of_version_2() {
+    let disk = old_log(3);
+    let old = disk.contents(&first_segment());
+    let mut log = reopened(&disk, 3);
+    append(&mut log, 4, 2).expect("room");
+    append(&mut log, 6, 1).expect("room");
+    disk.crash();
+    reopened(&disk, 6);
+    assert!(disk.contents(&first_segment()) == old, "what was written stays as it is");
+    let header = Header::decode(&disk.contents(&segment::file_name(Position(4)))).expect("a header");
+    assert_eq!(header.format, FrameFormat { log: LogId::from_bytes([4; 16]), version: Version::Two });
+}
+
+#[test]
+fn an_empty_segment_of_version_1_is_replaced() {
+    let disk = old_log(0);
+    append(&mut reopened(&disk, 0), 1, 2).expect("room");
+    disk.crash();
+    reopened(&disk, 2);
+}
+
+/// A frame that nobody would find is not acknowledged.
+#[test]
+fn an_append_to_a_segment_without_its_name_fails() {
+    for is_replaced in [false, true] {
+        let disk = SimDisk::default();
+        let mut log = reopened(&disk, 0);
+        append(&mut log, 1, 1).expect("room");
+        disk.remove(&first_segment()).expect("there");
+        if is_replaced {
+            disk.create(&first_segment()).expect("room");
+        }
+        let failed = append(&mut log, 2, 1);
+        assert!(matches!(&failed, Err(AppendError::Failed(LogError::Vanished { .. }))), "{failed:?}");
+    }
 }
 
 #[test]

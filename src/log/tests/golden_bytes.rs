@@ -2,14 +2,15 @@
 
 use uuid::Uuid;
 
-use crate::domain::{Event, Fingerprint, IdempotencyKey, Position, Record, Seq, Timestamp};
+use crate::domain::{Epoch, Event, Fingerprint, IdempotencyKey, Position, Record, Seq, Timestamp};
 use crate::log::Frame;
-use crate::log::segment::{Header, LogId};
+use crate::log::segment::{BLOCK_BYTES, Header, LogId};
 
 /// **Invariant:** these bytes stay readable for ever. A change of this golden file is a change of the format.
 #[test]
 fn a_segment_with_every_event() {
     let log = LogId::from_bytes(*b"the log's own id");
+    let epoch = Epoch(u64::from_le_bytes(*b"an epoch"));
     let id = |number: u128| Uuid::from_u128(0x0193_a1b2_c3d4_7e5f_8a9b_0000_0000_0000 + number);
     let record = |micros: u64, event| Record {
         time: Timestamp::from_micros(1_763_910_245_123_456 + micros).expect("in range"),
@@ -31,9 +32,11 @@ fn a_segment_with_every_event() {
     second.push(&record(5, Event::MemberAdded { chat, user }));
     second.push(&record(6, Event::NothingChanged));
 
-    let header = Header { log, first: Position(1) }.encode();
-    assert!(header[64..].iter().all(|&byte| byte == 0));
-    let bytes = [&header[..64], first.seal(log), second.seal(log)].concat();
+    let header = Header::new(log, Position(1)).encode();
+    let (block, copy) = header.split_at(BLOCK_BYTES);
+    assert!(block[64..].iter().all(|&byte| byte == 0));
+    assert_eq!(block, copy);
+    let bytes = [&header[..64], first.seal(log, epoch), second.seal(log, epoch)].concat();
     let lines = bytes.chunks(16).enumerate().map(|(index, line)| {
         let hex = line.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(" ");
         let text = line.iter().map(|&byte| if byte.is_ascii_graphic() { byte as char } else { '.' });

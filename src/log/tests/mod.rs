@@ -18,7 +18,8 @@ mod simulated_disk;
 
 use uuid::Uuid;
 
-use super::{LogError, Replay};
+use super::segment::LogId;
+use super::{LogError, Replay, codec};
 use crate::domain::{Event, Record, Timestamp};
 
 /// Returns an event that can be recognised by its number.
@@ -30,6 +31,17 @@ pub(super) fn user_added(number: u64) -> Record<'static> {
 /// Returns a chat without users, whose number of users is its last eight bytes.
 pub(super) fn chat_added(number: u64) -> Record<'static> {
     record(number, Event::ChatAdded { id: Uuid::nil().into(), name: "tea".into(), users: vec![] })
+}
+
+/// Returns a sealed frame of version 1, as earlier releases wrote it, with this number of [`user_added`].
+fn old_frame(log: LogId, first: u64, count: u64) -> Vec<u8> {
+    let mut payload = Vec::new();
+    (first..first + count).for_each(|number| codec::encode(&user_added(number), &mut payload));
+    let length = u32::try_from(payload.len()).expect("short").to_le_bytes();
+    let count = u32::try_from(count).expect("few").to_le_bytes();
+    let mut body = [&length[..], &count, &first.to_le_bytes(), &payload].concat();
+    body.resize(body.len().next_multiple_of(8), 0);
+    [&[0xFF, b'c', b'w', 0xFE][..], &log.checksum(&body).to_le_bytes(), &body].concat()
 }
 
 fn record(number: u64, event: Event<'static>) -> Record<'static> {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::{read_users, user_added};
-use crate::domain::Position;
+use crate::domain::{Epoch, Position};
 use crate::log::segment::{self, HEADER_BYTES, Header, LogId};
 use crate::log::{Contents, DiskFile, Frame, LogError, LogReader, Progress, ReadDisk};
 
@@ -69,11 +69,11 @@ impl DiskFile for Changing {
 /// Returns a segment with frames of one event each, of which those in `unseen` were read before they were
 /// written.
 fn seen(frames: u64, unseen: &[u64]) -> Vec<u8> {
-    let mut bytes = Header { log: LOG, first: Position(1) }.encode().to_vec();
+    let mut bytes = Header::new(LOG, Position(1)).encode();
     for number in 1..=frames {
         let mut frame = Frame::new(Position(number));
         frame.push(&user_added(number));
-        let sealed = frame.seal(LOG);
+        let sealed = frame.seal(LOG, Epoch(7));
         let zeros = vec![0; sealed.len()];
         bytes.extend_from_slice(if unseen.contains(&number) { &zeros } else { sealed });
     }

@@ -68,6 +68,10 @@ impl Disk for MemoryDisk {
         removed.map(|_| ()).ok_or(io::ErrorKind::NotFound.into())
     }
 
+    fn is_named(&self, name: &str, file: &MemoryFile) -> io::Result<bool> {
+        Ok(self.0.lock().unwrap().get(name).is_some_and(|named| Arc::ptr_eq(named, &file.0)))
+    }
+
     fn sync(&self) -> io::Result<()> {
         Ok(())
     }

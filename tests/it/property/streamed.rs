@@ -120,5 +120,6 @@ fn parsed(block: &str) -> Option<StreamedEvent> {
     if event == "chat" {
         data = data["id"].take();
     }
+    let (id, _) = id.split_once('-').expect("a position and an epoch");
     Some(StreamedEvent { position: id.parse().expect("a position"), event, data })
 }

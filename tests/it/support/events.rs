@@ -9,6 +9,7 @@
 //!
 //! It needs a socket, and with it a `TestServer`.
 
+use std::fmt::Display;
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -30,6 +31,8 @@ pub struct EventStream {
     /// The last `retry`, in milliseconds.
     pub retry: Option<u64>,
     pub comments: usize,
+    /// The last `id`, whole: `POSITION-EPOCH`.
+    pub last_id: String,
 }
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -48,20 +51,38 @@ impl Client {
         self.try_follow(user, last_event_id).await.expect("connected")
     }
 
+    /// Follows the events of a user from the one with this id on.
+    pub async fn resume(&self, user: &str, last_event_id: &str) -> EventStream {
+        let path = format!("/events?user={user}");
+        self.get_stream(&path, Some(last_event_id)).await.expect("connected")
+    }
+
     pub async fn try_follow(&self, user: &str, last_event_id: Option<u64>) -> reqwest::Result<EventStream> {
         self.get_stream(&format!("/events?user={user}"), last_event_id).await
     }
 
-    pub async fn get_stream(&self, path: &str, last_event_id: Option<u64>) -> reqwest::Result<EventStream> {
+    pub async fn get_stream(
+        &self,
+        path: &str,
+        last_event_id: Option<impl Display>,
+    ) -> reqwest::Result<EventStream> {
         let mut request = self.request("GET", path);
         if let Some(id) = last_event_id {
-            request = request.header("Last-Event-ID", id);
+            request = request.header("Last-Event-ID", id.to_string());
         }
         let response = request.send().await?.error_for_status()?;
         assert_eq!(response.headers()["content-type"], "text/event-stream");
         let bytes = response.bytes_stream().map(|piece| piece.map(|piece| piece.to_vec()));
         let (line, event, data) = (Vec::new(), Event::default(), Vec::new());
-        Ok(EventStream { bytes: Box::pin(bytes), line, event, data, retry: None, comments: 0 })
+        Ok(EventStream {
+            bytes: Box::pin(bytes),
+            line,
+            event,
+            data,
+            retry: None,
+            comments: 0,
+            last_id: String::new(),
+        })
     }
 }
 
@@ -136,7 +157,12 @@ impl EventStream {
             let value = value.strip_prefix(' ').unwrap_or(value);
             match field {
                 "" => self.comments += 1,
-                "id" => self.event.id = value.parse().expect("a position"),
+                "id" => {
+                    let (position, epoch) = value.split_once('-').expect("an event's id");
+                    assert!(epoch == "0" || epoch.len() == 16, "{epoch}");
+                    self.event.id = position.parse().expect("a position");
+                    value.clone_into(&mut self.last_id);
+                }
                 "event" => value.clone_into(&mut self.event.kind),
                 "data" => self.data.push(value.to_owned()),
                 "retry" => self.retry = Some(value.parse().expect("milliseconds")),

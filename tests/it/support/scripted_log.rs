@@ -14,8 +14,9 @@
 use std::io::ErrorKind;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
+use chinwag::domain::Epoch;
 use chinwag::engine::ReplayProgress;
-use chinwag::log::{AppendError, EventLog, Frame, LogError, MemoryLog, Replay};
+use chinwag::log::{AppendError, EventLog, Frame, LogError, LogId, MemoryLog, Replay};
 
 /// The log that the engine writes. It keeps frames in memory.
 pub struct ScriptedLog {
@@ -76,5 +77,13 @@ impl EventLog for ScriptedLog {
             AppendOutcome::NoRoom => Err(AppendError::NoRoom(error(ErrorKind::StorageFull))),
             AppendOutcome::Failed => Err(AppendError::Failed(error(ErrorKind::Other))),
         }
+    }
+
+    fn epoch(&self) -> Epoch {
+        self.log.epoch()
+    }
+
+    fn id(&self) -> LogId {
+        self.log.id()
     }
 }

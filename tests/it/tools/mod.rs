@@ -90,8 +90,13 @@ fn export(data: &Path) -> String {
 
 /// Returns a copy of the log with every kind of event, with keys, and with every kind of character.
 fn old_log() -> TempDir {
+    log_of_version("1")
+}
+
+/// Returns a copy of the log in `tests/it/old_logs` of this version.
+fn log_of_version(version: &str) -> TempDir {
     let dir = TempDir::new().expect("made");
-    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/old_logs/1/data");
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/it/old_logs/{version}/data"));
     for segment in segments(&fixture) {
         std::fs::copy(&segment, dir.path().join(segment.file_name().expect("a file"))).expect("copied");
     }

@@ -80,8 +80,7 @@ fn an_unwritable_directory_is_exit_2() {
 #[test]
 fn an_empty_directory_is_an_empty_log() {
     let dir = TempDir::new().unwrap();
-    let said = tool(&["log", "verify"], dir.path());
-    assert_eq!((said.position(), said.found("segments"), said.found("bytes")), (0, "0", "0"));
+    tool(&["log", "verify"], dir.path()).refused(2, &["holds no log"]);
     assert_eq!(tool(&["log", "dump"], dir.path()).done().stdout, "");
     assert_eq!(tool(&["export"], dir.path()).done().stdout, "");
     assert!(contents(dir.path()).is_empty(), "reading makes nothing");
@@ -97,7 +96,7 @@ fn foreign_files_are_left_alone() {
         std::fs::write(dir.path().join(foreign), foreign).unwrap();
     }
     let before = contents(dir.path());
-    for words in &ALL[..4] {
+    for words in &ALL[1..4] {
         tool(words, dir.path()).done();
     }
     tool_with(&["import"], dir.path(), b"nonsense").refused(2, &["line 1"]);

@@ -5,7 +5,7 @@ use chinwag::log::{EventLog, FileLog, Frame, RealDisk, SEGMENT_BYTES_MIN};
 use tempfile::TempDir;
 use uuid::Uuid;
 
-use super::{OLD_LOG_EVENTS, alter, contents, export, last_used, old_log, serve, tool};
+use super::{OLD_LOG_EVENTS, alter, contents, export, last_used, log_of_version, old_log, serve, tool};
 use crate::support::{TestServer, segments};
 
 #[tokio::test]
@@ -116,4 +116,34 @@ fn times_out_of_order_are_damage() {
     tool(&["log", "verify"], log.path()).refused(3, &["event 3 is not later", "event 3 is lost"]);
     assert_eq!(serve(log.path()).code, Some(3));
     assert_eq!(tool(&["log", "repair"], log.path()).position(), 2);
+}
+
+#[test]
+fn a_damaged_copy_of_a_header_is_reported_and_mended() {
+    let log = log_of_version("2");
+    let segment = segments(log.path()).remove(1);
+    let sound = std::fs::read(&segment).unwrap();
+    alter(&segment, |bytes| bytes[700] ^= 1);
+    let damaged = std::fs::read(&segment).unwrap();
+    let said = tool(&["log", "verify"], log.path());
+    assert_eq!(said.position(), 612);
+    assert!(said.found("header").contains(segment.to_str().unwrap()), "{}", said.stdout);
+    let said = tool(&["log", "repair"], log.path());
+    assert_eq!((said.position(), said.found("lost")), (612, "nothing"));
+    assert_eq!(std::fs::read(said.found("kept in")).unwrap(), damaged[..8192]);
+    assert!(std::fs::read(&segment).unwrap() == sound, "as it was");
+}
+
+/// Segments of version 1 have one header.
+#[test]
+fn a_damaged_header_of_sound_frames_loses_no_event() {
+    let log = old_log();
+    for segment in segments(log.path()) {
+        let sound = std::fs::read(&segment).unwrap();
+        alter(&segment, |bytes| bytes[700] ^= 1);
+        tool(&["log", "verify"], log.path()).refused(3, &["no sound segment header"]);
+        let said = tool(&["log", "repair"], log.path());
+        assert_eq!((said.position(), said.found("lost")), (612, "nothing"));
+        assert!(std::fs::read(&segment).unwrap() == sound, "as it was");
+    }
 }

@@ -14,8 +14,8 @@ export class Store {
   open = null;
   isConnected = false;
   #histories = new Map();
-  /** Position of the last event that was applied. */
-  #position;
+  /** Id of the last event that was applied; at first, a position. */
+  #after;
   #onChange;
   outbox;
 
@@ -27,7 +27,7 @@ export class Store {
   }
 
   async start() {
-    this.#position = await persist(position);
+    this.#after = String(await persist(position));
     await this.#listChats();
     this.#follow();
   }
@@ -117,21 +117,23 @@ export class Store {
   // An EventSource stops at an answer that is not a stream, such as the 503 of a starting server. So a new one
   // continues from the last event.
   async #follow() {
-    if ((await persist(position)) < this.#position) {
+    if ((await persist(position)) < Number.parseInt(this.#after, 10)) {
       // The server has another log, as after a restart with `--ephemeral`.
       location.reload();
       return;
     }
-    const stream = new EventSource(`events?user=${this.me.id}&after=${this.#position}`);
+    const stream = new EventSource(`events?user=${this.me.id}&after=${this.#after}`);
     stream.onopen = () => this.#connected(true);
     stream.onerror = () => {
       stream.close();
       this.#connected(false);
       setTimeout(() => this.#follow(), 250 + Math.random() * 250);
     };
+    // The log was restored from an older copy, or repaired.
+    stream.addEventListener("reset", () => location.reload());
     const on = (kind, apply) =>
       stream.addEventListener(kind, (event) => {
-        this.#position = Number(event.lastEventId);
+        this.#after = event.lastEventId;
         apply(JSON.parse(event.data));
         this.#onChange();
       });

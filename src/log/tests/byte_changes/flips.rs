@@ -2,7 +2,7 @@
 
 use super::layout::Layout;
 use super::{Cases, Verdict, small_log};
-use crate::log::segment::{HEADER_BYTES, LogId};
+use crate::log::segment::{BLOCK_BYTES, HEADER_BYTES, LogId};
 use crate::log::tests::simulated_disk::Chance;
 
 /// Step between the bits and lengths that are tried within header blocks.
@@ -14,8 +14,11 @@ const FLIPS: usize = if cfg!(debug_assertions) { 40 } else { 10_000 };
 
 /// Returns the verdict if this byte has changed.
 fn verdict_on_change(log: &Layout, segment: usize, offset: usize, bytes: &[u8]) -> Verdict {
-    if offset < HEADER_BYTES {
-        return log.header_lost(segment);
+    if offset < log.segments[segment].header_bytes {
+        return match log.segments[segment].header_bytes {
+            HEADER_BYTES => Verdict::Sound { next: log.next_after(log.last()) },
+            _ => log.header_lost(segment),
+        };
     }
     match log.segments[segment].frame_at(offset) {
         Some(frame) => log.frame_lost(segment, frame, bytes),
@@ -33,14 +36,24 @@ fn check_flip(cases: &mut Cases, log: &Layout, files: &mut super::Files, segment
 
 #[test]
 fn every_flipped_bit_of_a_small_log_has_its_verdict() {
-    let mut cases = Cases::of("bits flipped in a small log");
-    let log = small_log();
+    check_every_flip(Cases::of("bits flipped in a small log"), &small_log());
+}
+
+#[test]
+fn every_flipped_bit_of_a_mixed_log_has_its_verdict() {
+    let counts: [&[u64]; 3] = [&[1, 2], &[3, 1], &[1, 2]];
+    let log = Layout::going_on_from_version_1(LogId::from_bytes([5; 16]), 104, &counts, 2);
+    check_every_flip(Cases::of("bits flipped in a log of two versions"), &log);
+}
+
+fn check_every_flip(mut cases: Cases, log: &Layout) {
     let mut files = log.files();
     for segment in 0..log.segments.len() {
-        let header = (0..HEADER_BYTES * 8).step_by(HEADER_STEP);
-        let rest = (HEADER_BYTES * 8..log.segments[segment].bytes.len() * 8).step_by(STEP);
+        let header = (0..log.segments[segment].header_bytes * 8).step_by(HEADER_STEP);
+        let rest =
+            (log.segments[segment].header_bytes * 8..log.segments[segment].bytes.len() * 8).step_by(STEP);
         for bit in header.chain(rest) {
-            check_flip(&mut cases, &log, &mut files, segment, bit);
+            check_flip(&mut cases, log, &mut files, segment, bit);
         }
     }
 }
@@ -61,8 +74,11 @@ fn sampled_flipped_bits_of_a_large_log_have_their_verdicts() {
 
 /// Returns the verdict if the file was cut to this length.
 fn verdict_on_cut(log: &Layout, segment: usize, len: usize) -> Verdict {
-    if len < HEADER_BYTES {
+    if len < BLOCK_BYTES {
         return log.header_lost(segment);
+    }
+    if len < HEADER_BYTES {
+        return log.damaged(segment, len, log.segments[segment].first, None);
     }
     let laid = &log.segments[segment];
     let Some(lost) = laid.frames.iter().position(|frame| frame.at.end > len) else {
@@ -81,7 +97,10 @@ fn a_segment_cut_at_every_length_has_its_verdict() {
     let log = small_log();
     for segment in 0..log.segments.len() {
         let whole = &log.segments[segment].bytes;
-        let lengths = (0..HEADER_BYTES).step_by(HEADER_STEP).chain(HEADER_BYTES - 1..=whole.len());
+        let lengths = (0..HEADER_BYTES)
+            .step_by(HEADER_STEP)
+            .chain([BLOCK_BYTES - 1, BLOCK_BYTES])
+            .chain(HEADER_BYTES - 1..=whole.len());
         for len in lengths {
             let mut files = log.files();
             files[segment].1.truncate(len);

@@ -3,10 +3,10 @@
 use std::ops::Range;
 
 use super::{Files, Verdict};
-use crate::domain::Position;
+use crate::domain::{Epoch, Position};
 use crate::log::Frame;
-use crate::log::segment::{self, HEADER_BYTES, Header, LogId};
-use crate::log::tests::user_added;
+use crate::log::segment::{self, FrameFormat, Header, LogId, Version};
+use crate::log::tests::{old_frame, user_added};
 
 #[derive(Clone)]
 pub(super) struct Layout {
@@ -20,6 +20,8 @@ pub(super) struct Segment {
     pub(super) next: u64,
     pub(super) frames: Vec<Place>,
     pub(super) bytes: Vec<u8>,
+    /// The length of the header.
+    pub(super) header_bytes: usize,
 }
 
 /// The place of a frame, and its first event.
@@ -32,16 +34,24 @@ pub(super) struct Place {
 pub(super) fn sealed(log: LogId, first: u64, count: u64) -> Vec<u8> {
     let mut frame = Frame::new(Position(first));
     (first..first + count).for_each(|number| frame.push(&user_added(number)));
-    frame.seal(log).to_vec()
+    frame.seal(log, Epoch(7)).to_vec()
 }
 
 impl Layout {
     /// Creates a log with a segment for each list of counts, a frame with that number of events for each
     /// count, and zeros behind the frames.
     pub(super) fn new(log: LogId, zeros: usize, segments: &[&[u64]]) -> Self {
+        Self::going_on_from_version_1(log, zeros, segments, 0)
+    }
+
+    /// Creates a log whose first `old` segments are of version 1.
+    pub(super) fn going_on_from_version_1(log: LogId, zeros: usize, segments: &[&[u64]], old: usize) -> Self {
         let mut next = 1;
-        let segments = segments.iter().map(|counts| Segment::new(log, zeros, counts, &mut next)).collect();
-        Self { segments }
+        let version = |index| if index < old { Version::One } else { Version::Two };
+        let segments = segments.iter().enumerate().map(|(index, counts)| {
+            Segment::new(FrameFormat { log, version: version(index) }, zeros, counts, &mut next)
+        });
+        Self { segments: segments.collect() }
     }
 
     pub(super) fn files(&self) -> Files {
@@ -100,24 +110,29 @@ impl Layout {
 }
 
 impl Segment {
-    fn new(log: LogId, zeros: usize, counts: &[u64], next: &mut u64) -> Self {
+    fn new(format: FrameFormat, zeros: usize, counts: &[u64], next: &mut u64) -> Self {
         let first = *next;
-        let mut bytes = Header { log, first: Position(first) }.encode().to_vec();
+        let mut bytes = Header { format, first: Position(first) }.encode();
+        let header_bytes = bytes.len();
+        let sealed = match format.version {
+            Version::One => old_frame,
+            Version::Two => sealed,
+        };
         let frames = counts.iter().map(|&count| {
             let start = bytes.len();
-            bytes.extend(sealed(log, *next, count));
+            bytes.extend(sealed(format.log, *next, count));
             let place = Place { at: start..bytes.len(), first: *next };
             *next += count;
             place
         });
         let frames = frames.collect();
         bytes.resize(bytes.len() + zeros, 0);
-        Self { name: segment::file_name(Position(first)), first, next: *next, frames, bytes }
+        Self { name: segment::file_name(Position(first)), first, next: *next, frames, bytes, header_bytes }
     }
 
     /// Returns the offset at which the frames end.
     pub(super) fn end(&self) -> usize {
-        self.frames.last().map_or(HEADER_BYTES, |frame| frame.at.end)
+        self.frames.last().map_or(self.header_bytes, |frame| frame.at.end)
     }
 
     /// Returns the index of the frame that holds this byte, or `None` if the byte is in the header block or

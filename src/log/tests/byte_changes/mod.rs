@@ -18,7 +18,7 @@ use crate::log::segment::LogId;
 use crate::log::{EventLog, FileLog, LogError, Progress};
 use layout::Layout;
 
-const SEGMENT_BYTES: u64 = 4096 + 512;
+const SEGMENT_BYTES: u64 = 8192 + 512;
 
 /// The outcome of a replay.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,6 +49,9 @@ impl Verdict {
             LogError::Directory { .. }
             | LogError::InUse { .. }
             | LogError::HoldsLog { .. }
+            | LogError::NoLog { .. }
+            | LogError::Misnamed { .. }
+            | LogError::Vanished { .. }
             | LogError::Io { .. }
             | LogError::Thread { .. } => {
                 panic!("{error}")

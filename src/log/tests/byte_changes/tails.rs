@@ -2,9 +2,9 @@
 
 use super::layout::{Layout, sealed};
 use super::{Cases, Files, Verdict, small_log};
-use crate::domain::{Event, Position, Record};
+use crate::domain::{Epoch, Event, Position, Record};
 use crate::log::Frame;
-use crate::log::segment::{HEADER_BYTES, LogId};
+use crate::log::segment::{BLOCK_BYTES, LogId};
 use crate::log::tests::simulated_disk::Chance;
 use crate::log::tests::user_added;
 
@@ -107,7 +107,7 @@ fn a_text_that_imitates_a_later_frame_is_no_frame() {
         let username = format!("{}{imitation}", "-".repeat(shift)).into();
         let mut frame = Frame::new(Position(next));
         frame.push(&Record { time, key, event: Event::UserAdded { id, username } });
-        let mut torn = frame.seal(LOG).to_vec();
+        let mut torn = frame.seal(LOG, Epoch(7)).to_vec();
         torn[4] ^= 1;
         let (log, files) = with_behind(2, 0, &torn);
         let expected = log.ends_at(end, next, &files[2].1);
@@ -120,11 +120,11 @@ fn another_version_or_codec_of_any_segment_is_named() {
     let mut cases = Cases::of("other versions and codecs");
     let log = small_log();
     for segment in 0..log.segments.len() {
-        for (offset, byte, at) in [(12, 0, 12), (12, 2, 12), (15, 1, 12), (40, b'B', 40), (55, 0, 40)] {
+        for (offset, byte, at) in [(12, 0, 12), (12, 3, 12), (15, 1, 12), (40, b'B', 40), (55, 0, 40)] {
             let mut files = log.files();
             let bytes = &mut files[segment].1;
             bytes[offset] = byte;
-            let checksum = crc32c::crc32c(&bytes[12..HEADER_BYTES]);
+            let checksum = crc32c::crc32c(&bytes[12..BLOCK_BYTES]);
             bytes[8..12].copy_from_slice(&checksum.to_le_bytes());
             let file = log.segments[segment].name.clone();
             let expected = Verdict::UnknownVersion { file, offset: at };
@@ -141,7 +141,7 @@ fn a_header_of_another_first_event_is_damage() {
         let mut files = log.files();
         let bytes = &mut files[segment].1;
         bytes[32..40].copy_from_slice(&(laid.first + 1).to_le_bytes());
-        let checksum = crc32c::crc32c(&bytes[12..HEADER_BYTES]);
+        let checksum = crc32c::crc32c(&bytes[12..BLOCK_BYTES]);
         bytes[8..12].copy_from_slice(&checksum.to_le_bytes());
         cases.check(&files, &log.header_lost(segment), || format!("segment {segment}"));
     }

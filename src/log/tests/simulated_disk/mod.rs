@@ -240,6 +240,11 @@ impl Disk for SimDisk {
         state.answer()
     }
 
+    /// It is no call of which a disk could fail.
+    fn is_named(&self, name: &str, file: &SimFile) -> io::Result<bool> {
+        Ok(self.0.lock().names.get(name) == Some(file.index))
+    }
+
     /// After EIO, the changes of names are not lost: they go through a journal, and a file system that cannot
     /// write its journal stops.
     fn sync(&self) -> io::Result<()> {
