@@ -4,6 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
+use tokio::sync::Semaphore;
 
 use crate::config::Limits;
 use crate::engine::{Engine, ReplayProgress};
@@ -22,6 +23,8 @@ pub struct App {
     pub(crate) limits: Limits,
     pub(crate) body_budget: BodyBudget,
     pub(crate) event_cache: EventCache,
+    /// A permit for each stream that may be opened.
+    pub(crate) streams: Arc<Semaphore>,
     pub(crate) metrics: HttpMetrics,
 }
 
@@ -35,6 +38,7 @@ impl App {
             limits,
             body_budget: BodyBudget::new(limits.body_bytes_max as usize * BODIES_IN_PARTS_MAX),
             event_cache: EventCache::default(),
+            streams: Arc::new(Semaphore::new(limits.streams_max as usize)),
             metrics: HttpMetrics::default(),
         }
     }

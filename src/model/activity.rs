@@ -1,10 +1,10 @@
 //! All chats in one order: the chat with the latest message comes first.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, HashSet};
-use std::hash::BuildHasher;
+use std::collections::BTreeMap;
 
-use super::directory::ChatIndex;
+use super::directory::{ChatIndex, OwnKeyMap};
+use super::pieces::Pieces;
 use crate::domain::{Position, Seq};
 
 /// The place of a chat among all chats. The chat with the greatest rank comes first in a list.
@@ -55,7 +55,7 @@ pub struct ListedChat {
 
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Activity {
-    chats: Vec<ChatActivity>,
+    chats: Pieces<ChatActivity>,
     messages: u64,
     /// `None` until [`rank_all`](Self::rank_all): during a replay, ranking once at the end costs less than
     /// ranking at every message.
@@ -120,9 +120,9 @@ impl Activity {
     /// chats is cheap for a user who is in few. A walk is slow if the user's chats are many but quiet, and
     /// only a try shows that. So this method tries a walk first, with at most as many steps as there are
     /// chats to sort.
-    pub(super) fn top<S: BuildHasher>(
+    pub(super) fn top(
         &self,
-        chats: &HashSet<ChatIndex, S>,
+        chats: &OwnKeyMap<ChatIndex, u32>,
         below: Option<Rank>,
         limit: usize,
         looks_max: usize,
@@ -131,15 +131,15 @@ impl Activity {
         let walked = if walk_may_end_early { self.walked(chats, below, limit, looks_max) } else { None };
         walked.or_else(|| {
             let few = chats.len() <= looks_max;
-            few.then(|| highest(chats.iter().map(|&chat| self.listed(chat)).collect(), below, limit))
+            few.then(|| highest(chats.keys().map(|&chat| self.listed(chat)).collect(), below, limit))
         })
     }
 
     /// Does what [`top`](Self::top) does by a walk. Returns `None` if that takes more than `looks_max` steps,
     /// or more steps than there are chats to sort.
-    fn walked<S: BuildHasher>(
+    fn walked(
         &self,
-        chats: &HashSet<ChatIndex, S>,
+        chats: &OwnKeyMap<ChatIndex, u32>,
         below: Option<Rank>,
         limit: usize,
         looks_max: usize,
@@ -152,7 +152,7 @@ impl Activity {
         };
         for _ in 0..chats.len().min(looks_max) {
             match ranked.next_back() {
-                Some((_, chat)) if chats.contains(chat) => found.push(self.listed(*chat)),
+                Some((_, chat)) if chats.contains_key(chat) => found.push(self.listed(*chat)),
                 Some(_) => {}
                 None => return Some(found),
             }
@@ -193,15 +193,15 @@ mod tests {
         activity
     }
 
-    fn chats(chats: &[u32]) -> HashSet<ChatIndex> {
-        chats.iter().copied().map(chat_index).collect()
+    fn chats(chats: &[u32]) -> OwnKeyMap<ChatIndex, u32> {
+        chats.iter().map(|&chat| (chat_index(chat), 0)).collect()
     }
 
     fn check(activity: &Activity, of: &[u32], limit: usize, expected: &[u32]) {
         let (of, expected) = (chats(of), expected.iter().copied().map(chat_index).collect::<Vec<_>>());
         let top = activity.top(&of, None, limit, usize::MAX).expect("no bound");
         assert_eq!(top.iter().map(|listed| listed.chat).collect::<Vec<_>>(), expected);
-        let listed = of.iter().map(|&chat| activity.listed(chat)).collect();
+        let listed = of.keys().map(|&chat| activity.listed(chat)).collect();
         assert_eq!(top, highest(listed, None, limit), "walking and sorting agree");
         for looks_max in 0..12 {
             let bounded = activity.top(&of, None, limit, looks_max);

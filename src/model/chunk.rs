@@ -94,9 +94,11 @@ impl Chunk {
         !is_full && self.offset_of(position).is_some()
     }
 
-    pub(super) fn push(&mut self, message: AddedMessage<&str>) {
+    /// Adds a message. Returns whether it is the first one of its author in this chunk.
+    pub(super) fn push(&mut self, message: AddedMessage<&str>) -> bool {
         let AddedMessage { position, id, author, created_at, text, .. } = message;
-        let author = self.authors.iter().position(|known| *known == author).unwrap_or_else(|| {
+        let known = self.index_of(author);
+        let author = known.unwrap_or_else(|| {
             self.authors.push(author);
             self.authors.len() - 1
         });
@@ -110,6 +112,19 @@ impl Chunk {
             position_offset: self.offset_of(position).expect("a chunk without room gets no message"),
             text_end_and_author: text_end << 8 | u32::from(author),
         });
+        known.is_none()
+    }
+
+    fn index_of(&self, author: UserId) -> Option<usize> {
+        self.authors.iter().position(|known| *known == author)
+    }
+
+    /// Returns the number of the author's messages in this chunk up to this seq.
+    pub(super) fn written_until(&self, author: UserId, last: Seq) -> u32 {
+        let Some(author) = self.index_of(author) else { return 0 };
+        let count = usize::try_from(last.0 - self.first.0 + 1).unwrap_or(usize::MAX).min(self.messages.len());
+        let written = self.messages[..count].iter().filter(|message| message.author() == author).count();
+        u32::try_from(written).expect("a chunk is small")
     }
 
     /// Moves the contents to allocations of exactly their size. Shrinking in place may free nothing.

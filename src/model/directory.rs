@@ -1,18 +1,18 @@
 //! The directory: users and chats, by id and by name, and the members of each chat.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
+use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::Arc;
 
+use super::members::Members;
+use super::pieces::Pieces;
+use super::table::Table;
 use crate::domain::{ChatId, Position, Timestamp, UserId};
-
-/// A map whose keys the server makes itself, so that no client can choose keys that collide.
-pub(super) type OwnKeyMap<K, V> = HashMap<K, V, foldhash::fast::FixedState>;
-type OwnKeySet<K> = HashSet<K, foldhash::fast::FixedState>;
 
 macro_rules! index {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $name(u32);
 
         impl $name {
@@ -58,15 +58,26 @@ pub struct Member {
     pub index: UserIndex,
 }
 
-#[derive(Debug, Default, PartialEq)]
+#[derive(Debug, Default)]
 pub(super) struct Directory {
-    users: Vec<UserEntry>,
-    users_by_id: OwnKeyMap<UserId, UserIndex>,
-    /// Clients choose the names, so these maps keep the standard library's keyed hash.
-    usernames: HashMap<Arc<str>, UserIndex>,
-    chats: Vec<ChatEntry>,
-    chats_by_id: OwnKeyMap<ChatId, ChatIndex>,
-    chat_names: HashMap<Arc<str>, ChatIndex>,
+    users: Pieces<UserEntry>,
+    users_by_id: Table<(UserId, UserIndex)>,
+    usernames: Table<UserIndex>,
+    chats: Pieces<ChatEntry>,
+    chats_by_id: Table<(ChatId, ChatIndex)>,
+    chat_names: Table<ChatIndex>,
+    /// Clients choose the names, so their hash has a secret key.
+    name_hash: RandomState,
+}
+
+/// The hash of keys that the server makes itself, so that no client can choose keys that collide.
+type OwnKeyHash = foldhash::fast::FixedState;
+
+/// A map with such keys.
+pub(super) type OwnKeyMap<K, V> = HashMap<K, V, OwnKeyHash>;
+
+fn id_hash(id: impl Hash) -> u64 {
+    OwnKeyHash::default().hash_one(id)
 }
 
 #[derive(Debug, PartialEq)]
@@ -74,30 +85,34 @@ pub(super) struct UserEntry {
     pub(super) id: UserId,
     pub(super) username: Arc<str>,
     pub(super) created_at: Timestamp,
-    chats: OwnKeySet<ChatIndex>,
-    changes: Vec<MembershipChange>,
+    /// The chats of which the user is a member, each with the number of the stay.
+    chats: OwnKeyMap<ChatIndex, u32>,
+    stays: Vec<Stay>,
+    last_left: Position,
 }
 
-/// A user joined or left a chat.
+/// A user's stay in a chat: the time of one membership.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct MembershipChange {
-    /// The position of the event.
-    pub position: Position,
+pub struct Stay {
     /// The chat.
     pub chat: ChatIndex,
-    /// Whether the user was a member after the event.
-    pub is_member: bool,
+    /// The position at which the user joined. The first members of a chat join it when it is added.
+    pub joined: Position,
+    /// The position at which the user left, or the greatest of all while the user is a member.
+    pub left: Position,
 }
 
 impl UserEntry {
     fn join(&mut self, position: Position, chat: ChatIndex) {
-        self.chats.insert(chat);
-        self.changes.push(MembershipChange { position, chat, is_member: true });
+        let number = u32::try_from(self.stays.len()).expect("memory ends before 2^32 stays");
+        self.chats.insert(chat, number);
+        self.stays.push(Stay { chat, joined: position, left: Position(u64::MAX) });
     }
 
     fn leave(&mut self, position: Position, chat: ChatIndex) {
-        self.chats.remove(&chat);
-        self.changes.push(MembershipChange { position, chat, is_member: false });
+        let number = self.chats.remove(&chat).expect("a member leaves");
+        self.stays[number as usize].left = position;
+        self.last_left = position;
     }
 }
 
@@ -105,23 +120,25 @@ impl UserEntry {
 pub(super) struct ChatEntry {
     pub(super) id: ChatId,
     pub(super) name: Arc<str>,
-    pub(super) users: Arc<Vec<UserId>>,
+    pub(super) users: Arc<Members>,
     pub(super) created_at: Timestamp,
 }
 
 impl Directory {
     pub(super) fn add_user(&mut self, id: UserId, username: &str, created_at: Timestamp) -> UserIndex {
         let user = UserIndex::from_len(self.users.len());
-        let username: Arc<str> = username.into();
-        self.usernames.insert(Arc::clone(&username), user);
-        self.users_by_id.insert(id, user);
         self.users.push(UserEntry {
             id,
-            username,
+            username: username.into(),
             created_at,
-            chats: OwnKeySet::default(),
-            changes: Vec::new(),
+            chats: OwnKeyMap::default(),
+            stays: Vec::new(),
+            last_left: Position(0),
         });
+        self.users_by_id.insert(id_hash(id), (id, user), |(id, _)| id_hash(id));
+        let (users, name_hash) = (&self.users, &self.name_hash);
+        let hash_of = |user: &UserIndex| name_hash.hash_one(&*users[user.as_usize()].username);
+        self.usernames.insert(hash_of(&user), user, hash_of);
         user
     }
 
@@ -134,14 +151,16 @@ impl Directory {
         created_at: Timestamp,
     ) -> ChatIndex {
         let chat = ChatIndex::from_len(self.chats.len());
-        let name: Arc<str> = name.into();
-        for user in users {
-            let user = self.users_by_id[user];
+        for id in users {
+            let user = self.user(*id).expect("a member exists");
             self.users[user.as_usize()].join(position, chat);
         }
-        self.chat_names.insert(Arc::clone(&name), chat);
-        self.chats_by_id.insert(id, chat);
-        self.chats.push(ChatEntry { id, name, users: Arc::new(users.to_vec()), created_at });
+        let users = Arc::new(users.iter().copied().collect());
+        self.chats.push(ChatEntry { id, name: name.into(), users, created_at });
+        self.chats_by_id.insert(id_hash(id), (id, chat), |(id, _)| id_hash(id));
+        let (chats, name_hash) = (&self.chats, &self.name_hash);
+        let hash_of = |chat: &ChatIndex| name_hash.hash_one(&*chats[chat.as_usize()].name);
+        self.chat_names.insert(hash_of(&chat), chat, hash_of);
         chat
     }
 
@@ -154,13 +173,22 @@ impl Directory {
     pub(super) fn remove_member(&mut self, position: Position, chat: ChatIndex, user: UserIndex) {
         let user = &mut self.users[user.as_usize()];
         user.leave(position, chat);
-        Arc::make_mut(&mut self.chats[chat.as_usize()].users).retain(|member| *member != user.id);
+        Arc::make_mut(&mut self.chats[chat.as_usize()].users).remove(user.id);
     }
 
-    /// Returns the user's changes after this position, in the order of the log.
-    pub(super) fn membership_changes(&self, user: UserIndex, after: Position) -> &[MembershipChange] {
-        let changes = &self.users[user.as_usize()].changes;
-        &changes[changes.partition_point(|change| change.position <= after)..]
+    /// Returns all stays of the user, in the order in which they began.
+    pub(super) fn stays(&self, user: UserIndex) -> &[Stay] {
+        &self.users[user.as_usize()].stays
+    }
+
+    /// Returns the number of the user's stay in the chat, if the user is a member.
+    pub(super) fn stay_in(&self, user: UserIndex, chat: ChatIndex) -> Option<u32> {
+        self.chats_of(user).get(&chat).copied()
+    }
+
+    /// Returns the position at which the user last left any chat, or 0.
+    pub(super) fn last_left(&self, user: UserIndex) -> Position {
+        self.users[user.as_usize()].last_left
     }
 
     pub(super) fn user_count(&self) -> u64 {
@@ -172,26 +200,28 @@ impl Directory {
     }
 
     pub(super) fn user(&self, id: UserId) -> Option<UserIndex> {
-        self.users_by_id.get(&id).copied()
+        self.users_by_id.find(id_hash(id), |(other, _)| *other == id).map(|(_, user)| *user)
     }
 
     pub(super) fn chat(&self, id: ChatId) -> Option<ChatIndex> {
-        self.chats_by_id.get(&id).copied()
+        self.chats_by_id.find(id_hash(id), |(other, _)| *other == id).map(|(_, chat)| *chat)
     }
 
     pub(super) fn user_named(&self, username: &str) -> Option<UserIndex> {
-        self.usernames.get(username).copied()
+        let is_it = |user: &UserIndex| &*self.user_entry(*user).username == username;
+        self.usernames.find(self.name_hash.hash_one(username), is_it).copied()
     }
 
     pub(super) fn chat_named(&self, name: &str) -> Option<ChatIndex> {
-        self.chat_names.get(name).copied()
+        let is_it = |chat: &ChatIndex| &*self.chat_entry(*chat).name == name;
+        self.chat_names.find(self.name_hash.hash_one(name), is_it).copied()
     }
 
     pub(super) fn has_member(&self, chat: ChatIndex, user: UserIndex) -> bool {
-        self.chats_of(user).contains(&chat)
+        self.chats_of(user).contains_key(&chat)
     }
 
-    pub(super) fn chats_of(&self, user: UserIndex) -> &OwnKeySet<ChatIndex> {
+    pub(super) fn chats_of(&self, user: UserIndex) -> &OwnKeyMap<ChatIndex, u32> {
         &self.users[user.as_usize()].chats
     }
 
@@ -201,6 +231,13 @@ impl Directory {
 
     pub(super) fn chat_entry(&self, chat: ChatIndex) -> &ChatEntry {
         &self.chats[chat.as_usize()]
+    }
+}
+
+/// Only the users and chats are compared: the tables follow from them.
+impl PartialEq for Directory {
+    fn eq(&self, other: &Self) -> bool {
+        self.users == other.users && self.chats == other.chats
     }
 }
 

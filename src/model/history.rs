@@ -2,17 +2,19 @@
 //!
 //! A reader gets many messages by copying one pointer to a chunk, and a push moves at most one chunk.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::chunk::{AddedMessage, Chunk, MessageRun};
-use super::directory::{ChatIndex, Member, OwnKeyMap, UserIndex};
-use super::timeline::{ChatEvent, Timeline, TimelineEntry};
-use crate::domain::{Position, Seq, Timestamp, UserId};
+use super::directory::{ChatIndex, Member, UserIndex};
+use super::pieces::Pieces;
+use super::timeline::{Timeline, TimelineEntry};
+use crate::domain::{Position, Seq, Timestamp};
 
 /// The histories of all chats.
 #[derive(Debug, Default, PartialEq)]
 pub struct Histories {
-    chats: Vec<ChatHistory>,
+    chats: Pieces<ChatHistory>,
 }
 
 /// The addition of an event to the histories. `T` is the text of a message, or the length that stands for it.
@@ -30,19 +32,8 @@ pub enum Addition<T> {
         chat: ChatIndex,
         /// The event.
         entry: TimelineEntry,
-    },
-    /// A read mark that moved forward.
-    Mark {
-        /// The chat.
-        chat: ChatIndex,
-        /// The position of the event.
-        position: Position,
-        /// The member whose mark moved.
-        reader: Member,
-        /// The mark before the event.
-        from: Seq,
-        /// The mark after the event.
-        to: Seq,
+        /// The position of the event that it overtakes: of a member's read marks, only the last one is kept.
+        overtaken: Option<Position>,
     },
 }
 
@@ -56,10 +47,7 @@ impl<T> Addition<T> {
                 let text = map(text);
                 Addition::Message(AddedMessage { position, chat, id, author, author_index, created_at, text })
             }
-            Self::Event { chat, entry } => Addition::Event { chat, entry },
-            Self::Mark { chat, position, reader, from, to } => {
-                Addition::Mark { chat, position, reader, from, to }
-            }
+            Self::Event { chat, entry, overtaken } => Addition::Event { chat, entry, overtaken },
         }
     }
 }
@@ -71,12 +59,8 @@ impl Histories {
             Addition::Nothing => {}
             Addition::Chat => self.chats.push(ChatHistory::default()),
             Addition::Message(message) => self.chats[message.chat.as_usize()].push(message),
-            Addition::Event { chat, entry } => self.chats[chat.as_usize()].timeline.push(entry),
-            Addition::Mark { chat, position, reader, from, to } => {
-                let history = &mut self.chats[chat.as_usize()];
-                history.move_mark(reader, from, to);
-                let event = ChatEvent::Read { user: reader.index, seq: to };
-                history.timeline.push(TimelineEntry { position, event });
+            Addition::Event { chat, entry, overtaken } => {
+                self.chats[chat.as_usize()].timeline.push(entry, overtaken);
             }
         }
     }
@@ -89,23 +73,14 @@ impl Histories {
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct ChatHistory {
     chunks: Vec<Arc<Chunk>>,
-    /// All users who have written in the chat, those who left it included.
-    authors: OwnKeyMap<UserIndex, Written>,
+    /// For each author and each chunk with messages of theirs: the number of their messages in earlier chunks. An
+    /// author's own messages must not count as unread.
+    written_before: BTreeMap<(UserIndex, u32), u32>,
     timeline: Timeline,
-}
-
-/// An author's own messages, which must not count as unread for the author.
-#[derive(Debug, Default, PartialEq)]
-struct Written {
-    /// Number of messages written.
-    all: u64,
-    /// Number of messages written up to the author's own read mark.
-    to_mark: u64,
 }
 
 impl ChatHistory {
     fn push(&mut self, message: AddedMessage<&str>) {
-        self.authors.entry(message.author_index).or_default().all += 1;
         if self.chunks.last().is_none_or(|chunk| !chunk.has_room_at(message.position)) {
             if let Some(full) = self.chunks.last_mut() {
                 Arc::make_mut(full).shrink();
@@ -113,7 +88,13 @@ impl ChatHistory {
             self.chunks.push(Arc::new(Chunk::starting_at(Seq(self.last().0 + 1), message.position)));
         }
         let chunk = self.chunks.last_mut().expect("pushed if there was none");
-        Arc::make_mut(chunk).push(message);
+        let author = Member { id: message.author, index: message.author_index };
+        let is_first_in_chunk = Arc::make_mut(chunk).push(message);
+        if is_first_in_chunk {
+            let number = self.chunks.len() - 1;
+            let before = self.written_in_chunks(author, number);
+            self.written_before.insert((author.index, chunk_number(number)), before);
+        }
     }
 
     /// Returns the seq of the last message, or 0 if there are no messages.
@@ -140,33 +121,27 @@ impl ChatHistory {
         begun.checked_sub(1).map_or(Seq(0), |last| self.chunks[last].last_until(time))
     }
 
-    fn move_mark(&mut self, reader: Member, from: Seq, to: Seq) {
-        if self.authors.contains_key(&reader.index) {
-            let written = self.written_within(reader.id, from, to);
-            self.authors.entry(reader.index).or_default().to_mark += written;
-        }
-    }
-
     /// Returns the number of messages after `mark`, up to `last`, whose author is not the reader.
     pub(super) fn unread(&self, reader: Member, mark: Seq, last: Seq) -> u64 {
         // The caller may have looked up `last` before the mark moved beyond it.
         let Some(after_mark) = last.0.checked_sub(mark.0) else { return 0 };
-        let Some(written) = self.authors.get(&reader.index) else { return after_mark };
-        let later = self.written_within(reader.id, last, self.last());
-        after_mark - (written.all - written.to_mark - later)
+        after_mark - u64::from(self.written_until(reader, last) - self.written_until(reader, mark))
     }
 
-    /// Returns the number of messages after `after`, up to `last`, whose author is the user.
-    fn written_within(&self, user: UserId, after: Seq, last: Seq) -> u64 {
-        let mut written = 0;
-        let mut next = Seq(after.0 + 1);
-        while next <= last {
-            let run = self.run_at(next);
-            let until_last = run.messages().take_while(|message| message.seq <= last);
-            written += until_last.filter(|message| message.author == user).count() as u64;
-            next = Seq(next.0 + run.messages().len() as u64);
-        }
-        written
+    /// Returns the number of messages up to this seq whose author is the user.
+    fn written_until(&self, user: Member, seq: Seq) -> u32 {
+        let begun = self.chunks.partition_point(|chunk| chunk.first <= seq);
+        let Some(last) = begun.checked_sub(1) else { return 0 };
+        self.written_in_chunks(user, last) + self.chunks[last].written_until(user.id, seq)
+    }
+
+    /// Returns the number of messages in this many first chunks whose author is the user.
+    fn written_in_chunks(&self, user: Member, chunks: usize) -> u32 {
+        let earlier = (user.index, 0)..(user.index, chunk_number(chunks));
+        self.written_before.range(earlier).next_back().map_or(0, |((_, chunk), before)| {
+            let chunk = &self.chunks[*chunk as usize];
+            before + chunk.written_until(user.id, chunk.last())
+        })
     }
 
     /// Returns the messages from this one to the end of its chunk.
@@ -177,9 +152,14 @@ impl ChatHistory {
     }
 }
 
+fn chunk_number(number: usize) -> u32 {
+    u32::try_from(number).expect("memory ends before 2^32 chunks")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::UserId;
     use uuid::Uuid;
 
     fn id(number: usize) -> Uuid {
@@ -254,7 +234,7 @@ mod tests {
     #[test]
     fn unread_counts_what_others_wrote_after_the_mark() {
         // The authors write in turn: 0, 1, …, 299, 0, 1, …
-        let mut history = history((0..900).map(|number| format!("text {number}")));
+        let history = history((0..900).map(|number| format!("text {number}")));
         let naive = |user: usize, mark: u64, last: u64| {
             (mark + 1..=last).filter(|seq| usize::try_from(seq - 1).expect("small") % 300 != user).count()
                 as u64
@@ -266,10 +246,7 @@ mod tests {
             for last in [0, 8, 300, 900] {
                 assert_eq!(history.unread(user(number), Seq(0), Seq(last)), naive(number, 0, last));
             }
-            let mut before = Seq(0);
             for mark in marks.into_iter().filter(|mark| *mark > 0) {
-                history.move_mark(user(number), before, Seq(mark));
-                before = Seq(mark);
                 for last in [mark, mark.max(450), 900] {
                     assert_eq!(
                         history.unread(user(number), Seq(mark), Seq(last)),

@@ -1,8 +1,10 @@
 //! The index that rules and tools consult: users, chats, members, read marks, and used idempotency keys.
 
+use std::collections::BTreeMap;
+
 use super::activity::Activity;
 use super::chunk::AddedMessage;
-use super::directory::{ChatIndex, Directory, Member, OwnKeyMap, UserIndex};
+use super::directory::{ChatIndex, Directory, UserIndex};
 use super::epochs::Epochs;
 use super::history::Addition;
 use super::keys::{Created, Keys, Recalled};
@@ -18,8 +20,15 @@ pub struct Index {
     epochs: Epochs,
     pub(super) directory: Directory,
     pub(super) activity: Activity,
-    pub(super) read_marks: OwnKeyMap<(ChatIndex, UserIndex), Seq>,
+    read_marks: BTreeMap<(ChatIndex, UserIndex), ReadMark>,
     pub(super) keys: Keys,
+}
+
+/// The last message that a member has read, and the position of the event that says so.
+#[derive(Debug, PartialEq)]
+struct ReadMark {
+    seq: Seq,
+    position: Position,
 }
 
 /// The effect of an event: its outcome, and its addition to the histories.
@@ -93,7 +102,7 @@ impl Index {
                 }
                 self.directory.add_member(position, chat, user);
                 let entry = TimelineEntry { position, event: ChatEvent::Joined(user) };
-                Some(Effect::creating_nothing(Addition::Event { chat, entry }))
+                Some(Effect::creating_nothing(Addition::Event { chat, entry, overtaken: None }))
             }
             Event::MemberRemoved { chat, user } => {
                 let (chat, user) = (self.directory.chat(*chat)?, self.directory.user(*user)?);
@@ -102,16 +111,17 @@ impl Index {
                 }
                 self.directory.remove_member(position, chat, user);
                 let entry = TimelineEntry { position, event: ChatEvent::Left(user) };
-                Some(Effect::creating_nothing(Addition::Event { chat, entry }))
+                Some(Effect::creating_nothing(Addition::Event { chat, entry, overtaken: None }))
             }
             Event::ReadMarked { chat, user, seq } => {
-                let (chat, index) = (self.directory.chat(*chat)?, self.directory.user(*user)?);
-                let (reader, from, to) = (Member { id: *user, index }, self.mark_of(chat, index), *seq);
-                if to <= from || to > self.activity.newest_seq(chat) {
+                let (chat, user, seq) = (self.directory.chat(*chat)?, self.directory.user(*user)?, *seq);
+                if seq <= self.mark_of(chat, user) || seq > self.activity.newest_seq(chat) {
                     return None;
                 }
-                self.read_marks.insert((chat, index), to);
-                Some(Effect::creating_nothing(Addition::Mark { chat, position, reader, from, to }))
+                let before = self.read_marks.insert((chat, user), ReadMark { seq, position });
+                let entry = TimelineEntry { position, event: ChatEvent::Read { user, seq } };
+                let overtaken = before.map(|mark| mark.position);
+                Some(Effect::creating_nothing(Addition::Event { chat, entry, overtaken }))
             }
             Event::NothingChanged => Some(Effect::creating_nothing(Addition::Nothing)),
         }
@@ -148,7 +158,7 @@ impl Index {
 
     /// Returns the seq up to which the user has read the chat, or 0 if they have read nothing.
     pub(super) fn mark_of(&self, chat: ChatIndex, user: UserIndex) -> Seq {
-        self.read_marks.get(&(chat, user)).copied().unwrap_or_default()
+        self.read_marks.get(&(chat, user)).map_or(Seq(0), |mark| mark.seq)
     }
 }
 

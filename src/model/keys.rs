@@ -2,17 +2,16 @@
 //!
 //! A key costs 36 bytes here and 5.7 to 11.5 bytes in the table that finds it. Its text stays in the log.
 
-use hashbrown::HashTable;
-
 use super::directory::{ChatIndex, UserIndex};
+use super::pieces::Pieces;
+use super::table::Table;
 use crate::domain::{Fingerprint, IdempotencyKey, KeyDigest, Position, Seq};
 
 #[derive(Debug, Default)]
 pub(super) struct Keys {
-    /// The records in pieces of equal capacity: growth moves no record and leaves little memory unused.
-    pieces: Vec<Vec<KeyRecord>>,
+    records: Pieces<KeyRecord>,
     /// The numbers of the records, found by digest.
-    by_digest: HashTable<u32>,
+    by_digest: Table<u32>,
 }
 
 /// The result of a request that had a key.
@@ -46,41 +45,28 @@ struct KeyRecord {
     seq: u32,
 }
 
-const RECORDS_PER_PIECE: usize = 4096;
 const KIND_SHIFT: u32 = 62;
 
 impl Keys {
     pub(super) fn add(&mut self, key: &IdempotencyKey<'_>, recalled: Recalled) {
-        if self.pieces.last().is_none_or(|piece| piece.len() == RECORDS_PER_PIECE) {
-            self.pieces.push(Vec::with_capacity(RECORDS_PER_PIECE));
-        }
         let record = KeyRecord::new(key.digest(), key.fingerprint(), recalled);
-        let full_pieces = self.pieces.len() - 1;
-        let piece = self.pieces.last_mut().expect("pushed if there was none");
-        let number = full_pieces * RECORDS_PER_PIECE + piece.len();
-        piece.push(record);
-        let number = u32::try_from(number).expect("memory ends before 2^32 keys");
-        let pieces = &self.pieces;
-        self.by_digest.insert_unique(hash(record.digest), number, |&number| hash(at(pieces, number).digest));
+        let number = u32::try_from(self.records.len()).expect("memory ends before 2^32 keys");
+        self.records.push(record);
+        let records = &self.records;
+        self.by_digest.insert(hash(record.digest), number, |number| hash(records[*number as usize].digest));
     }
 
     /// Returns what the request with this key created, or `None` if the key was never used.
     pub(super) fn recall(&self, key: &IdempotencyKey<'_>) -> Option<Result<Recalled, KeyReused>> {
         let digest = key.digest();
-        let number =
-            self.by_digest.find(hash(digest), |&number| at(&self.pieces, number).digest == digest)?;
-        let record = at(&self.pieces, *number);
+        let is_it = |number: &u32| self.records[*number as usize].digest == digest;
+        let record = &self.records[*self.by_digest.find(hash(digest), is_it)? as usize];
         Some(if record.fingerprint == shortened(key.fingerprint()) {
             Ok(record.recalled())
         } else {
             Err(KeyReused)
         })
     }
-}
-
-fn at(pieces: &[Vec<KeyRecord>], number: u32) -> &KeyRecord {
-    let number = number as usize;
-    &pieces[number / RECORDS_PER_PIECE][number % RECORDS_PER_PIECE]
 }
 
 /// Returns a part of the digest, which is as random as a hash must be.
@@ -130,7 +116,7 @@ fn halves(whole: u64) -> [u32; 2] {
 /// Only the records are compared, because equal records may lie in tables of different layouts.
 impl PartialEq for Keys {
     fn eq(&self, other: &Self) -> bool {
-        self.pieces == other.pieces
+        self.records == other.records
     }
 }
 
@@ -167,10 +153,9 @@ mod tests {
         let mut keys = Keys::default();
         for number in 0..300_000 {
             keys.add(&key(number, 1), recalled(number));
-            let of_many = keys.pieces.len() > 8;
-            let piece_bytes = RECORDS_PER_PIECE * size_of::<KeyRecord>() + size_of::<Vec<KeyRecord>>();
-            let bytes = keys.pieces.len() * piece_bytes + keys.by_digest.allocation_size();
-            assert!(!of_many || bytes < 48 * (number as usize + 1) + 4096 * 48, "{bytes} for {number}");
+            let bytes = keys.records.allocated_bytes() + keys.by_digest.allocated_bytes();
+            let is_of_many = number > 30_000;
+            assert!(!is_of_many || bytes < 48 * (number as usize + 1) + 4096 * 48, "{bytes} for {number}");
         }
         assert_eq!(size_of::<KeyRecord>(), 36);
     }

@@ -6,6 +6,7 @@
 //! | `history` | the events of each chat; it rests on `chunk` and `timeline` |
 //! | `views` | what readers see |
 //! | `recall` | the results of requests |
+//! | `pieces`, `table`, `members` | collections that grow without a pause |
 
 mod activity;
 mod chunk;
@@ -14,17 +15,21 @@ mod epochs;
 mod history;
 mod index;
 mod keys;
+mod members;
+mod pieces;
 mod recall;
+mod table;
 mod timeline;
 mod views;
 
 use crate::domain::{Epoch, Position, Record};
 pub use activity::{ListedChat, Rank, highest};
 pub use chunk::{AddedMessage, Message, MessageRun};
-pub use directory::{ChatIndex, Member, MembershipChange, UserIndex};
+pub use directory::{ChatIndex, Member, Stay, UserIndex};
 pub use history::{Addition, Histories};
 pub use index::Index;
 pub use keys::KeyReused;
+pub use members::Members;
 pub use recall::{Outcome, Receipt, SentMessage};
 pub use timeline::{ChatEvent, TimelineEntry};
 pub use views::{ChatView, Counts, UserView};

@@ -1,5 +1,8 @@
 //! The timeline of a chat: all its events besides messages, which are joins, leaves and read marks.
 
+use std::collections::BTreeMap;
+use std::ops::Bound::{Excluded, Unbounded};
+
 use super::directory::UserIndex;
 use crate::domain::{Position, Seq};
 
@@ -30,17 +33,22 @@ pub struct TimelineEntry {
     pub event: ChatEvent,
 }
 
+/// Of the read marks of each member, the timeline holds only the last one.
 #[derive(Debug, Default, PartialEq)]
-pub(super) struct Timeline(Vec<TimelineEntry>);
+pub(super) struct Timeline(BTreeMap<Position, ChatEvent>);
 
 impl Timeline {
-    /// Appends an event that is later than all others.
-    pub(super) fn push(&mut self, entry: TimelineEntry) {
-        self.0.push(entry);
+    /// Appends an event that is later than all others, and removes the one at `overtaken`.
+    pub(super) fn push(&mut self, entry: TimelineEntry, overtaken: Option<Position>) {
+        if let Some(position) = overtaken {
+            self.0.remove(&position);
+        }
+        self.0.insert(entry.position, entry.event);
     }
 
     /// Returns the first event after this position.
     pub(super) fn first_after(&self, position: Position) -> Option<TimelineEntry> {
-        self.0.get(self.0.partition_point(|entry| entry.position <= position)).copied()
+        let (&position, &event) = self.0.range((Excluded(position), Unbounded)).next()?;
+        Some(TimelineEntry { position, event })
     }
 }

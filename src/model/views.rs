@@ -7,7 +7,8 @@ use std::sync::Arc;
 use super::Model;
 use super::activity::{ListedChat, Rank};
 use super::chunk::MessageRun;
-use super::directory::{ChatEntry, ChatIndex, Member, MembershipChange, UserEntry, UserIndex};
+use super::directory::{ChatEntry, ChatIndex, Member, Stay, UserEntry, UserIndex};
+use super::members::Members;
 use super::timeline::TimelineEntry;
 use crate::domain::{ChatId, Position, Seq, Timestamp, UserId};
 
@@ -41,7 +42,7 @@ pub struct ChatView {
     /// The chat's name.
     pub name: Arc<str>,
     /// The members, in the order in which they joined.
-    pub users: Arc<Vec<UserId>>,
+    pub users: Arc<Members>,
     /// The time at which the chat was added.
     pub created_at: Timestamp,
     /// The chat's place among all chats.
@@ -100,7 +101,7 @@ impl Model {
 
     /// Returns the members of a chat, in the order in which they joined.
     #[must_use]
-    pub fn members(&self, chat: ChatIndex) -> &Arc<Vec<UserId>> {
+    pub fn members(&self, chat: ChatIndex) -> &Arc<Members> {
         &self.index.directory.chat_entry(chat).users
     }
 
@@ -110,17 +111,28 @@ impl Model {
         self.index.directory.has_member(chat, user)
     }
 
-    /// Returns the user's joins and leaves after this position. The first members of a chat join it when it
-    /// is added.
+    /// Returns all stays of the user, in the order in which they began.
     #[must_use]
-    pub fn membership_changes(&self, user: UserIndex, after: Position) -> &[MembershipChange] {
-        self.index.directory.membership_changes(user, after)
+    pub fn stays(&self, user: UserIndex) -> &[Stay] {
+        self.index.directory.stays(user)
+    }
+
+    /// Returns the number of the user's [stay](Self::stays) in the chat, if the user is a member.
+    #[must_use]
+    pub fn stay_in(&self, user: UserIndex, chat: ChatIndex) -> Option<u32> {
+        self.index.directory.stay_in(user, chat)
+    }
+
+    /// Returns the position at which the user last left any chat, or 0.
+    #[must_use]
+    pub fn last_left(&self, user: UserIndex) -> Position {
+        self.index.directory.last_left(user)
     }
 
     /// Returns the user's chats, in no order.
     #[must_use]
     pub fn chats_of(&self, user: UserIndex) -> Vec<ChatIndex> {
-        self.index.directory.chats_of(user).iter().copied().collect()
+        self.index.directory.chats_of(user).keys().copied().collect()
     }
 
     /// Lists the user's chats that rank below `below`, highest rank first, at most `limit`. Returns `None` if

@@ -67,7 +67,8 @@ pub fn run(config: ServeConfig) -> Result<(), ServeError> {
 }
 
 async fn run_until_signal(mut config: ServeConfig) -> Result<(), ServeError> {
-    config.limits.connections_max = listen::fit_open_files(config.limits.connections_max);
+    let allowed = listen::fit_open_files(config.limits.connections_max);
+    config.limits.fit_connections(allowed);
     let log: Box<dyn EventLog> = if config.ephemeral {
         Box::new(MemoryLog::default())
     } else {

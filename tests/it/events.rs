@@ -118,6 +118,9 @@ async fn a_stream_resumes_from_any_position() {
         told.push(whole.next().await.expect("the stream goes on"));
     }
     assert!(told.is_sorted_by(|one, next| one.id < next.id));
+    // Of ann's read marks, only the last one is told to a stream that catches up.
+    let last_mark = told.iter().rfind(|event| event.kind == "read").expect("ann has read").id;
+    told.retain(|event| event.kind != "read" || event.id == last_mark);
     let check = async |server: &Client, after: u64| {
         let expected: Vec<_> = told.iter().filter(|event| event.id > after).cloned().collect();
         let mut stream = server.follow(&ann, Some(after)).await;

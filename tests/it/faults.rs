@@ -72,8 +72,13 @@ impl FaultyServer {
         let ready = Arc::new(Notify::new());
         let is_ready = Arc::clone(&ready);
         let (shutdown, is_shut_down) = oneshot::channel();
-        let limits =
-            Limits { queue_max: 100, body_bytes_max: 1 << 20, request_timeout_s: 30, connections_max: 100 };
+        let limits = Limits {
+            queue_max: 100,
+            body_bytes_max: 1 << 20,
+            request_timeout_s: 30,
+            connections_max: 100,
+            streams_max: 100,
+        };
         let end = tokio::spawn(serve(
             listener,
             Box::new(log),

@@ -524,6 +524,12 @@ impl Naive {
         true
     }
 
+    /// Returns whether the event is a read mark that has moved forward since.
+    fn is_overtaken(&self, StreamedEvent { event, data, .. }: &StreamedEvent) -> bool {
+        let chat = || self.chats.iter().find(|chat| chat.id == data["chat"]).expect("a chat");
+        *event == "read" && data["seq"].as_u64() < Some(chat().mark(&data["user"]) as u64)
+    }
+
     fn chats_of(&self, user: &Value) -> Vec<&NaiveChat> {
         let mut chats: Vec<_> = self.chats.iter().filter(|chat| chat.users.contains(user)).collect();
         chats.sort_by_key(|chat| std::cmp::Reverse((!chat.messages.is_empty(), chat.last_event)));
@@ -543,8 +549,13 @@ impl Server {
         let disk = RealDisk::lock(dir).expect("nobody else has it");
         let log = FileLog::new(disk, SEGMENT_BYTES_MIN);
         let progress = Arc::new(ReplayProgress::default());
-        let limits =
-            Limits { queue_max: 100, body_bytes_max: 1 << 20, request_timeout_s: 30, connections_max: 10 };
+        let limits = Limits {
+            queue_max: 100,
+            body_bytes_max: 1 << 20,
+            request_timeout_s: 30,
+            connections_max: 10,
+            streams_max: 1_000,
+        };
         let (engine, end) = Engine::start(Box::new(log), 100, &progress).expect("a sound log");
         let engine = Arc::new(engine);
         let app = Arc::new(App::starting(progress, limits));

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use parking_lot::RwLock;
 
 use super::merge::{FeedEntry, Merge};
-use super::{ChangedChats, Live, Mailbox};
+use super::{Changed, ChangedChats, Live, Mailbox, MailboxState, News};
 use crate::domain::{ChatId, Epoch, Position, Seq, UserId};
 use crate::engine::Engine;
-use crate::model::{ChatEvent, ChatIndex, ChatView, MessageRun, Model, UserIndex};
+use crate::model::{ChatEvent, ChatView, MessageRun, Model, UserIndex};
 
 /// A feed of everything that a user sees, in the order of the log, each event once.
 pub struct Follower {
@@ -133,11 +133,10 @@ impl Engine {
         };
         let begin = EventId { position: after, epoch: model.index().epoch_at(after) };
         let mailbox = Arc::new(Mailbox::default());
-        followed.by_user.entry(user).or_default().mailboxes.push(Arc::clone(&mailbox));
+        followed.register(user, index, Arc::clone(&mailbox));
         self.live.changed.lock().get_or_insert_with(ChangedChats::default);
-        let (chats, changes) = (model.chats_of(index), model.membership_changes(index, after).to_vec());
         drop((model, followed));
-        let merge = Merge::new(chats, &changes, after, last);
+        let merge = Merge::of_all(index, after, last);
         let (model, live) = (Arc::clone(&self.model), Arc::clone(&self.live));
         Ok(Follower { model, live, mailbox, user, user_index: index, merge, position: last, begin, is_reset })
     }
@@ -187,37 +186,30 @@ impl Follower {
             if !self.merge.is_done() {
                 return true;
             }
-            if self.take_news() {
-                continue;
+            match self.mailbox.take() {
+                MailboxState::News(news) => self.hear(news),
+                MailboxState::Empty => self.mailbox.arrived.notified().await,
+                MailboxState::Closed => return false,
             }
-            if self.mailbox.news.lock().closed {
-                return false;
-            }
-            self.mailbox.arrived.notified().await;
         }
     }
 
-    fn take_news(&mut self) -> bool {
-        let (chats, upto) = {
-            let mut news = self.mailbox.news.lock();
-            (std::mem::take(&mut news.chats), news.upto)
-        };
-        // The news may have been in the first merge.
-        if chats.is_empty() || upto <= self.position {
-            return false;
+    fn hear(&mut self, News { changed, upto }: News) {
+        // It may have been in the first merge.
+        if upto <= self.position {
+            return;
         }
-        let (chats, changes) = {
-            let model = self.model.read();
-            let is_member = |chat: &ChatIndex| model.has_member(*chat, self.user_index);
-            let changes = model.membership_changes(self.user_index, self.position);
-            (chats.into_iter().filter(is_member).collect(), changes.to_vec())
+        self.merge = match changed {
+            Changed::Any => Merge::of_all(self.user_index, self.position, upto),
+            Changed::These(chats) => {
+                Merge::of_changed(&self.model.read(), self.user_index, chats, self.position, upto)
+            }
         };
-        self.merge = Merge::new(chats, &changes, self.position, upto);
         self.position = upto;
-        true
     }
 
-    /// Returns the next events, in order, or nothing if there are none yet.
+    /// Returns the next events, in order, or nothing if there are none yet. There may be none although the follower
+    /// [waited](Self::wait) for one: a read mark that was overtaken meanwhile is left out.
     pub fn take(&mut self) -> Vec<FeedEvent> {
         /// Maximum events that are looked up while the lock is held once.
         const EVENTS_MAX: usize = 64;
@@ -226,7 +218,7 @@ impl Follower {
         let model = self.model.read();
         let (mut events, mut bytes) = (Vec::new(), 0);
         while events.len() < EVENTS_MAX && bytes < BYTES_MAX {
-            let Some((position, entry)) = self.merge.pop(&model, self.user_index) else { break };
+            let Some((position, entry)) = self.merge.pop(&model) else { break };
             let kind = look_up(&model, self.user_index, entry);
             bytes += payload_bytes(&kind);
             let id = EventId { position, epoch: model.index().epoch_at(position) };

@@ -1,21 +1,41 @@
-//! Merges the events of several chats between two positions, as a user sees them, in the order of the log.
+//! Merges what a user sees in several chats between two positions, in the order of the log and in bounded
+//! memory.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use crate::domain::Position;
-use crate::model::{ChatEvent, ChatIndex, MembershipChange, Model, UserIndex};
+use crate::model::{ChatEvent, ChatIndex, Model, Stay, UserIndex};
 
-/// A merge of chats. It looks once at each chat; after that, its cost is proportional to the number of
-/// events.
-#[derive(Debug, Default)]
+/// A merge of a user's [stays](Stay).
+///
+/// Its memory is bounded, however many stays there are: it holds the next events of those stays only whose next
+/// events come first. When these are seen, it looks at the stays once more.
+#[derive(Debug)]
 pub(super) struct Merge {
-    /// The chats that are not looked at yet. The user was a member of them at `after`.
-    unlooked: Vec<ChatIndex>,
+    user: UserIndex,
+    stays: Stays,
+    /// Number of [these](Stays) stays that were looked at since `after`.
+    looked: usize,
+    /// Everything up to here was seen when the looking began.
     after: Position,
     upto: Position,
-    /// The next event of each chat. An event is of one chat only, so no two entries have the same position.
-    next: BTreeMap<Position, FeedEntry>,
+    /// The positions of the next events, each with the number of its stay. An event is of one stay only.
+    next: BTreeMap<Position, u32>,
+    /// `next` has no event from this position on, but the stays may.
+    horizon: Position,
 }
+
+/// The stays that may have events: all of the user's, or those with these numbers, which grow.
+#[derive(Debug)]
+enum Stays {
+    All,
+    These(Vec<u32>),
+}
+
+/// Maximum number of next events that are held. They take about 24 KiB.
+const NEXT_MAX: usize = 1024;
+/// The horizon of a merge that has not left out any event.
+const NO_HORIZON: Position = Position(u64::MAX);
 
 /// An event that the user sees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,54 +52,268 @@ pub(super) enum FeedEntry {
 }
 
 impl Merge {
-    /// Returns the merge of what a user sees after position `after` and up to position `upto`. `chats` are
-    /// the user's chats as they are now, `changes` the changes of membership since `after`.
-    pub(super) fn new(
-        mut chats: Vec<ChatIndex>,
-        changes: &[MembershipChange],
+    /// Returns the merge of nothing.
+    pub(super) fn of_nothing(user: UserIndex) -> Self {
+        Self::new(user, Stays::These(Vec::new()), Position(0), Position(0))
+    }
+
+    /// Returns the merge of all that the user sees after position `after` and up to position `upto`.
+    pub(super) fn of_all(user: UserIndex, after: Position, upto: Position) -> Self {
+        if after == upto { Self::of_nothing(user) } else { Self::new(user, Stays::All, after, upto) }
+    }
+
+    /// Returns the merge of all that the user sees after position `after` and up to position `upto`, if nothing
+    /// but these chats, and the user's own stays, has changed.
+    pub(super) fn of_changed(
+        model: &Model,
+        user: UserIndex,
+        chats: impl IntoIterator<Item = ChatIndex>,
         after: Position,
         upto: Position,
     ) -> Self {
-        let mut first_changes = HashMap::new();
-        for change in changes {
-            first_changes.entry(change.chat).or_insert(change.is_member);
+        // A stay that has ended since may also have events.
+        if model.last_left(user) > after {
+            return Self::of_all(user, after, upto);
         }
-        chats.retain(|chat| !first_changes.contains_key(chat));
-        // A user whose first change is to leave was a member before.
-        chats.extend(first_changes.iter().filter(|(_, is_member)| !**is_member).map(|(chat, _)| *chat));
-        let entered = changes.iter().filter(|change| change.is_member && change.position <= upto);
-        let next = entered.map(|change| (change.position, FeedEntry::Entered(change.chat))).collect();
-        Self { unlooked: chats, after, upto, next }
+        let stays = model.stays(user);
+        let begun_since = stays.partition_point(|stay| stay.joined <= after)..stays.len();
+        let mut numbers: Vec<_> = chats.into_iter().filter_map(|chat| model.stay_in(user, chat)).collect();
+        numbers.extend(begun_since.map(|number| u32::try_from(number).expect("stays have 32-bit numbers")));
+        numbers.sort_unstable();
+        numbers.dedup();
+        Self::new(user, Stays::These(numbers), after, upto)
     }
 
-    /// Looks at some chats for the first time. Returns whether more chats are left to look at.
+    fn new(user: UserIndex, stays: Stays, after: Position, upto: Position) -> Self {
+        Self { user, stays, looked: 0, after, upto, next: BTreeMap::new(), horizon: NO_HORIZON }
+    }
+
+    /// Looks at some stays, unless enough events are known. Returns whether more stays are left to look at.
     pub(super) fn look(&mut self, model: &Model) -> bool {
-        /// Maximum chats that are looked at while the lock is held once.
+        /// Maximum stays that are looked at while the lock is held once.
         const LOOKS_MAX: usize = 1024;
-        let rest = self.unlooked.len().saturating_sub(LOOKS_MAX);
-        for chat in self.unlooked.split_off(rest) {
-            self.go_on(model, chat, self.after);
+        if self.next.is_empty() && self.horizon != NO_HORIZON && !self.is_looking(model) {
+            (self.after, self.horizon) = (Position(self.horizon.0 - 1), NO_HORIZON);
+            self.looked = 0;
         }
-        !self.unlooked.is_empty()
+        for _ in 0..LOOKS_MAX {
+            let Some(number) = self.next_stay(model) else { return false };
+            self.looked += 1;
+            let stay = model.stays(self.user)[number as usize];
+            if stay.joined > self.after {
+                self.note(stay.joined, number);
+            } else {
+                self.go_on(model, stay, number, self.after);
+            }
+        }
+        self.is_looking(model)
     }
 
-    /// Returns whether the user has seen everything.
+    fn is_looking(&self, model: &Model) -> bool {
+        self.next_stay(model).is_some()
+    }
+
+    /// Returns the number of the next stay to look at. Later stays begin later, so the first one that begins
+    /// beyond the horizon ends the looking.
+    fn next_stay(&self, model: &Model) -> Option<u32> {
+        let number = match &self.stays {
+            Stays::All => u32::try_from(self.looked).ok()?,
+            Stays::These(numbers) => *numbers.get(self.looked)?,
+        };
+        let stay = model.stays(self.user).get(number as usize)?;
+        (stay.joined <= self.upto && stay.joined < self.horizon).then_some(number)
+    }
+
+    /// Returns whether the user has seen everything. All stays must have been [looked at](Self::look).
     pub(super) fn is_done(&self) -> bool {
-        self.unlooked.is_empty() && self.next.is_empty()
+        self.next.is_empty() && self.horizon == NO_HORIZON
     }
 
-    /// Removes and returns the next event. All chats must have been [looked at](Self::look).
-    pub(super) fn pop(&mut self, model: &Model, user: UserIndex) -> Option<(Position, FeedEntry)> {
-        let (position, entry) = self.next.pop_first()?;
-        match entry {
-            FeedEntry::Happened { event, .. } if event == ChatEvent::Left(user) => {}
-            FeedEntry::Entered(chat) | FeedEntry::Happened { chat, .. } => self.go_on(model, chat, position),
+    /// Removes and returns the next event, or `None` if the stays must be [looked at](Self::look) first.
+    pub(super) fn pop(&mut self, model: &Model) -> Option<(Position, FeedEntry)> {
+        loop {
+            let (position, number) = self.next.pop_first()?;
+            let stay = model.stays(self.user)[number as usize];
+            let entry = if position == stay.joined {
+                Some(FeedEntry::Entered(stay.chat))
+            } else {
+                // A read mark that was overtaken since is not there any more.
+                let at = model.first_after(stay.chat, Position(position.0 - 1));
+                let at = at.filter(|entry| entry.position == position);
+                at.map(|entry| FeedEntry::Happened { chat: stay.chat, event: entry.event })
+            };
+            self.go_on(model, stay, number, position);
+            if let Some(entry) = entry {
+                return Some((position, entry));
+            }
         }
-        Some((position, entry))
     }
 
-    fn go_on(&mut self, model: &Model, chat: ChatIndex, after: Position) {
-        let next = model.first_after(chat, after).filter(|next| next.position <= self.upto);
-        self.next.extend(next.map(|next| (next.position, FeedEntry::Happened { chat, event: next.event })));
+    /// Notes the next event of a stay after this position.
+    fn go_on(&mut self, model: &Model, stay: Stay, number: u32, after: Position) {
+        if after >= stay.left {
+            return;
+        }
+        if let Some(entry) = model.first_after(stay.chat, after).filter(|entry| entry.position <= stay.left) {
+            self.note(entry.position, number);
+        }
+    }
+
+    fn note(&mut self, position: Position, number: u32) {
+        if position > self.upto || position >= self.horizon {
+            return;
+        }
+        self.next.insert(position, number);
+        if self.next.len() > NEXT_MAX
+            && let Some((last, _)) = self.next.pop_last()
+        {
+            self.horizon = last;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::domain::{ChatId, Event, Facts, Record, Timestamp, UserId};
+
+    fn user(number: u64) -> UserId {
+        Uuid::from_u128(number.into()).into()
+    }
+
+    fn chat(number: u64) -> ChatId {
+        Uuid::from_u128((1_000_000 + number).into()).into()
+    }
+
+    /// A model of two users and many chats, and the events that user 1 must see.
+    #[derive(Default)]
+    struct Told {
+        model: Model,
+        events: Vec<Position>,
+        /// Whether user 1 is a member of each chat.
+        is_member: Vec<bool>,
+        /// The last mark of user 2 in each chat.
+        marks: Vec<Option<Position>>,
+    }
+
+    impl Told {
+        fn apply(&mut self, event: Event<'_>, is_seen: bool) {
+            let time = Timestamp::from_micros(self.model.position().0 + 1).expect("in range");
+            let position = self.model.apply(&Record { time, key: None, event }).position;
+            self.events.extend(is_seen.then_some(position));
+        }
+
+        fn with(chats: u64) -> Self {
+            let mut told = Self::default();
+            for number in [1, 2] {
+                let username = format!("user {number}").into();
+                told.apply(Event::UserAdded { id: user(number), username }, false);
+            }
+            for number in 0..chats {
+                let (id, name) = (chat(number), format!("chat {number}").into());
+                told.apply(Event::ChatAdded { id, name, users: vec![user(1), user(2)] }, true);
+                told.is_member.push(true);
+                told.marks.push(None);
+            }
+            let mut random = 1_u64;
+            for step in 0..3 * chats {
+                random =
+                    random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                told.step((random >> 33) % chats, step, (random >> 20) % 8);
+            }
+            told
+        }
+
+        fn step(&mut self, number: u64, step: u64, kind: u64) {
+            let at = usize::try_from(number).expect("small");
+            let (chat, is_member) = (chat(number), self.is_member[at]);
+            let last = self.model.newest_seq(self.model.chat(chat).expect("it exists"));
+            match kind {
+                0 if is_member => {
+                    self.apply(Event::MemberRemoved { chat, user: user(1) }, true);
+                    self.is_member[at] = false;
+                }
+                0 | 1 if !is_member => {
+                    self.apply(Event::MemberAdded { chat, user: user(1) }, true);
+                    self.is_member[at] = true;
+                }
+                2 if last > self.model.index().read_mark(chat, user(2)) => {
+                    self.apply(Event::ReadMarked { chat, user: user(2), seq: last }, is_member);
+                    if let Some(overtaken) = self.marks[at].replace(self.model.position()) {
+                        self.events.retain(|position| *position != overtaken);
+                    }
+                }
+                _ => {
+                    let id = Uuid::from_u128((2_000_000 + step).into()).into();
+                    let text = "text".into();
+                    self.apply(Event::MessageAdded { id, chat, author: user(2), text }, is_member);
+                }
+            }
+        }
+    }
+
+    fn seen(model: &Model, mut merge: Merge) -> Vec<Position> {
+        let mut seen = Vec::new();
+        loop {
+            while merge.look(model) {
+                assert!(merge.next.len() <= NEXT_MAX);
+            }
+            if merge.is_done() {
+                return seen;
+            }
+            seen.extend(std::iter::from_fn(|| merge.pop(model)).map(|(position, _)| position));
+        }
+    }
+
+    #[test]
+    fn everything_is_seen_once_and_in_order_however_many_chats_there_are() {
+        for chats in [1, 10, 3 * NEXT_MAX as u64] {
+            let told = Told::with(chats);
+            let (model, last) = (&told.model, told.model.position());
+            let index = model.user(user(1)).expect("it exists");
+            for after in [0, last.0 / 3, last.0 / 2, last.0 - 1, last.0].map(Position) {
+                for upto in [last.0 / 2, last.0].map(Position).into_iter().filter(|upto| *upto >= after) {
+                    let expected = told.events.iter().copied().filter(|at| *at > after && *at <= upto);
+                    let merge = Merge::of_all(index, after, upto);
+                    assert!(seen(model, merge).into_iter().eq(expected), "{chats} chats, {after} to {upto}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_changed_is_seen() {
+        let told = Told::with(100);
+        let (model, last) = (&told.model, told.model.position());
+        let index = model.user(user(1)).expect("it exists");
+        for after in (last.0 - 100..last.0).map(Position) {
+            let all = (0..100).filter_map(|number| model.chat(chat(number)));
+            let merge = Merge::of_changed(model, index, all, after, last);
+            let expected = told.events.iter().copied().filter(|at| *at > after);
+            assert!(seen(model, merge).into_iter().eq(expected), "after {after}");
+        }
+    }
+
+    #[test]
+    fn an_event_that_was_overtaken_while_it_waited_is_left_out() {
+        // Given a merge that knows of a read mark.
+        let mut told = Told::with(1);
+        let after = told.model.position();
+        told.step(0, 1_000, 1);
+        told.step(0, 1_001, 7);
+        told.step(0, 1_002, 2);
+        let index = told.model.user(user(1)).expect("it exists");
+        let upto = told.model.position();
+        let mut merge = Merge::of_all(index, after, upto);
+        assert!(!merge.look(&told.model));
+        // When the mark moves on.
+        told.step(0, 1_003, 7);
+        told.step(0, 1_004, 2);
+        // Then what comes before it is seen, and it is not.
+        let expected: Vec<_> = told.events.iter().copied().filter(|at| *at > after && *at <= upto).collect();
+        assert_eq!(seen(&told.model, merge), expected);
+        assert_eq!(expected.last(), Some(&Position(upto.0 - 1)));
     }
 }

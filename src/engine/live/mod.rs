@@ -15,7 +15,7 @@ use parking_lot::{Mutex, RwLock};
 use tokio::sync::Notify;
 
 use crate::domain::{ChatId, Event, Position, UserId};
-use crate::model::{ChatIndex, Model};
+use crate::model::{ChatIndex, Model, UserIndex};
 pub use follower::{Begin, EventId, FeedEvent, FeedEventKind, FollowError, Follower};
 
 /// **Invariant:** locks are acquired in this order: `followed`, the model's, `changed`, a mailbox's.
@@ -35,8 +35,8 @@ struct Followed {
 }
 
 /// The followers of one user.
-#[derive(Default)]
 struct Followers {
+    user: UserIndex,
     mailboxes: Vec<Arc<Mailbox>>,
     /// The changed chats that the current fan-out will send to these followers.
     marked: Vec<ChatIndex>,
@@ -50,6 +50,7 @@ struct ChangedChats {
 }
 
 /// A changed chat, and a user who sees the change.
+#[derive(Clone, Copy)]
 struct Change {
     chat: ChatIndex,
     user: UserId,
@@ -58,23 +59,73 @@ struct Change {
 /// The mailbox of a follower, which holds its news.
 #[derive(Default)]
 struct Mailbox {
-    news: Mutex<News>,
+    contents: Mutex<Contents>,
     arrived: Notify,
 }
 
 #[derive(Default)]
-struct News {
-    /// Chats that may have changed up to `upto`.
-    chats: HashSet<ChatIndex>,
-    /// **Invariant:** up to this position, the user sees nothing new in any other chat.
-    upto: Position,
+struct Contents {
+    news: Option<News>,
     closed: bool,
 }
 
+/// **Invariant:** up to `upto`, the user sees nothing new in any other chat.
+struct News {
+    changed: Changed,
+    upto: Position,
+}
+
+/// The chats that may have changed.
+enum Changed {
+    These(HashSet<ChatIndex>),
+    /// So many that they are not told apart: a follower that falls behind keeps no more memory than others.
+    Any,
+}
+
+/// What a follower finds in its mailbox.
+enum MailboxState {
+    News(News),
+    Empty,
+    /// There will be no more news.
+    Closed,
+}
+
 impl Mailbox {
-    fn update(&self, update: impl FnOnce(&mut News)) {
-        update(&mut self.news.lock());
+    fn update(&self, update: impl FnOnce(&mut Contents)) {
+        update(&mut self.contents.lock());
         self.arrived.notify_one();
+    }
+
+    fn add(&self, chats: &[ChatIndex], upto: Position) {
+        self.update(|contents| {
+            let none = || News { changed: Changed::These(HashSet::new()), upto };
+            let news = contents.news.get_or_insert_with(none);
+            news.changed.add(chats);
+            news.upto = upto;
+        });
+    }
+
+    /// Takes what there is. News that came before the end are taken first.
+    fn take(&self) -> MailboxState {
+        let mut contents = self.contents.lock();
+        match contents.news.take() {
+            Some(news) => MailboxState::News(news),
+            None if contents.closed => MailboxState::Closed,
+            None => MailboxState::Empty,
+        }
+    }
+}
+
+impl Changed {
+    fn add(&mut self, chats: &[ChatIndex]) {
+        /// Maximum chats that are told apart. They take about 10 KiB.
+        const CHATS_MAX: usize = 1024;
+        if let Self::These(these) = self {
+            these.extend(chats);
+            if these.len() > CHATS_MAX {
+                *self = Self::Any;
+            }
+        }
     }
 }
 
@@ -104,6 +155,8 @@ impl Live {
         }
     }
 
+    /// Sends the changes to the followers of the users who see them. Every lock is held for a short time only,
+    /// however many members, followers and changes there are.
     fn fan_out(&self, model: &RwLock<Model>) {
         let (chats, left, upto) = {
             let model = model.read();
@@ -114,9 +167,28 @@ impl Live {
             let left = changed.left.into_iter().map(|(chat, user)| Change { chat: index(chat), user });
             (chats, left.collect::<Vec<_>>(), model.position())
         };
-        let of_members =
-            chats.iter().flat_map(|(chat, users)| users.iter().map(|&user| Change { chat: *chat, user }));
-        self.followed.lock().send(of_members.chain(left), upto);
+        // Whatever is less: the members of a chat, or all followed users.
+        let followed_users = self.followed.lock().by_user.len();
+        let (large, small): (Vec<_>, Vec<_>) =
+            chats.into_iter().partition(|(_, members)| members.len() > followed_users);
+        let users = if large.is_empty() { Vec::new() } else { self.followed.lock().users() };
+        let of_small =
+            small.iter().flat_map(|(chat, members)| members.iter().map(|user| Change { chat: *chat, user }));
+        let of_large = large.iter().flat_map(|(chat, _)| {
+            users.chunks(USERS_AT_ONCE).flat_map(|users| members_among(users, *chat, &model.read()))
+        });
+        let mut changes = of_small.chain(of_large).chain(left);
+        let mut marked = Vec::new();
+        loop {
+            let some: Vec<_> = changes.by_ref().take(USERS_AT_ONCE).collect();
+            if some.is_empty() {
+                break;
+            }
+            self.followed.lock().mark(&some, &mut marked);
+        }
+        for users in marked.chunks(USERS_AT_ONCE) {
+            self.followed.lock().send(users, upto);
+        }
     }
 
     /// Returns the number of followers.
@@ -129,33 +201,51 @@ impl Live {
         let mut followed = self.followed.lock();
         followed.closed = true;
         for mailbox in followed.by_user.values().flat_map(|followers| &followers.mailboxes) {
-            mailbox.update(|news| news.closed = true);
+            mailbox.update(|contents| contents.closed = true);
         }
     }
 }
 
+/// Maximum users that are looked at while a lock is held once.
+const USERS_AT_ONCE: usize = 1024;
+
+/// Returns the changes that those of the users see who are members of the chat. A user who was a member, but is no
+/// more, finds the chat without them: a follower that hears anything looks at the stays that have ended since.
+fn members_among(users: &[(UserId, UserIndex)], chat: ChatIndex, model: &Model) -> Vec<Change> {
+    let members = users.iter().filter(|(_, index)| model.has_member(chat, *index));
+    members.map(|&(user, _)| Change { chat, user }).collect()
+}
+
 impl Followed {
-    /// Sends the changes up to this position to the followers of the users who see them.
+    fn register(&mut self, user: UserId, index: UserIndex, mailbox: Arc<Mailbox>) {
+        let none = || Followers { user: index, mailboxes: Vec::new(), marked: Vec::new() };
+        self.by_user.entry(user).or_insert_with(none).mailboxes.push(mailbox);
+    }
+
+    fn users(&self) -> Vec<(UserId, UserIndex)> {
+        self.by_user.iter().map(|(&user, followers)| (user, followers.user)).collect()
+    }
+
+    /// Notes the changes with the users who see them, and adds the users who had none before to `marked`.
+    fn mark(&mut self, changes: &[Change], marked: &mut Vec<UserId>) {
+        for Change { chat, user } in changes {
+            let Some(followers) = self.by_user.get_mut(user) else { continue };
+            if followers.marked.is_empty() {
+                marked.push(*user);
+            }
+            followers.marked.push(*chat);
+        }
+    }
+
+    /// Sends the noted changes, up to this position, to the followers of these users.
     ///
     /// **Invariant:** each mailbox gets all of its changes at once, so that its `upto` holds.
-    fn send(&mut self, changes: impl Iterator<Item = Change>, upto: Position) {
-        let mut marked_users = Vec::new();
-        for Change { chat, user } in changes {
-            let Some(followers) = self.by_user.get_mut(&user) else { continue };
-            if followers.marked.is_empty() {
-                marked_users.push(user);
-            }
-            followers.marked.push(chat);
-        }
-        for user in marked_users {
-            let Some(followers) = self.by_user.get_mut(&user) else { continue };
-            for mailbox in &followers.mailboxes {
-                mailbox.update(|news| {
-                    news.chats.extend(&followers.marked);
-                    news.upto = upto;
-                });
-            }
-            followers.marked.clear();
+    fn send(&mut self, users: &[UserId], upto: Position) {
+        for user in users {
+            let Some(followers) = self.by_user.get_mut(user) else { continue };
+            let Followers { mailboxes, marked, .. } = followers;
+            mailboxes.iter().for_each(|mailbox| mailbox.add(marked, upto));
+            marked.clear();
         }
     }
 }

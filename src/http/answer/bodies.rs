@@ -1,12 +1,12 @@
 //! The bodies of answers: users, chats, messages, and the results of writes.
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::domain::{ChatId, ChatName, MessageId, Seq, Text, Timestamp, UserId, Username};
 use crate::http::cursor::Cursor;
-use crate::model::{ChatView, Message, SentMessage, UserView};
+use crate::model::{ChatView, Members, Message, SentMessage, UserView};
 
 /// A user.
 #[derive(Serialize, ToSchema)]
@@ -52,7 +52,9 @@ pub(crate) struct ChatBody<'a> {
     #[schema(value_type = ChatName)]
     name: &'a str,
     /// The members, in the order in which they joined.
-    users: &'a [UserId],
+    #[serde(serialize_with = "listed")]
+    #[schema(value_type = Vec<UserId>)]
+    users: &'a Members,
     created_at: Timestamp,
     /// `null` if the chat has no message.
     #[schema(required)]
@@ -62,6 +64,10 @@ pub(crate) struct ChatBody<'a> {
     unread: u64,
     #[schema(value_type = Cursor)]
     cursor: String,
+}
+
+fn listed<S: Serializer>(members: &&Members, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(members.iter())
 }
 
 impl<'a> From<&'a ChatView> for ChatBody<'a> {

@@ -1,5 +1,7 @@
 //! Events in the form of a stream (WHATWG HTML, "Server-sent events").
 
+use std::sync::Arc;
+
 use axum::body::Bytes;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -10,6 +12,7 @@ use super::bodies::{ChatBody, MessageBody};
 use super::event_cache::EventCache;
 use crate::domain::{ChatId, Position, Seq, UserId};
 use crate::engine::{EventId, FeedEvent, FeedEventKind, Follower};
+use crate::model::ChatView;
 
 /// The description of `/events` in the API's document. Its table lists every event that [`render`] writes.
 pub(crate) const DESCRIPTION: &str = "\
@@ -83,9 +86,48 @@ pub(crate) fn schemas() -> [(String, RefOr<Schema>); 3] {
     [named::<MemberEvent>(), named::<ReadEvent>(), named::<ResetEvent>()]
 }
 
-/// Returns the bytes of an event. An event that is the same for all users is shared with the other streams
-/// that send it.
-pub(crate) fn render(cache: &EventCache, &FeedEvent { id, ref kind }: &FeedEvent) -> Bytes {
+/// Returns events as bytes. The bytes of a single event are shared with the other streams that send it.
+pub(crate) fn render(
+    cache: &EventCache,
+    mut events: Vec<FeedEvent>,
+) -> impl Iterator<Item = Bytes> + Send + use<> {
+    // A follower returns no event behind a large one.
+    let long = events.last().and_then(long_chat);
+    if long.is_some() {
+        events.pop();
+    }
+    let mut rendered: Vec<_> = events.iter().map(|event| render_one(cache, event)).collect();
+    let short = if rendered.len() == 1 { rendered.remove(0) } else { rendered.concat().into() };
+    Some(short).into_iter().filter(|short| !short.is_empty()).chain(long.into_iter().flatten())
+}
+
+/// Returns the pieces of the event of a chat with very many members. Whole, they might take megabytes for each stream.
+fn long_chat(event: &FeedEvent) -> Option<impl Iterator<Item = Bytes> + Send + use<>> {
+    const SHORT_MEMBERS_MAX: usize = 1024;
+    const NO_USERS: &str = r#""users":[]"#;
+    let FeedEventKind::Entered(chat) = &event.kind else { return None };
+    if chat.users.len() <= SHORT_MEMBERS_MAX {
+        return None;
+    }
+    let users = Arc::clone(&chat.users);
+    let without_users = ChatView { users: Arc::default(), ..chat.clone() };
+    let block =
+        String::from_utf8(block(event.id, "chat", &ChatBody::from(&without_users))).expect("JSON is text");
+    // Nothing else looks like this field: a quotation mark within a string is escaped.
+    let (before, after) = block.split_once(NO_USERS).expect("a chat has users");
+    let (before, after) = (format!("{before}\"users\":["), format!("]{after}"));
+    let pieces = (0..users.pieces().count()).map(move |number| {
+        let piece = users.pieces().nth(number).expect("counted");
+        let json = serde_json::to_string(piece).expect("ids are JSON");
+        let comma = if number == 0 { "" } else { "," };
+        format!("{comma}{}", &json[1..json.len() - 1])
+    });
+    Some(std::iter::once(before).chain(pieces).chain(std::iter::once(after)).map(Bytes::from))
+}
+
+/// Returns the bytes of an event. An event that is the same for all users is shared with the other streams that send
+/// it.
+fn render_one(cache: &EventCache, &FeedEvent { id, ref kind }: &FeedEvent) -> Bytes {
     let shared = |render: &dyn Fn() -> Vec<u8>| cache.get_or_render(id.position, render);
     match *kind {
         FeedEventKind::Message { chat, ref run } => shared(&|| {

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Extension;
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::{StreamExt, stream};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -17,7 +18,6 @@ use utoipa_axum::routes;
 use super::users;
 use crate::engine::{Begin, FollowError, Follower};
 use crate::http::answer::codes::Code;
-use crate::http::answer::event_cache::EventCache;
 use crate::http::answer::problem::Problem;
 use crate::http::answer::{Endless, events};
 use crate::http::app::{App, Ready};
@@ -58,6 +58,10 @@ async fn get(
     headers: HeaderMap,
     Follow { user, begin }: Follow,
 ) -> Result<Response, Problem> {
+    let permit = Arc::clone(&app.streams).try_acquire_owned().map_err(|_| {
+        let detail = format!("{} streams are open, and more are not allowed", app.limits.streams_max);
+        Problem::new(Code::Overloaded, detail)
+    })?;
     let follower = engine.follow(user, begin).map_err(|error| match error {
         FollowError::UserNotFound => users::not_found(user),
         FollowError::BeyondTheLog { last } => {
@@ -77,24 +81,18 @@ async fn get(
         // Without this header, nginx holds back a short piece until it has more.
         (HeaderName::from_static("x-accel-buffering"), "no"),
     ];
-    Ok((Extension(Endless), headers, streamed(app, follower)).into_response())
+    Ok((Extension(Endless), headers, streamed(app, follower, permit)).into_response())
 }
 
-fn streamed(app: Arc<App>, follower: Follower) -> Body {
+fn streamed(app: Arc<App>, follower: Follower, permit: OwnedSemaphorePermit) -> Body {
     let opening = stream::iter([events::opening(&follower)]);
-    let events = stream::unfold((app, follower), async |(app, mut follower)| {
-        let piece = match timeout(HEARTBEAT_INTERVAL, follower.wait()).await {
-            Ok(true) => piece(&app.event_cache, &mut follower),
+    let events = stream::unfold((app, follower, permit), async |(app, mut follower, permit)| {
+        let rendered = match timeout(HEARTBEAT_INTERVAL, follower.wait()).await {
+            Ok(true) => stream::iter(events::render(&app.event_cache, follower.take())).left_stream(),
             Ok(false) => return None,
-            Err(_) => events::HEARTBEAT,
+            Err(_) => stream::iter([events::HEARTBEAT]).right_stream(),
         };
-        Some((piece, (app, follower)))
+        Some((rendered, (app, follower, permit)))
     });
-    Body::from_stream(opening.chain(events).map(Ok::<_, Infallible>))
-}
-
-/// Returns the next events. The bytes of a single event are shared with the other streams that send it.
-fn piece(cache: &EventCache, follower: &mut Follower) -> Bytes {
-    let mut events: Vec<_> = follower.take().iter().map(|event| events::render(cache, event)).collect();
-    if events.len() == 1 { events.remove(0) } else { events.concat().into() }
+    Body::from_stream(opening.chain(events.flatten()).map(Ok::<_, Infallible>))
 }

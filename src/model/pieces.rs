@@ -1,0 +1,72 @@
+//! A sequence that grows without a pause: growth moves nothing that is in it.
+
+use std::ops::{Index, IndexMut};
+
+/// A sequence in pieces of equal capacity. It leaves little memory unused, too.
+#[derive(Debug, PartialEq)]
+pub(super) struct Pieces<T>(Vec<Vec<T>>);
+
+const ITEMS_PER_PIECE: usize = 4096;
+
+impl<T> Pieces<T> {
+    pub(super) fn push(&mut self, item: T) {
+        if self.0.last().is_none_or(|piece| piece.len() == ITEMS_PER_PIECE) {
+            self.0.push(Vec::with_capacity(ITEMS_PER_PIECE));
+        }
+        self.0.last_mut().expect("pushed if there was none").push(item);
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.last().map_or(0, |last| (self.0.len() - 1) * ITEMS_PER_PIECE + last.len())
+    }
+
+    #[cfg(test)]
+    pub(super) fn allocated_bytes(&self) -> usize {
+        self.0.len() * (ITEMS_PER_PIECE * size_of::<T>() + size_of::<Vec<T>>())
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
+        self.0.iter().flatten()
+    }
+}
+
+impl<T> Default for Pieces<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<T> Index<usize> for Pieces<T> {
+    type Output = T;
+
+    fn index(&self, index: usize) -> &T {
+        &self.0[index / ITEMS_PER_PIECE][index % ITEMS_PER_PIECE]
+    }
+}
+
+impl<T> IndexMut<usize> for Pieces<T> {
+    fn index_mut(&mut self, index: usize) -> &mut T {
+        &mut self.0[index / ITEMS_PER_PIECE][index % ITEMS_PER_PIECE]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn items_stay_where_they_are() {
+        let mut pieces = Pieces::default();
+        assert_eq!(pieces.len(), 0);
+        pieces.push(0);
+        let first: *const usize = &raw const pieces[0];
+        for number in 1..3 * ITEMS_PER_PIECE + 1 {
+            assert_eq!(pieces.len(), number);
+            pieces.push(number);
+        }
+        pieces[ITEMS_PER_PIECE] += 7;
+        assert_eq!(pieces[ITEMS_PER_PIECE], ITEMS_PER_PIECE + 7);
+        assert!(pieces.iter().enumerate().all(|(at, item)| at == *item || at == ITEMS_PER_PIECE));
+        assert_eq!(first, &raw const pieces[0]);
+    }
+}
