@@ -227,6 +227,17 @@ mod tests {
     }
 
     #[test]
+    fn streams_leave_connections_for_other_calls() {
+        let Limits { connections_max, streams_max, .. } = Cli::parse_from(["chinwag"]).serve.limits;
+        assert_eq!(streams_max, connections_max / 8 * 7);
+        for (allowed, connections, streams) in [(u32::MAX, 16_384, 14_336), (1_000, 1_000, 875), (1, 1, 1)] {
+            let mut limits = Cli::parse_from(["chinwag"]).serve.limits;
+            limits.fit_connections(allowed);
+            assert_eq!((limits.connections_max, limits.streams_max), (connections, streams));
+        }
+    }
+
+    #[test]
     fn origins_are_any_or_a_list() {
         assert_eq!("*".parse(), Ok(CorsOrigins::Any));
         let list = ["https://example.com", "http://localhost:3000"];

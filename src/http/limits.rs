@@ -25,8 +25,9 @@ pub(crate) const DISCARD_TIME_MAX: Duration = Duration::from_secs(5);
 /// Maximum characters of a client's own text that an error shows.
 pub(crate) const SHOWN_CHARS_MAX: usize = 64;
 
-/// Maximum bytes of a request's head, with room for a head that is pipelined behind it.
-pub(crate) const HEAD_BYTES_MAX: usize = 64 * 1024;
+/// Maximum bytes of a request's head, with room for a head that is pipelined behind it; also the bytes of an answer
+/// that wait for its client before more are made.
+pub(crate) const HEAD_BYTES_MAX: usize = 32 * 1024;
 
 /// Maximum time after which a client that reads nothing of its answer is disconnected. It holds even if a
 /// request may take longer to arrive.

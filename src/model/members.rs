@@ -13,7 +13,7 @@ pub struct Members {
     last: Vec<UserId>,
 }
 
-const MEMBERS_PER_PIECE: usize = 1024;
+const MEMBERS_PER_PIECE: usize = 512;
 
 impl Members {
     pub(super) fn push(&mut self, user: UserId) {
@@ -103,6 +103,6 @@ mod tests {
         let read = members.clone();
         members.push(user(5_000));
         let shared = members.earlier.iter().zip(&read.earlier).filter(|(one, other)| Arc::ptr_eq(one, other));
-        assert_eq!(shared.count(), 4);
+        assert_eq!(shared.count(), 9);
     }
 }

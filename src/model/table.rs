@@ -19,15 +19,15 @@ struct Bucket<T> {
     items: HashTable<T>,
 }
 
-/// Items of a full bucket: as many as a table of 4,096 places holds.
-const ITEMS_PER_BUCKET: usize = 3584;
+/// Items of a full bucket: as many as a table of 1,024 places holds.
+const ITEMS_PER_BUCKET: usize = 896;
 /// Maximum depth: a bound for the directory, whatever the hashes. Buckets that are this deep grow like any hash
 /// table; that begins at some 200 million items.
-const DEPTH_MAX: u32 = 16;
+const DEPTH_MAX: u32 = 18;
 
 /// Returns the place of a hash in a directory of this depth. These bits are not the ones that a bucket uses.
 fn slot(hash: u64, depth: u32) -> usize {
-    usize::from(u16::try_from(hash >> 24 & 0xFFFF).expect("16 bits")) & ((1 << depth) - 1)
+    usize::try_from(hash >> 24 & ((1 << depth) - 1)).expect("a few bits")
 }
 
 impl<T> Table<T> {
@@ -50,7 +50,7 @@ impl<T> Table<T> {
                 bucket.items.insert_unique(hash, item, hash_of);
                 return;
             }
-            self.split(number, &hash_of);
+            self.split(hash, &hash_of);
         }
     }
 
@@ -60,15 +60,17 @@ impl<T> Table<T> {
         4 * self.directory.len() + self.buckets.iter().map(of_bucket).sum::<usize>()
     }
 
-    fn split(&mut self, number: u32, hash_of: &impl Fn(&T) -> u64) {
+    /// Splits the bucket of this hash.
+    fn split(&mut self, hash: u64, hash_of: &impl Fn(&T) -> u64) {
+        let number = self.directory[slot(hash, self.depth)];
         let bucket = &mut self.buckets[number as usize];
         let depth = bucket.depth;
         bucket.depth += 1;
         let (mut low, mut high) = (HashTable::new(), HashTable::new());
         for item in bucket.items.drain() {
-            let hash = hash_of(&item);
-            let half = if slot(hash, DEPTH_MAX) & 1 << depth == 0 { &mut low } else { &mut high };
-            half.insert_unique(hash, item, hash_of);
+            let item_hash = hash_of(&item);
+            let half = if slot(item_hash, DEPTH_MAX) & 1 << depth == 0 { &mut low } else { &mut high };
+            half.insert_unique(item_hash, item, hash_of);
         }
         bucket.items = low;
         let new = u32::try_from(self.buckets.len()).expect("the depth has a maximum");
@@ -77,10 +79,9 @@ impl<T> Table<T> {
             self.directory.extend_from_within(..);
             self.depth += 1;
         }
-        for (slot, bucket) in self.directory.iter_mut().enumerate() {
-            if *bucket == number && slot & 1 << depth != 0 {
-                *bucket = new;
-            }
+        let first = slot(hash, depth) | 1 << depth;
+        for bucket in self.directory.iter_mut().skip(first).step_by(2 << depth) {
+            *bucket = new;
         }
     }
 }
@@ -103,7 +104,7 @@ mod tests {
 
     /// A hash whose bits for the directory are all the same, as an attacker might find keys for.
     fn bad(item: &u32) -> u64 {
-        good(item) & !(0xFFFF << 24)
+        good(item) & !(((1 << DEPTH_MAX) - 1) << 24)
     }
 
     #[test]
@@ -126,7 +127,7 @@ mod tests {
         let mut table = Table::default();
         (0..100_000).for_each(|item| table.insert(good(&item), item, good));
         let largest = table.buckets.iter().map(|bucket| bucket.items.len()).max();
-        assert!(table.buckets.len() > 25 && largest <= Some(ITEMS_PER_BUCKET), "{largest:?}");
+        assert!(table.buckets.len() > 110 && largest <= Some(ITEMS_PER_BUCKET), "{largest:?}");
         let items: usize = table.buckets.iter().map(|bucket| bucket.items.len()).sum();
         assert_eq!(items, 100_000);
     }

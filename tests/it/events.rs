@@ -246,3 +246,40 @@ async fn a_server_that_stops_ends_its_streams() {
     server.add_message(&den, &ann, "first words").await;
     assert_eq!(server.follow(&ann, Some(4)).await.next().await.map(|event| event.id), Some(5));
 }
+
+#[tokio::test]
+async fn streams_have_a_maximum_and_leave_room_for_other_calls() {
+    let Scene { server, ann, .. } = Scene::on(TestServer::start_with(&["--streams-max", "2"])).await;
+    let first = server.follow(&ann, None).await;
+    let _second = server.follow(&ann, None).await;
+    let refused = server.get(&format!("/events?user={ann}")).await;
+    problem(&refused, 503, "overloaded");
+    assert_eq!(refused.header("retry-after"), "1");
+    assert_eq!(server.get("/health").await.status, 200);
+    // A stream that ends makes room for another one.
+    drop(first);
+    let mut again = server.try_follow(&ann, None).await;
+    while again.is_err() {
+        again = server.try_follow(&ann, None).await;
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_catches_up_is_told_the_last_mark_of_each_reader() {
+    let Scene { server, ann, bob, den } = Scene::on(TestServer::start()).await;
+    server.join(&den, &bob).await;
+    for seq in 1..=3 {
+        server.add_message(&den, &ann, "text").await;
+        server.mark_read(&den, &bob, seq).await;
+    }
+    let last = server.mark_read(&den, &ann, 2).await;
+    let mark = |user: &str, seq: u64| json!({ "chat": den, "user": user, "seq": seq });
+    let mut stream = server.follow(&ann, Some(4)).await;
+    let told = stream.take_events(5).await;
+    let kinds: Vec<_> = told.iter().map(|event| event.kind.as_str()).collect();
+    assert_eq!(kinds, ["message", "message", "message", "read", "read"]);
+    assert_eq!(told[3..], [event(last - 1, "read", mark(&bob, 3)), event(last, "read", mark(&ann, 2))]);
+    // After a restart, too.
+    let server = server.kill().restart();
+    assert_eq!(server.follow(&ann, Some(4)).await.take_events(5).await, told);
+}

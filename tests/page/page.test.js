@@ -114,6 +114,22 @@ test("chats are listed by last message, with unread counts", async () => {
   assert.equal(await bob.locator(".unread").count(), 0);
 });
 
+test("read marks are set at most every two seconds", async () => {
+  const bob = await enter("bob");
+  const ann = await enter("ann");
+  await makeChat(ann, "tea", "bob");
+  await open(bob, "tea");
+  const marks = [];
+  bob.on("request", (request) => request.url().endsWith("/chats/read") && marks.push(request.postDataJSON().seq));
+  const began = Date.now();
+  for (let number = 1; number <= 30; number += 1) await say(ann, `message ${number}`);
+  await shown(bob, "message 30");
+  await until(() => marks.at(-1) === 30, "all is marked as read");
+  const most = 2 + Math.floor((Date.now() - began) / 2000);
+  assert.ok(marks.length <= most, `${marks.length} marks: ${marks}`);
+  await bob.locator(".unread").waitFor({ state: "detached" });
+});
+
 test("an added member sees the chat", async () => {
   const cy = await enter("cy");
   const ann = await enter("ann");

@@ -213,14 +213,14 @@ impl Follower {
     pub fn take(&mut self) -> Vec<FeedEvent> {
         /// Maximum events that are looked up while the lock is held once.
         const EVENTS_MAX: usize = 64;
-        /// Approximate bytes of events that are enough for one piece.
+        /// Approximate bytes that are enough for one piece.
         const BYTES_MAX: usize = 8 * 1024;
         let model = self.model.read();
         let (mut events, mut bytes) = (Vec::new(), 0);
         while events.len() < EVENTS_MAX && bytes < BYTES_MAX {
             let Some((position, entry)) = self.merge.pop(&model) else { break };
             let kind = look_up(&model, self.user_index, entry);
-            bytes += payload_bytes(&kind);
+            bytes += streamed_bytes(&kind);
             let id = EventId { position, epoch: model.index().epoch_at(position) };
             events.push(FeedEvent { id, kind });
         }
@@ -228,16 +228,18 @@ impl Follower {
     }
 }
 
-/// Returns the approximate size of an event, counting only the parts that may be large.
-fn payload_bytes(kind: &FeedEventKind) -> usize {
+/// Returns the approximate size of an event on a stream.
+fn streamed_bytes(kind: &FeedEventKind) -> usize {
     const ID_BYTES: usize = 39;
-    if let FeedEventKind::Message { run, .. } = kind {
+    const OTHER_BYTES: usize = 6 * ID_BYTES;
+    let large = if let FeedEventKind::Message { run, .. } = kind {
         run.messages().map(|message| message.text.len()).sum()
     } else if let FeedEventKind::Entered(chat) = kind {
         chat.users.len() * ID_BYTES
     } else {
         0
-    }
+    };
+    OTHER_BYTES + large
 }
 
 fn look_up(model: &Model, user: UserIndex, entry: FeedEntry) -> FeedEventKind {

@@ -32,8 +32,8 @@ enum Stays {
     These(Vec<u32>),
 }
 
-/// Maximum number of next events that are held. They take about 24 KiB.
-const NEXT_MAX: usize = 1024;
+/// Maximum number of next events that are held. They take about 12 KiB.
+const NEXT_MAX: usize = 512;
 /// The horizon of a merge that has not left out any event.
 const NO_HORIZON: Position = Position(u64::MAX);
 

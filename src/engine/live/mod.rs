@@ -244,8 +244,48 @@ impl Followed {
         for user in users {
             let Some(followers) = self.by_user.get_mut(user) else { continue };
             let Followers { mailboxes, marked, .. } = followers;
-            mailboxes.iter().for_each(|mailbox| mailbox.add(marked, upto));
+            for mailbox in mailboxes.iter() {
+                mailbox.add(marked, upto);
+            }
             marked.clear();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::domain::{Record, Timestamp};
+
+    fn chats(count: u64) -> Vec<ChatIndex> {
+        let mut model = Model::default();
+        let added = (1..=count).map(|number| {
+            let id = Uuid::from_u128(number.into()).into();
+            let event = Event::ChatAdded { id, name: format!("chat {number}").into(), users: Vec::new() };
+            let time = Timestamp::from_micros(number).expect("in range");
+            model.apply(&Record { time, key: None, event });
+            model.chat(id).expect("it was added")
+        });
+        added.collect()
+    }
+
+    #[test]
+    fn a_mailbox_that_nobody_reads_keeps_little() {
+        let mailbox = Mailbox::default();
+        let chats = chats(2_000);
+        for (number, chat) in chats.iter().enumerate() {
+            mailbox.add(&[*chat], Position(number as u64 + 1));
+        }
+        let MailboxState::News(News { changed, upto }) = mailbox.take() else { panic!("there are news") };
+        assert!(matches!(changed, Changed::Any));
+        assert_eq!(upto, Position(2_000));
+        // News that came before the end are found before it.
+        mailbox.add(&chats[..2], Position(2_001));
+        mailbox.update(|contents| contents.closed = true);
+        let MailboxState::News(News { changed, .. }) = mailbox.take() else { panic!("there are news") };
+        assert!(matches!(changed, Changed::These(these) if these.len() == 2));
+        assert!(matches!(mailbox.take(), MailboxState::Closed));
     }
 }

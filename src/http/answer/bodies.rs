@@ -66,6 +66,7 @@ pub(crate) struct ChatBody<'a> {
     cursor: String,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "this is what serde calls")]
 fn listed<S: Serializer>(members: &&Members, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_seq(members.iter())
 }

@@ -33,6 +33,8 @@ without that check; one beyond the log is 400.
 | `read` | all members | a `ReadEvent` |
 | `reset` | the client whose id is not of this log's history | a `ResetEvent` |
 
+A stream that catches up sends only the last of each member's read marks.
+
 A comment every 15 s keeps the stream open. A client that reads nothing for 30 s is disconnected, and resumes from
 its last `id`. When the server stops, streams are closed.";
 
@@ -103,7 +105,7 @@ pub(crate) fn render(
 
 /// Returns the pieces of the event of a chat with very many members. Whole, they might take megabytes for each stream.
 fn long_chat(event: &FeedEvent) -> Option<impl Iterator<Item = Bytes> + Send + use<>> {
-    const SHORT_MEMBERS_MAX: usize = 1024;
+    const SHORT_MEMBERS_MAX: usize = 512;
     const NO_USERS: &str = r#""users":[]"#;
     let FeedEventKind::Entered(chat) = &event.kind else { return None };
     if chat.users.len() <= SHORT_MEMBERS_MAX {
@@ -152,4 +154,40 @@ fn block(EventId { position, epoch }: EventId, event: &str, data: &impl Serializ
     serde_json::to_writer(&mut block, data).expect("answers hold nothing that JSON cannot");
     block.extend_from_slice(b"\n\n");
     block
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::domain::{Epoch, Timestamp};
+    use crate::model::Rank;
+
+    #[test]
+    fn a_chat_of_any_number_of_members_is_one_event() {
+        for count in [0, 1, 512, 513, 1024, 1025, 5_000] {
+            let users: Vec<UserId> =
+                (0..count).map(|number| Uuid::from_u128(number as u128).into()).collect();
+            let chat = ChatView {
+                id: Uuid::from_u128(7).into(),
+                name: r#"its "users":[] are many"#.into(),
+                users: Arc::new(users.iter().copied().collect()),
+                created_at: Timestamp::default(),
+                rank: Rank::from_bits(5),
+                last_message: None,
+                unread: 3,
+            };
+            let whole = serde_json::to_value(ChatBody::from(&chat)).expect("JSON");
+            let id = EventId { position: Position(9), epoch: Epoch::default() };
+            let event = FeedEvent { id, kind: FeedEventKind::Entered(chat) };
+            let pieces: Vec<_> = render(&EventCache::default(), vec![event]).collect();
+            assert!(pieces.iter().all(|piece| piece.len() < 32 * 1024), "{count}");
+            let text = String::from_utf8(pieces.concat()).expect("text");
+            let data = text.strip_prefix("id: 9-0\nevent: chat\ndata: ").expect("a block");
+            let data = data.strip_suffix("\n\n").expect("a whole block");
+            assert_eq!(serde_json::from_str::<Value>(data).expect("JSON"), whole, "{count}");
+        }
+    }
 }

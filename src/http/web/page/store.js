@@ -4,6 +4,9 @@ import { newKey, persist, position, post } from "./api.js";
 import { History } from "./history.js";
 import { Outbox } from "./outbox.js";
 
+/** Least time between two read marks: each one is an event that the server keeps. */
+const MARK_INTERVAL_MS = 2000;
+
 export class Store {
   me;
   /** Chats by id. */
@@ -17,6 +20,8 @@ export class Store {
   /** Id of the last event that was applied; at first, a position. */
   #after;
   #onChange;
+  /** Whether a read mark was set within the last interval. */
+  #hasJustMarked = false;
   outbox;
 
   constructor(me, onChange) {
@@ -65,8 +70,14 @@ export class Store {
   async markRead() {
     const chat = this.chats.get(this.open);
     const seq = this.history(this.open).last;
-    if (!chat || !chat.unread || chat.marking >= seq) return;
+    if (!chat || !chat.unread || chat.marking >= seq || this.#hasJustMarked) return;
     chat.marking = seq;
+    this.#hasJustMarked = true;
+    setTimeout(() => {
+      this.#hasJustMarked = false;
+      // The page then marks what has come meanwhile.
+      this.#onChange();
+    }, MARK_INTERVAL_MS);
     try {
       await persist(() => post("chats/read", { chat: chat.id, user: this.me.id, seq }));
       if (seq === (chat.last_message?.seq ?? 0)) chat.unread = 0;
