@@ -199,8 +199,7 @@ fn a_line_more_than_a_day_ahead_needs_a_flag() {
         said(-1).repeat(4) + &said(hours)
     };
     let dir = TempDir::new().unwrap();
-    for (form, [near, far]) in
-        [("exported", [exported(23), exported(25)]), ("named", [named(23), named(25)])]
+    for (form, [near, far]) in [("exported", [exported(23), exported(25)]), ("named", [named(23), named(25)])]
     {
         let data = dir.path().join(form);
         import(&data, &far).refused(2, &["line 5: ", &in_hours(25)[..19], "--allow-future", "clock"]);
