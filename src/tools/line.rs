@@ -215,7 +215,7 @@ fn own_id(text: &str) -> Result<Uuid, String> {
 /// Parses a time that leaves the server's clock room for later times. It must not be more than a day ahead of
 /// the clock, if that is given: a server would date new events after it until the clock has caught up.
 pub(super) fn parse_time(text: &str, clock: Option<Timestamp>) -> Result<Timestamp, String> {
-    const AHEAD_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+    const AHEAD_MAX: Duration = Duration::from_hours(24);
     let micros = text.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_microsecond);
     let time = micros.and_then(|micros| Timestamp::from_micros(u64::try_from(micros).ok()?));
     let time = time.filter(|&time| time < Timestamp::CLOCK_MAX);
