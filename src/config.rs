@@ -84,6 +84,10 @@ pub enum CliCommand {
             default_value_t = SEGMENT_BYTES_DEFAULT,
             value_parser = clap::value_parser!(u64).range(SEGMENT_BYTES_MIN..=SEGMENT_BYTES_MAX))]
         segment_bytes: u64,
+        /// Accept events that are more than a day ahead of this machine's clock; until it has caught up, a
+        /// server dates new events one microsecond apart, after the last one
+        #[arg(long)]
+        allow_future: bool,
     },
 }
 

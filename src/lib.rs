@@ -21,6 +21,7 @@
 //! | [`http`] | the API, its limits and its refusals; connections |
 //! | [`tools`] | an operator's tools: verify, dump, repair, export, import |
 //! | [`server`] | a server's life: starting, ready, stopping |
+//! | [`system_clock`] | the system's clock, and ids that begin with a time |
 //! | [`thread`] | threads, each with a name |
 //! | [`config`] | flags and environment variables |
 //! | [`healthcheck`] | the check whether a running server is ready |
@@ -39,5 +40,6 @@ pub mod http;
 pub mod log;
 pub mod model;
 pub mod server;
+pub mod system_clock;
 pub mod thread;
 pub mod tools;

@@ -1,8 +1,9 @@
 //! The binary: the command line becomes a call, and an error becomes an exit code.
 
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write};
 use std::net::SocketAddr;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use chinwag::config::{Cli, CliCommand, LogCommand, LogFormat, Logging};
 use chinwag::domain::Position;
@@ -11,6 +12,7 @@ use chinwag::log::LogError;
 use chinwag::server::{self, ServeError, log_panics};
 use chinwag::tools::{self, Import, ToolError};
 use clap::Parser;
+use signal_hook::consts::SIGXFSZ;
 use tracing_subscriber::EnvFilter;
 
 /// Exit code of a command that failed while it ran.
@@ -27,13 +29,13 @@ fn main() -> ExitCode {
     start_logging(&cli.logging);
     log_panics();
 
-    match run(cli) {
+    match survive_file_limit().and_then(|()| run(cli)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             if tracing::enabled!(tracing::Level::ERROR) {
                 tracing::error!("{}", failure.message);
             } else {
-                eprintln!("{}", failure.message);
+                drop(writeln!(io::stderr(), "{}", failure.message));
             }
             ExitCode::from(failure.exit_code)
         }
@@ -45,11 +47,22 @@ fn start_logging(logging: &Logging) {
     let log = tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::new(&logging.log))
         .with_writer(io::stderr)
+        // If stderr is a file that cannot grow, the complaint about it would panic.
+        .log_internal_errors(false)
         .with_ansi(colours);
     match logging.log_format {
         LogFormat::Text => log.init(),
         LogFormat::Json => log.json().flatten_event(true).init(),
     }
+}
+
+/// Makes a write beyond the limit on a file's length (`ulimit -f`) fail with an error. Without a handler, SIGXFSZ
+/// ends the process.
+fn survive_file_limit() -> Result<(), Failure> {
+    // Nobody reads the flag: the failed write is reported by itself.
+    signal_hook::flag::register(SIGXFSZ, Arc::default())
+        .map(|_| ())
+        .map_err(|error| Failure::new(RUNTIME_FAILURE, format!("failed to handle SIGXFSZ: {error}")))
 }
 
 fn run(cli: Cli) -> Result<(), Failure> {
@@ -63,8 +76,8 @@ fn run(cli: Cli) -> Result<(), Failure> {
         }
         Some(CliCommand::Log(LogCommand::Repair(log))) => Ok(tools::repair(&log.data, io::stdout().lock())?),
         Some(CliCommand::Export(log)) => Ok(tools::dump(&log.data, Position(1), io::stdout().lock())?),
-        Some(CliCommand::Import { data, segment_bytes }) => {
-            let into = Import { data, segment_bytes };
+        Some(CliCommand::Import { data, segment_bytes, allow_future }) => {
+            let into = Import { data, segment_bytes, allow_future };
             Ok(tools::import(&into, io::stdin().lock(), io::stdout().lock())?)
         }
     }
@@ -116,10 +129,13 @@ impl From<ServeError> for Failure {
         match error {
             ServeError::Log(error) => error.into(),
             ServeError::Listen { .. } => Self::new(BAD_CONFIGURATION, error),
-            ServeError::Runtime(_)
+            ServeError::Clock(_)
+            | ServeError::Thread(_)
+            | ServeError::Runtime(_)
             | ServeError::Signals(_)
             | ServeError::Writer(_)
             | ServeError::Unfinished
+            | ServeError::ReplayPanicked
             | ServeError::Panicked(_) => Self::new(RUNTIME_FAILURE, error),
         }
     }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use bincode::de::{BorrowDecoder, Decoder};
 use bincode::enc::Encoder;
@@ -152,6 +153,9 @@ pub struct Timestamp(i64);
 impl Timestamp {
     /// 1970-01-01T00:00:00Z.
     pub const EPOCH: Self = Self(0);
+    /// 9999-01-01T00:00:00Z, the latest time that a clock or an import gives an event. It leaves a year for the
+    /// times of later events, which are one microsecond apart if the clock shows no later time.
+    pub const CLOCK_MAX: Self = Self(253_370_764_800_000_000);
 
     /// Returns the time that lies `micros` after the Unix epoch, or `None` if that is beyond the year 9999.
     #[must_use]
@@ -164,6 +168,23 @@ impl Timestamp {
     #[must_use]
     pub fn as_micros(self) -> u64 {
         self.0.unsigned_abs()
+    }
+
+    /// Returns the time one microsecond later.
+    ///
+    /// # Panics
+    ///
+    /// Panics at the end of the year 9999.
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self::from_micros(self.as_micros() + 1)
+            .expect("a log has fewer events than CLOCK_MAX leaves times for")
+    }
+
+    /// Returns the time since an earlier one, or zero if that is not earlier.
+    #[must_use]
+    pub fn saturating_since(self, earlier: Self) -> Duration {
+        Duration::from_micros(self.as_micros().saturating_sub(earlier.as_micros()))
     }
 }
 
@@ -220,6 +241,7 @@ mod tests {
         assert_eq!(at(0), "1970-01-01T00:00:00.000000Z");
         assert_eq!(at(1_763_910_245_123_456), "2025-11-23T15:04:05.123456Z");
         assert_eq!(at(1_763_910_245_100_000), "2025-11-23T15:04:05.100000Z");
+        assert_eq!(Timestamp::CLOCK_MAX.to_string(), "9999-01-01T00:00:00.000000Z");
         assert_eq!(Timestamp::from_micros(u64::MAX), None);
         assert_eq!(Timestamp::from_micros(253_402_300_800_000_000), None, "the year 10000");
     }

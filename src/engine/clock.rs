@@ -3,11 +3,12 @@
 //! **Invariant:** the writer makes all times and ids, and `decide` gets them with the command. Two replays of
 //! one log give equal models.
 
-use std::time::SystemTime;
+use std::time::Duration;
 
-use uuid::{ContextV7, Uuid};
+use uuid::ContextV7;
 
 use crate::domain::{Stamp, Timestamp};
+use crate::system_clock;
 
 pub(super) struct Clock {
     last: Timestamp,
@@ -22,11 +23,8 @@ impl Clock {
 
     /// Returns a stamp of the current time, or of one microsecond after the last stamp if that is later.
     pub(super) fn stamp(&mut self) -> Stamp {
-        let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let system = u64::try_from(since_epoch.as_micros()).unwrap_or(u64::MAX);
-        let micros = system.max(self.last.as_micros() + 1);
-        self.last = Timestamp::from_micros(micros).expect("the clock shows a year before 9999");
-        Stamp { time: self.last, id: self.uuid(micros) }
+        self.last = system_clock::now().max(self.last.next());
+        Stamp { time: self.last, id: system_clock::uuid_at(self.last, &self.uuids) }
     }
 
     /// Replaces the stamps with `count` later ones.
@@ -34,15 +32,31 @@ impl Clock {
         stamps.clear();
         stamps.extend((0..count).map(|_| self.stamp()));
     }
+}
 
-    fn uuid(&self, micros: u64) -> Uuid {
-        let nanos = u32::try_from(micros % 1_000_000 * 1_000).expect("less than a second");
-        Uuid::new_v7(uuid::Timestamp::from_unix(&self.uuids, micros / 1_000_000, nanos))
+/// Warns if the log is ahead of the system's clock. `last` is the time of its last event.
+pub(super) fn warn_if_behind(last: Timestamp) {
+    let clock = system_clock::now();
+    if let Some(behind_s) = whole_seconds(last.saturating_since(clock)) {
+        tracing::warn!(
+            last_event = %last, %clock, behind_s,
+            "the system's clock is behind the log: until it has caught up, new events are dated one microsecond \
+             apart, after the log's last one"
+        );
     }
+}
+
+/// Returns the time by which the clock is behind, in seconds, rounded up; `None` if that is less than a second:
+/// many writes in one microsecond put the log that far ahead of a clock that is right.
+pub(super) fn whole_seconds(behind: Duration) -> Option<u64> {
+    let is_behind = behind >= Duration::from_secs(1);
+    is_behind.then(|| behind.as_secs() + u64::from(behind.subsec_nanos() > 0))
 }
 
 #[cfg(test)]
 mod tests {
+    use uuid::Uuid;
+
     use super::*;
 
     #[test]
@@ -58,5 +72,14 @@ mod tests {
                 before = stamp;
             }
         }
+    }
+
+    #[test]
+    fn a_clock_is_behind_from_a_second_on() {
+        let seconds = |micros| whole_seconds(Duration::from_micros(micros));
+        assert_eq!([seconds(0), seconds(1), seconds(999_999)], [None; 3]);
+        assert_eq!(seconds(1_000_000), Some(1));
+        assert_eq!(seconds(1_000_001), Some(2));
+        assert_eq!(seconds(86_400_000_000), Some(86_400));
     }
 }

@@ -25,6 +25,7 @@ struct Sampled {
     chats: IntGauge,
     messages: IntGauge,
     streams: IntGauge,
+    clock_behind: Gauge,
 }
 
 impl EngineMetrics {
@@ -69,7 +70,14 @@ impl Sampled {
             show(registry, &gauge);
             gauge
         };
+        let clock_behind = Gauge::new(
+            "chinwag_clock_behind_log_seconds",
+            "Time by which the system's clock is behind the log's last event.",
+        );
+        let clock_behind = clock_behind.expect("a name");
+        show(registry, &clock_behind);
         Self {
+            clock_behind,
             queue_writes: gauge("chinwag_queue_writes", "Writes that wait for the disk."),
             queue_bytes: gauge("chinwag_queue_bytes", "Length of the writes that wait for the disk."),
             position: gauge("chinwag_log_position", "Position of the log's last event."),
@@ -101,6 +109,7 @@ impl Engine {
         ] {
             gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
         }
+        sampled.clock_behind.set(self.clock_behind().as_secs_f64());
         self.metrics.registry.gather()
     }
 }

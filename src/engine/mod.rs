@@ -17,7 +17,7 @@ mod writer;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use parking_lot::RwLock;
 use tokio::sync::oneshot;
@@ -27,6 +27,7 @@ pub use crate::log::LogId;
 pub use crate::log::Progress as ReplayProgress;
 use crate::log::{AppendError, EventLog, LogError};
 use crate::model::{Model, Receipt};
+use crate::system_clock;
 use crate::thread::spawn;
 use live::Live;
 pub use live::{Begin, EventId, FeedEvent, FeedEventKind, FollowError, Follower};
@@ -157,6 +158,7 @@ impl Engine {
     ) -> Result<(Self, WriterEnd), LogError> {
         let started = Instant::now();
         let model = Arc::new(RwLock::new(projector::replay(log.as_mut(), progress)?));
+        clock::warn_if_behind(model.read().index().time());
         let (id, epoch) = (log.id(), log.epoch());
         let metrics = Arc::new(EngineMetrics::new(&log.metrics(), started.elapsed()));
         let (queue, jobs) = sync_channel(queue_max);
@@ -249,6 +251,19 @@ impl Engine {
     #[must_use]
     pub fn epoch(&self) -> Epoch {
         self.epoch
+    }
+
+    /// Returns the time by which the system's clock is behind the log's last event.
+    fn clock_behind(&self) -> Duration {
+        let last = self.read(|model| model.index().time());
+        last.saturating_since(system_clock::now())
+    }
+
+    /// Returns the seconds by which the system's clock is behind the log's last event, rounded up, or `None` if
+    /// that is less than a second.
+    #[must_use]
+    pub fn clock_behind_s(&self) -> Option<u64> {
+        clock::whole_seconds(self.clock_behind())
     }
 
     /// Ends all feeds: a [follower](Self::follow) still sees what has happened, and then its feed ends.

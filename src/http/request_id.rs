@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use crate::http::headers::REQUEST_ID;
 use crate::http::limits::REQUEST_ID_CHARS_MAX;
+use crate::system_clock;
 
 task_local! {
     static CURRENT: RequestId;
@@ -29,7 +30,7 @@ impl RequestId {
         let mut ids = headers.get_all(REQUEST_ID).iter();
         match (ids.next(), ids.next()) {
             (Some(id), None) if is_valid(id.as_bytes()) => Self::Given(id.clone()),
-            _ => Self::Generated(Uuid::now_v7()),
+            _ => Self::Generated(system_clock::uuid()),
         }
     }
 

@@ -45,6 +45,9 @@ pub trait Disk: ReadDisk {
     /// Returns whether this name is that of this open file.
     #[expect(clippy::missing_errors_doc, reason = "see `list`")]
     fn is_named(&self, name: &str, file: &Self::File) -> io::Result<bool>;
+    /// Fails if the process may not write up to this length of a file, however much room the disk has.
+    #[expect(clippy::missing_errors_doc, reason = "see `list`")]
+    fn check_length(&self, bytes: u64) -> io::Result<()>;
     /// Makes names durable: every create, rename and remove so far.
     #[expect(clippy::missing_errors_doc, reason = "see `list`")]
     fn sync(&self) -> io::Result<()>;
@@ -271,6 +274,13 @@ impl Disk for RealDisk {
         is_at(file, &self.path(name))
     }
 
+    fn check_length(&self, bytes: u64) -> io::Result<()> {
+        match file_length_max() {
+            Some(max) if bytes > max => Err(longer_than(max)),
+            _ => Ok(()),
+        }
+    }
+
     fn sync(&self) -> io::Result<()> {
         self.dir.sync_all()
     }
@@ -286,7 +296,7 @@ impl DiskFile for File {
     }
 
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        self.write_all_at(bytes, offset)
+        self.write_all_at(bytes, offset).map_err(name_limit)
     }
 
     fn allocate(&self, bytes: u64) -> io::Result<()> {
@@ -294,13 +304,31 @@ impl DiskFile for File {
         match rustix::io::retry_on_intr(|| rustix::fs::fallocate(self, FallocateFlags::empty(), 0, bytes)) {
             // Not every file system can reserve room; there, writing the zeros shows whether it suffices.
             Err(rustix::io::Errno::OPNOTSUPP) => Ok(()),
-            other => Ok(other?),
+            other => other.map_err(|error| name_limit(error.into())),
         }
     }
 
     fn sync(&self) -> io::Result<()> {
         self.sync_data()
     }
+}
+
+/// Returns the limit on the length of a file that this process writes (`RLIMIT_FSIZE`), in bytes, if there is one.
+fn file_length_max() -> Option<u64> {
+    rlimit::Resource::FSIZE.get_soft().ok().filter(|&max| max != rlimit::INFINITY)
+}
+
+/// Adds the limit on the length of a file to the error of a write beyond it.
+fn name_limit(error: io::Error) -> io::Error {
+    match file_length_max() {
+        Some(max) if error.kind() == io::ErrorKind::FileTooLarge => longer_than(max),
+        _ => error,
+    }
+}
+
+fn longer_than(max: u64) -> io::Error {
+    let what = format!("the limit on the length of a file (ulimit -f) is {max} bytes");
+    io::Error::new(io::ErrorKind::FileTooLarge, what)
 }
 
 /// Returns a name that begins with `stem` and that no file has.

@@ -101,8 +101,8 @@ fn missing(from: Position, until: Option<Position>) -> String {
 /// The reason why a frame was not appended.
 #[derive(Debug, thiserror::Error)]
 pub enum AppendError {
-    /// The disk has no room for the frame. The log is as it was, and the next frame may fit.
-    #[error("no room on the disk: {0}")]
+    /// The disk has no room for the frame, or the system lets the process write no longer file. The log is as it was, and the next frame may fit.
+    #[error("no room: {0}")]
     NoRoom(#[source] LogError),
     /// It is unknown whether the frame is in the log. The log must not be used again.
     #[error(transparent)]
@@ -121,7 +121,7 @@ impl<T> Context<T> for io::Result<T> {
 }
 
 impl LogError {
-    /// Returns whether the file system had no room.
+    /// Returns whether the file system had no room, or the system lets the process write no longer file.
     pub(super) fn is_no_room(&self) -> bool {
         matches!(self, Self::Io { source, .. } if matches!(
             source.kind(),

@@ -155,7 +155,12 @@ impl<D: Disk> EventLog for FileLog<D> {
     fn append(&mut self, frame: &mut Frame) -> Result<(), AppendError> {
         assert_eq!(frame.first(), self.next, "frames follow one another, after the replay");
         let frame_bytes = frame.sealed_bytes() as u64;
-        if self.active.as_ref().is_none_or(|active| active.end + frame_bytes > active.bytes) {
+        let fits = |active: &&Active<D::File>| active.end + frame_bytes <= active.bytes;
+        let start = self.active.as_ref().filter(fits).map(|active| active.end);
+        // A write that stops at the limit has written a part, so the limit is read before it.
+        let end = start.unwrap_or(HEADER_BYTES as u64) + frame_bytes;
+        self.disk.check_length(end).doing("write in", || self.disk.path("")).map_err(refuse_if_no_room)?;
+        if start.is_none() {
             self.rotate(frame_bytes)?;
         }
         let active = self.active.as_mut().expect("rotated");

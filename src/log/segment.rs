@@ -17,6 +17,7 @@
 
 use super::codec::{self, FRAME_BYTES_MAX};
 use crate::domain::{Epoch, Position};
+use crate::system_clock;
 
 /// Length of a segment, in bytes, unless another one is configured.
 pub const SEGMENT_BYTES_DEFAULT: u64 = 64 * 1024 * 1024;
@@ -67,7 +68,7 @@ pub struct LogId([u8; 16]);
 
 impl LogId {
     pub(super) fn random() -> Self {
-        Self(uuid::Uuid::now_v7().into_bytes())
+        Self(system_clock::uuid().into_bytes())
     }
 
     #[cfg(test)]
@@ -90,7 +91,7 @@ impl LogId {
 /// Draws the epoch of a writer. It is never [unknown](Epoch::UNKNOWN).
 pub(super) fn random_epoch() -> Epoch {
     // The lower half of an id: two fixed bits, not both 0, and 62 that were drawn at random.
-    Epoch(uuid::Uuid::now_v7().as_u64_pair().1)
+    Epoch(system_clock::uuid().as_u64_pair().1)
 }
 
 impl std::fmt::Display for LogId {

@@ -2,10 +2,15 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::num::NonZero;
+use std::thread::available_parallelism;
 
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
+
+use super::ServeError;
+use crate::thread;
 
 /// Returns a listener whose backlog has room for all clients that reconnect after a restart. The system may
 /// grant a shorter backlog.
@@ -57,8 +62,17 @@ pub(super) fn stop_signal() -> io::Result<impl Future<Output = ()>> {
 }
 
 /// Returns a runtime that serves requests in the order of their arrival, even under load.
-pub(super) fn runtime() -> io::Result<Runtime> {
+///
+/// The runtime waits silently for workers that the system does not start, and panics without the first one. So
+/// it is started only if there is room for them and for the threads of the engine.
+pub(super) fn runtime() -> Result<Runtime, ServeError> {
+    /// Threads of the engine and the log that run at the same time: at most three of the replay, the writer, the
+    /// fan-out, and the one that prepares the next segment.
+    const ENGINE_THREADS: usize = 6;
+    let workers = available_parallelism().map_or(1, NonZero::get);
+    thread::check_room(workers + ENGINE_THREADS)?;
     Builder::new_multi_thread()
+        .worker_threads(workers)
         .enable_all()
         // A worker's own queue holds 256 tasks; when more arrive, its older half moves to the end of the
         // global queue, behind later arrivals. So a worker accepts few events at a time, and runs all of
@@ -68,4 +82,5 @@ pub(super) fn runtime() -> io::Result<Runtime> {
         // The writer's thread sends answers through the global queue, and their clients have waited longest.
         .global_queue_interval(1)
         .build()
+        .map_err(ServeError::Runtime)
 }

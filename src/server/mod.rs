@@ -15,6 +15,8 @@ use crate::engine::{Engine, ReplayProgress, WriterError};
 pub use crate::http::log_panics;
 use crate::http::{self, App};
 use crate::log::{EventLog, FileLog, LogError, MemoryLog, RealDisk};
+use crate::system_clock::{self, OutOfRange};
+use crate::thread::{SpawnError, spawn};
 
 /// Deadline for requests in flight when the server stops.
 const GRACE: Duration = Duration::from_secs(7);
@@ -25,6 +27,12 @@ const LAST_SYNC: Duration = Duration::from_millis(1_500);
 /// A reason why a server did not start, or ended before a signal.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
+    /// The system's clock shows a time that neither an event nor an answer's `Date` can have.
+    #[error(transparent)]
+    Clock(#[from] OutOfRange),
+    /// The system does not start the threads of the server.
+    #[error(transparent)]
+    Thread(#[from] SpawnError),
     /// The log could not be opened or replayed.
     #[error(transparent)]
     Log(#[from] LogError),
@@ -36,7 +44,7 @@ pub enum ServeError {
         /// Error of the system.
         source: io::Error,
     },
-    /// The runtime, or one of its threads, could not be started.
+    /// The runtime could not be started.
     #[error("failed to start the runtime: {0}")]
     Runtime(io::Error),
     /// The handlers for SIGTERM and SIGINT could not be installed.
@@ -48,6 +56,9 @@ pub enum ServeError {
     /// The disk did not finish the last write before the server had to stop. That write was not answered.
     #[error("the log did not finish its last write in time")]
     Unfinished,
+    /// The replay of the log panicked.
+    #[error("the replay of the log panicked")]
+    ReplayPanicked,
     /// A task of the server panicked.
     #[error("the server panicked: {0}")]
     Panicked(#[from] tokio::task::JoinError),
@@ -59,7 +70,9 @@ pub enum ServeError {
 ///
 /// See [`ServeError`]. The process must end then, because requests in flight are never answered.
 pub fn run(config: ServeConfig) -> Result<(), ServeError> {
-    let runtime = listen::runtime().map_err(ServeError::Runtime)?;
+    // hyper panics at each request if it cannot write the date.
+    system_clock::check()?;
+    let runtime = listen::runtime()?;
     let ended = runtime.block_on(run_until_signal(config));
     // The grace period of clients that are still connected is over.
     runtime.shutdown_background();
@@ -113,9 +126,14 @@ pub async fn serve(
 
     let mut shutdown = std::pin::pin!(shutdown);
     let queue_max = limits.queue_max as usize;
-    let starting = tokio::task::spawn_blocking(move || Engine::start(log, queue_max, &progress));
+    let (started, starting) = oneshot::channel();
+    // Not a blocking task of the runtime, which would wait for ever for a thread that does not start.
+    spawn("replay", move || {
+        // At a signal, the server ends without waiting for the replay.
+        drop(started.send(Engine::start(log, queue_max, &progress)));
+    })?;
     let (engine, mut writer) = tokio::select! {
-        started = starting => started??,
+        started = starting => started.map_err(|_| ServeError::ReplayPanicked)??,
         // The server has accepted no write yet, so nothing is lost.
         () = &mut shutdown => return Ok(()),
     };

@@ -10,8 +10,9 @@ use super::line::ExportedEvent;
 use super::lines::{LINE_BYTES_MAX, Lines};
 use super::named::{Changes, NamedHistory, is_named};
 use super::{ToolError, print};
-use crate::domain::{Command, Event, Position, Record, Stamp};
+use crate::domain::{Command, Event, Position, Record, Stamp, Timestamp};
 use crate::log::{EventLog, StagedLog};
+use crate::system_clock;
 
 /// The destination of an import.
 #[derive(Debug)]
@@ -20,6 +21,8 @@ pub struct Import {
     pub data: PathBuf,
     /// The length of a new segment of the log, in bytes.
     pub segment_bytes: u64,
+    /// Whether events may be more than a day ahead of the system's clock.
+    pub allow_future: bool,
 }
 
 /// The result of an import.
@@ -38,7 +41,8 @@ struct Imported {
 pub fn import(into: &Import, input: impl Read, out: impl Write) -> Result<(), ToolError> {
     let staged = StagedLog::begin(&into.data)?;
     let mut log = staged.log(into.segment_bytes)?;
-    let imported = read(&mut log, BufReader::with_capacity(256 * 1024, input));
+    let clock = (!into.allow_future).then(system_clock::now);
+    let imported = read(&mut log, BufReader::with_capacity(256 * 1024, input), clock);
     // Until it is dropped, the log may still be preparing its next segment.
     drop(log);
     let Imported { last, changes } = imported?;
@@ -52,25 +56,33 @@ pub fn import(into: &Import, input: impl Read, out: impl Write) -> Result<(), To
 }
 
 /// Reads all lines. The first one shows which form they have.
-fn read(log: &mut dyn EventLog, input: impl BufRead) -> Result<Imported, ToolError> {
+fn read(
+    log: &mut dyn EventLog,
+    input: impl BufRead,
+    clock: Option<Timestamp>,
+) -> Result<Imported, ToolError> {
     let mut builder = Builder::on(log)?;
     let mut lines = Lines::new(input, LINE_BYTES_MAX);
     let mut changes = None;
     if lines.advance()? {
         if is_named(lines.line()) {
-            changes = Some(NamedHistory::read(&mut lines)?.build(&mut builder)?);
+            changes = Some(NamedHistory::read(&mut lines, clock)?.build(&mut builder)?);
         } else {
-            read_exported(&mut builder, &mut lines)?;
+            read_exported(&mut builder, &mut lines, clock)?;
         }
     }
     Ok(Imported { last: builder.finish()?, changes })
 }
 
 /// Reads the current line and all lines after it.
-fn read_exported<R: BufRead>(builder: &mut Builder<'_>, lines: &mut Lines<R>) -> Result<(), ToolError> {
+fn read_exported<R: BufRead>(
+    builder: &mut Builder<'_>,
+    lines: &mut Lines<R>,
+    clock: Option<Timestamp>,
+) -> Result<(), ToolError> {
     let bar = bar();
     loop {
-        let exported = ExportedEvent::parse(lines.line()).map_err(|what| lines.bad(what))?;
+        let exported = ExportedEvent::parse(lines.line(), clock).map_err(|what| lines.bad(what))?;
         let record = decide(builder, &exported).map_err(|what| lines.bad(what))?;
         builder.push(&record)?;
         bar.inc(1);

@@ -16,6 +16,7 @@
 //! hexadecimal digits.
 
 use std::io::{self, Write};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -98,12 +99,12 @@ struct RawKey {
 }
 
 impl ExportedEvent {
-    /// Parses a line.
+    /// Parses a line, which must not be far ahead of the clock, if that is given.
     ///
     /// # Errors
     ///
     /// Returns what is wrong with the line.
-    pub(super) fn parse(line: &[u8]) -> Result<Self, String> {
+    pub(super) fn parse(line: &[u8], clock: Option<Timestamp>) -> Result<Self, String> {
         let mut raw: RawLine = parse_object(line)?;
         if raw.v != VERSION {
             return Err(unknown_version(raw.v));
@@ -111,7 +112,7 @@ impl ExportedEvent {
         let kind = std::mem::take(&mut raw.r#type);
         let (id, command) = raw.command(&kind)?;
         let key = raw.idempotency_key.take().map(RawKey::check).transpose()?;
-        let (position, time) = (Position(raw.position), parse_time(&raw.time)?);
+        let (position, time) = (Position(raw.position), parse_time(&raw.time, clock)?);
         let rest = RawLine { v: raw.v, position: raw.position, time: raw.time.clone(), ..RawLine::default() };
         if raw != rest {
             return Err(format!("it has a field that no {kind} has"));
@@ -211,14 +212,21 @@ fn own_id(text: &str) -> Result<Uuid, String> {
     if is_own { Ok(id) } else { Err(format!("id must be a UUID of version 7: {}", shown(text))) }
 }
 
-/// Parses a time that leaves the server's clock room for later times.
-pub(super) fn parse_time(text: &str) -> Result<Timestamp, String> {
-    const YEAR_9999_MICROS: u64 = 253_370_764_800_000_000;
+/// Parses a time that leaves the server's clock room for later times. It must not be more than a day ahead of
+/// the clock, if that is given: a server would date new events after it until the clock has caught up.
+pub(super) fn parse_time(text: &str, clock: Option<Timestamp>) -> Result<Timestamp, String> {
+    const AHEAD_MAX: Duration = Duration::from_hours(24);
     let micros = text.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_microsecond);
-    let time =
-        micros.and_then(|micros| u64::try_from(micros).ok()).filter(|&micros| micros < YEAR_9999_MICROS);
-    time.and_then(Timestamp::from_micros)
-        .ok_or_else(|| format!("time must be RFC 3339, from 1970 to 9998: {}", shown(text)))
+    let time = micros.and_then(|micros| Timestamp::from_micros(u64::try_from(micros).ok()?));
+    let time = time.filter(|&time| time < Timestamp::CLOCK_MAX);
+    let time = time.ok_or_else(|| format!("time must be RFC 3339, from 1970 to 9998: {}", shown(text)))?;
+    match clock {
+        Some(clock) if time.saturating_since(clock) > AHEAD_MAX => Err(format!(
+            "the time {time} is more than a day ahead of the system's clock, which shows {clock}; \
+             --allow-future accepts it"
+        )),
+        _ => Ok(time),
+    }
 }
 
 /// Parses a JSON object with the fields of `T`.

@@ -28,6 +28,7 @@ use crate::domain::{
     ChatId, ChatName, Command, InvalidValue, NewMessage, Position, Record, Stamp, Text, Timestamp, UserId,
     Username,
 };
+use crate::system_clock::uuid_at;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -117,11 +118,15 @@ pub(super) fn is_named(line: &[u8]) -> bool {
 }
 
 impl NamedHistory {
-    /// Reads the current line and all lines after it.
-    pub(super) fn read<R: BufRead>(lines: &mut Lines<R>) -> Result<Self, ToolError> {
+    /// Reads the current line and all lines after it, none of which may be far ahead of the clock, if that is
+    /// given.
+    pub(super) fn read<R: BufRead>(
+        lines: &mut Lines<R>,
+        clock: Option<Timestamp>,
+    ) -> Result<Self, ToolError> {
         let mut history = Self::default();
         loop {
-            history.take(lines.line(), lines.number()).map_err(|what| lines.bad(what))?;
+            history.take(lines.line(), lines.number(), clock).map_err(|what| lines.bad(what))?;
             if !lines.advance()? {
                 break;
             }
@@ -135,7 +140,7 @@ impl NamedHistory {
         }
     }
 
-    fn take(&mut self, line: &[u8], number: u64) -> Result<(), String> {
+    fn take(&mut self, line: &[u8], number: u64, clock: Option<Timestamp>) -> Result<(), String> {
         let NamedLine { op, chat, user, time, text } = parse_object(line)?;
         let action = match (op.as_str(), text) {
             ("join", None) => NamedAction::Join,
@@ -146,7 +151,7 @@ impl NamedHistory {
             ("join" | "leave", Some(_)) => return Err(format!("a {op} must not have a text")),
             (op, _) => return Err(format!("op must be message, join or leave: {}", shown(op))),
         };
-        let time = time.as_deref().map(parse_time).transpose()?;
+        let time = time.as_deref().map(|time| parse_time(time, clock)).transpose()?;
         if time.is_none() && !matches!(action, NamedAction::Join | NamedAction::Leave) {
             return Err("time is missing".to_owned());
         }
@@ -229,10 +234,7 @@ fn count_out_of_order(events: &[NamedEvent]) -> u64 {
 /// Returns a stamp with this time, or with the first time after the last event if that is later.
 fn stamp(builder: &Builder<'_>, time: Timestamp, uuids: &ContextV7) -> Stamp {
     let index = builder.index();
-    let free = if index.position() == Position(0) { 0 } else { index.time().as_micros() + 1 };
-    let micros = time.as_micros().max(free);
-    let time = Timestamp::from_micros(micros).expect("parsed times end a year before");
-    let nanos = u32::try_from(micros % 1_000_000 * 1_000).expect("less than a second");
-    let id = Uuid::new_v7(uuid::Timestamp::from_unix(uuids, micros / 1_000_000, nanos));
-    Stamp { time, id }
+    let free = if index.position() == Position(0) { Timestamp::EPOCH } else { index.time().next() };
+    let time = time.max(free);
+    Stamp { time, id: uuid_at(time, uuids) }
 }

@@ -9,6 +9,7 @@
 mod architecture;
 mod batch;
 mod chats;
+mod clock;
 mod connections;
 mod corpus;
 mod crash;
@@ -23,6 +24,7 @@ mod health;
 mod history;
 mod kernel;
 mod keys;
+mod limits;
 mod membership;
 mod messages;
 mod observed;

@@ -38,7 +38,7 @@ async fn every_answer_carries_a_request_id() {
 
 /// Returns the value of the sample with this name and these labels.
 #[track_caller]
-fn sample(metrics: &str, name: &str) -> f64 {
+pub fn sample(metrics: &str, name: &str) -> f64 {
     let line = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
     line.unwrap_or_else(|| panic!("no {name} in {metrics}")).parse().expect("a number")
 }
@@ -78,6 +78,7 @@ async fn metrics_count_what_happened() {
         ("chinwag_streams", 1.0),
         ("chinwag_queue_writes", 0.0),
         ("chinwag_queue_bytes", 0.0),
+        ("chinwag_clock_behind_log_seconds", 0.0),
         (concat!("chinwag_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"}"), 1.0),
     ] {
         assert!((sample(metrics, name) - value).abs() < f64::EPSILON, "{name} is not {value}: {metrics}");

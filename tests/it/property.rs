@@ -144,7 +144,7 @@ async fn run(bursts: Vec<Burst>) {
 
     let exported = export(dir.path());
     let copy = tempfile::tempdir().unwrap();
-    let into = Import { data: copy.path().to_owned(), segment_bytes: SEGMENT_BYTES_MIN };
+    let into = Import { data: copy.path().to_owned(), segment_bytes: SEGMENT_BYTES_MIN, allow_future: false };
     tools::import(&into, exported.as_slice(), &mut Vec::new()).unwrap();
     assert!(export(copy.path()) == exported, "byte for byte");
     let server = Server::open(copy.path());

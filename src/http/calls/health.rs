@@ -34,6 +34,11 @@ pub(crate) struct Health {
     /// The epoch of the events that this server writes: another one at each start.
     #[schema(pattern = "^[0-9a-f]{16}$", examples("8f3c2a917b5de604"))]
     epoch: String,
+    /// Seconds, rounded up, by which the server's clock is behind the log's last event; absent below one second.
+    /// Until the clock has caught up, new events are dated one microsecond apart, after the last one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = u64, required = false, minimum = 1, examples(86_400))]
+    clock_behind_s: Option<u64>,
 }
 
 /// Answers whether the server is ready.
@@ -62,5 +67,6 @@ async fn get(State(app): State<Arc<App>>) -> Result<Response, Problem> {
         }));
     };
     let (log, epoch) = (engine.log_id().to_string(), engine.epoch().to_string());
-    Ok(answer::json(&Health { status: "ready", position: engine.read(Model::position), log, epoch }))
+    let (position, clock_behind_s) = (engine.read(Model::position), engine.clock_behind_s());
+    Ok(answer::json(&Health { status: "ready", position, log, epoch, clock_behind_s }))
 }

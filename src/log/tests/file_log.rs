@@ -192,6 +192,39 @@ fn a_frame_refused_for_want_of_room_can_be_retried() {
 }
 
 #[test]
+fn a_frame_beyond_the_file_limit_is_refused_unwritten() {
+    let disk = SimDisk::default();
+    let mut log = reopened(&disk, 0);
+    append(&mut log, 1, 1).expect("room");
+    log.wait_for_spare();
+    let before = disk.contents(&first_segment());
+    let used = before.iter().rposition(|&byte| byte != 0).expect("used") as u64;
+    for max in [0, used + 20] {
+        disk.set_file_bytes_max(Some(max));
+        assert!(matches!(append(&mut log, 2, 1), Err(AppendError::NoRoom(_))), "{max}");
+        assert_eq!(disk.contents(&first_segment()), before, "no part of it is written");
+    }
+    disk.set_file_bytes_max(None);
+    append(&mut log, 2, 1).expect("allowed");
+    disk.crash();
+    reopened(&disk, 2);
+}
+
+#[test]
+fn no_segment_is_begun_beyond_the_file_limit() {
+    let disk = SimDisk::default();
+    let mut log = reopened(&disk, 0);
+    log.wait_for_spare();
+    for max in [HEADER_BYTES as u64 - 1, HEADER_BYTES as u64 + 1] {
+        disk.set_file_bytes_max(Some(max));
+        assert!(matches!(append(&mut log, 1, 1), Err(AppendError::NoRoom(_))), "{max}");
+        assert_eq!(disk.names(), ["spare"]);
+    }
+    disk.set_file_bytes_max(None);
+    append(&mut log, 1, 1).expect("allowed");
+}
+
+#[test]
 fn a_full_disk_refuses_only_after_the_last_segment() {
     let disk = SimDisk::default();
     let mut log = reopened(&disk, 0);

@@ -22,7 +22,7 @@ fuzz_target!(|bytes: &[u8]| {
 });
 
 fn is_accepted(dir: &Path, lines: &[u8]) -> bool {
-    let into = Import { data: dir.to_owned(), segment_bytes: SEGMENT_BYTES_MIN };
+    let into = Import { data: dir.to_owned(), segment_bytes: SEGMENT_BYTES_MIN, allow_future: true };
     import(&into, lines, std::io::sink()).is_ok()
 }
 

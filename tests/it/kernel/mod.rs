@@ -11,6 +11,7 @@ mod kill;
 mod power_cut;
 mod strace;
 mod sync_order;
+mod threads;
 mod vanished;
 mod write_log;
 

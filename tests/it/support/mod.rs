@@ -30,4 +30,4 @@ pub use raw::{RawConnection, head, post, post_bytes, post_many, post_under};
 pub use router::TestRouter;
 pub use scene::{CALLS, Scene};
 pub use scripted_log::{AppendOutcome, LogScript, ScriptedLog};
-pub use server::{Ended, StoppedServer, TestServer, binary, run_to_end, segments};
+pub use server::{Ended, StoppedServer, TestServer, binary, binary_under, run_to_end, segments};

@@ -246,7 +246,7 @@ pub fn binary() -> Command {
 }
 
 /// Returns the same command, with the binary run by another program.
-fn binary_under(wrapper: &[&str]) -> Command {
+pub fn binary_under(wrapper: &[&str]) -> Command {
     let words = [wrapper, &[env!("CARGO_BIN_EXE_chinwag")]].concat();
     let mut command = Command::new(words[0]);
     command.args(&words[1..]);

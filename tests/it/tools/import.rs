@@ -6,7 +6,9 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::{OLD_LOG_EVENTS, alter, contents, export, import, old_log, tool, tool_with};
+use super::{
+    OLD_LOG_EVENTS, alter, contents, export, import, import_of_the_future, old_log, tool, tool_with,
+};
 use crate::support::{Client, TestServer, binary, segments};
 
 #[tokio::test]
@@ -179,6 +181,39 @@ fn a_bad_line_is_named_and_nothing_imported() {
         5,
         "a good line in place of the bad"
     );
+}
+
+#[test]
+fn a_line_more_than_a_day_ahead_needs_a_flag() {
+    let now = jiff::Timestamp::now();
+    let in_hours = |hours| (now + jiff::SignedDuration::from_hours(hours)).to_string();
+    let exported = |hours| {
+        let joined = json!({ "type": "member_added", "chat": TEA, "user": BOB, "time": in_hours(hours) });
+        good() + &event(5, &joined)
+    };
+    let named = |hours| {
+        let said = |hours| {
+            let line = json!({ "op": "message", "chat": "tea", "user": "ann", "time": in_hours(hours), "text": "hi" });
+            format!("{line}\n")
+        };
+        said(-1).repeat(4) + &said(hours)
+    };
+    let dir = TempDir::new().unwrap();
+    for (form, [near, far]) in [("exported", [exported(23), exported(25)]), ("named", [named(23), named(25)])]
+    {
+        let data = dir.path().join(form);
+        import(&data, &far).refused(2, &["line 5: ", &in_hours(25)[..19], "--allow-future", "clock"]);
+        assert!(!data.exists(), "{form}");
+        import(&data, &near).done();
+
+        let future = dir.path().join(format!("{form}, of the future"));
+        import_of_the_future(&future, &far);
+        let lines = export(&future);
+        let copy = dir.path().join(format!("{form}, copied"));
+        import(&copy, &lines).refused(2, &["more than a day ahead"]);
+        import_of_the_future(&copy, &lines);
+        assert!(export(&copy) == lines, "byte for byte");
+    }
 }
 
 #[test]

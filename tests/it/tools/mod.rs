@@ -81,6 +81,12 @@ fn import(data: &Path, lines: &str) -> Said {
     tool_with(&["import", "--segment-bytes", "65536"], data, lines.as_bytes())
 }
 
+/// Imports lines that may be ahead of the clock.
+pub fn import_of_the_future(data: &Path, lines: &str) {
+    let words = ["import", "--segment-bytes", "65536", "--allow-future"];
+    tool_with(&words, data, lines.as_bytes()).done();
+}
+
 /// Returns the whole history.
 fn export(data: &Path) -> String {
     let said = tool(&["export"], data);

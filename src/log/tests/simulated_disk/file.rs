@@ -68,7 +68,13 @@ impl DiskFile for SimFile {
         if state.lies_about_write(self.index, bytes) {
             return Ok(());
         }
-        state.files[self.index].write(&bytes[..fits], start);
+        let below_max = state.file_bytes_max.map_or(bytes.len(), |max| {
+            usize::try_from(max).expect("small").saturating_sub(start).min(bytes.len())
+        });
+        state.files[self.index].write(&bytes[..fits.min(below_max)], start);
+        if below_max < fits {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
         if fits < bytes.len() { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
     }
 
@@ -76,6 +82,9 @@ impl DiskFile for SimFile {
         let mut state = self.disk.0.lock();
         let extent = self.call(&mut state, "allocate")?;
         let len = usize::try_from(bytes).expect("small");
+        if state.file_bytes_max.is_some_and(|max| bytes > max) {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
         if !state.cannot_allocate {
             if state.reach(self.index, len) < len {
                 return Err(io::ErrorKind::StorageFull.into());

@@ -104,6 +104,11 @@ impl SimDisk {
         state.bytes_max = room.map(|room| used + usize::try_from(room).expect("small"));
     }
 
+    /// Limits the length of a file that is written.
+    pub(super) fn set_file_bytes_max(&self, max: Option<u64>) {
+        self.0.lock().file_bytes_max = max;
+    }
+
     pub(super) fn set_cannot_allocate(&self, cannot: bool) {
         self.0.lock().cannot_allocate = cannot;
     }
@@ -238,6 +243,12 @@ impl Disk for SimDisk {
             state.names.remove(name);
         }
         state.answer()
+    }
+
+    /// It is a question to the system, and no call to the disk.
+    fn check_length(&self, bytes: u64) -> io::Result<()> {
+        let max = self.0.lock().file_bytes_max;
+        if max.is_some_and(|max| bytes > max) { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(()) }
     }
 
     /// It is no call of which a disk could fail.

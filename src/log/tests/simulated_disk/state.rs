@@ -15,6 +15,8 @@ pub(super) struct State {
     pub(super) chance: Chance,
     /// Maximum bytes in all named files; `None` is no limit.
     pub(super) bytes_max: Option<usize>,
+    /// Maximum bytes of a file that is written; `None` is no limit.
+    pub(super) file_bytes_max: Option<u64>,
     /// Whether a full disk may also refuse new names.
     pub(super) names_need_room: bool,
     /// Whether the disk cannot reserve room, as some file systems cannot.
