@@ -60,7 +60,7 @@ mod tests {
         assert_eq!(pieces.len(), 0);
         pieces.push(0);
         let first: *const usize = &raw const pieces[0];
-        for number in 1..3 * ITEMS_PER_PIECE + 1 {
+        for number in 1..=3 * ITEMS_PER_PIECE {
             assert_eq!(pieces.len(), number);
             pieces.push(number);
         }

@@ -168,8 +168,7 @@ mod tests {
     #[test]
     fn a_chat_of_any_number_of_members_is_one_event() {
         for count in [0, 1, 512, 513, 1024, 1025, 5_000] {
-            let users: Vec<UserId> =
-                (0..count).map(|number| Uuid::from_u128(number as u128).into()).collect();
+            let users: Vec<UserId> = (0..count).map(|number| Uuid::from_u64_pair(0, number).into()).collect();
             let chat = ChatView {
                 id: Uuid::from_u128(7).into(),
                 name: r#"its "users":[] are many"#.into(),
