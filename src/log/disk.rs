@@ -338,6 +338,25 @@ pub(super) fn free_name<D: Disk>(disk: &D, stem: &str) -> Result<String, LogErro
     Ok(names.find(|name| !existing.contains(name)).expect("a directory has fewer than 2^32 names"))
 }
 
+/// Writes a copy to a new file whose name begins with `stem`, and returns the name. The contents are durable afterwards,
+/// the name is not. If there is no room for it, no part of it stays.
+pub(super) fn keep_copy<D: Disk>(disk: &D, stem: &str, bytes: &[u8]) -> Result<String, LogError> {
+    let name = free_name(disk, stem)?;
+    let written = disk.create(&name).and_then(|file| {
+        file.write_at(bytes, 0)?;
+        file.sync()
+    });
+    match written.doing("write", || disk.path(&name)) {
+        Ok(()) => Ok(name),
+        Err(error) => {
+            if error.is_no_room() {
+                remove_if_there(disk, &name)?;
+            }
+            Err(error)
+        }
+    }
+}
+
 /// Removes a file, if it exists.
 pub(super) fn remove_if_there<D: Disk>(disk: &D, name: &str) -> Result<(), LogError> {
     match disk.remove(name) {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use std::vec;
 
 use super::chain::{self, Chain};
-use super::disk::{Disk, DiskFile, free_name, remove_if_there};
+use super::disk::{Disk, DiskFile, keep_copy, remove_if_there};
 use super::error::Context;
 use super::read_ahead::{ReadAhead, ReadSegment};
 use super::segment::{self, HEADER_BYTES, Header, LogId, Version};
@@ -76,7 +76,7 @@ impl<D: Disk> FileLog<D> {
                 file = %path().display(), offset = end, bytes = torn.len(),
                 "cutting off a torn write; it was never acknowledged"
             );
-            self.keep_copy(&name, end, torn)?;
+            self.keep_torn(&name, end, torn)?;
             file.write_at(&vec![0; torn.len()], end as u64).doing("cut", path)?;
         }
         // After a failed sync, the page cache may hold bytes that are marked as clean but are not on the
@@ -90,19 +90,14 @@ impl<D: Disk> FileLog<D> {
 
     /// Keeps a copy of a torn write for people to look at. Nothing in it was acknowledged, so a full disk,
     /// which has no room for a copy, is not an error.
-    fn keep_copy(&self, name: &str, offset: usize, torn: &[u8]) -> Result<(), LogError> {
-        let copy = free_name(&self.disk, &format!("{name}.torn-{offset}"))?;
-        let written = self.disk.create(&copy).and_then(|file| {
-            file.write_at(torn, 0)?;
-            file.sync()?;
-            self.disk.sync()
-        });
-        match written.doing("write", || self.disk.path(&copy)) {
+    fn keep_torn(&self, name: &str, offset: usize, torn: &[u8]) -> Result<(), LogError> {
+        match keep_copy(&self.disk, &format!("{name}.torn-{offset}"), torn) {
+            Ok(copy) => self.disk.sync().doing("sync", || self.disk.path(&copy)),
             Err(error) if error.is_no_room() => {
                 tracing::warn!(%error, "kept no copy of the torn write");
-                remove_if_there(&self.disk, &copy)
+                Ok(())
             }
-            other => other,
+            Err(error) => Err(error),
         }
     }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::LogError;
 use super::chain;
-use super::disk::{Disk, DiskFile, free_name, remove_if_there};
+use super::disk::{Disk, DiskFile, free_name, keep_copy};
 use super::error::Context;
 use super::frame::FrameHeader;
 use super::recovery::{self, last_not_zero};
@@ -160,20 +160,7 @@ fn last_event_end<D: Disk>(disk: &D, segment: Position, start: u64) -> Result<Op
     Ok(bytes.get(start..).and_then(|frames| recovery::last_sound_end(frames, header.format)))
 }
 
-/// Writes a copy. Its contents are durable afterwards, its name is not.
+/// Keeps a copy of damaged bytes, and returns its path.
 fn keep<D: Disk>(disk: &D, name: &str, offset: u64, bytes: &[u8]) -> Result<PathBuf, LogError> {
-    let copy = free_name(disk, &format!("{name}.damaged-{offset}"))?;
-    let written = disk.create(&copy).and_then(|file| {
-        file.write_at(bytes, 0)?;
-        file.sync()
-    });
-    match written.doing("write", || disk.path(&copy)) {
-        Ok(()) => Ok(disk.path(&copy)),
-        Err(error) => {
-            if error.is_no_room() {
-                remove_if_there(disk, &copy)?;
-            }
-            Err(error)
-        }
-    }
+    Ok(disk.path(&keep_copy(disk, &format!("{name}.damaged-{offset}"), bytes)?))
 }
