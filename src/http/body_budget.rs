@@ -4,12 +4,15 @@
 //! stop in the middle of long bodies would keep out those of all others.
 
 use std::collections::HashMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
-use crate::http::limits::{BODY_STEP_BYTES, BODY_STEP_TIME_MAX};
+/// Bytes of a body that arrive within [`STEP_TIME_MAX`], unless the body is slow.
+const STEP_BYTES: usize = 64 * 1024;
+/// Maximum time for [`STEP_BYTES`] to arrive. It is also the time for which a body may pause before it is slow.
+const STEP_TIME_MAX: Duration = Duration::from_secs(1);
 
 /// The bytes of all bodies that arrive in parts, and their maximum.
 pub(crate) struct BodyBudget {
@@ -86,13 +89,13 @@ impl Bodies {
 impl Body {
     fn is_slow(&self, now: Instant) -> bool {
         // A body without bytes has nothing to give.
-        self.bytes > 0 && now.saturating_duration_since(self.step_began) > BODY_STEP_TIME_MAX
+        self.bytes > 0 && now.saturating_duration_since(self.step_began) > STEP_TIME_MAX
     }
 
     /// Notes that bytes have arrived.
     fn arrived(&mut self, bytes: usize, now: Instant) {
         self.step_bytes += bytes;
-        if self.step_bytes >= BODY_STEP_BYTES {
+        if self.step_bytes >= STEP_BYTES {
             self.step_bytes = 0;
             self.step_began = now;
         }
@@ -140,14 +143,13 @@ impl Drop for BodyShare<'_> {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
-    use std::time::Duration;
 
     use futures_util::FutureExt;
     use proptest::prelude::*;
 
     use super::*;
 
-    const SLOW: Duration = BODY_STEP_TIME_MAX.saturating_add(Duration::from_millis(1));
+    const SLOW: Duration = STEP_TIME_MAX.saturating_add(Duration::from_millis(1));
 
     #[test]
     fn bodies_share_the_budget_and_give_it_back() {
@@ -189,11 +191,11 @@ mod tests {
         let (budget, start) = (BodyBudget::new(usize::MAX), Instant::now());
         let mut share = budget.share(start);
         let is_slow = |at| budget.bodies.lock().by_number[&0].is_slow(at);
-        assert!(share.grow(BODY_STEP_BYTES - 1, start).is_ok());
-        assert!(!is_slow(start + BODY_STEP_TIME_MAX) && is_slow(start + SLOW));
-        let next = start + BODY_STEP_TIME_MAX;
+        assert!(share.grow(STEP_BYTES - 1, start).is_ok());
+        assert!(!is_slow(start + STEP_TIME_MAX) && is_slow(start + SLOW));
+        let next = start + STEP_TIME_MAX;
         assert!(share.grow(1, next).is_ok());
-        assert!(!is_slow(next + BODY_STEP_TIME_MAX) && is_slow(next + SLOW));
+        assert!(!is_slow(next + STEP_TIME_MAX) && is_slow(next + SLOW));
     }
 
     #[test]
@@ -220,7 +222,7 @@ mod tests {
     fn step() -> impl Strategy<Value = Step> {
         prop_oneof![
             2 => Just(Step::Begin),
-            6 => (any::<prop::sample::Index>(), 1..2 * BODY_STEP_BYTES)
+            6 => (any::<prop::sample::Index>(), 1..2 * STEP_BYTES)
                 .prop_map(|(which, bytes)| Step::Grow { which, bytes }),
             1 => any::<prop::sample::Index>().prop_map(|which| Step::End { which }),
             2 => (0..800_u64).prop_map(|milliseconds| Step::Wait { milliseconds }),
@@ -231,7 +233,7 @@ mod tests {
         /// The bytes that are held are those that were granted to bodies that are neither ended nor taken back.
         #[test]
         fn the_budget_is_exact(steps in prop::collection::vec(step(), 0..200)) {
-            const BYTES_MAX: usize = 6 * BODY_STEP_BYTES;
+            const BYTES_MAX: usize = 6 * STEP_BYTES;
             let budget = BodyBudget::new(BYTES_MAX);
             let mut now = Instant::now();
             let mut shares: BTreeMap<u64, (BodyShare<'_>, usize)> = BTreeMap::new();

@@ -16,14 +16,6 @@ pub(crate) const BATCH_BODY_FACTOR: usize = 32;
 /// body. It is enough for eight of the longest batches.
 pub(crate) const BODIES_IN_PARTS_MAX: usize = 8 * BATCH_BODY_FACTOR;
 
-/// Bytes of a body that arrive within [`BODY_STEP_TIME_MAX`] unless the body is slow. A slow body gives way if
-/// others need the memory.
-pub(crate) const BODY_STEP_BYTES: usize = 64 * 1024;
-
-/// Maximum time for [`BODY_STEP_BYTES`] to arrive. It is also the time that a body has at its beginning, and after a
-/// pause, before it is slow.
-pub(crate) const BODY_STEP_TIME_MAX: Duration = Duration::from_secs(1);
-
 /// Maximum bytes of a refused request that are read and discarded.
 pub(crate) const DISCARDED_BYTES_MAX: usize = 64 * 1024 * 1024;
 

@@ -64,7 +64,7 @@ fn is_name(mut value: &[u8]) -> bool {
         match value {
             [] => return true,
             [b'%', high, low, after @ ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
-                value = after
+                value = after;
             }
             [byte, after @ ..] if is_name_byte(*byte) => value = after,
             [..] => return false,

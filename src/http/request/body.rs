@@ -102,27 +102,29 @@ async fn read_within(body: &mut Body, bytes_max: usize, budget: &BodyBudget) -> 
             let detail = format!("the body has more than {bytes_max} bytes");
             return Err(Problem::new(Code::BodyTooLarge, detail));
         }
-        share.grow(data.len(), Instant::now().into_std()).map_err(no_room)?;
+        share.grow(data.len(), Instant::now().into_std())?;
         read.extend_from_slice(&data);
         part = tokio::select! {
             biased;
             part = next_part(body) => part?,
-            () = share.taken_back() => return Err(no_room(NoRoom::TakenBack)),
+            () = share.taken_back() => return Err(NoRoom::TakenBack.into()),
         };
     }
     Ok(read.into())
 }
 
-fn no_room(reason: NoRoom) -> Problem {
-    match reason {
-        NoRoom::Exceeded => {
-            Problem::new(Code::Overloaded, "too many long bodies are arriving; nothing was stored")
+impl From<NoRoom> for Problem {
+    fn from(reason: NoRoom) -> Self {
+        match reason {
+            NoRoom::Exceeded => {
+                Self::new(Code::Overloaded, "too many long bodies are arriving; nothing was stored")
+            }
+            NoRoom::TakenBack => Self::new(
+                Code::RequestTimeout,
+                "the body arrived too slowly (less than 64 KiB in a second) while other bodies needed the memory; \
+                 nothing was stored",
+            ),
         }
-        NoRoom::TakenBack => Problem::new(
-            Code::RequestTimeout,
-            "the body arrived too slowly (less than 64 KiB in a second) while other bodies needed the memory; nothing \
-             was stored",
-        ),
     }
 }
 
