@@ -29,6 +29,9 @@ pub(crate) const SHOWN_CHARS_MAX: usize = 64;
 /// that wait for its client before more are made.
 pub(crate) const HEAD_BYTES_MAX: usize = 32 * 1024;
 
+/// Maximum connections that wait in the kernel to be accepted. The system may grant fewer.
+pub(crate) const CONNECTIONS_WAITING_MAX: u32 = 4096;
+
 /// Maximum time after which a client that reads nothing of its answer is disconnected. It holds even if a
 /// request may take longer to arrive.
 pub(crate) const UNREAD_TIME_MAX: Duration = Duration::from_secs(30);

@@ -4,7 +4,7 @@
 //!
 //! | part | what it does |
 //! | --- | --- |
-//! | `connection` | accepts, keeps deadlines, gives each request an id, counts and times it |
+//! | `connection` | accepts, keeps deadlines, checks each `Host`, gives each request an id, counts and times it |
 //! | `router` | finds the call of a path |
 //! | `request` | reads the body and parses it into the type that the call declares, or refuses it |
 //! | `calls` | asks the engine and chooses the answer: one function for each call, and nothing else |
@@ -30,4 +30,5 @@ mod web;
 pub use app::App;
 pub use connection::panics::log_panics;
 pub use connection::serve_connections;
+pub(crate) use limits::CONNECTIONS_WAITING_MAX;
 pub use router::router;

@@ -6,9 +6,10 @@ use std::sync::{Arc, LazyLock};
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::Request;
-use axum::http::header;
+use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use percent_encoding::percent_decode_str;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -45,16 +46,16 @@ fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(document))
         .routes(routes!(docs_page::get))
         .routes(routes!(chat_page::get));
-    let docs = docs_page::ASSETS
-        .iter()
-        .fold(calls, |routes, asset| routes.route(asset.path, get(async move || (asset.answer)())));
+    let docs = docs_page::ASSETS.iter().fold(calls, |routes, asset| {
+        routes.route(asset.path, get(async move |headers: HeaderMap| (asset.answer)(&headers)))
+    });
     chat_page::FILES
         .iter()
         .fold(docs, |routes, file| routes.route(file.path, get(async move || file.into_response())))
 }
 
 /// Returns the route of this path, if it has one. No route has parameters, so a path names its route
-/// completely.
+/// completely. The path may be percent-encoded, save that an encoded slash separates nothing (RFC 3986, 2.2).
 pub(crate) fn route_of(path: &str) -> Option<&'static str> {
     static ROUTES: LazyLock<HashSet<String>> = LazyLock::new(|| {
         let calls = routes().into_openapi().paths.paths.into_keys();
@@ -62,7 +63,14 @@ pub(crate) fn route_of(path: &str) -> Option<&'static str> {
         let files = chat_page::FILES.iter().map(|file| file.path);
         calls.chain(assets.chain(files).map(str::to_owned)).collect()
     });
-    ROUTES.get(path).map(String::as_str)
+    let route = |path: &str| ROUTES.get(path).map(String::as_str);
+    if !path.contains('%') {
+        return route(path);
+    }
+    let slashes = |path: &str| path.matches('/').count();
+    let decoded = percent_decode_str(path).decode_utf8().ok()?;
+    // A percent sign that encodes nothing is left as it is, and no route has one.
+    route(&decoded).filter(|route| slashes(route) == slashes(path))
 }
 
 /// The OpenAPI 3.1 document: this one.
@@ -108,6 +116,20 @@ mod tests {
         }
         for path in ["", "/nothing", "/messages/add/", "/messages/Add"] {
             assert_eq!(route_of(path), None);
+        }
+        for path in ["/messages/%61dd", "/%6D%65ssages/ad%64", "/messages/%61%64%64"] {
+            assert_eq!(route_of(path), Some("/messages/add"), "{path}");
+        }
+        for path in [
+            "/messages%2Fadd",
+            "/messages%2fadd",
+            "%2fmessages/add",
+            "/messages/%2561dd",
+            "/%ff",
+            "/%",
+            "/messages/add%",
+        ] {
+            assert_eq!(route_of(path), None, "{path}");
         }
     }
 

@@ -10,17 +10,17 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::ServeError;
+use crate::http::CONNECTIONS_WAITING_MAX;
 use crate::thread;
 
 /// Returns a listener whose backlog has room for all clients that reconnect after a restart. The system may
 /// grant a shorter backlog.
 pub(super) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    const BACKLOG: u32 = 4096;
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     // A restarted server can bind the port while connections of the previous process are in TIME_WAIT.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
-    socket.listen(BACKLOG)
+    socket.listen(CONNECTIONS_WAITING_MAX)
 }
 
 /// Raises the limit on open files, and returns `connections_max`, lowered to what that limit leaves for

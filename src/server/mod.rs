@@ -82,22 +82,31 @@ pub fn run(config: ServeConfig) -> Result<(), ServeError> {
 async fn run_until_signal(mut config: ServeConfig) -> Result<(), ServeError> {
     let allowed = listen::fit_open_files(config.limits.connections_max);
     config.limits.fit_connections(allowed);
-    let log: Box<dyn EventLog> = if config.ephemeral {
-        Box::new(MemoryLog::default())
-    } else {
-        let disk = RealDisk::lock(&config.data)?;
-        disk.warn_if_others_may_open_it()?;
-        Box::new(FileLog::new(disk, config.segment_bytes))
-    };
+    // A directory that exists is locked first: a second server on it is refused because of the directory, even
+    // if it is given the same address. A missing one is created later, so that a server that cannot listen
+    // leaves nothing behind.
+    let is_there = config.ephemeral || config.data.exists();
+    let opened = is_there.then(|| open_log(&config)).transpose()?;
     let failed = |source| ServeError::Listen { address: config.listen, source };
     let listener = listen::listen(config.listen).map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
+    let log = opened.map_or_else(|| open_log(&config), Ok)?;
     let ready = || {
         // A closed stdout does not stop the server.
         drop(writeln!(io::stdout(), "chinwag listening on http://{address}"));
     };
     let shutdown = listen::stop_signal().map_err(ServeError::Signals)?;
     serve(listener, log, config.limits, config.cors_origins, ready, shutdown).await
+}
+
+/// Opens the log, and creates its directory if it is missing.
+fn open_log(config: &ServeConfig) -> Result<Box<dyn EventLog>, LogError> {
+    if config.ephemeral {
+        return Ok(Box::new(MemoryLog::default()));
+    }
+    let disk = RealDisk::lock(&config.data)?;
+    disk.warn_if_others_may_open_it()?;
+    Ok(Box::new(FileLog::new(disk, config.segment_bytes)))
 }
 
 /// Serves the log on the listener until `shutdown` resolves. Answers 503 during the replay, and calls `ready`

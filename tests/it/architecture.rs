@@ -53,7 +53,7 @@ const PARTS_MAY_NAME: [(&str, &[&str]); 14] = [
     ("calls", &["answer", "app", "cursor", "headers", "limits", "openapi", "request"]),
     ("web", &["headers"]),
     ("router", &["answer", "app", "calls", "openapi", "request", "web"]),
-    ("connection", &["answer", "app", "headers", "limits", "request_id", "router"]),
+    ("connection", &["answer", "app", "headers", "limits", "request", "request_id", "router"]),
 ];
 
 /// A part names another part by `crate::http::PART`.

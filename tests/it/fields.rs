@@ -129,6 +129,48 @@ async fn half_a_surrogate_pair_is_invalid_json() {
 }
 
 #[tokio::test]
+async fn a_byte_order_mark_is_named() {
+    let scene = Scene::start().await;
+    let body = scene.body("/users/add", "fresh", &json!({})).to_string();
+    let utf_16 =
+        |order: fn(u16) -> [u8; 2]| format!("\u{feff}{body}").encode_utf16().flat_map(order).collect();
+    for body in [format!("\u{feff}{body}").into_bytes(), utf_16(u16::to_be_bytes), utf_16(u16::to_le_bytes)] {
+        let reply = scene.server.post_raw("/users/add", body).await;
+        assert_eq!(problem(&reply, 400, "invalid_json"), None);
+        assert!(reply.text.contains("byte order mark"), "{}", reply.text);
+    }
+}
+
+#[tokio::test]
+async fn a_deeply_nested_field_is_named() {
+    let scene = Scene::start().await;
+    for path in CALLS {
+        let body = scene.body(path, "fresh", &json!({ "more": 0 }));
+        for name in body.as_object().expect("members").keys() {
+            for (open, close) in [("[", "]"), ("{\"a\":", "}")] {
+                let body_with = |value: String| {
+                    let mut body = body.clone();
+                    if name != "more" {
+                        body.as_object_mut().expect("members").remove("more");
+                    }
+                    body[name] = json!("<here>");
+                    body.to_string().replace("\"<here>\"", &value)
+                };
+                for depth in [126, 127, 128, 10_000] {
+                    let deep = format!("{}1{}", open.repeat(depth), close.repeat(depth));
+                    let reply = scene.server.post_raw(path, body_with(deep)).await;
+                    let field = problem(&reply, 400, "invalid_field").expect("a field");
+                    assert!(field.starts_with(name), "{path} {name}: {field}");
+                }
+                // What is not JSON comes first, however deep it is.
+                let half = format!("{}\"\\ud83e\"{}", open.repeat(1_000), close.repeat(1_000));
+                problem(&scene.server.post_raw(path, body_with(half)).await, 400, "invalid_json");
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn deep_nesting_does_no_harm() {
     let scene = Scene::start().await;
     let deep = 100_000;

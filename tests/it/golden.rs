@@ -153,6 +153,9 @@ fn answers_to_what_no_client_library_sends() {
     check("unsupported_media_type", &[], &reply(head("POST", "/users/add", &[]).as_bytes()));
     let text = head("POST", "/users/add", &["Content-Type: text/plain", "Content-Length: 0"]);
     check("unsupported_media_type_text", &[], &reply(text.as_bytes()));
+    check("invalid_host", &[], &reply(b"GET /health HTTP/1.1\r\nHost: ann@chinwag.test\r\n\r\n"));
+    let gzip = head("POST", "/users/add", &[json, "Content-Encoding: gzip", "Content-Length: 0"]);
+    check("unsupported_media_type_gzip", &[], &reply(gzip.as_bytes()));
     let get = head("GET", "/messages/add", &[]);
     check("method_not_allowed_get", &[], &reply(get.as_bytes()));
     assert_eq!(reply(&post("/users/add", &json!({ "username": "ann" }))).status, 201);

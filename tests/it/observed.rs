@@ -214,7 +214,7 @@ async fn only_slow_requests_are_logged_with_their_id() {
                 }
             }
         });
-        let request = server.request("POST", "/users/add").header("content-type", "application/json");
+        let request = server.request("POST", "/users/%61dd").header("content-type", "application/json");
         let request = request.header(ID, id).body(reqwest::Body::wrap_stream(parts));
         server.send(request).await;
     }

@@ -165,6 +165,31 @@ async fn the_docs_page_loads_only_local_files() {
     }
 }
 
+#[tokio::test]
+async fn a_docs_asset_comes_in_an_accepted_encoding() {
+    let server = TestServer::start();
+    for path in ["/docs/swagger-ui.css", "/docs/swagger-ui-bundle.js"] {
+        let mut plain = Vec::new();
+        for (accept, is_gzip) in
+            [("gzip, deflate", true), ("identity", false), ("gzip;q=0", false), ("*;q=0", false)]
+        {
+            let request = server.request("GET", path).header("accept-encoding", accept);
+            let response = request.send().await.expect("answered");
+            assert_eq!(response.headers()["vary"], "accept-encoding", "{path} {accept}");
+            let encoding = response.headers().get("content-encoding").cloned();
+            assert_eq!(encoding.is_some_and(|encoding| encoding == "gzip"), is_gzip, "{path} {accept}");
+            let mut bytes = response.bytes().await.expect("read").to_vec();
+            if is_gzip {
+                let gzip = std::mem::take(&mut bytes);
+                GzDecoder::new(&*gzip).read_to_end(&mut bytes).expect("gzip");
+            }
+            assert!(plain.is_empty() || plain == bytes, "the same content");
+            plain = bytes;
+        }
+        assert!(String::from_utf8(plain).expect("text").len() > 10_000);
+    }
+}
+
 /// Checks that a page may load from, and call, this server only.
 #[track_caller]
 fn is_guarded(reply: &Reply) {

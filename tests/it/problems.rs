@@ -69,6 +69,49 @@ async fn every_unknown_route_is_not_found() {
     }
 }
 
+#[tokio::test]
+async fn an_encoded_path_is_its_decoded_self() {
+    let server = TestServer::start();
+    let ann = json!({ "username": "ann" });
+    assert_eq!(server.post("/%75sers/add", &ann).await.status, 201);
+    assert_eq!(server.post("/%55sers/add", &ann).await.status, 404, "an upper-case letter");
+    problem(&server.post("/use%72s/a%64%64?x=%2F", &ann).await, 409, "username_taken");
+    problem(&server.get("/users/%61dd").await, 405, "method_not_allowed");
+    assert_eq!(server.get("/%64ocs/st%61rt.js").await.status, 200);
+    // The query stays.
+    problem(&server.get("/%65vents?user=nobody").await, 400, "invalid_field");
+    let send = |target: &str| {
+        let mut connection = RawConnection::open(&server.address);
+        connection.send(head("GET", target, &[]));
+        connection.reply()
+    };
+    assert_eq!(send("http://example.test/%68ealth").status, 200);
+    for target in [
+        "/users%2Fadd",
+        "/users%2fadd",
+        "/%2Fusers/add",
+        "/%ff",
+        "/users/add%",
+        "/users/add%0",
+        "/%2575sers/add",
+    ] {
+        let reply = send(target);
+        problem(&reply, 404, "route_not_found");
+        assert!(reply.text.contains(target), "{}", reply.text);
+    }
+    let metrics = server.get("/metrics").await.text;
+    for (path, status, count) in [
+        ("/users/add", 201, 1),
+        ("/users/add", 409, 1),
+        ("/users/add", 405, 1),
+        ("/health", 200, 1),
+        ("none", 404, 8),
+    ] {
+        let line = format!("chinwag_http_requests_total{{path=\"{path}\",status=\"{status}\"}} {count}\n");
+        assert!(metrics.contains(&line), "no {line} in {metrics}");
+    }
+}
+
 #[test]
 fn a_target_that_is_not_a_path_is_not_found() {
     let server = TestServer::start();

@@ -86,16 +86,23 @@ async fn idle_connections_do_not_delay_a_stop() {
 #[test]
 fn a_directory_in_use_is_exit_4() {
     let server = TestServer::start();
-    expect_exit(&serve(&server.data, &[]), 4, &["in use", server.data.to_str().unwrap()]);
+    let in_use = ["in use", server.data.to_str().unwrap()];
+    expect_exit(&serve(&server.data, &[]), 4, &in_use);
+    // Also if the address is in use.
+    let mut command = binary();
+    command.args(["--listen", &server.address, "--data"]).arg(&server.data);
+    expect_exit(&run_to_end(&mut command), 4, &in_use);
 }
 
 #[test]
-fn an_address_in_use_is_exit_2() {
+fn an_address_in_use_is_exit_2_and_leaves_no_directory() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let dir = TempDir::new().unwrap();
-    let ended = run_to_end(binary().args(["--listen", &address, "--data"]).arg(dir.path()));
+    let (parent, data) = (dir.path().join("parent"), dir.path().join("parent/data"));
+    let ended = run_to_end(binary().args(["--listen", &address, "--data"]).arg(data));
     expect_exit(&ended, 2, &[&address]);
+    assert!(!parent.exists());
 }
 
 #[test]

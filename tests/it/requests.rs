@@ -59,6 +59,79 @@ fn a_wrong_or_missing_content_type_is_refused() {
 }
 
 #[test]
+fn an_encoded_body_is_refused_and_identity_is_not() {
+    let server = TestServer::start();
+    let send = |encoding: &str, name: &str| {
+        let body = json!({ "username": name }).to_string();
+        let length = format!("Content-Length: {}", body.len());
+        let mut connection = RawConnection::open(&server.address);
+        connection.send(head("POST", "/users/add", &[JSON, &length, encoding]) + &body);
+        connection.reply()
+    };
+    for encoding in ["gzip", "GZIP", "identity, gzip", "br", "identity\r\nContent-Encoding: gzip", "none"] {
+        let reply = send(&format!("Content-Encoding: {encoding}"), "ann");
+        assert_eq!(problem(&reply, 415, "unsupported_media_type"), None, "{encoding}");
+        assert!(reply.text.contains("content encoding"), "{}", reply.text);
+    }
+    for (encoding, name) in
+        [("identity", "ann"), ("Identity", "bob"), ("", "cy"), ("identity, identity", "di")]
+    {
+        assert_eq!(send(&format!("Content-Encoding: {encoding}"), name).status, 201, "{encoding}");
+    }
+}
+
+/// Sends a request with these lines in place of `Host: …`.
+fn send_with_host(server: &TestServer, start: &str, host: &str) -> RawConnection {
+    let mut connection = RawConnection::open(&server.address);
+    connection.send(format!("{start}\r\n{host}Content-Length: 2\r\n\r\n{{}}"));
+    connection
+}
+
+#[test]
+fn a_missing_or_bad_host_is_refused_on_every_route() {
+    let server = TestServer::start();
+    let mut connection = RawConnection::open(&server.address);
+    let call = [
+        "GET /health",
+        "GET /metrics",
+        "GET /",
+        "GET /docs",
+        "POST /users/add",
+        "GET /users/add",
+        "GET /nothing",
+    ];
+    for call in call.into_iter().chain(["PUT /users%2Fadd", "OPTIONS *", "GET http://example.test/health"]) {
+        for host in
+            ["", "Host: a\r\nHost: a\r\n", "Host: a b\r\n", "Host: ann@a\r\n", "Host: a/\r\n", "Host: é\r\n"]
+        {
+            let start = format!("{call} HTTP/1.1\r\n{host}Content-Length: 2\r\n\r\n{{}}");
+            // The connection goes on, because the body is discarded.
+            connection.send(start);
+            let reply = connection.reply();
+            assert_eq!(problem(&reply, 400, "invalid_host").as_deref(), Some("Host"), "{call} {host}");
+            assert_eq!(reply.json()["request_id"], reply.header("x-request-id"));
+        }
+    }
+    connection.send(head("GET", "/metrics", &[]));
+    let counted = "chinwag_http_requests_total{path=\"/users/add\",status=\"400\"} 12";
+    assert!(connection.reply().text.contains(counted), "counted by its route");
+}
+
+#[test]
+fn a_host_may_be_empty_and_in_http_1_0_missing() {
+    let server = TestServer::start();
+    for host in ["Host:\r\n", "Host: [::1]:9000\r\n", "Host: EXAMPLE.test:\r\n", "hOST: 127.0.0.1:1\r\n"] {
+        assert_eq!(send_with_host(&server, "GET /health HTTP/1.1", host).reply().status, 200, "{host}");
+    }
+    for (host, status) in
+        [("", 200), ("Host: a\r\n", 200), ("Host: a b\r\n", 400), ("Host: a\r\nHost: a\r\n", 400)]
+    {
+        let reply = send_with_host(&server, "GET /health HTTP/1.0", host).reply();
+        assert_eq!(reply.status, status, "{host}");
+    }
+}
+
+#[test]
 fn a_body_may_have_1_mib() {
     let server = TestServer::start();
     check_body_bytes_max(&server, MIB);

@@ -48,6 +48,8 @@ codes! {
         "the body is not JSON: expected value at line 1 column 14";
     InvalidField: BAD_REQUEST, "invalid_field", "A field is not as it must be",
         "username must not be empty; it is \"\"", blaming "username";
+    InvalidHost: BAD_REQUEST, "invalid_host", "The header Host is not as it must be",
+        "the header Host is missing; a request of HTTP/1.1 must have it", blaming "Host";
     NotAMember: FORBIDDEN, "not_a_member", "The user is not in the chat",
         "user 01a20aa4-09fe-7b4a-8d5d-3a0a2f9d6f43 is not a member of chat 01a20aa4-0a1b-7d0e-a3cf-4b7d4ed1a2d5",
         blaming "author";
@@ -67,7 +69,7 @@ codes! {
         "another chat is named tea", blaming "name";
     BodyTooLarge: PAYLOAD_TOO_LARGE, "body_too_large", "The body is too large",
         "the body has 1048577 bytes; it may have 1048576";
-    UnsupportedMediaType: UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", "The body is not said to be JSON",
+    UnsupportedMediaType: UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", "The body is not sent as plain JSON",
         "the body must be sent as application/json; it came without a content type";
     IdempotencyKeyReused: UNPROCESSABLE_ENTITY, "idempotency_key_reused",
         "The idempotency key was used for another request",
@@ -94,9 +96,10 @@ mod tests {
     use crate::http::answer::problem::Problem;
 
     /// Clients depend on the codes and statuses, so a change of this table is a change of the API.
-    const CONTRACT: [(&str, u16); 18] = [
+    const CONTRACT: [(&str, u16); 19] = [
         ("invalid_json", 400),
         ("invalid_field", 400),
+        ("invalid_host", 400),
         ("not_a_member", 403),
         ("user_not_found", 404),
         ("chat_not_found", 404),

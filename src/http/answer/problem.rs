@@ -102,6 +102,11 @@ impl Problem {
         self.blaming(field)
     }
 
+    #[cfg(test)]
+    pub(crate) fn code(&self) -> Code {
+        self.code
+    }
+
     fn body(&self) -> ProblemBody<'_> {
         let Kind { status, name, title, .. } = self.code.kind();
         ProblemBody {

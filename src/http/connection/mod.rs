@@ -3,6 +3,7 @@
 //! They are served by hyper directly: `axum::serve` sets no limit on the time that a head may take.
 
 mod deadline;
+mod host;
 mod observe;
 mod pacing;
 pub(crate) mod panics;
@@ -32,7 +33,7 @@ use self::deadline::Arrival;
 use self::observe::observe;
 use self::stream::{Timeouts, WatchedStream};
 use crate::http::app::App;
-use crate::http::limits::{HEAD_BYTES_MAX, UNREAD_TIME_MAX};
+use crate::http::limits::{CONNECTIONS_WAITING_MAX, HEAD_BYTES_MAX, UNREAD_TIME_MAX};
 
 /// Time for which connections stay open when the server stops. Each one closes with its next answer, which
 /// announces that. If a connection were closed between two answers, a request that is on its way would be
@@ -58,7 +59,9 @@ pub async fn serve_connections(
         }
     }
     server.stopping.store(true, Ordering::Relaxed);
-    for stream in still_waiting(listener) {
+    // Connections beyond these numbers have come after the stop, or have no permit.
+    let count_max = permits.available_permits().min(CONNECTIONS_WAITING_MAX as usize);
+    for stream in still_waiting(listener, count_max) {
         let Ok(permit) = Arc::clone(&permits).try_acquire_owned() else { break };
         server.serve(stream, permit);
     }
@@ -139,10 +142,11 @@ async fn accept(listener: &TcpListener, permits: &Arc<Semaphore>) -> (TcpStream,
     }
 }
 
-/// Returns the connections that the kernel has already accepted, and closes the listener.
-fn still_waiting(listener: TcpListener) -> Vec<TcpStream> {
+/// Returns at most `count_max` connections that the kernel has already accepted, and closes the listener. Without
+/// a maximum, clients that connect all the time would keep it open.
+fn still_waiting(listener: TcpListener, count_max: usize) -> Vec<TcpStream> {
     let Ok(listener) = listener.into_std() else { return Vec::new() };
-    let waiting = std::iter::from_fn(|| listener.accept().ok());
+    let waiting = std::iter::from_fn(|| listener.accept().ok()).take(count_max);
     let unblocked = waiting.filter_map(|(stream, _)| {
         stream.set_nonblocking(true).ok()?;
         TcpStream::from_std(stream).ok()
@@ -151,10 +155,33 @@ fn still_waiting(listener: TcpListener) -> Vec<TcpStream> {
 }
 
 fn prepare(stream: &TcpStream, write_timeout: Duration) {
-    let unacknowledged_ms = u32::try_from(write_timeout.as_millis()).unwrap_or(u32::MAX);
+    // The kernel's time runs from its first retransmission or probe, a fraction of a second after a byte begins
+    // to wait, so it gets a tenth less.
+    let unread_ms = u32::try_from((write_timeout * 9 / 10).as_millis()).unwrap_or(u32::MAX);
     // If one of these fails, the connection is already closed, and serving it will fail.
     drop(stream.set_nodelay(true));
-    // A client that vanishes without closing is noticed when it has acknowledged nothing for this time (RFC
-    // 5482).
-    let _ = set_tcp_user_timeout(stream, unacknowledged_ms);
+    // The kernel closes the connection of a client that has acknowledged nothing for this time (RFC 5482), and
+    // of one that has read nothing while bytes wait in the socket. The pacing of writes does not see these
+    // bytes: their write is over.
+    let _ = set_tcp_user_timeout(stream, unread_ms);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::net;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_stop_accepts_a_bounded_number() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("bound");
+        let address = listener.local_addr().expect("bound");
+        let mut clients: Vec<_> =
+            (0..5).map(|_| net::TcpStream::connect(address).expect("waits in the kernel")).collect();
+        let waiting = still_waiting(listener, 3);
+        assert_eq!(waiting.len(), 3);
+        let refused = clients.pop().expect("five").read(&mut [0]);
+        assert!(refused.is_err(), "reset: {refused:?}");
+    }
 }

@@ -7,16 +7,19 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::Request;
-use axum::http::StatusCode;
+use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
+use futures_util::future::{self, Either};
 use parking_lot::Mutex;
 use tower::Service;
 
+use super::host;
 use crate::http::answer::codes::Code;
 use crate::http::answer::problem::Problem;
 use crate::http::app::App;
 use crate::http::headers::REQUEST_ID;
+use crate::http::request::body;
 use crate::http::request_id::RequestId;
 use crate::http::router::route_of;
 
@@ -31,14 +34,26 @@ const SLOW_INTERVAL: Duration = Duration::from_secs(1);
 pub(super) fn observe(
     app: &Arc<App>,
     router: &Router,
-    request: Request,
+    mut request: Request,
 ) -> impl Future<Output = Response> + use<> {
     let app = Arc::clone(app);
     let began = Instant::now();
     let request_id = RequestId::of(request.headers());
     let route = route_of(request.uri().path());
-    // A router is always ready, so `poll_ready` is not needed.
-    let answering = AssertUnwindSafe(router.clone().call(request)).catch_unwind();
+    let answering = match host::check(&request) {
+        Ok(()) => {
+            if let Some(route) = route {
+                decode_path(request.uri_mut(), route);
+            }
+            // A router is always ready, so `poll_ready` is not needed.
+            Either::Left(router.clone().call(request))
+        }
+        Err(problem) => {
+            body::discard(request);
+            Either::Right(future::lazy(|_| Ok(problem.into_response())))
+        }
+    };
+    let answering = AssertUnwindSafe(answering).catch_unwind();
     // A bug in one handler causes one answer 500. The panic's own message is already in the log.
     let answering = answering.map(|answer| match answer {
         Ok(Ok(answer)) => answer,
@@ -51,6 +66,16 @@ pub(super) fn observe(
         answered.log();
         response
     })
+}
+
+/// Puts the route in place of a path that is percent-encoded. The router compares paths as they were sent.
+fn decode_path(uri: &mut Uri, route: &'static str) {
+    if uri.path() != route {
+        let path_and_query = uri.query().map_or_else(|| route.to_owned(), |query| format!("{route}?{query}"));
+        let mut parts = std::mem::take(uri).into_parts();
+        parts.path_and_query = Some(path_and_query.parse().expect("a route is a path"));
+        *uri = Uri::from_parts(parts).expect("the other parts are those of a URI");
+    }
 }
 
 struct Answered {

@@ -36,14 +36,14 @@ macro_rules! refusals {
 
 refusals! {
     /// The refusals of every call that takes a body.
-    OfCall: [InvalidJson, InvalidField] [RequestTimeout] [BodyTooLarge] [UnsupportedMediaType] [Internal]
+    OfCall: [InvalidJson, InvalidField, InvalidHost] [RequestTimeout] [BodyTooLarge] [UnsupportedMediaType] [Internal]
         [Starting, Overloaded, ShuttingDown];
     /// The further refusals of every write.
     OfWrite: [IdempotencyKeyReused] [StorageFull];
     /// The refusals of a stream of events.
-    OfEvents: [InvalidField] [Internal] [Starting, ShuttingDown];
+    OfEvents: [InvalidField, InvalidHost] [Internal] [Starting, ShuttingDown];
     /// The refusals of `/metrics`.
-    OfMetrics: [Internal] [Starting];
+    OfMetrics: [InvalidHost] [Internal] [Starting];
     NoSuchUser: [UserNotFound];
     NoSuchChat: [ChatNotFound];
     NoSuchUserOrChat: [UserNotFound, ChatNotFound];
@@ -61,7 +61,12 @@ impl IntoResponses for OfHealth {
         schema.items.push(schema::reference::<Replay>());
         let replay = Replay { replayed: 1_200_000, replayed_bytes: 117_440_512, total_bytes: 201_326_592 };
         let starting = response(vec![(Code::Starting, Problem::starting_at(replay))], schema);
-        [(status(&[Code::Starting]), starting.into()), reference(&[Code::Internal])].into()
+        [
+            (status(&[Code::Starting]), starting.into()),
+            reference(&[Code::InvalidHost]),
+            reference(&[Code::Internal]),
+        ]
+        .into()
     }
 }
 

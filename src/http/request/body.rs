@@ -15,7 +15,7 @@ use crate::engine::Engine;
 use crate::http::answer::codes::Code;
 use crate::http::answer::problem::{Problem, shown};
 use crate::http::app::App;
-use crate::http::body_budget::{BodyBudget, Exceeded};
+use crate::http::body_budget::{BodyBudget, NoRoom};
 use crate::http::limits::{DISCARD_TIME_MAX, DISCARDED_BYTES_MAX};
 
 /// A look-up: the call's fields, from a JSON body, and the engine that answers it.
@@ -64,6 +64,15 @@ fn check_head(headers: &HeaderMap, bytes_max: usize) -> Result<(), Problem> {
         let detail = format!("the body must be sent as application/json; it came {what}");
         return Err(Problem::new(Code::UnsupportedMediaType, detail));
     }
+    let encodings = headers.get_all(header::CONTENT_ENCODING).iter();
+    let encodings = encodings.flat_map(|value| value.to_str().unwrap_or("what is no text").split(','));
+    if let Some(encoding) = encodings.map(str::trim).find(|encoding| !is_no_encoding(encoding)) {
+        let detail = format!(
+            "the body must be sent without a content encoding; it came encoded as {}",
+            shown(encoding)
+        );
+        return Err(Problem::new(Code::UnsupportedMediaType, detail));
+    }
     let announced =
         headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     match announced {
@@ -75,12 +84,17 @@ fn check_head(headers: &HeaderMap, bytes_max: usize) -> Result<(), Problem> {
     }
 }
 
+/// Returns whether an item of `Content-Encoding` leaves the body as it is. A list may have empty items.
+fn is_no_encoding(item: &str) -> bool {
+    item.is_empty() || item.eq_ignore_ascii_case("identity")
+}
+
 async fn read_within(body: &mut Body, bytes_max: usize, budget: &BodyBudget) -> Result<Bytes, Problem> {
     let first = next_part(body).await?.unwrap_or_default();
     if first.len() <= bytes_max && body.is_end_stream() {
         return Ok(first);
     }
-    let mut share = budget.share();
+    let mut share = budget.share(Instant::now().into_std());
     let mut read = Vec::new();
     let mut part = Some(first);
     while let Some(data) = part {
@@ -88,13 +102,30 @@ async fn read_within(body: &mut Body, bytes_max: usize, budget: &BodyBudget) -> 
             let detail = format!("the body has more than {bytes_max} bytes");
             return Err(Problem::new(Code::BodyTooLarge, detail));
         }
-        share.grow(data.len()).map_err(|Exceeded| {
-            Problem::new(Code::Overloaded, "too many long bodies are arriving; nothing was stored")
-        })?;
+        share.grow(data.len(), Instant::now().into_std())?;
         read.extend_from_slice(&data);
-        part = next_part(body).await?;
+        part = tokio::select! {
+            biased;
+            part = next_part(body) => part?,
+            () = share.taken_back() => return Err(NoRoom::TakenBack.into()),
+        };
     }
     Ok(read.into())
+}
+
+impl From<NoRoom> for Problem {
+    fn from(reason: NoRoom) -> Self {
+        match reason {
+            NoRoom::Exceeded => {
+                Self::new(Code::Overloaded, "too many long bodies are arriving; nothing was stored")
+            }
+            NoRoom::TakenBack => Self::new(
+                Code::RequestTimeout,
+                "the body arrived too slowly (less than 64 KiB in a second) while other bodies needed the memory; \
+                 nothing was stored",
+            ),
+        }
+    }
 }
 
 /// Returns the next part of the body, or `None` at its end.
@@ -141,4 +172,75 @@ pub(crate) fn discard(request: extract::Request) {
             }
         }
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::pin::pin;
+    use std::time::Duration;
+
+    use futures_util::{FutureExt, StreamExt, stream};
+
+    use super::*;
+
+    const BODY_BYTES_MAX: usize = 100;
+
+    /// Returns a body of these parts. Without an end, it stalls behind them.
+    fn body_of(parts: &'static [usize], has_end: bool) -> Body {
+        let parts = stream::iter(parts).map(|&bytes| Ok::<_, Infallible>(Bytes::from(vec![b' '; bytes])));
+        if has_end { Body::from_stream(parts) } else { Body::from_stream(parts.chain(stream::pending())) }
+    }
+
+    fn broken_body(error: io::ErrorKind) -> Body {
+        Body::from_stream(stream::iter([Ok(Bytes::from_static(b"half")), Err(io::Error::from(error))]))
+    }
+
+    async fn outcome(body: Body, budget: &BodyBudget) -> Option<Code> {
+        let mut body = body;
+        let outcome = read_within(&mut body, BODY_BYTES_MAX, budget).await;
+        outcome.err().map(|problem| problem.code())
+    }
+
+    #[tokio::test]
+    async fn every_end_of_a_body_empties_the_budget() {
+        let budget = BodyBudget::new(BODY_BYTES_MAX);
+        for (body, code) in [
+            (body_of(&[40, 60], true), None),
+            (body_of(&[40, 61], true), Some(Code::BodyTooLarge)),
+            (broken_body(io::ErrorKind::TimedOut), Some(Code::RequestTimeout)),
+            (broken_body(io::ErrorKind::ConnectionReset), Some(Code::InvalidJson)),
+        ] {
+            assert_eq!(outcome(body, &budget).await, code);
+            assert_eq!(budget.bytes(), 0, "{code:?}");
+        }
+
+        let mut other = budget.share(Instant::now().into_std());
+        assert!(other.grow(61, Instant::now().into_std()).is_ok());
+        assert_eq!(outcome(body_of(&[39, 1], true), &budget).await, Some(Code::Overloaded));
+        assert_eq!(budget.bytes(), 61);
+        drop(other);
+
+        // The client disconnects, and the request's task is dropped.
+        let mut stalled = body_of(&[40], false);
+        let reading = read_within(&mut stalled, BODY_BYTES_MAX, &budget);
+        assert!(Box::pin(reading).as_mut().now_or_never().is_none());
+        assert_eq!(budget.bytes(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_body_that_gives_way_is_a_timeout() {
+        let budget = BodyBudget::new(BODY_BYTES_MAX);
+        let mut stalled = body_of(&[60], false);
+        let mut reading = pin!(read_within(&mut stalled, BODY_BYTES_MAX, &budget));
+        assert!(reading.as_mut().now_or_never().is_none());
+        assert_eq!(budget.bytes(), 60);
+        let later = Instant::now().into_std() + Duration::from_mins(1);
+        let mut newcomer = budget.share(later);
+        assert!(newcomer.grow(41, later).is_ok());
+        assert_eq!(budget.bytes(), 41);
+        let problem = reading.await.expect_err("its share is gone");
+        assert_eq!(problem.code(), Code::RequestTimeout);
+        assert_eq!(budget.bytes(), 41);
+    }
 }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::error::Category;
 use serde_json::value::RawValue;
 
@@ -51,18 +51,27 @@ impl fmt::Display for FieldPath<'_> {
 /// # Errors
 ///
 /// Returns `invalid_json` if the body is not a JSON object, and `invalid_field` if a field is invalid.
-pub(crate) fn parse<T: Request>(body: &[u8]) -> Result<T, Problem> {
-    let body = std::str::from_utf8(body).map_err(|error| invalid_json(&error))?;
+pub(crate) fn parse<T: Request>(bytes: &[u8]) -> Result<T, Problem> {
+    let body = std::str::from_utf8(bytes).map_err(|error| not_json(bytes, &error))?;
     let object = Object::parse(body, T::NAMES, None).map_err(|error| match error.classify() {
         Category::Data => Problem::new(Code::InvalidJson, "the body must be a JSON object"),
-        Category::Syntax | Category::Eof | Category::Io => invalid_json(&error),
+        Category::Syntax | Category::Eof | Category::Io => not_json(bytes, &error),
     })?;
-    // Members are found without parsing their strings completely. So a body with a refused field is parsed
+    // Members are found without parsing their strings completely. So a body with a refused field is looked at
     // again: if it has half a surrogate pair anywhere, it is not JSON, and that refusal comes first.
-    object.take().map_err(|problem| match serde_json::from_str::<Checked>(body) {
-        Ok(Checked) => problem,
+    object.take().map_err(|problem| match check_surrogates(body) {
+        Ok(()) => problem,
         Err(error) => invalid_json(&error),
     })
+}
+
+/// Returns the refusal of a body that is not JSON. A byte order mark is named, because no editor shows it.
+fn not_json(body: &[u8], error: &dyn fmt::Display) -> Problem {
+    const BYTE_ORDER_MARKS: [&[u8]; 3] = [b"\xef\xbb\xbf", b"\xfe\xff", b"\xff\xfe"];
+    if BYTE_ORDER_MARKS.iter().any(|mark| body.starts_with(mark)) {
+        return invalid_json(&"it begins with a byte order mark, and must be UTF-8 without one");
+    }
+    invalid_json(error)
 }
 
 pub(super) fn invalid_json(error: &dyn fmt::Display) -> Problem {
@@ -205,53 +214,30 @@ impl<'de> Visitor<'de> for Members<'de> {
 #[derive(Deserialize)]
 pub(super) struct BorrowedText<'b>(#[serde(borrow)] pub(super) Cow<'b, str>);
 
-/// Any JSON value, which is parsed completely and discarded.
-struct Checked;
-
-impl<'de> Deserialize<'de> for Checked {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Self)
+/// Returns an error if a string holds half a surrogate pair. The body must be JSON otherwise.
+///
+/// It scans and does not parse: a parser would also refuse valid JSON that is nested deeper than its maximum.
+fn check_surrogates(json: &str) -> Result<(), String> {
+    // In JSON, a backslash is in a string.
+    let mut escapes = json.match_indices('\\').map(|(index, _)| index);
+    while let Some(index) = escapes.next() {
+        let escape = &json.as_bytes()[index..];
+        let halves_are_paired = match (code_unit(escape), escape.get(6..).and_then(code_unit)) {
+            (Some(0xD800..=0xDBFF), Some(0xDC00..=0xDFFF)) => escapes.next().is_some(),
+            (Some(0xD800..=0xDFFF), _) => false,
+            // The escaped character may be a backslash itself.
+            (None, _) if escape.get(1) == Some(&b'\\') => escapes.next().is_some(),
+            (Some(_) | None, _) => true,
+        };
+        if !halves_are_paired {
+            return Err(format!("a string holds half a surrogate pair at byte {index}"));
+        }
     }
+    Ok(())
 }
 
-impl<'de> Visitor<'de> for Checked {
-    type Value = Self;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("any value")
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<Self, E> {
-        Ok(self)
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<Self, E> {
-        Ok(self)
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<Self, E> {
-        Ok(self)
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<Self, E> {
-        Ok(self)
-    }
-
-    fn visit_str<E>(self, _: &str) -> Result<Self, E> {
-        Ok(self)
-    }
-
-    fn visit_unit<E>(self) -> Result<Self, E> {
-        Ok(self)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self, A::Error> {
-        while items.next_element::<Self>()?.is_some() {}
-        Ok(self)
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self, A::Error> {
-        while members.next_entry::<Self, Self>()?.is_some() {}
-        Ok(self)
-    }
+/// Returns the UTF-16 code unit of an escape such as `\u00e9`, with which the text must begin.
+fn code_unit(escape: &[u8]) -> Option<u16> {
+    let digits = escape.strip_prefix(b"\\u")?.get(..4)?;
+    u16::from_str_radix(str::from_utf8(digits).ok()?, 16).ok()
 }

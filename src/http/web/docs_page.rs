@@ -1,12 +1,15 @@
 //! The documentation page of the API, on which its calls can be tried: Swagger UI, embedded in the binary.
 
-use std::sync::Arc;
+use std::io::Read;
+use std::sync::{Arc, OnceLock};
 
-use axum::http::{HeaderValue, header};
+use axum::body::Bytes;
+use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::Response;
+use flate2::read::GzDecoder;
 use utoipa_swagger_ui::Config;
 
-use super::{CSS, HTML, SCRIPT, file};
+use super::{CSS, HTML, SCRIPT, accepts_gzip, file};
 
 /// The browser runs only scripts and styles of this server, and connects only to it. The icons of
 /// Swagger UI are in its style sheet.
@@ -16,15 +19,19 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; c
 /// A file that the page loads.
 pub(crate) struct Asset {
     pub(crate) path: &'static str,
-    pub(crate) answer: fn() -> Response,
+    /// Answers a request with these headers.
+    pub(crate) answer: fn(&HeaderMap) -> Response,
 }
 
 /// The files that the page loads.
 pub(crate) const ASSETS: [Asset; 3] = [
-    Asset { path: "/docs/start.js", answer: || file(SCRIPT, POLICY, include_str!("docs/start.js")) },
-    Asset { path: "/docs/swagger-ui.css", answer: || vendored(CSS, "swagger-ui.css") },
-    Asset { path: "/docs/swagger-ui-bundle.js", answer: || vendored(SCRIPT, "swagger-ui-bundle.js") },
+    Asset { path: "/docs/start.js", answer: |_| file(SCRIPT, POLICY, include_str!("docs/start.js")) },
+    Asset { path: "/docs/swagger-ui.css", answer: |headers| STYLES.answer(CSS, headers) },
+    Asset { path: "/docs/swagger-ui-bundle.js", answer: |headers| BUNDLE.answer(SCRIPT, headers) },
 ];
+
+static STYLES: Vendored = Vendored::new("swagger-ui.css");
+static BUNDLE: Vendored = Vendored::new("swagger-ui-bundle.js");
 
 /// A page that shows the document, and on which the calls can be tried.
 #[utoipa::path(
@@ -37,14 +44,38 @@ pub(crate) async fn get() -> Response {
     file(HTML, POLICY, include_str!("docs/index.html"))
 }
 
-/// Answers with a file of Swagger UI, compressed as it is in the binary: a client that names no encodings
-/// accepts any (RFC 9110, 12.5.3), and browsers name gzip.
-fn vendored(media_type: &'static str, name: &str) -> Response {
-    let vendored = utoipa_swagger_ui::serve(name, Arc::new(Config::default()));
-    let vendored = vendored.ok().flatten().expect("a file of Swagger UI");
-    let mut response = file(media_type, POLICY, vendored.bytes);
-    if vendored.gzpipped {
-        response.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+/// A file of Swagger UI. The binary contains it compressed, and most clients get it so.
+struct Vendored {
+    name: &'static str,
+    /// The content as it is without compression, for clients that ask for that.
+    plain: OnceLock<Bytes>,
+}
+
+impl Vendored {
+    const fn new(name: &'static str) -> Self {
+        Self { name, plain: OnceLock::new() }
     }
-    response
+
+    fn answer(&self, media_type: &'static str, headers: &HeaderMap) -> Response {
+        let vendored = utoipa_swagger_ui::serve(self.name, Arc::new(Config::default()));
+        let vendored = vendored.ok().flatten().expect("a file of Swagger UI");
+        let is_compressed = vendored.gzpipped && accepts_gzip(headers);
+        let mut response = if is_compressed || !vendored.gzpipped {
+            file(media_type, POLICY, vendored.bytes)
+        } else {
+            file(media_type, POLICY, self.plain.get_or_init(|| decompressed(&vendored.bytes)).clone())
+        };
+        let headers = response.headers_mut();
+        headers.insert(header::VARY, HeaderValue::from_name(header::ACCEPT_ENCODING));
+        if is_compressed {
+            headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        }
+        response
+    }
+}
+
+fn decompressed(gzip: &[u8]) -> Bytes {
+    let mut plain = Vec::new();
+    GzDecoder::new(gzip).read_to_end(&mut plain).expect("the build has compressed it");
+    plain.into()
 }

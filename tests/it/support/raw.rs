@@ -27,13 +27,17 @@ impl RawConnection {
 
     /// Connects to a server that may not listen.
     pub fn try_open(address: &str) -> io::Result<Self> {
+        Ok(Self::over(TcpStream::connect(address)?))
+    }
+
+    /// Speaks over a socket that is connected.
+    pub fn over(stream: TcpStream) -> Self {
         /// The time within which each answer must arrive.
         const ANSWER_DEADLINE: Duration = Duration::from_secs(20);
-        let stream = TcpStream::connect(address)?;
         stream.set_nodelay(true).expect("set");
         stream.set_read_timeout(Some(ANSWER_DEADLINE)).expect("set");
         stream.set_write_timeout(Some(ANSWER_DEADLINE)).expect("set");
-        Ok(Self(BufReader::new(stream)))
+        Self(BufReader::new(stream))
     }
 
     /// Writes exactly these bytes.
