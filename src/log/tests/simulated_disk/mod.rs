@@ -18,6 +18,7 @@ mod tests;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 
@@ -102,6 +103,11 @@ impl SimDisk {
         let mut state = self.0.lock();
         let used = state.used();
         state.bytes_max = room.map(|room| used + usize::try_from(room).expect("small"));
+    }
+
+    /// Sets the time that each sync of a file takes.
+    pub(super) fn set_sync_duration(&self, duration: Duration) {
+        self.0.lock().sync_duration = duration;
     }
 
     pub(super) fn set_cannot_allocate(&self, cannot: bool) {
