@@ -128,6 +128,36 @@ async fn within_a_batch_a_name_is_taken_once() {
     engine.read(|model| assert_eq!(model.position().0, 4));
 }
 
+/// Returns how many of the commands are in the first batch of these, which the log has room for.
+async fn count_first_batch(commands: &[Command], engine: &Engine, script: &LogScript) -> usize {
+    let plug = plug(engine, script).await;
+    let batches = join_all(commands.iter().map(|command| submit(engine, command.clone())));
+    let outcomes = [AppendOutcome::Stored, AppendOutcome::Stored, AppendOutcome::NoRoom];
+    let (answers, (), ()) = tokio::join!(batches, plug, async { script.give(outcomes) });
+    let (stored, refused): (Vec<_>, Vec<_>) = answers.into_iter().partition(Result::is_ok);
+    assert!(refused.iter().all(|answer| matches!(answer, Err(SubmitError::StorageFull))), "{refused:?}");
+    stored.len()
+}
+
+#[tokio::test]
+async fn a_batch_has_at_most_1024_commands() {
+    let (engine, _end, script) = start(2_000);
+    let commands: Vec<_> = (0..1_500).map(|number| add_user(&format!("user {number}"))).collect();
+    assert_eq!(count_first_batch(&commands, &engine, &script).await, 1_024);
+}
+
+#[tokio::test]
+async fn a_batch_of_1_mib_gets_no_more_commands() {
+    let (engine, _end, script) = start(2_000);
+    script.give([AppendOutcome::Stored, AppendOutcome::Stored]);
+    let ann = id(&submit(&engine, add_user("ann")).await.unwrap()).into();
+    let name = ChatName::try_from("tea".to_owned()).unwrap();
+    let chat = id(&submit(&engine, Command::AddChat { name, users: vec![ann] }).await.unwrap()).into();
+    script.wait_for_appends(2);
+    let commands = vec![message(chat, ann, &"x".repeat(16 * 1024)); 100];
+    assert_eq!(count_first_batch(&commands, &engine, &script).await, 64);
+}
+
 #[tokio::test]
 async fn a_batch_without_room_leaves_no_trace() {
     let (engine, _end, script) = start(100);

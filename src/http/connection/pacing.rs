@@ -74,6 +74,8 @@ impl Pacing {
 mod tests {
     use std::future::poll_fn;
 
+    use tokio::time::timeout;
+
     use super::*;
 
     fn pacing() -> Pacing {
@@ -108,7 +110,8 @@ mod tests {
     #[tokio::test]
     async fn a_client_that_reads_nothing_is_disconnected() {
         let mut pacing = Pacing::new(Duration::from_millis(20));
-        let stalled = poll_fn(|cx| pacing.poll_written(cx, Poll::Pending)).await;
-        assert_eq!(stalled.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        let stalled = poll_fn(|cx| pacing.poll_written(cx, Poll::Pending));
+        let failed = timeout(Duration::from_secs(20), stalled).await.expect("in time");
+        assert_eq!(failed.unwrap_err().kind(), io::ErrorKind::TimedOut);
     }
 }
