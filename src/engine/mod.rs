@@ -31,7 +31,7 @@ use crate::thread::spawn;
 use live::Live;
 pub use live::{Begin, EventId, FeedEvent, FeedEventKind, FollowError, Follower};
 use metrics::EngineMetrics;
-use writer::{Job, Writer};
+use writer::{Inbox, Job, Writer};
 
 /// Carries out commands, and lets readers look at the model.
 pub struct Engine {
@@ -168,9 +168,7 @@ impl Engine {
         // One waiting wake-up is enough, because a fan-out sends all pending news.
         let (wake_up, wake_ups) = sync_channel(1);
         let mut writer = Writer::new(
-            jobs,
-            Arc::downgrade(&queue),
-            Arc::clone(&queued),
+            Inbox { jobs, queued: Arc::clone(&queued), queue: Arc::downgrade(&queue) },
             log,
             Arc::clone(&model),
             Arc::clone(&live),

@@ -93,6 +93,11 @@ impl SimDisk {
         disk
     }
 
+    /// Sets the source of its choices.
+    pub(super) fn set_chance(&self, chance: Chance) {
+        self.0.lock().chance = chance;
+    }
+
     /// Returns the source of its choices, for another disk.
     pub(super) fn take_chance(&self) -> Chance {
         std::mem::take(&mut self.0.lock().chance)
