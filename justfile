@@ -47,7 +47,7 @@ metrics:
     .ci/metrics
 
 mutations:
-    .ci/mutations
+    .ci/mutations --all
 
 page:
     .ci/page

@@ -12,6 +12,7 @@ impl Engine {
     /// **Invariant:** a reader never stalls the writer. If the user is in too many chats to look at while the
     /// lock is held once, they are looked at part by part, and sorted without the lock. Each chat is then
     /// listed as it was when its part was looked at.
+    #[must_use]
     pub fn list_chats(&self, user: UserIndex, below: Option<Rank>, limit: usize) -> Vec<ListedChat> {
         let at_once = |model: &Model| {
             model.top_chats(user, below, limit, LOOKS_MAX).ok_or_else(|| model.chats_of(user))

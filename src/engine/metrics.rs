@@ -95,6 +95,7 @@ fn show(registry: &Registry, metric: &(impl Collector + Clone + 'static)) {
 
 impl Engine {
     /// Collects all metrics.
+    #[must_use]
     pub fn metrics(&self) -> Vec<MetricFamily> {
         let sampled = &self.metrics.sampled;
         let (position, counts) = self.read(|model| (model.position(), model.counts()));

@@ -32,20 +32,22 @@ use crate::thread::spawn;
 use live::Live;
 pub use live::{Begin, EventId, FeedEvent, FeedEventKind, FollowError, Follower};
 use metrics::EngineMetrics;
-use writer::{Job, Writer};
+use writer::{Inbox, Job, Writer};
 
 /// Carries out commands, and lets readers look at the model.
 pub struct Engine {
     model: Arc<RwLock<Model>>,
-    /// A bounded queue: a command that does not fit is refused at once. `None` after
-    /// [`close`](Engine::close).
-    queue: RwLock<Option<SyncSender<Job>>>,
+    queue: Arc<Queue>,
     queued: Arc<Queued>,
     live: Arc<Live>,
     metrics: Arc<EngineMetrics>,
     log: LogId,
     epoch: Epoch,
 }
+
+/// A bounded queue: a command that does not fit is refused at once. `None` after [`close`](Engine::close), or
+/// once the log has failed.
+type Queue = RwLock<Option<SyncSender<Job>>>;
 
 /// Maximum bytes of the commands that wait for the disk.
 const QUEUE_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -111,7 +113,7 @@ pub enum SubmitError {
     /// The engine accepts no more commands.
     #[error("the server is shutting down")]
     ShuttingDown,
-    /// The log failed. Only the next start will show whether the events are in it.
+    /// The log failed at these events. Only the next start will show whether they are in it.
     #[error("the log failed")]
     Failed,
 }
@@ -162,13 +164,13 @@ impl Engine {
         let (id, epoch) = (log.id(), log.epoch());
         let metrics = Arc::new(EngineMetrics::new(&log.metrics(), started.elapsed()));
         let (queue, jobs) = sync_channel(queue_max);
+        let queue = Arc::new(RwLock::new(Some(queue)));
         let queued = Arc::new(Queued::default());
         let live = Arc::new(Live::default());
         // One waiting wake-up is enough, because a fan-out sends all pending news.
         let (wake_up, wake_ups) = sync_channel(1);
         let mut writer = Writer::new(
-            jobs,
-            Arc::clone(&queued),
+            Inbox { jobs, queued: Arc::clone(&queued), queue: Arc::downgrade(&queue) },
             log,
             Arc::clone(&model),
             Arc::clone(&live),
@@ -188,7 +190,6 @@ impl Engine {
         })?;
         let (fan_out, read) = (Arc::clone(&live), Arc::clone(&model));
         spawn("fan-out", move || fan_out.fan_out_until_closed(&read, &wake_ups))?;
-        let queue = RwLock::new(Some(queue));
         Ok((Self { model, queue, queued, live, metrics, log: id, epoch }, WriterEnd(end)))
     }
 
@@ -227,7 +228,7 @@ impl Engine {
             self.queued.remove(1, bytes);
             match error {
                 TrySendError::Full(_) => SubmitError::Overloaded,
-                // The writer has ended, and the process is about to.
+                // The writer has panicked, and the process is about to end.
                 TrySendError::Disconnected(_) => SubmitError::ShuttingDown,
             }
         })

@@ -1,7 +1,7 @@
 //! The writer: the loop that makes commands durable. It gathers, decides, appends, applies and answers.
 
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError};
+use std::sync::{Arc, Weak};
 
 use parking_lot::RwLock;
 use tokio::sync::oneshot;
@@ -10,7 +10,7 @@ use super::clock::Clock;
 use super::draft::Draft;
 use super::live::Live;
 use super::metrics::EngineMetrics;
-use super::{Accepted, Queued, SubmitError};
+use super::{Accepted, Queue, Queued, SubmitError};
 use crate::domain::{Command, Decision, Event, IdempotencyKey, Position, Record, Refusal, Stamp, decide};
 use crate::log::{AppendError, EventLog, Frame};
 use crate::model::{KeyReused, Model, Outcome, Receipt};
@@ -57,54 +57,15 @@ enum Stored {
     NoRoom,
 }
 
-pub(super) struct Writer {
-    jobs: Receiver<Job>,
-    queued: Arc<Queued>,
-    log: Box<dyn EventLog>,
-    model: Arc<RwLock<Model>>,
-    live: Arc<Live>,
-    /// Wakes the fan-out. A full channel already holds a wake-up.
-    wake_up: SyncSender<()>,
-    clock: Clock,
-    frame: Frame,
-    stamps: Vec<Stamp>,
-    metrics: Arc<EngineMetrics>,
-    /// Whether the disk was full at the last write.
-    is_full: bool,
+/// The writer's end of the queue.
+pub(super) struct Inbox {
+    pub(super) jobs: Receiver<Job>,
+    pub(super) queued: Arc<Queued>,
+    /// The other end. It is weak, so that the queue closes when the engine is dropped.
+    pub(super) queue: Weak<Queue>,
 }
 
-impl Writer {
-    pub(super) fn new(
-        jobs: Receiver<Job>,
-        queued: Arc<Queued>,
-        log: Box<dyn EventLog>,
-        model: Arc<RwLock<Model>>,
-        live: Arc<Live>,
-        wake_up: SyncSender<()>,
-        metrics: Arc<EngineMetrics>,
-    ) -> Self {
-        let (position, time) = {
-            let model = model.read();
-            (model.position(), model.index().time())
-        };
-        let (clock, frame) = (Clock::after(time), Frame::new(position.next()));
-        let (stamps, is_full) = (Vec::new(), false);
-        Self { jobs, queued, log, model, live, wake_up, clock, frame, stamps, metrics, is_full }
-    }
-
-    /// Runs until the queue is closed and empty, or the log fails.
-    pub(super) fn run(&mut self) -> Result<(), AppendError> {
-        while let Some(first) = self.next() {
-            let batch = self.gather(first);
-            let answers = self.commit(&batch)?;
-            for (job, answer) in batch.into_iter().zip(answers) {
-                // **Invariant:** a client that goes away changes nothing.
-                drop(job.reply.send(answer));
-            }
-        }
-        Ok(())
-    }
-
+impl Inbox {
     /// Waits for a command. Returns `None` if the queue is closed and empty.
     ///
     /// A client that was just answered may be about to send its next command. Yielding to it costs less than
@@ -133,6 +94,76 @@ impl Writer {
         }
         self.queued.remove(batch.len(), bytes);
         batch
+    }
+
+    /// Closes the queue after a failed append, and refuses what is in it.
+    ///
+    /// The events of the failed batch may be in the log or not, but those of all other commands are certainly
+    /// not. So this comes before the answers of the batch: a client that has seen one of them cannot reach the
+    /// queue any more.
+    fn refuse_the_rest(&self) {
+        if let Some(queue) = self.queue.upgrade() {
+            queue.write().take();
+        }
+        // Nothing can be added now, so this ends when the queue is empty.
+        while let Ok(job) = self.jobs.recv() {
+            self.queued.remove(1, job.command.payload_bytes());
+            drop(job.reply.send(Err(SubmitError::ShuttingDown)));
+        }
+    }
+}
+
+pub(super) struct Writer {
+    inbox: Inbox,
+    log: Box<dyn EventLog>,
+    model: Arc<RwLock<Model>>,
+    live: Arc<Live>,
+    /// Wakes the fan-out. A full channel already holds a wake-up.
+    wake_up: SyncSender<()>,
+    clock: Clock,
+    frame: Frame,
+    stamps: Vec<Stamp>,
+    metrics: Arc<EngineMetrics>,
+    /// Whether the disk was full at the last write.
+    is_full: bool,
+}
+
+impl Writer {
+    pub(super) fn new(
+        inbox: Inbox,
+        log: Box<dyn EventLog>,
+        model: Arc<RwLock<Model>>,
+        live: Arc<Live>,
+        wake_up: SyncSender<()>,
+        metrics: Arc<EngineMetrics>,
+    ) -> Self {
+        let (position, time) = {
+            let model = model.read();
+            (model.position(), model.index().time())
+        };
+        let (clock, frame) = (Clock::after(time), Frame::new(position.next()));
+        let (stamps, is_full) = (Vec::new(), false);
+        Self { inbox, log, model, live, wake_up, clock, frame, stamps, metrics, is_full }
+    }
+
+    /// Runs until the queue is closed and empty, or the log fails.
+    pub(super) fn run(&mut self) -> Result<(), AppendError> {
+        while let Some(first) = self.inbox.next() {
+            let batch = self.inbox.gather(first);
+            let answers = match self.commit(&batch) {
+                Ok(answers) => answers,
+                Err(failed) => {
+                    self.inbox.refuse_the_rest();
+                    // With the batch, its answers are dropped: its commands have failed, perhaps.
+                    return Err(failed);
+                }
+            };
+            for (job, answer) in batch.into_iter().zip(answers) {
+                // **Invariant:** a client that goes away changes nothing.
+                drop(job.reply.send(answer));
+            }
+        }
+        Ok(())
     }
 
     /// Decides a batch, makes it durable, applies it, and returns the answers.

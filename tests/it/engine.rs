@@ -128,6 +128,36 @@ async fn within_a_batch_a_name_is_taken_once() {
     engine.read(|model| assert_eq!(model.position().0, 4));
 }
 
+/// Returns how many of the commands are in the first batch of these, which the log has room for.
+async fn count_first_batch(commands: &[Command], engine: &Engine, script: &LogScript) -> usize {
+    let plug = plug(engine, script).await;
+    let batches = join_all(commands.iter().map(|command| submit(engine, command.clone())));
+    let outcomes = [AppendOutcome::Stored, AppendOutcome::Stored, AppendOutcome::NoRoom];
+    let (answers, (), ()) = tokio::join!(batches, plug, async { script.give(outcomes) });
+    let (stored, refused): (Vec<_>, Vec<_>) = answers.into_iter().partition(Result::is_ok);
+    assert!(refused.iter().all(|answer| matches!(answer, Err(SubmitError::StorageFull))), "{refused:?}");
+    stored.len()
+}
+
+#[tokio::test]
+async fn a_batch_has_at_most_1024_commands() {
+    let (engine, _end, script) = start(2_000);
+    let commands: Vec<_> = (0..1_500).map(|number| add_user(&format!("user {number}"))).collect();
+    assert_eq!(count_first_batch(&commands, &engine, &script).await, 1_024);
+}
+
+#[tokio::test]
+async fn a_batch_of_1_mib_gets_no_more_commands() {
+    let (engine, _end, script) = start(2_000);
+    script.give([AppendOutcome::Stored, AppendOutcome::Stored]);
+    let ann = id(&submit(&engine, add_user("ann")).await.unwrap()).into();
+    let name = ChatName::try_from("tea".to_owned()).unwrap();
+    let chat = id(&submit(&engine, Command::AddChat { name, users: vec![ann] }).await.unwrap()).into();
+    script.wait_for_appends(2);
+    let commands = vec![message(chat, ann, &"x".repeat(16 * 1024)); 100];
+    assert_eq!(count_first_batch(&commands, &engine, &script).await, 64);
+}
+
 #[tokio::test]
 async fn a_batch_without_room_leaves_no_trace() {
     let (engine, _end, script) = start(100);
@@ -259,19 +289,31 @@ async fn within_a_batch_a_mark_sees_earlier_messages() {
 #[tokio::test]
 async fn a_failed_append_ends_the_writer() {
     let (engine, mut end, script) = start(10);
-    script.give([AppendOutcome::Failed]);
+    // A second append would succeed. It is never asked for.
+    script.give([AppendOutcome::Failed, AppendOutcome::Stored]);
     assert!(matches!(submit(&engine, add_user("ann")).await, Err(SubmitError::Failed)));
+    let refused = submit(&engine, add_user("bob")).await;
+    assert!(matches!(refused, Err(SubmitError::ShuttingDown)), "{refused:?}");
     assert!(matches!(end.wait().await, Err(WriterError::Log(_))));
     engine.read(|model| assert_eq!(model.position().0, 0));
-    // The queue closes just after the writer has reported its end. Nothing that comes later reaches the
-    // writer.
-    let refused = loop {
-        match submit(&engine, add_user("bob")).await {
-            Err(SubmitError::Failed) => tokio::task::yield_now().await,
-            answered => break answered,
-        }
-    };
+    let refused = submit(&engine, add_user("bob")).await;
     assert!(matches!(refused, Err(SubmitError::ShuttingDown)), "{refused:?}");
+}
+
+#[tokio::test]
+async fn only_a_failed_batch_has_an_unknown_fate() {
+    let (engine, _end, script) = start(10);
+    let mut failing = Box::pin(submit(&engine, add_user("ann")));
+    assert!(timeout(Duration::ZERO, &mut failing).await.is_err(), "it waits");
+    script.wait_for_appends(1);
+    let queued = join_all(["bob", "cid"].map(|name| submit(&engine, add_user(name))));
+    let fail = async { script.give([AppendOutcome::Failed]) };
+    let (failed, queued, ()) = tokio::join!(failing, queued, fail);
+    assert!(matches!(failed, Err(SubmitError::Failed)), "{failed:?}");
+    assert!(
+        matches!(queued.as_slice(), [Err(SubmitError::ShuttingDown), Err(SubmitError::ShuttingDown)]),
+        "{queued:?}"
+    );
 }
 
 #[tokio::test]
@@ -315,6 +357,64 @@ async fn queued_writes_are_limited_by_bytes() {
     let overloaded = |answer: &Result<Receipt, SubmitError>| matches!(answer, Err(SubmitError::Overloaded));
     assert_eq!(answers.iter().map(overloaded).collect::<Vec<_>>(), [false, false, false, false, false, true]);
     assert!(!overloaded(&long().await), "there is room again");
+}
+
+#[tokio::test]
+async fn a_refused_write_gives_its_bytes_back() {
+    let (engine, _end, script) = start(1);
+    let plug = plug(&engine, &script).await;
+    let texts = 1_000;
+    let text = Text::try_from("x".repeat(16_384)).unwrap();
+    let message = |_| {
+        let (chat, author) = (Uuid::from_u128(1).into(), Uuid::from_u128(2).into());
+        NewMessage { chat, author, text: text.clone() }
+    };
+    // 16 MB each: the refused ones are beyond the bound of 64 MiB together.
+    let long = || submit(&engine, Command::AddMessages((0..texts).map(message).collect()));
+    let queued = submit(&engine, add_user("ann"));
+    let refused = async {
+        for _ in 0..5 {
+            assert!(matches!(long().await, Err(SubmitError::Overloaded)));
+        }
+        script.give([AppendOutcome::Stored, AppendOutcome::Stored]);
+    };
+    let (queued, (), ()) = tokio::join!(queued, refused, plug);
+    queued.expect("stored");
+    script.give([AppendOutcome::Stored]);
+    submit(&engine, add_user("bob")).await.expect("there is room");
+}
+
+/// Returns the values of `chinwag_writes_refused_total` by reason.
+fn refusals(engine: &Engine) -> Vec<(String, u64)> {
+    let families = engine.metrics();
+    let refused = families.iter().find(|family| family.name() == "chinwag_writes_refused_total");
+    let counts = refused.expect("counted").get_metric().iter().map(|count| {
+        let [label] = count.get_label() else { panic!("one label: {count:?}") };
+        assert_eq!(label.name(), "reason");
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small count")]
+        (label.value().to_owned(), count.get_counter().get_value() as u64)
+    });
+    counts.collect()
+}
+
+#[tokio::test]
+async fn refused_writes_are_counted_by_reason() {
+    let (engine, _end, script) = start(1);
+    script.give([AppendOutcome::Stored, AppendOutcome::NoRoom]);
+    submit(&engine, add_user("ann")).await.expect("stored");
+    submit(&engine, add_user("ann")).await.expect_err("a rule");
+    submit(&engine, add_user("bob")).await.expect_err("no room");
+    script.wait_for_appends(2);
+    let plug = plug(&engine, &script).await;
+    let overload = join_all(["bob", "cid", "dan", "eve"].map(|name| submit(&engine, add_user(name))));
+    let release = async { script.give([AppendOutcome::Stored, AppendOutcome::Failed]) };
+    tokio::join!(overload, release, plug);
+    submit(&engine, add_user("bob")).await.expect_err("stopped");
+    let reasons = refusals(&engine);
+    let reasons: Vec<_> = reasons.iter().map(|(reason, count)| (reason.as_str(), *count)).collect();
+    let expected =
+        [("log_failed", 1), ("overloaded", 3), ("rule", 1), ("shutting_down", 1), ("storage_full", 1)];
+    assert_eq!(reasons, expected);
 }
 
 #[tokio::test]

@@ -19,6 +19,7 @@ mod engine;
 mod events;
 mod faults;
 mod fields;
+mod followers;
 mod golden;
 mod health;
 mod history;

@@ -182,7 +182,9 @@ async fn only_configured_origins_may_call() {
     let answer = asked(&server, "POST", origin).await;
     assert_eq!(answer[allowed], origin);
     let exposed = answer["access-control-expose-headers"].to_str().unwrap().to_ascii_lowercase();
-    assert!(exposed.contains("chinwag-position") && exposed.contains("idempotent-replayed"), "{exposed}");
+    for name in ["chinwag-position", "idempotent-replayed", "retry-after", ID] {
+        assert!(exposed.contains(name), "{name}: {exposed}");
+    }
     assert!(!asked(&server, "POST", "https://example.com").await.contains_key(allowed));
 
     let server = TestServer::start_with(&["--cors-origins", "*"]);

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::support::{Ended, StoppedServer, TestServer, binary, run_to_end};
+use crate::support::{Ended, RawConnection, StoppedServer, TestServer, binary, head, run_to_end};
 
 fn serve(data: &Path, flags: &[&str]) -> Ended {
     run_to_end(binary().args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(data).args(flags))
@@ -196,6 +196,35 @@ fn a_flag_in_the_environment_can_say_no() {
         command.args(["--listen", &address, "--data"]).arg(&file).env("CHINWAG_EPHEMERAL", value);
         expect_exit(&run_to_end(&mut command), 2, &[complaint]);
     }
+}
+
+#[tokio::test]
+async fn open_files_limit_the_connections() {
+    const FILES_MAX: usize = 100;
+    const CONNECTIONS_MAX: usize = 36;
+    let dir = TempDir::new().unwrap();
+    let limited = format!("ulimit -n {FILES_MAX} && exec \"$0\" \"$@\"");
+    let server = TestServer::start_under(&["sh", "-c", &limited], &dir.path().join("data"), &[]);
+    let mut connections: Vec<_> = (0..CONNECTIONS_MAX)
+        .map(|_| {
+            let mut connection = RawConnection::open(&server.address);
+            connection.send(head("GET", "/health", &[]));
+            assert_eq!(connection.reply().status, 200);
+            connection
+        })
+        .collect();
+    // More than there are files for. They wait until others close, and none fails.
+    for _ in 0..FILES_MAX {
+        let mut connection = RawConnection::open(&server.address);
+        connection.send(head("GET", "/health", &[]));
+        connections.push(connection);
+    }
+    for mut connection in connections.drain(..).skip(CONNECTIONS_MAX) {
+        assert_eq!(connection.reply().status, 200);
+    }
+    let (_, ended) = server.terminate();
+    expect_exit(&ended, 0, &["limited to 36 connections"]);
+    assert!(!ended.stderr.contains("failed to accept"), "{}", ended.stderr);
 }
 
 #[tokio::test]

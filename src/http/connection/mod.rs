@@ -33,7 +33,7 @@ use self::deadline::Arrival;
 use self::observe::observe;
 use self::stream::{Timeouts, WatchedStream};
 use crate::http::app::App;
-use crate::http::limits::{CONNECTIONS_WAITING_MAX, HEAD_BYTES_MAX, UNREAD_TIME_MAX};
+use crate::http::limits::{CONNECTIONS_WAITING_MAX, HEAD_BYTES_MAX};
 
 /// Time for which connections stay open when the server stops. Each one closes with its next answer, which
 /// announces that. If a connection were closed between two answers, a request that is on its way would be
@@ -93,8 +93,7 @@ impl<'a> Server<'a> {
         // half_close: a client that closes its side after a request still gets its answer. It also saves
         // hyper a read in the middle of each request.
         http.max_buf_size(HEAD_BYTES_MAX).header_read_timeout(None).half_close(true);
-        let request_timeout = Duration::from_secs(app.limits.request_timeout_s.into());
-        let timeouts = Timeouts { read: request_timeout, write: request_timeout.min(UNREAD_TIME_MAX) };
+        let timeouts = Timeouts::new(Duration::from_secs(app.limits.request_timeout_s.into()));
         Self { app, router, http, timeouts, graceful: GracefulShutdown::new(), stopping: Arc::default() }
     }
 

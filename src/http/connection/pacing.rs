@@ -69,3 +69,49 @@ impl Pacing {
         self.burst_bytes = 0;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use tokio::time::timeout;
+
+    use super::*;
+
+    fn pacing() -> Pacing {
+        Pacing::new(Duration::from_secs(30))
+    }
+
+    /// Writes this number of bytes. Returns whether a pause is due then, which has begun in that case.
+    async fn is_paused_after(pacing: &mut Pacing, bytes: usize) -> bool {
+        poll_fn(|cx| pacing.poll_written(cx, Poll::Ready(Ok(bytes)))).await.unwrap();
+        poll_fn(|cx| Poll::Ready(pacing.poll_ready(cx).is_pending())).await
+    }
+
+    #[tokio::test]
+    async fn each_burst_of_a_long_answer_ends_in_a_pause() {
+        let mut pacing = pacing();
+        for _ in 0..2 {
+            assert!(!is_paused_after(&mut pacing, BURST_BYTES_MAX - 1).await);
+            assert!(is_paused_after(&mut pacing, 1).await);
+            poll_fn(|cx| pacing.poll_ready(cx)).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn short_answers_are_not_interrupted() {
+        let mut pacing = pacing();
+        for _ in 0..4 {
+            assert!(!is_paused_after(&mut pacing, BURST_BYTES_MAX - 1).await);
+            pacing.has_read();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_client_that_reads_nothing_is_disconnected() {
+        let mut pacing = Pacing::new(Duration::from_millis(20));
+        let stalled = poll_fn(|cx| pacing.poll_written(cx, Poll::Pending));
+        let failed = timeout(Duration::from_secs(20), stalled).await.expect("in time");
+        assert_eq!(failed.unwrap_err().kind(), io::ErrorKind::TimedOut);
+    }
+}

@@ -14,6 +14,7 @@ use tokio::net::TcpStream;
 
 use super::deadline::{Arrival, ReadDeadline};
 use super::pacing::Pacing;
+use crate::http::limits::UNREAD_TIME_MAX;
 
 /// Deadlines after which a connection fails.
 #[derive(Clone, Copy)]
@@ -22,6 +23,13 @@ pub(super) struct Timeouts {
     pub(super) read: Duration,
     /// Deadline for a client to read some of its answer.
     pub(super) write: Duration,
+}
+
+impl Timeouts {
+    /// Returns the deadlines where a request may take this time to arrive.
+    pub(super) fn new(request_timeout: Duration) -> Self {
+        Self { read: request_timeout, write: request_timeout.min(UNREAD_TIME_MAX) }
+    }
 }
 
 /// A connection's stream. It fails when a request does not arrive in time, when an answer is not read in
@@ -111,5 +119,63 @@ impl AsyncWrite for WatchedStream {
 
     fn is_write_vectored(&self) -> bool {
         self.stream.is_write_vectored()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use tokio::io::AsyncReadExt;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[test]
+    fn an_unread_answer_waits_30_seconds_at_most() {
+        for (request_s, unread_s) in [(1, 1), (30, 30), (31, 30), (3_600, 30)] {
+            let timeouts = Timeouts::new(Duration::from_secs(request_s));
+            assert_eq!((timeouts.read.as_secs(), timeouts.write.as_secs()), (request_s, unread_s));
+        }
+    }
+
+    /// Returns a served stream whose client reads all that is sent.
+    async fn stream_that_is_read() -> WatchedStream {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        tokio::spawn(async move {
+            let mut buffer = vec![0; 1024 * 1024];
+            while client.read(&mut buffer).await.is_ok_and(|bytes| bytes > 0) {}
+        });
+        let (stream, _) = listener.accept().await.unwrap();
+        WatchedStream::new(stream, Arrival::default(), Timeouts::new(Duration::from_secs(30)))
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_long_answer_is_interrupted() {
+        static CHUNK: [u8; 64 * 1024] = [0; 64 * 1024];
+        const BURST_BYTES_MAX: usize = (256 + 64) * 1024;
+        for vectored in [false, true] {
+            let mut stream = stream_that_is_read().await;
+            let (mut sent, mut burst) = (0, 0);
+            while sent < 16 * 1024 * 1024 {
+                let write = poll_fn(|cx| {
+                    let stream = Pin::new(&mut stream);
+                    let written = if vectored {
+                        stream.poll_write_vectored(cx, &[IoSlice::new(&CHUNK)])
+                    } else {
+                        stream.poll_write(cx, &CHUNK)
+                    };
+                    if written.is_pending() {
+                        burst = 0;
+                    }
+                    written
+                });
+                let bytes = write.await.unwrap();
+                sent += bytes;
+                burst += bytes;
+                assert!(burst <= BURST_BYTES_MAX, "{burst} bytes without a pause");
+            }
+        }
     }
 }

@@ -1,5 +1,11 @@
 //! The writes and syncs of a log, their order, and the log's behaviour on a full disk and after a failure.
 
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
 use super::simulated_disk::{Fault, SimDisk};
 use super::{old_frame, read_users, user_added};
 use crate::domain::Position;
@@ -420,4 +426,40 @@ fn foreign_files_are_left_alone() {
     assert!(
         ["lost+found", "1.log", "notes.txt"].iter().all(|name| disk.names().contains(&(*name).to_owned()))
     );
+}
+
+/// What was logged.
+#[derive(Clone, Default)]
+struct Logged(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Logged {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Logged {
+    fn take(&self) -> String {
+        String::from_utf8(std::mem::take(&mut self.0.lock())).expect("text")
+    }
+}
+
+#[test]
+fn a_slow_sync_is_logged() {
+    let logged = Logged::default();
+    let writer = logged.clone();
+    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+    let _logging = tracing::subscriber::set_default(subscriber);
+    let disk = SimDisk::default();
+    let mut log = reopened(&disk, 0);
+    append(&mut log, 1, 1).expect("room");
+    logged.take();
+    disk.set_sync_duration(Duration::from_millis(260));
+    append(&mut log, 2, 1).expect("room");
+    let warning = logged.take();
+    assert!(warning.contains("WARN") && warning.contains("a sync of the log was slow sync_ms="), "{warning}");
 }

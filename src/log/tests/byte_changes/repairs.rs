@@ -4,7 +4,7 @@ use super::layout::Layout;
 use super::tools::{check_nothing_is_gone, disk_with, read};
 use super::{Files, LogError, SimDisk, small_log};
 use crate::log::segment::{BLOCK_BYTES, HEADER_BYTES, LogId, Version};
-use crate::log::tests::simulated_disk::{Among, Stop};
+use crate::log::tests::simulated_disk::{Among, Chance, Stop};
 use crate::log::{cut, mend_headers};
 
 /// Cuts until the log is sound, and returns the last position.
@@ -90,28 +90,37 @@ fn a_header_without_any_sound_frame_is_not_mended() {
 
 #[test]
 fn a_repair_stopped_at_any_call_can_be_repeated() {
+    /// Crashes at each call, after which different parts of what was not synced are there.
+    const CRASHES: u64 = 12;
     for (files, last) in damaged() {
-        for stop in [Stop::Machine, Stop::Process] {
-            let mut stops = 0;
-            for after in 0.. {
-                let disk = disk_with(&files);
-                disk.stop_after(Some((stop, after, Among::Changes)));
-                let repaired = repair(&disk);
-                let Some((_, call)) = disk.stopped() else {
-                    assert_eq!(repaired.expect("nothing went wrong"), last);
-                    break;
-                };
-                stops += 1;
-                match stop {
-                    Stop::Machine => disk.crash(),
-                    Stop::Process => disk.restart(),
-                }
-                assert_eq!(repair(&disk).expect("repaired"), last, "stopped in {call:?}");
-                check_nothing_is_gone(&disk, &files);
-            }
-            assert!(stops >= 3, "{stops}");
+        for seed in 0..CRASHES {
+            let stops =
+                (0..).take_while(|&after| is_repaired_after_stop(&files, last, Stop::Machine, after, seed));
+            assert!(stops.count() >= 3);
         }
+        let stops = (0..).take_while(|&after| is_repaired_after_stop(&files, last, Stop::Process, after, 0));
+        assert!(stops.count() >= 3);
     }
+}
+
+/// Stops a repair after this number of calls, and checks that it can be repeated. Returns `false` if it made
+/// no more calls than that.
+fn is_repaired_after_stop(files: &Files, last: u64, stop: Stop, after: usize, seed: u64) -> bool {
+    let disk = disk_with(files);
+    disk.set_chance(Chance::from_seed(seed));
+    disk.stop_after(Some((stop, after, Among::Changes)));
+    let repaired = repair(&disk);
+    let Some((_, call)) = disk.stopped() else {
+        assert_eq!(repaired.expect("nothing went wrong"), last);
+        return false;
+    };
+    match stop {
+        Stop::Machine => disk.crash(),
+        Stop::Process => disk.restart(),
+    }
+    assert_eq!(repair(&disk).expect("repaired"), last, "stopped in {call:?}, seed {seed}");
+    check_nothing_is_gone(&disk, files);
+    true
 }
 
 #[test]

@@ -95,6 +95,8 @@ impl DiskFile for SimFile {
     }
 
     fn sync(&self) -> io::Result<()> {
+        let duration = self.disk.0.lock().sync_duration;
+        std::thread::sleep(duration);
         let mut state = self.disk.0.lock();
         self.call_whole(&mut state, "sync")?;
         if state.fault_now(Fault::Sync) {

@@ -18,6 +18,7 @@ mod tests;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 
@@ -92,6 +93,11 @@ impl SimDisk {
         disk
     }
 
+    /// Sets the source of its choices.
+    pub(super) fn set_chance(&self, chance: Chance) {
+        self.0.lock().chance = chance;
+    }
+
     /// Returns the source of its choices, for another disk.
     pub(super) fn take_chance(&self) -> Chance {
         std::mem::take(&mut self.0.lock().chance)
@@ -107,6 +113,11 @@ impl SimDisk {
     /// Limits the length of a file that is written.
     pub(super) fn set_file_bytes_max(&self, max: Option<u64>) {
         self.0.lock().file_bytes_max = max;
+    }
+
+    /// Sets the time that each sync of a file takes.
+    pub(super) fn set_sync_duration(&self, duration: Duration) {
+        self.0.lock().sync_duration = duration;
     }
 
     pub(super) fn set_cannot_allocate(&self, cannot: bool) {

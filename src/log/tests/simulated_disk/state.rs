@@ -1,6 +1,7 @@
 //! The state of a simulated disk, and how much of a call it does.
 
 use std::io;
+use std::time::Duration;
 
 use super::chance::Chance;
 use super::contents::Contents;
@@ -30,6 +31,8 @@ pub(super) struct State {
     /// Whether a call failed with EIO since the last crash or restart.
     pub(super) eio_met: bool,
     pub(super) lie: Option<Lie>,
+    /// The time that each sync of a file takes.
+    pub(super) sync_duration: Duration,
     pub(super) calls: Vec<Call>,
 }
 
