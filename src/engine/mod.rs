@@ -269,7 +269,7 @@ impl Engine {
 
     /// Ends all feeds: a [follower](Self::follow) still sees what has happened, and then its feed ends.
     pub fn end_following(&self) {
-        self.live.close();
+        self.live.finish(&self.model);
     }
 
     /// Accepts no more commands. The writer ends when it has carried out those in the queue.

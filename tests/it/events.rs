@@ -252,7 +252,9 @@ async fn streams_have_a_maximum_and_leave_room_for_other_calls() {
     let Scene { server, ann, .. } = Scene::on(TestServer::start_with(&["--streams-max", "2"])).await;
     let first = server.follow(&ann, None).await;
     let _second = server.follow(&ann, None).await;
-    let refused = server.get(&format!("/events?user={ann}")).await;
+    let third = format!("/events?user={ann}");
+    let refused = tokio::time::timeout(Duration::from_secs(20), server.get(&third)).await;
+    let refused = refused.expect("an answer that ends");
     problem(&refused, 503, "overloaded");
     assert_eq!(refused.header("retry-after"), "1");
     assert_eq!(server.get("/health").await.status, 200);

@@ -102,15 +102,15 @@ async fn a_follower_sees_all_chats_of_a_batch() {
 
 #[tokio::test]
 async fn pending_news_is_seen_before_a_feed_ends() {
-    let (engine, ann, chats) = engine_with_chats(1).await;
-    let mut follower = engine.follow(ann, Begin::Now).expect("followed");
-    let mut witness = engine.follow(ann, Begin::Now).expect("followed");
-    add(&engine, Command::AddMessage(message(chats[0], ann))).await;
-    // News is sent to the followers in the order of their attachment.
-    expect_next(&mut witness, 2, 1).await;
-    engine.end_following();
-    assert!(timeout(DEADLINE, follower.wait()).await.expect("in time"), "the event is seen first");
-    let seen: Vec<_> = follower.take().iter().map(|event| event.id.position).collect();
-    assert_eq!(seen, [Position(3)]);
-    assert!(!timeout(DEADLINE, follower.wait()).await.expect("in time"), "then the feed ends");
+    // Whether the fan-out is still on its way is a matter of luck.
+    for _ in 0..100 {
+        let (engine, ann, chats) = engine_with_chats(1).await;
+        let mut follower = engine.follow(ann, Begin::Now).expect("followed");
+        add(&engine, Command::AddMessage(message(chats[0], ann))).await;
+        engine.end_following();
+        assert!(timeout(DEADLINE, follower.wait()).await.expect("in time"), "the event is seen first");
+        let seen: Vec<_> = follower.take().iter().map(|event| event.id.position).collect();
+        assert_eq!(seen, [Position(3)]);
+        assert!(!timeout(DEADLINE, follower.wait()).await.expect("in time"), "then the feed ends");
+    }
 }

@@ -18,9 +18,11 @@ use crate::domain::{ChatId, Event, Position, UserId};
 use crate::model::{ChatIndex, Model, UserIndex};
 pub use follower::{Begin, EventId, FeedEvent, FeedEventKind, FollowError, Follower};
 
-/// **Invariant:** locks are acquired in this order: `followed`, the model's, `changed`, a mailbox's.
+/// **Invariant:** locks are acquired in this order: `fanning_out`, `followed`, the model's, `changed`, a mailbox's.
 #[derive(Default)]
 pub(super) struct Live {
+    /// Held by the one fan-out that runs.
+    fanning_out: Mutex<()>,
     followed: Mutex<Followed>,
     /// The chats that have changed since the last fan-out, or `None` while there are no followers. They are
     /// noted under the model's write lock, so a holder of the model's lock finds here all changes that the
@@ -158,6 +160,7 @@ impl Live {
     /// Sends the changes to the followers of the users who see them. Every lock is held for a short time only,
     /// however many members, followers and changes there are.
     fn fan_out(&self, model: &RwLock<Model>) {
+        let _alone = self.fanning_out.lock();
         let (chats, left, upto) = {
             let model = model.read();
             let Some(changed) = self.changed.lock().as_mut().map(std::mem::take) else { return };
@@ -194,6 +197,12 @@ impl Live {
     /// Returns the number of followers.
     pub(super) fn followers(&self) -> usize {
         self.followed.lock().by_user.values().map(|followers| followers.mailboxes.len()).sum()
+    }
+
+    /// Ends all feeds, after the news of what has happened. No new one can begin.
+    pub(super) fn finish(&self, model: &RwLock<Model>) {
+        self.fan_out(model);
+        self.close();
     }
 
     /// Ends all feeds. No new one can begin.
