@@ -1,8 +1,8 @@
 //! Measures the longest time for which one event holds the model's lock, while users, keys, chats, members and
-//! messages grow one by one through every growth of a table.
+//! messages are added one by one, so that every table grows many times.
 //!
-//! `cargo bench --bench pauses`; with `-- --test`, small sizes that only show that it runs. The processor's time is
-//! that of this thread alone; the clock's includes what other processes took.
+//! `cargo bench --bench pauses` measures; `-- --test` only shows, with small sizes, that it runs. The processor's
+//! time is that of this thread alone; the clock's includes what other processes took.
 
 #![expect(clippy::print_stdout, reason = "its result goes to stdout")]
 
@@ -45,7 +45,7 @@ fn main() {
         let users = (0..3).map(|place| user((3 * number + place) % sizes.users)).collect();
         (Event::ChatAdded { id: chat(number), name: format!("chat {number}").into(), users }, None)
     });
-    // Somebody reads all members all the time.
+    // A reader always holds all members, so that no join may change them in place.
     let large = bench.model.chat(chat(0)).expect("it was added");
     let mut read = Arc::clone(bench.model.members(large));
     bench.grow_read("members of a chat that is read", sizes.members, |number, model| {
@@ -84,7 +84,7 @@ impl Bench {
         self.grow_read(what, count, |number, _| event(number));
     }
 
-    /// Applies events one by one, and prints how long that took.
+    /// Applies events one by one, and prints the median and the longest time of one.
     fn grow_read<'e>(&mut self, what: &str, count: u64, mut event: impl FnMut(u64, &Model) -> Growth<'e>) {
         let mut times = Histogram::<u64>::new(3).expect("three digits");
         let (mut longest_of_processor, mut longest_of_clock) = (Duration::ZERO, Duration::ZERO);
