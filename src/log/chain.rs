@@ -32,7 +32,7 @@ pub(super) fn segments(disk: &impl ReadDisk) -> Result<Vec<Position>, LogError> 
     let names = disk.list().doing("list", || disk.path(""))?;
     let mut segments: Vec<_> = names.iter().filter_map(|name| segment::first_in_name(name)).collect();
     segments.sort_unstable();
-    // Of an empty log, every position would be given again.
+    // If the log were taken for an empty one, its positions would be given again to other events.
     match names.iter().find(|name| segment::is_misnamed(name)) {
         Some(misnamed) if segments.is_empty() => Err(LogError::Misnamed { file: disk.path(misnamed) }),
         _ => Ok(segments),
@@ -118,7 +118,7 @@ impl<D: ReadDisk> Chain<D> {
         Ok(header)
     }
 
-    /// Returns whether the header of the current segment is whole, and not only enough of it to be used.
+    /// Returns whether every copy of the current segment's header is sound. One sound copy is enough to read on.
     pub(super) fn header_is_whole(&self) -> bool {
         self.header().is_whole(&self.bytes)
     }

@@ -22,20 +22,20 @@ pub(super) fn encode(record: &Record<'_>, out: &mut Vec<u8>) {
     bincode::encode_into_std_write(record, out, CONFIG).expect("a record encodes into memory");
 }
 
-/// The table of a frame whose records were written by nobody known.
-pub(super) const NO_WRITERS: u8 = 0;
-/// Stands before a record that was written by nobody known.
-pub(super) const BY_NOBODY_KNOWN: u8 = 0;
-/// The largest number before a record that does not name an entry of the table.
-const BY_DOER: u8 = 1;
+/// A table of actors without an entry.
+pub(super) const NO_ACTORS: u8 = 0;
+/// Number before a record whose actor is unknown.
+pub(super) const UNKNOWN_ACTOR: u8 = 0;
+/// Number before a record whose actor is the user whom the event names. Greater numbers name the table's entries.
+const OWN_ACTOR: u8 = 1;
 
-/// An entry of the table of those who wrote the records of a frame.
+/// An entry of the table of actors: the one who caused an event.
 #[derive(Debug, BorrowDecode)]
-enum Writer<'a> {
+enum Actor<'a> {
     /// A server key, by its name.
-    #[expect(dead_code, reason = "decoded to be checked; who wrote a record has no reader")]
+    #[expect(dead_code, reason = "decoded to be checked; no reader asks for actors")]
     Key(&'a str),
-    /// A user who is not the doer that the event names.
+    /// A user other than the one whom the event names.
     #[expect(dead_code, reason = "as above")]
     User(UserId),
 }
@@ -47,8 +47,8 @@ enum Writer<'a> {
 pub struct Records<'a> {
     decoder: DecoderImpl<SliceReader<'a>, Config, ()>,
     version: Version,
-    /// The largest number that may stand before a record; `None` before the table is read.
-    by_max: Option<u8>,
+    /// The largest number of an actor; `None` before the table is read.
+    actor_max: Option<u8>,
     left: u32,
 }
 
@@ -62,37 +62,37 @@ impl<'a> Records<'a> {
         let beyond =
             FRAME_BYTES_MAX.checked_sub(bytes.len()).expect("no frame is longer than FRAME_BYTES_MAX");
         decoder.claim_bytes_read(beyond).expect("within the limit");
-        Self { decoder, version, by_max: None, left: count }
+        Self { decoder, version, actor_max: None, left: count }
     }
 
     fn record(&mut self) -> Result<Record<'a>, DecodeError> {
         match self.version {
             Version::One => {}
-            Version::Two => self.check_by()?,
+            Version::Two => self.check_actor()?,
         }
         Record::borrow_decode(&mut self.decoder)
     }
 
-    /// Reads who wrote the next record, which must be known.
-    fn check_by(&mut self) -> Result<(), DecodeError> {
-        let by_max = match self.by_max {
-            Some(by_max) => by_max,
+    /// Reads the number of the next record's actor, and checks that the table has it.
+    fn check_actor(&mut self) -> Result<(), DecodeError> {
+        let actor_max = match self.actor_max {
+            Some(actor_max) => actor_max,
             None => self.read_table()?,
         };
-        self.by_max = Some(by_max);
-        if u8::decode(&mut self.decoder)? > by_max {
-            return Err(DecodeError::Other("a record written by nobody in the table"));
+        self.actor_max = Some(actor_max);
+        if u8::decode(&mut self.decoder)? > actor_max {
+            return Err(DecodeError::Other("a record of an actor who is not in the table"));
         }
         Ok(())
     }
 
-    /// Reads the table of writers. Returns the largest number that may stand before a record.
+    /// Reads the table of actors. Returns the largest number that names one.
     fn read_table(&mut self) -> Result<u8, DecodeError> {
         let entries = u8::decode(&mut self.decoder)?;
         for _ in 0..entries {
-            Writer::borrow_decode(&mut self.decoder)?;
+            Actor::borrow_decode(&mut self.decoder)?;
         }
-        BY_DOER.checked_add(entries).ok_or(DecodeError::Other("a table of over 254 writers"))
+        OWN_ACTOR.checked_add(entries).ok_or(DecodeError::Other("a table of over 254 actors"))
     }
 }
 

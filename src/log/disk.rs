@@ -42,10 +42,11 @@ pub trait Disk: ReadDisk {
     /// Removes a file.
     #[expect(clippy::missing_errors_doc, reason = "see `list`")]
     fn remove(&self, name: &str) -> io::Result<()>;
-    /// Returns whether this name is that of this open file.
+    /// Returns whether the file of this name is this open one.
     #[expect(clippy::missing_errors_doc, reason = "see `list`")]
     fn is_named(&self, name: &str, file: &Self::File) -> io::Result<bool>;
-    /// Fails if the process may not write up to this length of a file, however much room the disk has.
+    /// Fails if the system does not let this process write a file of this length, however much room the disk
+    /// has.
     #[expect(clippy::missing_errors_doc, reason = "see `list`")]
     fn check_length(&self, bytes: u64) -> io::Result<()>;
     /// Makes names durable: every create, rename and remove so far.
@@ -86,7 +87,7 @@ pub struct RealDisk {
     /// Locked, and kept open, so that a sync succeeds even when the process has reached its limit of open
     /// files.
     dir: Arc<File>,
-    /// Locked, too. The last clone releases both locks when it is dropped.
+    /// Also locked. Both locks are released when the last clone is dropped.
     _lock: Arc<File>,
 }
 
@@ -114,6 +115,7 @@ impl RealDisk {
         };
         loop {
             let locked_dir = File::open(dir).map_err(unusable)?;
+            // Where directories cannot be locked, `LOCK` alone decides.
             if let Err(TryLockError::WouldBlock) = try_lock(&locked_dir)? {
                 std::thread::sleep(LOCK_INTERVAL);
                 continue;
@@ -137,9 +139,7 @@ impl RealDisk {
             }
         }
     }
-}
 
-impl RealDisk {
     /// Warns if other users of this machine can open the directory.
     ///
     /// # Errors
@@ -313,7 +313,7 @@ impl DiskFile for File {
     }
 }
 
-/// Returns the limit on the length of a file that this process writes (`RLIMIT_FSIZE`), in bytes, if there is one.
+/// Returns the system's limit on the length of a file (`RLIMIT_FSIZE`), in bytes, if there is one.
 fn file_length_max() -> Option<u64> {
     rlimit::Resource::FSIZE.get_soft().ok().filter(|&max| max != rlimit::INFINITY)
 }
@@ -338,8 +338,8 @@ pub(super) fn free_name<D: Disk>(disk: &D, stem: &str) -> Result<String, LogErro
     Ok(names.find(|name| !existing.contains(name)).expect("a directory has fewer than 2^32 names"))
 }
 
-/// Writes a copy to a new file whose name begins with `stem`, and returns the name. The contents are durable afterwards,
-/// the name is not. If there is no room for it, no part of it stays.
+/// Writes a copy to a new file whose name begins with `stem`, and returns the name. The contents are durable
+/// afterwards, the name is not. If there is no room for the whole copy, no part of it stays.
 pub(super) fn keep_copy<D: Disk>(disk: &D, stem: &str, bytes: &[u8]) -> Result<String, LogError> {
     let name = free_name(disk, stem)?;
     let written = disk.create(&name).and_then(|file| {

@@ -37,14 +37,14 @@ pub enum LogError {
         /// The data directory.
         dir: PathBuf,
     },
-    /// The data directory has no segment, but a file that was one before it got another name.
-    #[error("the log would be empty without {}, whose name is not that of a segment; rename it, or move it away", file.display())]
+    /// The data directory has no segment, but it has a file whose name looks like the changed name of one.
+    #[error("the data directory has no segment, but {} looks like one under a changed name; rename it, or move it away", file.display())]
     Misnamed {
         /// The file.
         file: PathBuf,
     },
-    /// The segment that is written was removed, moved or replaced, or its directory was. What is written to
-    /// it would be lost.
+    /// The segment that is written was removed, moved or replaced, or its directory was. A frame that is written
+    /// to it would be lost.
     #[error("{} is no longer there: it was removed, moved or replaced while it was being written", file.display())]
     Vanished {
         /// The segment.
@@ -101,7 +101,8 @@ fn missing(from: Position, until: Option<Position>) -> String {
 /// The reason why a frame was not appended.
 #[derive(Debug, thiserror::Error)]
 pub enum AppendError {
-    /// The disk has no room for the frame, or the system lets the process write no longer file. The log is as it was, and the next frame may fit.
+    /// The disk has no room for the frame, or a limit of the system forbids so long a file. The log is as it
+    /// was, and the next frame may fit.
     #[error("no room: {0}")]
     NoRoom(#[source] LogError),
     /// It is unknown whether the frame is in the log. The log must not be used again.
@@ -121,7 +122,7 @@ impl<T> Context<T> for io::Result<T> {
 }
 
 impl LogError {
-    /// Returns whether the file system had no room, or the system lets the process write no longer file.
+    /// Returns whether the file system had no room, or a limit of the system forbids so long a file.
     pub(super) fn is_no_room(&self) -> bool {
         matches!(self, Self::Io { source, .. } if matches!(
             source.kind(),

@@ -152,7 +152,7 @@ impl<D: Disk> EventLog for FileLog<D> {
         let frame_bytes = frame.sealed_bytes() as u64;
         let fits = |active: &&Active<D::File>| active.end + frame_bytes <= active.bytes;
         let start = self.active.as_ref().filter(fits).map(|active| active.end);
-        // A write that stops at the limit has written a part, so the limit is read before it.
+        // A write that reaches the limit leaves a part of the frame behind, so the limit is checked first.
         let end = start.unwrap_or(HEADER_BYTES as u64) + frame_bytes;
         self.disk.check_length(end).doing("write in", || self.disk.path("")).map_err(refuse_if_no_room)?;
         if start.is_none() {
@@ -246,7 +246,7 @@ impl<D: Disk> FileReplay<'_, D> {
         }
         if let Some((name, file)) = self.last.take() {
             let active = self.log.reopen(name, file, &self.chain)?;
-            // A segment is of one version. The first frame goes to a new segment if this one is of an older.
+            // All frames of a segment have its version. So after an older segment, the next frame begins a new one.
             self.log.active = Some(active).filter(|_| self.chain.header().format.version == Version::Two);
         }
         remove_if_there(&self.log.disk, SPARE)?;

@@ -12,10 +12,9 @@
 //!
 //! Numbers are little endian. A frame begins at a multiple of 8 bytes in its segment.
 //!
-//! The payload of version 1 is the encoded records. That of version 2 begins with the table of those who wrote
-//! the records: a byte with the number of its entries, and the encoded entries. Each record follows a byte
-//! that says who wrote it: 0 nobody known, 1 the user whom the event names as its doer, 2 and up the table's
-//! entries.
+//! The payload of version 1 is the encoded records. That of version 2 begins with a table of actors: a byte
+//! with the number of its entries, and the encoded entries. Before each record there is a byte with the number
+//! of its actor: 0 is unknown, 1 is the user whom the event names, and 2 is the first entry of the table.
 
 use super::codec::{self, FRAME_BYTES_MAX, Records};
 use super::segment::{FrameFormat, LogId, Version};
@@ -54,14 +53,14 @@ impl Frame {
     /// Empties the frame for records from this position on, and keeps its memory.
     pub fn restart(&mut self, first: Position) {
         self.bytes.truncate(HEADER_BYTES);
-        self.bytes.push(codec::NO_WRITERS);
+        self.bytes.push(codec::NO_ACTORS);
         self.first = first;
         self.count = 0;
     }
 
     /// Adds a record.
     pub fn push(&mut self, record: &Record<'_>) {
-        self.bytes.push(codec::BY_NOBODY_KNOWN);
+        self.bytes.push(codec::UNKNOWN_ACTOR);
         codec::encode(record, &mut self.bytes);
         self.count += 1;
     }
@@ -264,34 +263,35 @@ mod tests {
         assert!(FrameHeader::check(&bytes, format(LogId::from_bytes([2; 16]))).is_none());
     }
 
-    /// Returns a payload of version 2: a table with these entries, and an event by each of these.
-    fn payload(entries: &[&[u8]], by: &[u8]) -> Vec<u8> {
+    /// Returns a payload of version 2: a table with these entries, and an event of each of these actors.
+    fn payload(entries: &[&[u8]], actors: &[u8]) -> Vec<u8> {
         let mut bytes = vec![u8::try_from(entries.len()).expect("few")];
         bytes.extend(entries.concat());
-        for (number, by) in (1..).zip(by) {
-            bytes.push(*by);
+        for (number, actor) in (1..).zip(actors) {
+            bytes.push(*actor);
             codec::encode(&user_added(number), &mut bytes);
         }
         bytes
     }
 
     #[test]
-    fn a_record_is_by_somebody_in_the_table() {
+    fn an_actor_of_a_record_is_in_the_table() {
         let key = [&[0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0][..], b"bot"].concat();
         let user = [&[1, 0, 0, 0][..], &[0x19; 16]].concat();
         let (key, user) = (key.as_slice(), user.as_slice());
-        let read = |entries: &[&[u8]], by: &[u8]| {
-            let count = u32::try_from(by.len()).expect("few");
-            Records::new(&payload(entries, by), count, Version::Two).try_for_each(|record| record.map(drop))
+        let read = |entries: &[&[u8]], actors: &[u8]| {
+            let count = u32::try_from(actors.len()).expect("few");
+            Records::new(&payload(entries, actors), count, Version::Two)
+                .try_for_each(|record| record.map(drop))
         };
         let sound: [(&[&[u8]], &[u8]); 3] = [(&[], &[0, 1]), (&[key], &[2, 0]), (&[key, user], &[3, 2, 1])];
-        for (entries, by) in sound {
-            let read = read(entries, by);
-            assert!(read.is_ok(), "{by:?} of {}: {read:?}", entries.len());
+        for (entries, actors) in sound {
+            let read = read(entries, actors);
+            assert!(read.is_ok(), "{actors:?} of {}: {read:?}", entries.len());
         }
         let unsound: [(&[&[u8]], u8); 4] = [(&[], 2), (&[key, user], 4), (&[], 255), (&[&[2, 0, 0, 0]], 0)];
-        for (entries, by) in unsound {
-            assert!(read(entries, &[by]).is_err(), "{by} of {}", entries.len());
+        for (entries, actor) in unsound {
+            assert!(read(entries, &[actor]).is_err(), "{actor} of {}", entries.len());
         }
     }
 

@@ -82,7 +82,7 @@ pub trait EventLog: Send {
     /// whether the frame is in the log, and the log must not be used again.
     fn append(&mut self, frame: &mut Frame) -> Result<(), AppendError>;
 
-    /// Returns the epoch of the frames that are [appended](Self::append).
+    /// Returns the epoch that is stored in each frame that is [appended](Self::append).
     fn epoch(&self) -> Epoch;
 
     /// Returns the id of the log, which is known after the replay.

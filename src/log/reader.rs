@@ -37,7 +37,7 @@ pub struct Contents {
     pub bytes: u64,
     /// The position of the last event; 0 if there is no event.
     pub last: Position,
-    /// The segments whose header is damaged, and is known from its second copy.
+    /// The segments of which one copy of the header is damaged.
     pub damaged_headers: Vec<PathBuf>,
     /// The incomplete write behind the last frame: torn by a crash, or still under way.
     pub torn: Option<TornWrite>,
@@ -99,7 +99,7 @@ impl<D: ReadDisk> LogReader<D> {
         chain::bytes_total(&self.disk, &self.segments)
     }
 
-    /// Returns whether there is no segment.
+    /// Returns whether the directory holds no segment.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.segments.is_empty()

@@ -1,5 +1,5 @@
-//! Mends damaged headers, and cuts a damaged log where its damage begins. Everything that is overwritten or cut
-//! off is kept beside the log.
+//! Mends damaged headers, and cuts a damaged log where its damage begins. Everything that is overwritten or
+//! cut off is kept beside the log.
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -31,8 +31,8 @@ pub struct MendedHeader {
     pub kept: PathBuf,
 }
 
-/// Writes every damaged header anew that is known without it: from its second copy, or from the name of the
-/// segment and its first frame, which is sound. Returns the segments.
+/// Writes each damaged header anew whose contents are known: from its other copy, or from the segment's name and
+/// a first frame that is sound. Returns the segments whose headers were mended.
 ///
 /// **Invariant:** a damaged header is durable under another name before it is overwritten. If the write is
 /// interrupted, the header is still damaged, and can be mended again.
@@ -72,13 +72,13 @@ pub fn mend_headers<D: Disk>(disk: &D) -> Result<Vec<MendedHeader>, LogError> {
     Ok(mended)
 }
 
-/// Returns the header with which a segment's first frame is sound. The id of the log is one that other
-/// segments have, or the one in the damaged header, in which a bit may be wrong.
+/// Returns the header with which a segment's first frame is sound. The log's id is the one of another segment,
+/// or the one in the damaged header, in which one bit may be wrong.
 fn header_of_frames(first: Position, bytes: &[u8], known_logs: &[LogId]) -> Option<Header> {
-    const BITS: usize = 128;
-    let stands = Header::id_as_it_stands(bytes);
-    let flipped = stands.into_iter().flat_map(|id| (0..BITS).map(move |bit| id.with_flipped_bit(bit)));
-    let logs: Vec<_> = known_logs.iter().copied().chain(stands).chain(flipped).collect();
+    const ID_BITS: usize = 128;
+    let unchecked = Header::unchecked_id(bytes);
+    let flipped = unchecked.into_iter().flat_map(|id| (0..ID_BITS).map(move |bit| id.with_flipped_bit(bit)));
+    let logs: Vec<_> = known_logs.iter().copied().chain(unchecked).chain(flipped).collect();
     Version::ALL.into_iter().find_map(|version| {
         let frames = bytes.get(version.header_bytes()..)?;
         let formats = logs.iter().map(|&log| FrameFormat { log, version });
@@ -160,7 +160,7 @@ fn last_event_end<D: Disk>(disk: &D, segment: Position, start: u64) -> Result<Op
     Ok(bytes.get(start..).and_then(|frames| recovery::last_sound_end(frames, header.format)))
 }
 
-/// Keeps a copy of damaged bytes, and returns its path.
+/// Keeps a copy of bytes that are about to be overwritten or cut off, and returns its path.
 fn keep<D: Disk>(disk: &D, name: &str, offset: u64, bytes: &[u8]) -> Result<PathBuf, LogError> {
     Ok(disk.path(&keep_copy(disk, &format!("{name}.damaged-{offset}"), bytes)?))
 }

@@ -41,7 +41,7 @@ const MAGIC: [u8; 8] = *b"CHINWAG\n";
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Version {
     One = 1,
-    /// The header is there twice; a frame holds its epoch, and a record the one who wrote it.
+    /// A segment has its header twice, a frame has its epoch, and a record has its actor.
     Two = 2,
 }
 
@@ -88,19 +88,19 @@ impl LogId {
     }
 }
 
-/// Draws the epoch of a writer. It is never [unknown](Epoch::UNKNOWN).
-pub(super) fn random_epoch() -> Epoch {
-    // The lower half of an id: two fixed bits, not both 0, and 62 that were drawn at random.
-    Epoch(system_clock::uuid().as_u64_pair().1)
-}
-
 impl std::fmt::Display for LogId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         uuid::Uuid::from_bytes(self.0).fmt(f)
     }
 }
 
-/// What a frame must fit to be one of a segment: the log that it belongs to, and the version of its layout.
+/// Returns a random epoch, which is never [unknown](Epoch::UNKNOWN).
+pub(super) fn random_epoch() -> Epoch {
+    // The lower half of a UUID has two fixed bits, which are not both 0, and 62 random ones.
+    Epoch(system_clock::uuid().as_u64_pair().1)
+}
+
+/// The format of the frames of a segment. A frame of another log or version is not sound in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct FrameFormat {
     pub(super) log: LogId,
@@ -155,13 +155,13 @@ impl Header {
         }
     }
 
-    /// Returns whether this header stands whole at the start of a segment's bytes.
+    /// Returns whether a segment's bytes begin with this header, each copy of it sound.
     pub(super) fn is_whole(self, bytes: &[u8]) -> bool {
         bytes.starts_with(&self.encode())
     }
 
-    /// Returns the id that a header block has, be the block sound or not.
-    pub(super) fn id_as_it_stands(bytes: &[u8]) -> Option<LogId> {
+    /// Returns the id in a header block that may be damaged.
+    pub(super) fn unchecked_id(bytes: &[u8]) -> Option<LogId> {
         Some(LogId(bytes.get(16..32)?.try_into().expect("sixteen bytes")))
     }
 
@@ -196,8 +196,8 @@ pub(super) fn first_in_name(name: &str) -> Option<Position> {
     if all_digits { digits.parse().ok().map(Position) } else { None }
 }
 
-/// Returns whether a file name is that of a segment which somebody has changed, as a copying program does:
-/// `00000000000000000001 (1).log`, or `00000000000000000001.LOG`.
+/// Returns whether a file name looks like the changed name of a segment. Programs that copy files make such
+/// names: `00000000000000000001 (1).log`, or `00000000000000000001.LOG`.
 pub(super) fn is_misnamed(name: &str) -> bool {
     let has_position = name.split(|char: char| !char.is_ascii_digit()).any(|digits| digits.len() == DIGITS);
     let is_log = name.to_ascii_lowercase().ends_with(SUFFIX);

@@ -8,9 +8,10 @@ use crate::domain::Position;
 use crate::log::{Cut, Disk, LogError, LogReader, MendedHeader, RealDisk, cut, mend_headers};
 use crate::model::Index;
 
-/// Writes damaged headers anew whose frames are sound, which loses nothing. Then cuts the log in this directory
-/// where its first damage begins, keeps a copy of the rest beside it, and prints which events were lost. A sound log is not changed. A torn write at its end is left for the server
-/// to cut off.
+/// Repairs the log in this directory, and prints which events were lost. Damaged headers of sound frames are
+/// written anew, which loses no event. Then the log is cut where its first other damage begins, and a copy of
+/// the rest is kept beside it. A sound log is not changed. A torn write at its end is left for the server to cut
+/// off.
 ///
 /// # Errors
 ///

@@ -15,7 +15,7 @@ use crate::log::{LogError, LogReader};
 ///
 /// # Errors
 ///
-/// The first damage, or the reason why the directory cannot be read, or that it holds no log.
+/// The first damage, or an error if the directory cannot be read or holds no log.
 pub fn verify(dir: &Path, out: impl Write) -> Result<(), ToolError> {
     let mut last: Option<Timestamp> = None;
     let log = LogReader::open(dir)?;

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::observed::sample;
 use crate::support::TestServer;
-use crate::tools::import_of_the_future;
+use crate::tools::import_allowing_future;
 
 #[tokio::test]
 async fn a_log_ahead_of_the_clock_is_reported() {
@@ -12,7 +12,7 @@ async fn a_log_ahead_of_the_clock_is_reported() {
     let dir = tempfile::tempdir().unwrap();
     let last = "9998-12-31T23:59:59.999998Z";
     let line = json!({ "op": "message", "chat": "tea", "user": "ann", "time": "9998-12-31T23:59:59.999996Z", "text": "hi" });
-    import_of_the_future(dir.path(), &format!("{line}\n"));
+    import_allowing_future(dir.path(), &format!("{line}\n"));
     let server = TestServer::start_at(dir.path(), &[]);
 
     let health = server.get("/health").await.json();

@@ -378,7 +378,7 @@ fn old_log(events: u64) -> SimDisk {
 }
 
 #[test]
-fn a_log_of_version_1_goes_on_in_a_segment_of_version_2() {
+fn a_log_of_version_1_goes_on_in_version_2() {
     let disk = old_log(3);
     let old = disk.contents(&first_segment());
     let mut log = reopened(&disk, 3);
@@ -428,7 +428,7 @@ fn foreign_files_are_left_alone() {
     );
 }
 
-/// What was logged.
+/// The messages that were logged.
 #[derive(Clone, Default)]
 struct Logged(Arc<Mutex<Vec<u8>>>);
 

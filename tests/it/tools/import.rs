@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::{
-    OLD_LOG_EVENTS, alter, contents, export, import, import_of_the_future, old_log, tool, tool_with,
+    OLD_LOG_EVENTS, alter, contents, export, import, import_allowing_future, old_log, tool, tool_with,
 };
 use crate::support::{Client, TestServer, binary, segments};
 
@@ -184,7 +184,7 @@ fn a_bad_line_is_named_and_nothing_imported() {
 }
 
 #[test]
-fn a_line_more_than_a_day_ahead_needs_a_flag() {
+fn a_line_of_the_future_needs_a_flag() {
     let now = jiff::Timestamp::now();
     let in_hours = |hours| (now + jiff::SignedDuration::from_hours(hours)).to_string();
     let exported = |hours| {
@@ -207,11 +207,11 @@ fn a_line_more_than_a_day_ahead_needs_a_flag() {
         import(&data, &near).done();
 
         let future = dir.path().join(format!("{form}, of the future"));
-        import_of_the_future(&future, &far);
+        import_allowing_future(&future, &far);
         let lines = export(&future);
         let copy = dir.path().join(format!("{form}, copied"));
         import(&copy, &lines).refused(2, &["more than a day ahead"]);
-        import_of_the_future(&copy, &lines);
+        import_allowing_future(&copy, &lines);
         assert!(export(&copy) == lines, "byte for byte");
     }
 }

@@ -82,7 +82,7 @@ fn import(data: &Path, lines: &str) -> Said {
 }
 
 /// Imports lines that may be ahead of the clock.
-pub fn import_of_the_future(data: &Path, lines: &str) {
+pub fn import_allowing_future(data: &Path, lines: &str) {
     let words = ["import", "--segment-bytes", "65536", "--allow-future"];
     tool_with(&words, data, lines.as_bytes()).done();
 }

@@ -78,7 +78,7 @@ fn an_unwritable_directory_is_exit_2() {
 }
 
 #[test]
-fn an_empty_directory_is_an_empty_log() {
+fn an_empty_directory_holds_no_log() {
     let dir = TempDir::new().unwrap();
     tool(&["log", "verify"], dir.path()).refused(2, &["holds no log"]);
     assert_eq!(tool(&["log", "dump"], dir.path()).done().stdout, "");

@@ -119,7 +119,7 @@ fn times_out_of_order_are_damage() {
 }
 
 #[test]
-fn a_damaged_copy_of_a_header_is_reported_and_mended() {
+fn a_damaged_header_copy_is_reported_and_mended() {
     let log = log_of_version("2");
     let segment = segments(log.path()).remove(1);
     let sound = std::fs::read(&segment).unwrap();

@@ -37,8 +37,7 @@ fn damaged() -> Vec<(Files, u64)> {
     ]
 }
 
-/// Destroys what `destroy` does of a segment, which must lose no event, and checks that a repair writes the
-/// header anew.
+/// Damages a segment's header by `destroy`, and checks that a repair writes the header anew and loses no event.
 fn check_mended(log: &Layout, segment: usize, destroy: impl Fn(&mut [u8])) {
     let sound = log.files();
     let mut files = sound.clone();
@@ -90,7 +89,7 @@ fn a_header_without_any_sound_frame_is_not_mended() {
 
 #[test]
 fn a_repair_stopped_at_any_call_can_be_repeated() {
-    /// Crashes at each call, after which different parts of what was not synced are there.
+    /// Number of crashes at each call. After each of them, another part of the unsynced bytes is there.
     const CRASHES: u64 = 12;
     for (files, last) in damaged() {
         for seed in 0..CRASHES {
@@ -103,8 +102,8 @@ fn a_repair_stopped_at_any_call_can_be_repeated() {
     }
 }
 
-/// Stops a repair after this number of calls, and checks that it can be repeated. Returns `false` if it made
-/// no more calls than that.
+/// Stops a repair after this number of calls, and checks that it can be repeated. Returns `false` if the repair
+/// ended before that.
 fn is_repaired_after_stop(files: &Files, last: u64, stop: Stop, after: usize, seed: u64) -> bool {
     let disk = disk_with(files);
     disk.set_chance(Chance::from_seed(seed));

@@ -256,13 +256,13 @@ impl Disk for SimDisk {
         state.answer()
     }
 
-    /// It is a question to the system, and no call to the disk.
+    /// Asks the system and not the disk, so it does not count as a call of the disk.
     fn check_length(&self, bytes: u64) -> io::Result<()> {
         let max = self.0.lock().file_bytes_max;
         if max.is_some_and(|max| bytes > max) { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(()) }
     }
 
-    /// It is no call of which a disk could fail.
+    /// A disk cannot fail here, so it does not count as a call of the disk.
     fn is_named(&self, name: &str, file: &SimFile) -> io::Result<bool> {
         Ok(self.0.lock().names.get(name) == Some(file.index))
     }
