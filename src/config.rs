@@ -84,8 +84,8 @@ pub enum CliCommand {
             default_value_t = SEGMENT_BYTES_DEFAULT,
             value_parser = clap::value_parser!(u64).range(SEGMENT_BYTES_MIN..=SEGMENT_BYTES_MAX))]
         segment_bytes: u64,
-        /// Accept events that are more than a day ahead of this machine's clock; until it has caught up, a
-        /// server dates new events one microsecond apart, after the last one
+        /// Accept events that are more than a day ahead of this machine's clock; until the clock has caught up,
+        /// a server dates new events one microsecond apart, after the last one
         #[arg(long)]
         allow_future: bool,
     },
@@ -204,16 +204,16 @@ pub struct Limits {
     #[arg(long, env = "CHINWAG_CONNECTIONS_MAX", value_name = "CONNECTIONS", default_value_t = 16_384,
         value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub connections_max: u32,
-    /// Maximum open event streams, and never more than seven eighths of the connections; further streams are refused
-    /// with 503
+    /// Maximum open event streams, and never more than seven eighths of the connections; further streams are
+    /// refused with 503
     #[arg(long, env = "CHINWAG_STREAMS_MAX", value_name = "STREAMS", default_value_t = 14_336,
         value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub streams_max: u32,
 }
 
 impl Limits {
-    /// Lowers the maximum of connections to what the system allows, and that of streams to what leaves connections
-    /// for other calls.
+    /// Lowers the maximum of connections to the number that the system allows, and that of streams so far that
+    /// some connections remain for other calls.
     pub fn fit_connections(&mut self, allowed: u32) {
         self.connections_max = self.connections_max.min(allowed);
         self.streams_max = self.streams_max.min((self.connections_max - self.connections_max / 8).max(1));

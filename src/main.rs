@@ -47,7 +47,7 @@ fn start_logging(logging: &Logging) {
     let log = tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::new(&logging.log))
         .with_writer(io::stderr)
-        // If stderr is a file that cannot grow, the complaint about it would panic.
+        // If stderr is a file that cannot grow, the message about that would panic.
         .log_internal_errors(false)
         .with_ansi(colours);
     match logging.log_format {
@@ -56,10 +56,10 @@ fn start_logging(logging: &Logging) {
     }
 }
 
-/// Makes a write beyond the limit on a file's length (`ulimit -f`) fail with an error. Without a handler, SIGXFSZ
-/// ends the process.
+/// Makes a write beyond the limit on a file's length (`ulimit -f`) fail with an error. Without a handler,
+/// SIGXFSZ ends the process.
 fn survive_file_limit() -> Result<(), Failure> {
-    // Nobody reads the flag: the failed write is reported by itself.
+    // Nothing reads the flag, because the failed write is itself reported.
     signal_hook::flag::register(SIGXFSZ, Arc::default())
         .map(|_| ())
         .map_err(|error| Failure::new(RUNTIME_FAILURE, format!("failed to handle SIGXFSZ: {error}")))

@@ -1,7 +1,7 @@
 //! The system's clock, and ids that begin with a time.
 //!
-//! A clock that is wrong may show any time. The log has times from 1970 on and four digits for a year, so every
-//! use of the clock goes through this file, which never panics.
+//! A clock that is wrong may show any time, but an event has a time from 1970 on, with a year of four digits. So
+//! every look at the time of day goes through this file, which never panics.
 
 use std::time::SystemTime;
 
@@ -52,7 +52,7 @@ pub fn uuid_at(time: Timestamp, sequence: impl ClockSequence<Output = impl Into<
 fn clamped(time: SystemTime) -> Timestamp {
     match in_range(time) {
         Ok(time) => time,
-        Err(OutOfRange::Before) => Timestamp::EPOCH,
+        Err(OutOfRange::Before) => Timestamp::UNIX_EPOCH,
         Err(OutOfRange::After) => Timestamp::CLOCK_MAX,
     }
 }
@@ -76,9 +76,9 @@ mod tests {
         let max = Duration::from_micros(Timestamp::CLOCK_MAX.as_micros());
         let at = |micros| Timestamp::from_micros(micros).expect("in range");
         for (time, shown, checked) in [
-            (epoch - Duration::from_secs(1 << 62), Timestamp::EPOCH, Err(OutOfRange::Before)),
-            (epoch - second, Timestamp::EPOCH, Err(OutOfRange::Before)),
-            (epoch, Timestamp::EPOCH, Ok(Timestamp::EPOCH)),
+            (epoch - Duration::from_secs(1 << 62), Timestamp::UNIX_EPOCH, Err(OutOfRange::Before)),
+            (epoch - second, Timestamp::UNIX_EPOCH, Err(OutOfRange::Before)),
+            (epoch, Timestamp::UNIX_EPOCH, Ok(Timestamp::UNIX_EPOCH)),
             (epoch + micro, at(1), Ok(at(1))),
             (epoch + second + micro, at(1_000_001), Ok(at(1_000_001))),
             (epoch + max, Timestamp::CLOCK_MAX, Ok(Timestamp::CLOCK_MAX)),
@@ -91,8 +91,8 @@ mod tests {
     }
 
     #[test]
-    fn ids_of_the_first_and_last_time_begin_with_it() {
-        for time in [Timestamp::EPOCH, Timestamp::CLOCK_MAX, now()] {
+    fn an_id_begins_with_its_time() {
+        for time in [Timestamp::UNIX_EPOCH, Timestamp::CLOCK_MAX, now()] {
             let id = uuid_at(time, NoContext);
             assert_eq!(id.get_version_num(), 7);
             assert_eq!(id.as_u128() >> 80, u128::from(time.as_micros() / 1_000), "{time}");

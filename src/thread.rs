@@ -43,8 +43,8 @@ pub fn spawn<T: Send + 'static>(
     start(name, run).map_err(|source| SpawnError::new(format!("the thread {name}"), source))
 }
 
-/// Checks that the system starts this number of threads at a time, for a library that would wait for ever for
-/// one that does not start.
+/// Checks that the system starts this number of threads at a time. It is for the use of a library that would wait
+/// for ever for a thread that does not start.
 ///
 /// # Errors
 ///
@@ -61,7 +61,7 @@ pub fn check_room(count: usize) -> Result<(), SpawnError> {
     drop(closed);
     let threads = threads.map_err(|source| SpawnError::new(format!("{count} threads"), source))?;
     for thread in threads {
-        // It cannot panic.
+        // The thread cannot panic.
         drop(thread.join());
     }
     Ok(())

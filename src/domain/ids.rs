@@ -123,8 +123,8 @@ impl fmt::Display for Position {
     }
 }
 
-/// Names one life of a writer: every frame that it writes holds its number. Two histories of a log, one of
-/// which goes on from a copy of the other, have different epochs at the positions at which they differ.
+/// The time from one start of a writer to its end, named by a random number that is in every frame it writes. If a
+/// copy of a log goes on, the copy and the log have different epochs at the positions at which they differ.
 ///
 /// Its text form is 16 lower-case hexadecimal digits, or `0` if it is [unknown](Self::UNKNOWN).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -152,9 +152,9 @@ pub struct Timestamp(i64);
 
 impl Timestamp {
     /// 1970-01-01T00:00:00Z.
-    pub const EPOCH: Self = Self(0);
-    /// 9999-01-01T00:00:00Z, the latest time that a clock or an import gives an event. It leaves a year for the
-    /// times of later events, which are one microsecond apart if the clock shows no later time.
+    pub const UNIX_EPOCH: Self = Self(0);
+    /// 9999-01-01T00:00:00Z, the latest time that a clock or an import gives an event. It leaves a year for
+    /// later events, which are one microsecond apart if the clock shows no later time.
     pub const CLOCK_MAX: Self = Self(253_370_764_800_000_000);
 
     /// Returns the time that lies `micros` after the Unix epoch, or `None` if that is beyond the year 9999.

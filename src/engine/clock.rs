@@ -46,8 +46,8 @@ pub(super) fn warn_if_behind(last: Timestamp) {
     }
 }
 
-/// Returns the time by which the clock is behind, in seconds, rounded up; `None` if that is less than a second:
-/// many writes in one microsecond put the log that far ahead of a clock that is right.
+/// Returns the time by which the clock is behind, in seconds, rounded up. Returns `None` if it is less than a
+/// second, because many writes in one microsecond put a log that far ahead of a clock that is right.
 pub(super) fn whole_seconds(behind: Duration) -> Option<u64> {
     let is_behind = behind >= Duration::from_secs(1);
     is_behind.then(|| behind.as_secs() + u64::from(behind.subsec_nanos() > 0))

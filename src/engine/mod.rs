@@ -41,7 +41,7 @@ pub struct Engine {
     queued: Arc<Queued>,
     live: Arc<Live>,
     metrics: Arc<EngineMetrics>,
-    log: LogId,
+    log_id: LogId,
     epoch: Epoch,
 }
 
@@ -161,7 +161,7 @@ impl Engine {
         let started = Instant::now();
         let model = Arc::new(RwLock::new(projector::replay(log.as_mut(), progress)?));
         clock::warn_if_behind(model.read().index().time());
-        let (id, epoch) = (log.id(), log.epoch());
+        let (log_id, epoch) = (log.id(), log.epoch());
         let metrics = Arc::new(EngineMetrics::new(&log.metrics(), started.elapsed()));
         let (queue, jobs) = sync_channel(queue_max);
         let queue = Arc::new(RwLock::new(Some(queue)));
@@ -190,7 +190,7 @@ impl Engine {
         })?;
         let (fan_out, read) = (Arc::clone(&live), Arc::clone(&model));
         spawn("fan-out", move || fan_out.fan_out_until_closed(&read, &wake_ups))?;
-        Ok((Self { model, queue, queued, live, metrics, log: id, epoch }, WriterEnd(end)))
+        Ok((Self { model, queue, queued, live, metrics, log_id, epoch }, WriterEnd(end)))
     }
 
     /// Submits a command, and waits until it is refused or its events are durable. A command with a key is
@@ -245,7 +245,7 @@ impl Engine {
     /// Returns the id of the log.
     #[must_use]
     pub fn log_id(&self) -> LogId {
-        self.log
+        self.log_id
     }
 
     /// Returns the epoch of the events that this engine writes.
@@ -260,8 +260,8 @@ impl Engine {
         last.saturating_since(system_clock::now())
     }
 
-    /// Returns the seconds by which the system's clock is behind the log's last event, rounded up, or `None` if
-    /// that is less than a second.
+    /// Returns the seconds by which the system's clock is behind the log's last event, rounded up, or `None`
+    /// if that is less than a second.
     #[must_use]
     pub fn clock_behind_s(&self) -> Option<u64> {
         clock::whole_seconds(self.clock_behind())

@@ -61,7 +61,7 @@ enum Stored {
 pub(super) struct Inbox {
     pub(super) jobs: Receiver<Job>,
     pub(super) queued: Arc<Queued>,
-    /// The other end. It is weak, so that the queue closes when the engine is dropped.
+    /// The engine's end. The reference is weak, so that the queue closes when the engine is dropped.
     pub(super) queue: Weak<Queue>,
 }
 
@@ -98,14 +98,14 @@ impl Inbox {
 
     /// Closes the queue after a failed append, and refuses what is in it.
     ///
-    /// The events of the failed batch may be in the log or not, but those of all other commands are certainly
-    /// not. So this comes before the answers of the batch: a client that has seen one of them cannot reach the
-    /// queue any more.
+    /// The events of the failed batch may be in the log or not. Those of all other commands are certainly not
+    /// in it. The queue closes before the batch is answered, so a client that has seen such an answer cannot
+    /// add a command any more.
     fn refuse_the_rest(&self) {
         if let Some(queue) = self.queue.upgrade() {
             queue.write().take();
         }
-        // Nothing can be added now, so this ends when the queue is empty.
+        // The queue is closed, so this ends when it is empty.
         while let Ok(job) = self.jobs.recv() {
             self.queued.remove(1, job.command.payload_bytes());
             drop(job.reply.send(Err(SubmitError::ShuttingDown)));
@@ -154,7 +154,7 @@ impl Writer {
                 Ok(answers) => answers,
                 Err(failed) => {
                     self.inbox.refuse_the_rest();
-                    // With the batch, its answers are dropped: its commands have failed, perhaps.
+                    // The batch is dropped without an answer, which `submit` returns as `SubmitError::Failed`.
                     return Err(failed);
                 }
             };

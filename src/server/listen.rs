@@ -49,7 +49,7 @@ pub(super) fn stop_signal() -> io::Result<impl Future<Output = ()>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut quit = signal(SignalKind::quit())?;
-    // A terminal that is closed does not end the server: a signal that was once handled has no default action.
+    // A signal keeps its handler after this, so a terminal that is closed does not end the server.
     drop(signal(SignalKind::hangup())?);
     Ok(async move {
         tokio::select! {
@@ -63,11 +63,11 @@ pub(super) fn stop_signal() -> io::Result<impl Future<Output = ()>> {
 
 /// Returns a runtime that serves requests in the order of their arrival, even under load.
 ///
-/// The runtime waits silently for workers that the system does not start, and panics without the first one. So
-/// it is started only if there is room for them and for the threads of the engine.
+/// The runtime waits silently for workers that the system does not start, and panics without the first one.
+/// So it is started only if there is room for its workers and for the threads of the engine.
 pub(super) fn runtime() -> Result<Runtime, ServeError> {
-    /// Threads of the engine and the log that run at the same time: at most three of the replay, the writer, the
-    /// fan-out, and the one that prepares the next segment.
+    /// Maximum threads of the engine and the log at the same time: three of the replay, the writer, the fan-out,
+    /// and the one that prepares the next segment.
     const ENGINE_THREADS: usize = 6;
     let workers = available_parallelism().map_or(1, NonZero::get);
     thread::check_room(workers + ENGINE_THREADS)?;

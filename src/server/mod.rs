@@ -47,7 +47,7 @@ pub enum ServeError {
     /// The runtime could not be started.
     #[error("failed to start the runtime: {0}")]
     Runtime(io::Error),
-    /// The handlers for SIGTERM and SIGINT could not be installed.
+    /// The handlers of signals could not be installed.
     #[error("failed to wait for signals: {0}")]
     Signals(io::Error),
     /// The log failed at a write or a sync.
@@ -82,11 +82,10 @@ pub fn run(config: ServeConfig) -> Result<(), ServeError> {
 async fn run_until_signal(mut config: ServeConfig) -> Result<(), ServeError> {
     let allowed = listen::fit_open_files(config.limits.connections_max);
     config.limits.fit_connections(allowed);
-    // A directory that exists is locked first: a second server on it is refused because of the directory, even
-    // if it is given the same address. A missing one is created later, so that a server that cannot listen
-    // leaves nothing behind.
-    let is_there = config.ephemeral || config.data.exists();
-    let opened = is_there.then(|| open_log(&config)).transpose()?;
+    // A directory that exists is locked first. So a second server on it is refused because of the directory,
+    // even if it is given the same address. A missing one is created only after the server listens, so that a
+    // server that cannot listen leaves nothing behind.
+    let opened = if config.ephemeral || config.data.exists() { Some(open_log(&config)?) } else { None };
     let failed = |source| ServeError::Listen { address: config.listen, source };
     let listener = listen::listen(config.listen).map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
@@ -136,7 +135,7 @@ pub async fn serve(
     let mut shutdown = std::pin::pin!(shutdown);
     let queue_max = limits.queue_max as usize;
     let (started, starting) = oneshot::channel();
-    // Not a blocking task of the runtime, which would wait for ever for a thread that does not start.
+    // It is not a blocking task of the runtime, which would wait for ever for a thread that does not start.
     spawn("replay", move || {
         // At a signal, the server ends without waiting for the replay.
         drop(started.send(Engine::start(log, queue_max, &progress)));

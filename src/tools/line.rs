@@ -99,7 +99,7 @@ struct RawKey {
 }
 
 impl ExportedEvent {
-    /// Parses a line, which must not be far ahead of the clock, if that is given.
+    /// Parses a line. If a clock is given, the line's time must not be far ahead of it.
     ///
     /// # Errors
     ///
@@ -212,8 +212,8 @@ fn own_id(text: &str) -> Result<Uuid, String> {
     if is_own { Ok(id) } else { Err(format!("id must be a UUID of version 7: {}", shown(text))) }
 }
 
-/// Parses a time that leaves the server's clock room for later times. It must not be more than a day ahead of
-/// the clock, if that is given: a server would date new events after it until the clock has caught up.
+/// Parses a time that leaves the server's clock room for later times. If a clock is given, the time must not be
+/// more than a day ahead of it, because a server would date all new events after that time.
 pub(super) fn parse_time(text: &str, clock: Option<Timestamp>) -> Result<Timestamp, String> {
     const AHEAD_MAX: Duration = Duration::from_hours(24);
     let micros = text.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_microsecond);

@@ -118,8 +118,7 @@ pub(super) fn is_named(line: &[u8]) -> bool {
 }
 
 impl NamedHistory {
-    /// Reads the current line and all lines after it, none of which may be far ahead of the clock, if that is
-    /// given.
+    /// Reads the current line and all lines after it. If a clock is given, no time may be far ahead of it.
     pub(super) fn read<R: BufRead>(
         lines: &mut Lines<R>,
         clock: Option<Timestamp>,
@@ -170,7 +169,7 @@ impl NamedHistory {
         let Some(time) = given else {
             return self.last_time[chat].unwrap_or_else(|| {
                 self.untimed[chat].push(self.events.len());
-                Timestamp::EPOCH
+                Timestamp::UNIX_EPOCH
             });
         };
         for earlier in std::mem::take(&mut self.untimed[chat]) {
@@ -223,7 +222,7 @@ impl NamedHistory {
 }
 
 fn count_out_of_order(events: &[NamedEvent]) -> u64 {
-    let mut latest = Timestamp::EPOCH;
+    let mut latest = Timestamp::UNIX_EPOCH;
     let is_late = |event: &&NamedEvent| {
         latest = latest.max(event.time);
         event.time < latest
@@ -234,7 +233,7 @@ fn count_out_of_order(events: &[NamedEvent]) -> u64 {
 /// Returns a stamp with this time, or with the first time after the last event if that is later.
 fn stamp(builder: &Builder<'_>, time: Timestamp, uuids: &ContextV7) -> Stamp {
     let index = builder.index();
-    let free = if index.position() == Position(0) { Timestamp::EPOCH } else { index.time().next() };
+    let free = if index.position() == Position(0) { Timestamp::UNIX_EPOCH } else { index.time().next() };
     let time = time.max(free);
     Stamp { time, id: uuid_at(time, uuids) }
 }

@@ -68,7 +68,7 @@ fn given(events: impl IntoIterator<Item = Event<'static>>) -> Given {
     Given(events.into_iter().collect())
 }
 
-const STAMP: Stamp = Stamp { time: Timestamp::EPOCH, id: NEXT };
+const STAMP: Stamp = Stamp { time: Timestamp::UNIX_EPOCH, id: NEXT };
 const NEXT: Uuid = Uuid::from_u128(0xFFFF);
 
 fn user(number: u128) -> UserId {

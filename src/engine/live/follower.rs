@@ -25,7 +25,7 @@ pub struct Follower {
     is_reset: bool,
 }
 
-/// Names an event, and the place behind it. A position alone is good only in one history of the log: a log that
+/// Names an event, and the place after it. A position alone is good only in one history of the log: a log that
 /// was restored from an older copy goes on with other events at the same positions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EventId {
@@ -38,11 +38,11 @@ pub struct EventId {
 /// The place at which a feed begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Begin {
-    /// Behind the log's last event.
+    /// After the log's last event.
     Now,
-    /// Behind the event at this position, of whatever history.
+    /// After the event at this position, whatever its epoch is.
     After(Position),
-    /// Behind this event, if it is of this history; otherwise [now](Self::Now).
+    /// After this event, if it is in this history; otherwise [now](Self::Now).
     Resume(EventId),
 }
 
@@ -170,8 +170,8 @@ impl Follower {
         self.begin
     }
 
-    /// Returns whether the feed begins elsewhere than it was asked to, because the event that was named is not
-    /// in this history of the log.
+    /// Returns whether the feed begins at another place than the caller asked for, because the event that the
+    /// caller named is not in this history of the log.
     #[must_use]
     pub fn is_reset(&self) -> bool {
         self.is_reset
@@ -187,15 +187,15 @@ impl Follower {
                 return true;
             }
             match self.mailbox.take() {
-                MailboxState::News(news) => self.hear(news),
+                MailboxState::News(news) => self.merge_news(news),
                 MailboxState::Empty => self.mailbox.arrived.notified().await,
                 MailboxState::Closed => return false,
             }
         }
     }
 
-    fn hear(&mut self, News { changed, upto }: News) {
-        // It may have been in the first merge.
+    fn merge_news(&mut self, News { changed, upto }: News) {
+        // The first merge may have covered this news.
         if upto <= self.position {
             return;
         }
@@ -208,8 +208,8 @@ impl Follower {
         self.position = upto;
     }
 
-    /// Returns the next events, in order, or nothing if there are none yet. There may be none although the follower
-    /// [waited](Self::wait) for one: a read mark that was overtaken meanwhile is left out.
+    /// Returns the next events, in order, or nothing if there are none yet. There may be none even after
+    /// [`wait`](Self::wait), because a read mark that was overtaken meanwhile is left out.
     pub fn take(&mut self) -> Vec<FeedEvent> {
         /// Maximum events that are looked up while the lock is held once.
         const EVENTS_MAX: usize = 64;
@@ -231,6 +231,7 @@ impl Follower {
 /// Returns the approximate size of an event on a stream.
 fn streamed_bytes(kind: &FeedEventKind) -> usize {
     const ID_BYTES: usize = 39;
+    /// All fields but the large one.
     const OTHER_BYTES: usize = 6 * ID_BYTES;
     let large = if let FeedEventKind::Message { run, .. } = kind {
         run.messages().map(|message| message.text.len()).sum()

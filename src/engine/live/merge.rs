@@ -8,24 +8,25 @@ use crate::model::{ChatEvent, ChatIndex, Model, Stay, UserIndex};
 
 /// A merge of a user's [stays](Stay).
 ///
-/// Its memory is bounded, however many stays there are: it holds the next events of those stays only whose next
-/// events come first. When these are seen, it looks at the stays once more.
+/// It looks at all stays in passes. A pass notes the next event of each stay, but keeps only the earliest of
+/// them, so that the memory is bounded however many stays there are. When these events, and those that follow
+/// them before the horizon, are seen, the next pass begins.
 #[derive(Debug)]
 pub(super) struct Merge {
     user: UserIndex,
     stays: Stays,
-    /// Number of [these](Stays) stays that were looked at since `after`.
+    /// Number of the stays that this pass has looked at.
     looked: usize,
-    /// Everything up to here was seen when the looking began.
+    /// Everything up to here was seen when this pass began.
     after: Position,
     upto: Position,
     /// The positions of the next events, each with the number of its stay. An event is of one stay only.
     next: BTreeMap<Position, u32>,
-    /// `next` has no event from this position on, but the stays may.
+    /// `next` has no event from this position on, but the stays may have some.
     horizon: Position,
 }
 
-/// The stays that may have events: all of the user's, or those with these numbers, which grow.
+/// The stays that may have events: all of the user's, or those with these numbers, in ascending order.
 #[derive(Debug)]
 enum Stays {
     All,
@@ -34,7 +35,7 @@ enum Stays {
 
 /// Maximum number of next events that are held. They take about 12 KiB.
 const NEXT_MAX: usize = 512;
-/// The horizon of a merge that has not left out any event.
+/// The horizon of a pass that has not left out any event.
 const NO_HORIZON: Position = Position(u64::MAX);
 
 /// An event that the user sees.
@@ -62,8 +63,8 @@ impl Merge {
         if after == upto { Self::of_nothing(user) } else { Self::new(user, Stays::All, after, upto) }
     }
 
-    /// Returns the merge of all that the user sees after position `after` and up to position `upto`, if nothing
-    /// but these chats, and the user's own stays, has changed.
+    /// Returns the merge of all that the user sees after position `after` and up to position `upto`, if only these
+    /// chats and the user's own stays have changed.
     pub(super) fn of_changed(
         model: &Model,
         user: UserIndex,
@@ -88,7 +89,7 @@ impl Merge {
         Self { user, stays, looked: 0, after, upto, next: BTreeMap::new(), horizon: NO_HORIZON }
     }
 
-    /// Looks at some stays, unless enough events are known. Returns whether more stays are left to look at.
+    /// Looks at some of the stays that this pass has not looked at. Returns whether more are left.
     pub(super) fn look(&mut self, model: &Model) -> bool {
         /// Maximum stays that are looked at while the lock is held once.
         const LOOKS_MAX: usize = 1024;
@@ -114,7 +115,7 @@ impl Merge {
     }
 
     /// Returns the number of the next stay to look at. Later stays begin later, so the first one that begins
-    /// beyond the horizon ends the looking.
+    /// beyond the horizon ends the pass.
     fn next_stay(&self, model: &Model) -> Option<u32> {
         let number = match &self.stays {
             Stays::All => u32::try_from(self.looked).ok()?,
@@ -137,7 +138,7 @@ impl Merge {
             let entry = if position == stay.joined {
                 Some(FeedEntry::Entered(stay.chat))
             } else {
-                // A read mark that was overtaken since is not there any more.
+                // A read mark that was overtaken since the pass is no longer there.
                 let at = model.first_after(stay.chat, Position(position.0 - 1));
                 let at = at.filter(|entry| entry.position == position);
                 at.map(|entry| FeedEntry::Happened { chat: stay.chat, event: entry.event })
@@ -189,7 +190,7 @@ mod tests {
 
     /// A model of two users and many chats, and the events that user 1 must see.
     #[derive(Default)]
-    struct Told {
+    struct Scenario {
         model: Model,
         events: Vec<Position>,
         /// Whether user 1 is a member of each chat.
@@ -198,7 +199,7 @@ mod tests {
         marks: Vec<Option<Position>>,
     }
 
-    impl Told {
+    impl Scenario {
         fn apply(&mut self, event: Event<'_>, is_seen: bool) {
             let time = Timestamp::from_micros(self.model.position().0 + 1).expect("in range");
             let position = self.model.apply(&Record { time, key: None, event }).position;
@@ -206,24 +207,24 @@ mod tests {
         }
 
         fn with(chats: u64) -> Self {
-            let mut told = Self::default();
+            let mut scenario = Self::default();
             for number in [1, 2] {
                 let username = format!("user {number}").into();
-                told.apply(Event::UserAdded { id: user(number), username }, false);
+                scenario.apply(Event::UserAdded { id: user(number), username }, false);
             }
             for number in 0..chats {
                 let (id, name) = (chat(number), format!("chat {number}").into());
-                told.apply(Event::ChatAdded { id, name, users: vec![user(1), user(2)] }, true);
-                told.is_member.push(true);
-                told.marks.push(None);
+                scenario.apply(Event::ChatAdded { id, name, users: vec![user(1), user(2)] }, true);
+                scenario.is_member.push(true);
+                scenario.marks.push(None);
             }
             let mut random = 1_u64;
             for step in 0..3 * chats {
                 random =
                     random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-                told.step((random >> 33) % chats, step, (random >> 20) % 8);
+                scenario.step((random >> 33) % chats, step, (random >> 20) % 8);
             }
-            told
+            scenario
         }
 
         fn step(&mut self, number: u64, step: u64, kind: u64) {
@@ -268,14 +269,14 @@ mod tests {
     }
 
     #[test]
-    fn everything_is_seen_once_and_in_order_however_many_chats_there_are() {
+    fn each_event_is_seen_once_and_in_order() {
         for chats in [1, 10, 3 * NEXT_MAX as u64] {
-            let told = Told::with(chats);
-            let (model, last) = (&told.model, told.model.position());
+            let scenario = Scenario::with(chats);
+            let (model, last) = (&scenario.model, scenario.model.position());
             let index = model.user(user(1)).expect("it exists");
             for after in [0, last.0 / 3, last.0 / 2, last.0 - 1, last.0].map(Position) {
                 for upto in [last.0 / 2, last.0].map(Position).into_iter().filter(|upto| *upto >= after) {
-                    let expected = told.events.iter().copied().filter(|at| *at > after && *at <= upto);
+                    let expected = scenario.events.iter().copied().filter(|at| *at > after && *at <= upto);
                     let merge = Merge::of_all(index, after, upto);
                     assert!(seen(model, merge).into_iter().eq(expected), "{chats} chats, {after} to {upto}");
                 }
@@ -285,35 +286,36 @@ mod tests {
 
     #[test]
     fn what_changed_is_seen() {
-        let told = Told::with(100);
-        let (model, last) = (&told.model, told.model.position());
+        let scenario = Scenario::with(100);
+        let (model, last) = (&scenario.model, scenario.model.position());
         let index = model.user(user(1)).expect("it exists");
         for after in (last.0 - 100..last.0).map(Position) {
             let all = (0..100).filter_map(|number| model.chat(chat(number)));
             let merge = Merge::of_changed(model, index, all, after, last);
-            let expected = told.events.iter().copied().filter(|at| *at > after);
+            let expected = scenario.events.iter().copied().filter(|at| *at > after);
             assert!(seen(model, merge).into_iter().eq(expected), "after {after}");
         }
     }
 
     #[test]
-    fn an_event_that_was_overtaken_while_it_waited_is_left_out() {
+    fn an_overtaken_mark_is_left_out() {
         // Given a merge that knows of a read mark.
-        let mut told = Told::with(1);
-        let after = told.model.position();
-        told.step(0, 1_000, 1);
-        told.step(0, 1_001, 7);
-        told.step(0, 1_002, 2);
-        let index = told.model.user(user(1)).expect("it exists");
-        let upto = told.model.position();
+        let mut scenario = Scenario::with(1);
+        let after = scenario.model.position();
+        scenario.step(0, 1_000, 1);
+        scenario.step(0, 1_001, 7);
+        scenario.step(0, 1_002, 2);
+        let index = scenario.model.user(user(1)).expect("it exists");
+        let upto = scenario.model.position();
         let mut merge = Merge::of_all(index, after, upto);
-        assert!(!merge.look(&told.model));
+        assert!(!merge.look(&scenario.model));
         // When the mark moves on.
-        told.step(0, 1_003, 7);
-        told.step(0, 1_004, 2);
-        // Then what comes before it is seen, and it is not.
-        let expected: Vec<_> = told.events.iter().copied().filter(|at| *at > after && *at <= upto).collect();
-        assert_eq!(seen(&told.model, merge), expected);
+        scenario.step(0, 1_003, 7);
+        scenario.step(0, 1_004, 2);
+        // Then the events before the mark are seen, and the mark is not.
+        let expected: Vec<_> =
+            scenario.events.iter().copied().filter(|at| *at > after && *at <= upto).collect();
+        assert_eq!(seen(&scenario.model, merge), expected);
         assert_eq!(expected.last(), Some(&Position(upto.0 - 1)));
     }
 }

@@ -18,7 +18,8 @@ use crate::domain::{ChatId, Event, Position, UserId};
 use crate::model::{ChatIndex, Model, UserIndex};
 pub use follower::{Begin, EventId, FeedEvent, FeedEventKind, FollowError, Follower};
 
-/// **Invariant:** locks are acquired in this order: `fanning_out`, `followed`, the model's, `changed`, a mailbox's.
+/// **Invariant:** locks are acquired in this order: `fanning_out`, `followed`, the model's, `changed`, a
+/// mailbox's.
 #[derive(Default)]
 pub(super) struct Live {
     /// Held by the one fan-out that runs.
@@ -71,7 +72,7 @@ struct Contents {
     closed: bool,
 }
 
-/// **Invariant:** up to `upto`, the user sees nothing new in any other chat.
+/// **Invariant:** up to `upto`, the user sees nothing new in a chat that is not in `changed`.
 struct News {
     changed: Changed,
     upto: Position,
@@ -80,7 +81,7 @@ struct News {
 /// The chats that may have changed.
 enum Changed {
     These(HashSet<ChatIndex>),
-    /// So many that they are not told apart: a follower that falls behind keeps no more memory than others.
+    /// Too many to list: a follower that falls behind costs no more memory than others.
     Any,
 }
 
@@ -100,14 +101,14 @@ impl Mailbox {
 
     fn add(&self, chats: &[ChatIndex], upto: Position) {
         self.update(|contents| {
-            let none = || News { changed: Changed::These(HashSet::new()), upto };
-            let news = contents.news.get_or_insert_with(none);
+            let empty = || News { changed: Changed::These(HashSet::new()), upto };
+            let news = contents.news.get_or_insert_with(empty);
             news.changed.add(chats);
             news.upto = upto;
         });
     }
 
-    /// Takes what there is. News that came before the end are taken first.
+    /// Takes the pending news. A closed mailbox still gives the news that came before.
     fn take(&self) -> MailboxState {
         let mut contents = self.contents.lock();
         match contents.news.take() {
@@ -120,7 +121,7 @@ impl Mailbox {
 
 impl Changed {
     fn add(&mut self, chats: &[ChatIndex]) {
-        /// Maximum chats that are told apart. They take about 10 KiB.
+        /// Maximum chats that are listed. They take about 10 KiB.
         const CHATS_MAX: usize = 1024;
         if let Self::These(these) = self {
             these.extend(chats);
@@ -170,7 +171,7 @@ impl Live {
             let left = changed.left.into_iter().map(|(chat, user)| Change { chat: index(chat), user });
             (chats, left.collect::<Vec<_>>(), model.position())
         };
-        // Whatever is less: the members of a chat, or all followed users.
+        // Of each chat, the smaller set is walked: its members, or all followed users.
         let followed_users = self.followed.lock().by_user.len();
         let (large, small): (Vec<_>, Vec<_>) =
             chats.into_iter().partition(|(_, members)| members.len() > followed_users);
@@ -218,8 +219,8 @@ impl Live {
 /// Maximum users that are looked at while a lock is held once.
 const USERS_AT_ONCE: usize = 1024;
 
-/// Returns the changes that those of the users see who are members of the chat. A user who was a member, but is no
-/// more, finds the chat without them: a follower that hears anything looks at the stays that have ended since.
+/// Returns a change for each of these users who is a member of the chat. A user who has left since does not need
+/// one: the news of the leave makes a follower look at all stays.
 fn members_among(users: &[(UserId, UserIndex)], chat: ChatIndex, model: &Model) -> Vec<Change> {
     let members = users.iter().filter(|(_, index)| model.has_member(chat, *index));
     members.map(|&(user, _)| Change { chat, user }).collect()
@@ -227,15 +228,15 @@ fn members_among(users: &[(UserId, UserIndex)], chat: ChatIndex, model: &Model) 
 
 impl Followed {
     fn register(&mut self, user: UserId, index: UserIndex, mailbox: Arc<Mailbox>) {
-        let none = || Followers { user: index, mailboxes: Vec::new(), marked: Vec::new() };
-        self.by_user.entry(user).or_insert_with(none).mailboxes.push(mailbox);
+        let empty = || Followers { user: index, mailboxes: Vec::new(), marked: Vec::new() };
+        self.by_user.entry(user).or_insert_with(empty).mailboxes.push(mailbox);
     }
 
     fn users(&self) -> Vec<(UserId, UserIndex)> {
         self.by_user.iter().map(|(&user, followers)| (user, followers.user)).collect()
     }
 
-    /// Notes the changes with the users who see them, and adds the users who had none before to `marked`.
+    /// Notes the changes for the users who see them, and adds each user with a first change to `marked`.
     fn mark(&mut self, changes: &[Change], marked: &mut Vec<UserId>) {
         for Change { chat, user } in changes {
             let Some(followers) = self.by_user.get_mut(user) else { continue };
@@ -290,7 +291,7 @@ mod tests {
         let MailboxState::News(News { changed, upto }) = mailbox.take() else { panic!("there are news") };
         assert!(matches!(changed, Changed::Any));
         assert_eq!(upto, Position(2_000));
-        // News that came before the end are found before it.
+        // News that came before the mailbox was closed is found first.
         mailbox.add(&chats[..2], Position(2_001));
         mailbox.update(|contents| contents.closed = true);
         let MailboxState::News(News { changed, .. }) = mailbox.take() else { panic!("there are news") };
