@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
-/// Bytes of a body that arrive within [`STEP_TIME_MAX`], unless the body is slow.
+/// Minimum bytes of a body that arrive within [`STEP_TIME_MAX`], unless the body is slow.
 const STEP_BYTES: usize = 64 * 1024;
-/// Maximum time for [`STEP_BYTES`] to arrive. It is also the time for which a body may pause before it is slow.
+/// Maximum time for [`STEP_BYTES`] to arrive. It is also the time for which a body may pause before it is
+/// slow.
 const STEP_TIME_MAX: Duration = Duration::from_secs(1);
 
 /// The bytes of all bodies that arrive in parts, and their maximum.
@@ -22,8 +23,8 @@ pub(crate) struct BodyBudget {
 
 /// The bodies that hold a share.
 ///
-/// **Invariant:** `bytes` is the sum of the bodies' bytes. A share that is given back, or taken back, is removed
-/// with its bytes, so it cannot be given back twice.
+/// **Invariant:** `bytes` is the sum of the bodies' bytes. A share that is released or revoked is removed with its
+/// bytes, so it cannot be released twice.
 #[derive(Default)]
 struct Bodies {
     bytes: usize,
@@ -37,7 +38,7 @@ struct Body {
     step_bytes: usize,
     step_began: Instant,
     /// Dropped with the body, which wakes its task.
-    _taken_back: oneshot::Sender<()>,
+    _revoked: oneshot::Sender<()>,
 }
 
 /// A reason why a body's share cannot grow.
@@ -46,7 +47,7 @@ pub(crate) enum NoRoom {
     /// All bodies together exceed the budget, and no body is slow.
     Exceeded,
     /// The body was slow while another one needed room.
-    TakenBack,
+    Revoked,
 }
 
 impl BodyBudget {
@@ -56,14 +57,14 @@ impl BodyBudget {
 
     /// Returns the share of one body, which is empty at first.
     pub(crate) fn share(&self, now: Instant) -> BodyShare<'_> {
-        let (sender, taken_back) = oneshot::channel();
+        let (sender, revoked) = oneshot::channel();
         let mut bodies = self.bodies.lock();
         let number = bodies.next_number;
         bodies.next_number += 1;
-        let body = Body { bytes: 0, step_bytes: 0, step_began: now, _taken_back: sender };
+        let body = Body { bytes: 0, step_bytes: 0, step_began: now, _revoked: sender };
         bodies.by_number.insert(number, body);
         drop(bodies);
-        BodyShare { budget: self, number, taken_back }
+        BodyShare { budget: self, number, revoked }
     }
 
     #[cfg(test)]
@@ -102,35 +103,35 @@ impl Body {
     }
 }
 
-/// One body's share of the budget. It is given back when dropped.
+/// One body's share of the budget. It is released when dropped.
 pub(crate) struct BodyShare<'a> {
     budget: &'a BodyBudget,
     number: u64,
-    taken_back: oneshot::Receiver<()>,
+    revoked: oneshot::Receiver<()>,
 }
 
 impl BodyShare<'_> {
-    /// Adds bytes that have arrived to the share. If they exceed the budget, slow bodies give way, the longest
-    /// one first.
+    /// Adds bytes that have arrived to the share. If all bodies together then exceed the budget, the shares of
+    /// slow ones are revoked, the longest first.
     pub(crate) fn grow(&mut self, bytes: usize, now: Instant) -> Result<(), NoRoom> {
         let bodies = &mut *self.budget.bodies.lock();
-        bodies.by_number.get_mut(&self.number).ok_or(NoRoom::TakenBack)?.arrived(bytes, now);
+        bodies.by_number.get_mut(&self.number).ok_or(NoRoom::Revoked)?.arrived(bytes, now);
         while bodies.bytes + bytes > self.budget.bytes_max {
             let slow = bodies.longest_slow(now).ok_or(NoRoom::Exceeded)?;
             bodies.remove(slow);
             if slow == self.number {
-                return Err(NoRoom::TakenBack);
+                return Err(NoRoom::Revoked);
             }
         }
-        bodies.by_number.get_mut(&self.number).expect("not taken back").bytes += bytes;
+        bodies.by_number.get_mut(&self.number).expect("not revoked").bytes += bytes;
         bodies.bytes += bytes;
         Ok(())
     }
 
-    /// Waits until the share is taken back.
-    pub(crate) async fn taken_back(&mut self) {
+    /// Waits until the share is revoked.
+    pub(crate) async fn revoked(&mut self) {
         // Nothing is ever sent: the sender is dropped.
-        let _ = (&mut self.taken_back).await;
+        let _ = (&mut self.revoked).await;
     }
 }
 
@@ -152,7 +153,7 @@ mod tests {
     const SLOW: Duration = STEP_TIME_MAX.saturating_add(Duration::from_millis(1));
 
     #[test]
-    fn bodies_share_the_budget_and_give_it_back() {
+    fn bodies_share_the_budget_and_release_it() {
         let (budget, now) = (BodyBudget::new(256), Instant::now());
         let (mut one, mut other) = (budget.share(now), budget.share(now));
         assert!(one.grow(200, now).is_ok() && other.grow(56, now).is_ok());
@@ -172,14 +173,14 @@ mod tests {
         let (mut steady, mut newcomer) = (budget.share(later), budget.share(later));
         assert!(short.grow(50, start).is_ok() && long.grow(60, start).is_ok());
         assert!(steady.grow(100, later).is_ok() && newcomer.grow(46, later).is_ok());
-        assert_eq!(long.taken_back().now_or_never(), None, "the budget is not exceeded");
+        assert_eq!(long.revoked().now_or_never(), None, "the budget is not exceeded");
 
         assert!(newcomer.grow(1, later).is_ok());
-        assert_eq!(long.taken_back().now_or_never(), Some(()), "its task is woken");
-        assert_eq!(long.grow(1, later), Err(NoRoom::TakenBack));
-        assert_eq!((short.taken_back().now_or_never(), budget.bytes()), (None, 50 + 100 + 47));
+        assert_eq!(long.revoked().now_or_never(), Some(()), "its task is woken");
+        assert_eq!(long.grow(1, later), Err(NoRoom::Revoked));
+        assert_eq!((short.revoked().now_or_never(), budget.bytes()), (None, 50 + 100 + 47));
         drop(long);
-        assert_eq!(budget.bytes(), 50 + 100 + 47, "given back once");
+        assert_eq!(budget.bytes(), 50 + 100 + 47, "released once");
 
         assert!(newcomer.grow(109, later).is_ok(), "the other slow one gives way");
         assert_eq!(newcomer.grow(1, later), Err(NoRoom::Exceeded), "no body is slow");
@@ -199,16 +200,16 @@ mod tests {
     }
 
     #[test]
-    fn a_slow_body_that_needs_room_may_give_way_itself() {
+    fn a_slow_body_may_give_way_to_itself() {
         let (budget, start) = (BodyBudget::new(10), Instant::now());
         let mut share = budget.share(start);
         assert!(share.grow(10, start).is_ok());
-        assert_eq!(share.grow(1, start + SLOW), Err(NoRoom::TakenBack));
+        assert_eq!(share.grow(1, start + SLOW), Err(NoRoom::Revoked));
         assert_eq!(budget.bytes(), 0);
     }
 
-    fn is_taken_back(share: &mut BodyShare<'_>) -> bool {
-        share.taken_back.try_recv() == Err(oneshot::error::TryRecvError::Closed)
+    fn is_revoked(share: &mut BodyShare<'_>) -> bool {
+        share.revoked.try_recv() == Err(oneshot::error::TryRecvError::Closed)
     }
 
     #[derive(Debug, Clone)]
@@ -230,7 +231,8 @@ mod tests {
     }
 
     proptest! {
-        /// The bytes that are held are those that were granted to bodies that are neither ended nor taken back.
+        /// The bytes that are held are those that were granted to bodies that have not ended and whose shares
+        /// are not revoked.
         #[test]
         fn the_budget_is_exact(steps in prop::collection::vec(step(), 0..200)) {
             const BYTES_MAX: usize = 6 * STEP_BYTES;
@@ -253,20 +255,20 @@ mod tests {
                         let number = *which.get(&shares.keys().copied().collect::<Vec<_>>());
                         let fitted = budget.bytes() + bytes <= BYTES_MAX;
                         let (share, granted) = shares.get_mut(&number).expect("chosen");
-                        let was_taken_back = is_taken_back(share);
+                        let was_revoked = is_revoked(share);
                         let grown = share.grow(bytes, now);
                         if grown.is_ok() {
                             *granted += bytes;
                         }
-                        prop_assert!(!was_taken_back || grown == Err(NoRoom::TakenBack));
-                        prop_assert_eq!(is_taken_back(share), grown == Err(NoRoom::TakenBack));
-                        prop_assert!(!fitted || was_taken_back || grown.is_ok(), "refused without need");
+                        prop_assert!(!was_revoked || grown == Err(NoRoom::Revoked));
+                        prop_assert_eq!(is_revoked(share), grown == Err(NoRoom::Revoked));
+                        prop_assert!(!fitted || was_revoked || grown.is_ok(), "refused without need");
                         let any_slow = budget.bodies.lock().by_number.values().any(|body| body.is_slow(now));
                         prop_assert!(grown != Err(NoRoom::Exceeded) || !any_slow, "refused beside a slow body");
                     }
                 }
                 let live = shares.values_mut().filter_map(|(share, granted)| {
-                    (!is_taken_back(share)).then_some(*granted)
+                    (!is_revoked(share)).then_some(*granted)
                 });
                 let held: usize = live.sum();
                 prop_assert_eq!(budget.bytes(), held);

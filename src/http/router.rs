@@ -55,7 +55,7 @@ fn routes() -> OpenApiRouter<Arc<App>> {
 }
 
 /// Returns the route of this path, if it has one. No route has parameters, so a path names its route
-/// completely. The path may be percent-encoded, save that an encoded slash separates nothing (RFC 3986, 2.2).
+/// completely. The path may be percent-encoded, but an encoded slash separates nothing (RFC 3986, 2.2).
 pub(crate) fn route_of(path: &str) -> Option<&'static str> {
     static ROUTES: LazyLock<HashSet<String>> = LazyLock::new(|| {
         let calls = routes().into_openapi().paths.paths.into_keys();

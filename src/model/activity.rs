@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use super::directory::{ChatIndex, OwnKeyMap};
+use super::directory::{ChatIndex, StaysByChat};
 use super::pieces::Pieces;
 use crate::domain::{Position, Seq};
 
@@ -122,7 +122,7 @@ impl Activity {
     /// chats to sort.
     pub(super) fn top(
         &self,
-        chats: &OwnKeyMap<ChatIndex, u32>,
+        chats: &StaysByChat,
         below: Option<Rank>,
         limit: usize,
         looks_max: usize,
@@ -139,7 +139,7 @@ impl Activity {
     /// or more steps than there are chats to sort.
     fn walked(
         &self,
-        chats: &OwnKeyMap<ChatIndex, u32>,
+        chats: &StaysByChat,
         below: Option<Rank>,
         limit: usize,
         looks_max: usize,
@@ -193,7 +193,7 @@ mod tests {
         activity
     }
 
-    fn chats(chats: &[u32]) -> OwnKeyMap<ChatIndex, u32> {
+    fn chats(chats: &[u32]) -> StaysByChat {
         chats.iter().map(|&chat| (chat_index(chat), 0)).collect()
     }
 

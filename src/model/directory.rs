@@ -70,11 +70,11 @@ pub(super) struct Directory {
     name_hash: RandomState,
 }
 
+/// The chats of which a user is a member, each with the number of the user's [stay](Stay).
+pub(super) type StaysByChat = HashMap<ChatIndex, u32, OwnKeyHash>;
+
 /// The hash of keys that the server makes itself, so that no client can choose keys that collide.
 type OwnKeyHash = foldhash::fast::FixedState;
-
-/// A map with such keys.
-pub(super) type OwnKeyMap<K, V> = HashMap<K, V, OwnKeyHash>;
 
 fn id_hash(id: impl Hash) -> u64 {
     OwnKeyHash::default().hash_one(id)
@@ -85,20 +85,19 @@ pub(super) struct UserEntry {
     pub(super) id: UserId,
     pub(super) username: Arc<str>,
     pub(super) created_at: Timestamp,
-    /// The chats of which the user is a member, each with the number of the stay.
-    chats: OwnKeyMap<ChatIndex, u32>,
+    chats: StaysByChat,
     stays: Vec<Stay>,
     last_left: Position,
 }
 
-/// A user's stay in a chat: the time of one membership.
+/// A user's stay in a chat, from joining to leaving.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stay {
     /// The chat.
     pub chat: ChatIndex,
     /// The position at which the user joined. The first members of a chat join it when it is added.
     pub joined: Position,
-    /// The position at which the user left, or the greatest of all while the user is a member.
+    /// The position at which the user left, or the greatest possible one while the user is a member.
     pub left: Position,
 }
 
@@ -131,7 +130,7 @@ impl Directory {
             id,
             username: username.into(),
             created_at,
-            chats: OwnKeyMap::default(),
+            chats: StaysByChat::default(),
             stays: Vec::new(),
             last_left: Position(0),
         });
@@ -221,7 +220,7 @@ impl Directory {
         self.chats_of(user).contains_key(&chat)
     }
 
-    pub(super) fn chats_of(&self, user: UserIndex) -> &OwnKeyMap<ChatIndex, u32> {
+    pub(super) fn chats_of(&self, user: UserIndex) -> &StaysByChat {
         &self.users[user.as_usize()].chats
     }
 

@@ -1,4 +1,4 @@
-//! The epochs of a log: which writer's life each event is from.
+//! The epochs of a log, and the one in which each event was written.
 
 use crate::domain::{Epoch, Position};
 
@@ -9,7 +9,7 @@ pub(super) struct Epochs {
 }
 
 impl Epochs {
-    /// Begins an epoch at this position, unless it is the one that goes on.
+    /// Begins an epoch at this position, unless it is the current one.
     pub(super) fn enter(&mut self, first: Position, epoch: Epoch) {
         let current = self.begins.last().map_or(Epoch::UNKNOWN, |&(_, epoch)| epoch);
         if epoch != current {

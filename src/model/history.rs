@@ -73,8 +73,8 @@ impl Histories {
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct ChatHistory {
     chunks: Vec<Arc<Chunk>>,
-    /// For each author and each chunk with messages of theirs: the number of their messages in earlier chunks. An
-    /// author's own messages must not count as unread.
+    /// Number of an author's messages in earlier chunks, for each chunk that has messages of the author. It
+    /// serves to leave an author's own messages out of the unread ones.
     written_before: BTreeMap<(UserIndex, u32), u32>,
     timeline: Timeline,
 }
@@ -135,7 +135,7 @@ impl ChatHistory {
         self.written_in_chunks(user, last) + self.chunks[last].written_until(user.id, seq)
     }
 
-    /// Returns the number of messages in this many first chunks whose author is the user.
+    /// Returns the number of messages in the first `chunks` chunks whose author is the user.
     fn written_in_chunks(&self, user: Member, chunks: usize) -> u32 {
         let earlier = (user.index, 0)..(user.index, chunk_number(chunks));
         self.written_before.range(earlier).next_back().map_or(0, |((_, chunk), before)| {

@@ -24,7 +24,7 @@ pub struct Index {
     pub(super) keys: Keys,
 }
 
-/// The last message that a member has read, and the position of the event that says so.
+/// The last message that a user has read, and the position of the event that marked it.
 #[derive(Debug, PartialEq)]
 struct ReadMark {
     seq: Seq,
@@ -133,7 +133,7 @@ impl Index {
         self.position
     }
 
-    /// Begins an epoch with the next event, unless it is the one that goes on.
+    /// Begins an epoch with the next event, unless it is the current one.
     pub fn enter_epoch(&mut self, epoch: Epoch) {
         self.epochs.enter(self.position.next(), epoch);
     }

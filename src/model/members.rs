@@ -6,7 +6,8 @@ use crate::domain::UserId;
 
 /// The members of a chat, in the order in which they joined.
 ///
-/// A clone shares all but the last few of them, so that a join of a large chat that is being read copies little.
+/// A clone shares all but the last few of them. So a join copies little, even if a reader holds a clone of the
+/// members of a large chat.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Members {
     earlier: Vec<Arc<[UserId]>>,
@@ -100,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn a_join_copies_little_of_a_chat_that_is_being_read() {
+    fn a_join_copies_little_while_members_are_read() {
         let mut members: Members = (0..5_000).map(user).collect();
         let read = members.clone();
         members.push(user(5_000));

@@ -2,7 +2,7 @@
 
 use std::ops::{Index, IndexMut};
 
-/// A sequence in pieces of equal capacity. It leaves little memory unused, too.
+/// A sequence in pieces of equal capacity. It also leaves little memory unused.
 #[derive(Debug, PartialEq)]
 pub(super) struct Pieces<T>(Vec<Vec<T>>);
 

@@ -19,10 +19,10 @@ struct Bucket<T> {
     items: HashTable<T>,
 }
 
-/// Items of a full bucket: as many as a table of 1,024 places holds.
+/// Number of items in a full bucket: as many as a hash table of 1,024 places holds.
 const ITEMS_PER_BUCKET: usize = 896;
-/// Maximum depth: a bound for the directory, whatever the hashes. Buckets that are this deep grow like any hash
-/// table; that begins at some 200 million items.
+/// Maximum depth, which bounds the directory whatever the hashes are. A bucket that is this deep grows like any
+/// hash table; with good hashes, that begins at some 200 million items.
 const DEPTH_MAX: u32 = 18;
 
 /// Returns the place of a hash in a directory of this depth. These bits are not the ones that a bucket uses.
@@ -37,7 +37,7 @@ impl<T> Table<T> {
         self.buckets[bucket as usize].items.find(hash, is_it)
     }
 
-    /// Inserts an item that is not there yet. `hash_of` returns the hash of an item that is.
+    /// Inserts an item that is not in the table. `hash_of` returns the hash of an item that is.
     pub(super) fn insert(&mut self, hash: u64, item: T, hash_of: impl Fn(&T) -> u64) {
         if self.buckets.is_empty() {
             self.directory.push(0);
@@ -102,7 +102,7 @@ mod tests {
         foldhash::fast::FixedState::default().hash_one(item)
     }
 
-    /// A hash whose bits for the directory are all the same, as an attacker might find keys for.
+    /// A hash whose bits for the directory are always the same, as an attacker might try to bring about.
     fn bad(item: u32) -> u64 {
         good(item) & !(((1 << DEPTH_MAX) - 1) << 24)
     }

@@ -49,7 +49,7 @@ pub(super) fn stop_signal() -> io::Result<impl Future<Output = ()>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut quit = signal(SignalKind::quit())?;
-    // A signal keeps its handler after this, so a terminal that is closed does not end the server.
+    // tokio keeps the handler of the signal, so a terminal that is closed does not end the server.
     drop(signal(SignalKind::hangup())?);
     Ok(async move {
         tokio::select! {

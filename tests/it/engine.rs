@@ -128,7 +128,7 @@ async fn within_a_batch_a_name_is_taken_once() {
     engine.read(|model| assert_eq!(model.position().0, 4));
 }
 
-/// Returns how many of the commands are in the first batch of these, which the log has room for.
+/// Returns the number of these commands that are in their first batch. The log has room for that batch only.
 async fn count_first_batch(commands: &[Command], engine: &Engine, script: &LogScript) -> usize {
     let plug = plug(engine, script).await;
     let batches = join_all(commands.iter().map(|command| submit(engine, command.clone())));
@@ -289,7 +289,7 @@ async fn within_a_batch_a_mark_sees_earlier_messages() {
 #[tokio::test]
 async fn a_failed_append_ends_the_writer() {
     let (engine, mut end, script) = start(10);
-    // A second append would succeed. It is never asked for.
+    // A second append would succeed, but the writer must not try it.
     script.give([AppendOutcome::Failed, AppendOutcome::Stored]);
     assert!(matches!(submit(&engine, add_user("ann")).await, Err(SubmitError::Failed)));
     let refused = submit(&engine, add_user("bob")).await;

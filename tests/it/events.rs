@@ -118,7 +118,7 @@ async fn a_stream_resumes_from_any_position() {
         told.push(whole.next().await.expect("the stream goes on"));
     }
     assert!(told.is_sorted_by(|one, next| one.id < next.id));
-    // Of ann's read marks, only the last one is told to a stream that catches up.
+    // A stream that catches up sends only the last of ann's read marks.
     let last_mark = told.iter().rfind(|event| event.kind == "read").expect("ann has read").id;
     told.retain(|event| event.kind != "read" || event.id == last_mark);
     let check = async |server: &Client, after: u64| {
@@ -267,7 +267,7 @@ async fn streams_have_a_maximum_and_leave_room_for_other_calls() {
 }
 
 #[tokio::test]
-async fn a_stream_that_catches_up_is_told_the_last_mark_of_each_reader() {
+async fn catching_up_sends_only_last_marks() {
     let Scene { server, ann, bob, den } = Scene::on(TestServer::start()).await;
     server.join(&den, &bob).await;
     for seq in 1..=3 {

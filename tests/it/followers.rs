@@ -64,7 +64,7 @@ async fn write_to(chats: Vec<ChatId>, author: UserId, engine: Arc<Engine>, is_do
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_follower_that_attaches_during_writes_misses_nothing() {
     const WRITERS: usize = 4;
-    // To follow so many takes the time in which something could be missed.
+    // It takes long enough to follow so many that a write could fall in between.
     let (engine, ann, chats) = engine_with_chats(1_000).await;
     let (engine, is_done) = (Arc::new(engine), Arc::new(AtomicBool::new(false)));
     let writers: Vec<_> = chats
@@ -102,7 +102,7 @@ async fn a_follower_sees_all_chats_of_a_batch() {
 
 #[tokio::test]
 async fn pending_news_is_seen_before_a_feed_ends() {
-    // Whether the fan-out is still on its way is a matter of luck.
+    // In some of the tries, the fan-out has not sent the news when the feed ends.
     for _ in 0..100 {
         let (engine, ann, chats) = engine_with_chats(1).await;
         let mut follower = engine.follow(ann, Begin::Now).expect("followed");

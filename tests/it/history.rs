@@ -61,7 +61,7 @@ async fn an_id_of_another_history_is_reset() {
 }
 
 #[tokio::test]
-async fn an_id_of_both_histories_goes_on_without_a_gap() {
+async fn an_id_of_both_histories_leaves_no_gap() {
     let Restored { server, ann, tea, common, .. } = restored().await;
     server.add_message(&tea, &ann, "anew").await;
     let mut stream = server.resume(&ann, &common).await;
@@ -70,7 +70,7 @@ async fn an_id_of_both_histories_goes_on_without_a_gap() {
 }
 
 #[tokio::test]
-async fn the_place_before_the_first_event_is_of_every_history() {
+async fn position_0_is_of_every_history() {
     let Restored { server, ann, .. } = restored().await;
     assert_eq!(server.resume(&ann, "0-0").await.next().await.unwrap().kind, "chat");
     assert_eq!(server.resume(&ann, "0-00000000000000ab").await.next().await.unwrap().kind, "reset");

@@ -1,5 +1,5 @@
-//! The system's limit on the length of a file (`ulimit -f`): a refusal or a sentence, and never a signal that ends
-//! the process.
+//! The system's limit on the length of a file (`ulimit -f`): a refusal or a clear error, and never a signal that
+//! ends the process.
 
 use std::path::Path;
 
@@ -9,13 +9,13 @@ use tempfile::TempDir;
 
 use crate::support::{Ended, Scene, TestServer, binary_under, problem, run_to_end, segments};
 
-/// Returns a command that runs a shell's `exec "$0" "$@"` under a limit of this number of KiB.
+/// Returns a shell script that runs its arguments with files limited to this number of KiB.
 fn limited_to(kib: u32) -> String {
-    // A soft limit, so that everybody can lift it.
+    // A soft limit, which a user who is not root can lift.
     format!("ulimit -S -f {kib}; exec \"$0\" \"$@\"")
 }
 
-/// Runs the binary in this shell script, as `"$0" "$@"`, on a directory.
+/// Runs the binary on a directory, as the arguments of this shell script.
 fn run_in(script: &str, words: &[&str], data: &Path) -> Ended {
     run_to_end(binary_under(&["bash", "-c", script]).args(words).arg("--data").arg(data))
 }

@@ -20,7 +20,7 @@ fn verify(data: &Path) -> Ended {
 }
 
 #[tokio::test]
-async fn a_second_server_is_exit_4_whatever_became_of_the_lock_file() {
+async fn a_lost_lock_file_admits_no_second_server() {
     let server = TestServer::start();
     let lock = server.data.join("LOCK");
     let changes: [(&str, &dyn Fn()); 4] = [
@@ -39,7 +39,7 @@ async fn a_second_server_is_exit_4_whatever_became_of_the_lock_file() {
 }
 
 #[tokio::test]
-async fn a_server_whose_files_are_gone_ends_before_it_acknowledges() {
+async fn a_server_without_its_files_acknowledges_nothing() {
     type Change = fn(&Path);
     let changes: [(&str, Change); 5] = [
         ("the directory was removed", |data| std::fs::remove_dir_all(data).unwrap()),

@@ -88,7 +88,7 @@ fn send_with_host(server: &TestServer, start: &str, host: &str) -> RawConnection
 }
 
 #[test]
-fn a_missing_or_bad_host_is_refused_on_every_route() {
+fn every_route_refuses_a_missing_or_bad_host() {
     let server = TestServer::start();
     let mut connection = RawConnection::open(&server.address);
     let call = [

@@ -225,7 +225,7 @@ async fn a_stalled_subscriber_is_disconnected_and_can_resume() {
         })
         .collect();
     let mut diligent = server.follow(&ann, None).await;
-    // It reads all the time: a pause on a busy machine would make it one of the lazy.
+    // It reads in a task of its own, because a pause on a busy machine would get it disconnected.
     let diligent = tokio::spawn(async move { diligent.take_events(BATCHES * (BATCH + SINGLE)).await });
     // More than any socket's buffers hold.
     let message = json!({ "chat": den, "author": ann, "text": "x".repeat(16_000) });

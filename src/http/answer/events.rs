@@ -31,7 +31,7 @@ without that check; one beyond the log is 400.
 | `member` | the other members, when a user joins | a `MemberEvent` |
 | `member_removed` | all members, and the user who is removed | a `MemberEvent` |
 | `read` | all members | a `ReadEvent` |
-| `reset` | the client whose id is not of this log's history | a `ResetEvent` |
+| `reset` | a client whose id is not of this log's history | a `ResetEvent` |
 
 A stream that catches up sends only the last of each member's read marks.
 
@@ -44,7 +44,7 @@ pub(crate) const EXAMPLE: &str = "retry: 1000\n\nid: 6-8f3c2a917b5de604\nevent: 
                        \"author\":\"01a20aa4-0a09-74de-9d72-3ca94e1ae31f\",\"text\":\"Milk?\",\
                        \"created_at\":\"2026-11-23T15:04:06.234567Z\",\"seq\":3}\n\n";
 
-/// The last position at the beginning of a stream that could not begin where it was asked to.
+/// The log's last position, after which a stream begins whose client named an event that is not in the log.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct ResetEvent {
     position: Position,
@@ -93,7 +93,7 @@ pub(crate) fn render(
     cache: &EventCache,
     mut events: Vec<FeedEvent>,
 ) -> impl Iterator<Item = Bytes> + Send + use<> {
-    // A follower returns no event behind a large one.
+    // A follower ends a piece with a large event, so only the last one can be long.
     let long = events.last().and_then(long_chat);
     if long.is_some() {
         events.pop();
@@ -103,7 +103,8 @@ pub(crate) fn render(
     Some(short).into_iter().filter(|short| !short.is_empty()).chain(long.into_iter().flatten())
 }
 
-/// Returns the pieces of the event of a chat with very many members. Whole, they might take megabytes for each stream.
+/// Returns the event of a chat with very many members, in pieces. The whole event might take megabytes for each
+/// stream.
 fn long_chat(event: &FeedEvent) -> Option<impl Iterator<Item = Bytes> + Send + use<>> {
     const SHORT_MEMBERS_MAX: usize = 512;
     const NO_USERS: &str = r#""users":[]"#;
@@ -127,8 +128,8 @@ fn long_chat(event: &FeedEvent) -> Option<impl Iterator<Item = Bytes> + Send + u
     Some(std::iter::once(before).chain(pieces).chain(std::iter::once(after)).map(Bytes::from))
 }
 
-/// Returns the bytes of an event. An event that is the same for all users is shared with the other streams that send
-/// it.
+/// Returns the bytes of an event. If they are the same for all users, they are shared with the other streams that
+/// send the event.
 fn render_one(cache: &EventCache, &FeedEvent { id, ref kind }: &FeedEvent) -> Bytes {
     let shared = |render: &dyn Fn() -> Vec<u8>| cache.get_or_render(id.position, render);
     match *kind {
@@ -166,7 +167,7 @@ mod tests {
     use crate::model::Rank;
 
     #[test]
-    fn a_chat_of_any_number_of_members_is_one_event() {
+    fn a_chat_of_any_size_is_one_event() {
         for count in [0, 1, 512, 513, 1024, 1025, 5_000] {
             let users: Vec<UserId> = (0..count).map(|number| Uuid::from_u64_pair(0, number).into()).collect();
             let chat = ChatView {

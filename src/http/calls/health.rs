@@ -31,10 +31,11 @@ pub(crate) struct Health {
     /// The log's id. A server with another log has another id.
     #[schema(examples("019bb1b4-6c1e-7cc3-8a3c-5d6c0f6f8f42"))]
     log: String,
-    /// The epoch of the events that this server writes: another one at each start.
+    /// The epoch of the events that this server writes. Each start of a server has another one.
     #[schema(pattern = "^[0-9a-f]{16}$", examples("8f3c2a917b5de604"))]
     epoch: String,
-    /// Seconds, rounded up, by which the server's clock is behind the log's last event; absent below one second.
+    /// Seconds, rounded up, by which the server's clock is behind the log's last event; absent below one
+    /// second.
     /// Until the clock has caught up, new events are dated one microsecond apart, after the last one.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = u64, required = false, minimum = 1, examples(86_400))]

@@ -9,7 +9,8 @@ use crate::http::answer::codes::Code;
 use crate::http::answer::problem::{Problem, shown};
 
 /// Refuses a request whose `Host` is missing, given twice or malformed. A proxy in front of the server might
-/// take such a request for one to another host. HTTP/1.0 does not know the header, so it may be missing there.
+/// take such a request for one to another host. HTTP/1.0 does not define the header, so it may be missing
+/// there.
 pub(super) fn check(request: &Request<Body>) -> Result<(), Problem> {
     let mut hosts = request.headers().get_all(header::HOST).iter();
     match (hosts.next(), hosts.next()) {
@@ -28,8 +29,8 @@ fn refused(problem: &str) -> Problem {
     Problem::new(Code::InvalidHost, format!("the header Host {problem}")).blaming("Host")
 }
 
-/// Returns whether this is `host [ ":" port ]` (RFC 3986, 3.2). The empty value is well-formed: a client sends
-/// it if the URI of its request has no authority.
+/// Returns whether this is `host [ ":" port ]` (RFC 3986, 3.2). The empty value is well-formed: a client
+/// sends it if the URI of its request has no authority.
 fn is_authority(value: &[u8]) -> bool {
     let (is_host, after) = if value.first() == Some(&b'[') {
         let Some(end) = value.iter().position(|&byte| byte == b']') else { return false };

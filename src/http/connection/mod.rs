@@ -59,7 +59,7 @@ pub async fn serve_connections(
         }
     }
     server.stopping.store(true, Ordering::Relaxed);
-    // Connections beyond these numbers have come after the stop, or have no permit.
+    // Connections beyond the first number have no permit. Those beyond the second came after the stop.
     let count_max = permits.available_permits().min(CONNECTIONS_WAITING_MAX as usize);
     for stream in still_waiting(listener, count_max) {
         let Ok(permit) = Arc::clone(&permits).try_acquire_owned() else { break };
@@ -141,8 +141,8 @@ async fn accept(listener: &TcpListener, permits: &Arc<Semaphore>) -> (TcpStream,
     }
 }
 
-/// Returns at most `count_max` connections that the kernel has already accepted, and closes the listener. Without
-/// a maximum, clients that connect all the time would keep it open.
+/// Returns at most `count_max` connections that the kernel has already accepted, and closes the listener.
+/// Without a maximum, clients that connect all the time would keep it open.
 fn still_waiting(listener: TcpListener, count_max: usize) -> Vec<TcpStream> {
     let Ok(listener) = listener.into_std() else { return Vec::new() };
     let waiting = std::iter::from_fn(|| listener.accept().ok()).take(count_max);

@@ -68,7 +68,7 @@ pub(super) fn observe(
     })
 }
 
-/// Puts the route in place of a path that is percent-encoded. The router compares paths as they were sent.
+/// Replaces a percent-encoded path with its route, because the router compares paths as they were sent.
 fn decode_path(uri: &mut Uri, route: &'static str) {
     if uri.path() != route {
         let path_and_query = uri.query().map_or_else(|| route.to_owned(), |query| format!("{route}?{query}"));

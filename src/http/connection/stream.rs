@@ -26,7 +26,7 @@ pub(super) struct Timeouts {
 }
 
 impl Timeouts {
-    /// Returns the deadlines where a request may take this time to arrive.
+    /// Returns the deadlines of a server on which a request may take this time to arrive.
     pub(super) fn new(request_timeout: Duration) -> Self {
         Self { read: request_timeout, write: request_timeout.min(UNREAD_TIME_MAX) }
     }
@@ -154,7 +154,8 @@ mod tests {
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn a_long_answer_is_interrupted() {
         static CHUNK: [u8; 64 * 1024] = [0; 64 * 1024];
-        const BURST_BYTES_MAX: usize = (256 + 64) * 1024;
+        /// A burst ends with the chunk that exceeds its 256 KiB.
+        const BETWEEN_PAUSES_MAX: usize = (256 + 64) * 1024;
         for vectored in [false, true] {
             let mut stream = stream_that_is_read().await;
             let (mut sent, mut burst) = (0, 0);
@@ -174,7 +175,7 @@ mod tests {
                 let bytes = write.await.unwrap();
                 sent += bytes;
                 burst += bytes;
-                assert!(burst <= BURST_BYTES_MAX, "{burst} bytes without a pause");
+                assert!(burst <= BETWEEN_PAUSES_MAX, "{burst} bytes without a pause");
             }
         }
     }

@@ -41,7 +41,7 @@ refusals! {
     /// The further refusals of every write.
     OfWrite: [IdempotencyKeyReused] [StorageFull];
     /// The refusals of a stream of events.
-    OfEvents: [InvalidField, InvalidHost] [Internal] [Starting, ShuttingDown];
+    OfEvents: [InvalidField, InvalidHost] [Internal] [Starting, Overloaded, ShuttingDown];
     /// The refusals of `/metrics`.
     OfMetrics: [InvalidHost] [Internal] [Starting];
     NoSuchUser: [UserNotFound];

@@ -56,7 +56,7 @@ impl<T: Request> FromRequest<Arc<App>> for Read<T> {
 /// Refuses a request whose head alone gives a reason, before any of the body is read.
 fn check_head(headers: &HeaderMap, bytes_max: usize) -> Result<(), Problem> {
     let content_type =
-        headers.get(header::CONTENT_TYPE).map(|value| value.to_str().unwrap_or("what is no text"));
+        headers.get(header::CONTENT_TYPE).map(|value| value.to_str().unwrap_or("a value that is not text"));
     let media_type = content_type.and_then(|value| value.split(';').next()).unwrap_or_default();
     if !media_type.trim().eq_ignore_ascii_case("application/json") {
         let what =
@@ -65,8 +65,8 @@ fn check_head(headers: &HeaderMap, bytes_max: usize) -> Result<(), Problem> {
         return Err(Problem::new(Code::UnsupportedMediaType, detail));
     }
     let encodings = headers.get_all(header::CONTENT_ENCODING).iter();
-    let encodings = encodings.flat_map(|value| value.to_str().unwrap_or("what is no text").split(','));
-    if let Some(encoding) = encodings.map(str::trim).find(|encoding| !is_no_encoding(encoding)) {
+    let encodings = encodings.flat_map(|value| value.to_str().unwrap_or("a value that is not text").split(','));
+    if let Some(encoding) = encodings.map(str::trim).find(|encoding| !is_identity(encoding)) {
         let detail = format!(
             "the body must be sent without a content encoding; it came encoded as {}",
             shown(encoding)
@@ -85,7 +85,7 @@ fn check_head(headers: &HeaderMap, bytes_max: usize) -> Result<(), Problem> {
 }
 
 /// Returns whether an item of `Content-Encoding` leaves the body as it is. A list may have empty items.
-fn is_no_encoding(item: &str) -> bool {
+fn is_identity(item: &str) -> bool {
     item.is_empty() || item.eq_ignore_ascii_case("identity")
 }
 
@@ -107,7 +107,7 @@ async fn read_within(body: &mut Body, bytes_max: usize, budget: &BodyBudget) -> 
         part = tokio::select! {
             biased;
             part = next_part(body) => part?,
-            () = share.taken_back() => return Err(NoRoom::TakenBack.into()),
+            () = share.revoked() => return Err(NoRoom::Revoked.into()),
         };
     }
     Ok(read.into())
@@ -119,7 +119,7 @@ impl From<NoRoom> for Problem {
             NoRoom::Exceeded => {
                 Self::new(Code::Overloaded, "too many long bodies are arriving; nothing was stored")
             }
-            NoRoom::TakenBack => Self::new(
+            NoRoom::Revoked => Self::new(
                 Code::RequestTimeout,
                 "the body arrived too slowly (less than 64 KiB in a second) while other bodies needed the memory; \
                  nothing was stored",
@@ -196,8 +196,7 @@ mod tests {
         Body::from_stream(stream::iter([Ok(Bytes::from_static(b"half")), Err(io::Error::from(error))]))
     }
 
-    async fn outcome(body: Body, budget: &BodyBudget) -> Option<Code> {
-        let mut body = body;
+    async fn outcome(mut body: Body, budget: &BodyBudget) -> Option<Code> {
         let outcome = read_within(&mut body, BODY_BYTES_MAX, budget).await;
         outcome.err().map(|problem| problem.code())
     }

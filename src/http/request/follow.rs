@@ -91,8 +91,8 @@ impl IntoParams for Follow {
                 .build()
         };
         let (user, id) = (schema::reference::<UserId>, schema::event_id);
-        let after = "The stream begins with everything after the event with this id, or at this position.";
-        let last = "The stream begins with everything after the event with this id, or at this position. A \
+        let after = "The stream begins with everything after the event that has this id, or this position.";
+        let last = "The stream begins with everything after the event that has this id, or this position. A \
                     browser's `EventSource` sends this header by itself; it takes precedence over `after`.";
         vec![
             parameter("user", ParameterIn::Query, Required::True, user(), "The user whose events are sent."),

@@ -214,11 +214,11 @@ impl<'de> Visitor<'de> for Members<'de> {
 #[derive(Deserialize)]
 pub(super) struct BorrowedText<'b>(#[serde(borrow)] pub(super) Cow<'b, str>);
 
-/// Returns an error if a string holds half a surrogate pair. The body must be JSON otherwise.
+/// Returns an error if a string holds half a surrogate pair. Apart from that, the body must be JSON.
 ///
-/// It scans and does not parse: a parser would also refuse valid JSON that is nested deeper than its maximum.
+/// It scans the body, because a parser would also refuse valid JSON that is nested deeper than its maximum.
 fn check_surrogates(json: &str) -> Result<(), String> {
-    // In JSON, a backslash is in a string.
+    // In JSON, a backslash can only be in a string.
     let mut escapes = json.match_indices('\\').map(|(index, _)| index);
     while let Some(index) = escapes.next() {
         let escape = &json.as_bytes()[index..];

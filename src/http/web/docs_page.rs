@@ -44,10 +44,10 @@ pub(crate) async fn get() -> Response {
     file(HTML, POLICY, include_str!("docs/index.html"))
 }
 
-/// A file of Swagger UI. The binary contains it compressed, and most clients get it so.
+/// A file of Swagger UI. The binary contains it compressed, and most clients accept it as it is.
 struct Vendored {
     name: &'static str,
-    /// The content as it is without compression, for clients that ask for that.
+    /// The decompressed content, for clients that do not accept gzip.
     plain: OnceLock<Bytes>,
 }
 

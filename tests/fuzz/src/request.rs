@@ -45,7 +45,13 @@ struct Server {
 impl Server {
     fn start() -> Self {
         let progress = Arc::new(ReplayProgress::default());
-        let limits = Limits { queue_max: 8, body_bytes_max: 4096, request_timeout_s: 30, connections_max: 8, streams_max: 8 };
+        let limits = Limits {
+            queue_max: 8,
+            body_bytes_max: 4096,
+            request_timeout_s: 30,
+            connections_max: 8,
+            streams_max: 8,
+        };
         let (engine, end) = Engine::start(Box::new(MemoryLog::default()), 8, &progress).unwrap();
         let app = Arc::new(App::starting(progress, limits));
         app.ready(Arc::new(engine));

@@ -54,8 +54,8 @@ impl Streams {
         }
     }
 
-    /// Waits until each stream has sent all expected events, and compares them. A stream may leave out a read mark
-    /// that was overtaken.
+    /// Waits until each stream has sent all expected events, and compares them. A stream may leave out a read
+    /// mark that was overtaken.
     pub async fn check(&mut self, naive: &Naive) {
         for (user, stream) in &mut self.by_user {
             let expected = naive.told(user);

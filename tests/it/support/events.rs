@@ -51,7 +51,7 @@ impl Client {
         self.try_follow(user, last_event_id).await.expect("connected")
     }
 
-    /// Follows the events of a user from the one with this id on.
+    /// Follows the events of a user after the one with this id.
     pub async fn resume(&self, user: &str, last_event_id: &str) -> EventStream {
         let path = format!("/events?user={user}");
         self.get_stream(&path, Some(last_event_id)).await.expect("connected")

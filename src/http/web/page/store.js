@@ -4,7 +4,7 @@ import { newKey, persist, position, post } from "./api.js";
 import { History } from "./history.js";
 import { Outbox } from "./outbox.js";
 
-/** Least time between two read marks: each one is an event that the server keeps. */
+/** Minimum time between two read marks, because each one is an event that the server keeps. */
 const MARK_INTERVAL_MS = 2000;
 
 export class Store {
@@ -75,7 +75,7 @@ export class Store {
     this.#hasJustMarked = true;
     setTimeout(() => {
       this.#hasJustMarked = false;
-      // The page then marks what has come meanwhile.
+      // The page then marks the messages that have come meanwhile.
       this.#onChange();
     }, MARK_INTERVAL_MS);
     try {
