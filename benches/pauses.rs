@@ -1,8 +1,8 @@
-//! Measures the longest time for which one event holds the model's lock, while users, keys, chats, members and
-//! messages are added one by one, so that every table grows many times.
+//! Measures the longest time for which one event holds the model's lock, while users, keys, chats, members
+//! and messages are added one by one, so that every table grows many times.
 //!
-//! `cargo bench --bench pauses` measures; `-- --test` only shows, with small sizes, that it runs. The processor's
-//! time is that of this thread alone; the clock's includes what other processes took.
+//! `cargo bench --bench pauses` measures; `-- --test` only shows, with small sizes, that it runs. The
+//! processor's time is that of this thread alone; the clock's includes what other processes took.
 
 #![expect(clippy::print_stdout, reason = "its result goes to stdout")]
 

@@ -1,7 +1,7 @@
 //! The system's clock, and ids that begin with a time.
 //!
-//! A clock that is wrong may show any time, but an event has a time from 1970 on, with a year of four digits. So
-//! every look at the time of day goes through this file, which never panics.
+//! A clock that is wrong may show any time, but an event has a time from 1970 on, with a year of four digits.
+//! So every look at the time of day goes through this file, which never panics.
 
 use std::time::SystemTime;
 

@@ -43,8 +43,8 @@ pub fn spawn<T: Send + 'static>(
     start(name, run).map_err(|source| SpawnError::new(format!("the thread {name}"), source))
 }
 
-/// Checks that the system starts this number of threads at a time. It is for the use of a library that would wait
-/// for ever for a thread that does not start.
+/// Checks that the system starts this number of threads at a time. It is for the use of a library that would
+/// wait for ever for a thread that does not start.
 ///
 /// # Errors
 ///

@@ -123,8 +123,9 @@ impl fmt::Display for Position {
     }
 }
 
-/// The time from one start of a writer to its end, named by a random number that is in every frame it writes. If a
-/// copy of a log goes on, the copy and the log have different epochs at the positions at which they differ.
+/// The time from one start of a writer to its end, named by a random number that is in every frame it writes.
+/// If a copy of a log goes on, the copy and the log have different epochs at the positions at which they
+/// differ.
 ///
 /// Its text form is 16 lower-case hexadecimal digits, or `0` if it is [unknown](Self::UNKNOWN).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -23,8 +23,8 @@ pub(crate) struct BodyBudget {
 
 /// The bodies that hold a share.
 ///
-/// **Invariant:** `bytes` is the sum of the bodies' bytes. A share that is released or revoked is removed with its
-/// bytes, so it cannot be released twice.
+/// **Invariant:** `bytes` is the sum of the bodies' bytes. A share that is released or revoked is removed
+/// with its bytes, so it cannot be released twice.
 #[derive(Default)]
 struct Bodies {
     bytes: usize,
@@ -111,8 +111,8 @@ pub(crate) struct BodyShare<'a> {
 }
 
 impl BodyShare<'_> {
-    /// Adds bytes that have arrived to the share. If all bodies together then exceed the budget, the shares of
-    /// slow ones are revoked, the longest first.
+    /// Adds bytes that have arrived to the share. If all bodies together then exceed the budget, the shares
+    /// of slow ones are revoked, the longest first.
     pub(crate) fn grow(&mut self, bytes: usize, now: Instant) -> Result<(), NoRoom> {
         let bodies = &mut *self.budget.bodies.lock();
         bodies.by_number.get_mut(&self.number).ok_or(NoRoom::Revoked)?.arrived(bytes, now);
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slow_body_may_give_way_to_itself() {
+    fn a_slow_body_may_revoke_its_own_share() {
         let (budget, start) = (BodyBudget::new(10), Instant::now());
         let mut share = budget.share(start);
         assert!(share.grow(10, start).is_ok());

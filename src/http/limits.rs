@@ -25,8 +25,8 @@ pub(crate) const DISCARD_TIME_MAX: Duration = Duration::from_secs(5);
 /// Maximum characters of a client's own text that an error shows.
 pub(crate) const SHOWN_CHARS_MAX: usize = 64;
 
-/// Maximum bytes of a request's head, with room for a head that is pipelined behind it. It is also the maximum of
-/// the bytes of an answer that wait for the client before more of the answer is made.
+/// Maximum bytes of a request's head, with room for a head that is pipelined behind it. It is also the
+/// maximum of the bytes of an answer that wait for the client before more of the answer is made.
 pub(crate) const HEAD_BYTES_MAX: usize = 32 * 1024;
 
 /// Maximum connections that wait in the kernel to be accepted. The system may grant fewer.

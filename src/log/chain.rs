@@ -118,7 +118,8 @@ impl<D: ReadDisk> Chain<D> {
         Ok(header)
     }
 
-    /// Returns whether every copy of the current segment's header is sound. One sound copy is enough to read on.
+    /// Returns whether every copy of the current segment's header is sound. One sound copy is enough to read
+    /// on.
     pub(super) fn header_is_whole(&self) -> bool {
         self.header().is_whole(&self.bytes)
     }

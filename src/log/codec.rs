@@ -26,7 +26,8 @@ pub(super) fn encode(record: &Record<'_>, out: &mut Vec<u8>) {
 pub(super) const NO_ACTORS: u8 = 0;
 /// Number before a record whose actor is unknown.
 pub(super) const UNKNOWN_ACTOR: u8 = 0;
-/// Number before a record whose actor is the user whom the event names. Greater numbers name the table's entries.
+/// Number before a record whose actor is the user whom the event names. Greater numbers name the table's
+/// entries.
 const OWN_ACTOR: u8 = 1;
 
 /// An entry of the table of actors: the one who caused an event.

@@ -43,8 +43,8 @@ pub enum LogError {
         /// The file.
         file: PathBuf,
     },
-    /// The segment that is written was removed, moved or replaced, or its directory was. A frame that is written
-    /// to it would be lost.
+    /// The segment that is written was removed, moved or replaced, or its directory was. A frame that is
+    /// written to it would be lost.
     #[error("{} is no longer there: it was removed, moved or replaced while it was being written", file.display())]
     Vanished {
         /// The segment.

@@ -246,7 +246,8 @@ impl<D: Disk> FileReplay<'_, D> {
         }
         if let Some((name, file)) = self.last.take() {
             let active = self.log.reopen(name, file, &self.chain)?;
-            // All frames of a segment have its version. So after an older segment, the next frame begins a new one.
+            // All frames of a segment have its version. So after an older segment, the next frame begins a
+            // new one.
             self.log.active = Some(active).filter(|_| self.chain.header().format.version == Version::Two);
         }
         remove_if_there(&self.log.disk, SPARE)?;

@@ -31,8 +31,8 @@ pub struct MendedHeader {
     pub kept: PathBuf,
 }
 
-/// Writes each damaged header anew whose contents are known: from its other copy, or from the segment's name and
-/// a first frame that is sound. Returns the segments whose headers were mended.
+/// Writes each damaged header anew whose contents are known: from its other copy, or from the segment's name
+/// and a first frame that is sound. Returns the segments whose headers were mended.
 ///
 /// **Invariant:** a damaged header is durable under another name before it is overwritten. If the write is
 /// interrupted, the header is still damaged, and can be mended again.
@@ -72,8 +72,8 @@ pub fn mend_headers<D: Disk>(disk: &D) -> Result<Vec<MendedHeader>, LogError> {
     Ok(mended)
 }
 
-/// Returns the header with which a segment's first frame is sound. The log's id is the one of another segment,
-/// or the one in the damaged header, in which one bit may be wrong.
+/// Returns the header with which a segment's first frame is sound. The log's id is the one of another
+/// segment, or the one in the damaged header, in which one bit may be wrong.
 fn header_of_frames(first: Position, bytes: &[u8], known_logs: &[LogId]) -> Option<Header> {
     const ID_BITS: usize = 128;
     let unchecked = Header::unchecked_id(bytes);

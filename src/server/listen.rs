@@ -66,8 +66,8 @@ pub(super) fn stop_signal() -> io::Result<impl Future<Output = ()>> {
 /// The runtime waits silently for workers that the system does not start, and panics without the first one.
 /// So it is started only if there is room for its workers and for the threads of the engine.
 pub(super) fn runtime() -> Result<Runtime, ServeError> {
-    /// Maximum threads of the engine and the log at the same time: three of the replay, the writer, the fan-out,
-    /// and the one that prepares the next segment.
+    /// Maximum threads of the engine and the log at the same time: three of the replay, the writer, the
+    /// fan-out, and the one that prepares the next segment.
     const ENGINE_THREADS: usize = 6;
     let workers = available_parallelism().map_or(1, NonZero::get);
     thread::check_room(workers + ENGINE_THREADS)?;

@@ -10,8 +10,8 @@ use crate::model::Index;
 
 /// Repairs the log in this directory, and prints which events were lost. Damaged headers of sound frames are
 /// written anew, which loses no event. Then the log is cut where its first other damage begins, and a copy of
-/// the rest is kept beside it. A sound log is not changed. A torn write at its end is left for the server to cut
-/// off.
+/// the rest is kept beside it. A sound log is not changed. A torn write at its end is left for the server to
+/// cut off.
 ///
 /// # Errors
 ///

@@ -1,5 +1,5 @@
-//! The system's limit on the length of a file (`ulimit -f`): a refusal or a clear error, and never a signal that
-//! ends the process.
+//! The system's limit on the length of a file (`ulimit -f`): a refusal or a clear error, and never a signal
+//! that ends the process.
 
 use std::path::Path;
 

@@ -63,8 +63,8 @@ impl Merge {
         if after == upto { Self::of_nothing(user) } else { Self::new(user, Stays::All, after, upto) }
     }
 
-    /// Returns the merge of all that the user sees after position `after` and up to position `upto`, if only these
-    /// chats and the user's own stays have changed.
+    /// Returns the merge of all that the user sees after position `after` and up to position `upto`, if only
+    /// these chats and the user's own stays have changed.
     pub(super) fn of_changed(
         model: &Model,
         user: UserIndex,

@@ -158,8 +158,8 @@ impl Live {
         }
     }
 
-    /// Sends the changes to the followers of the users who see them. Every lock is held for a short time only,
-    /// however many members, followers and changes there are.
+    /// Sends the changes to the followers of the users who see them. Every lock is held for a short time
+    /// only, however many members, followers and changes there are.
     fn fan_out(&self, model: &RwLock<Model>) {
         let _alone = self.fanning_out.lock();
         let (chats, left, upto) = {
@@ -219,8 +219,8 @@ impl Live {
 /// Maximum users that are looked at while a lock is held once.
 const USERS_AT_ONCE: usize = 1024;
 
-/// Returns a change for each of these users who is a member of the chat. A user who has left since does not need
-/// one: the news of the leave makes a follower look at all stays.
+/// Returns a change for each of these users who is a member of the chat. A user who has left since does not
+/// need one: the news of the leave makes a follower look at all stays.
 fn members_among(users: &[(UserId, UserIndex)], chat: ChatIndex, model: &Model) -> Vec<Change> {
     let members = users.iter().filter(|(_, index)| model.has_member(chat, *index));
     members.map(|&(user, _)| Change { chat, user }).collect()

@@ -103,8 +103,8 @@ pub(crate) fn render(
     Some(short).into_iter().filter(|short| !short.is_empty()).chain(long.into_iter().flatten())
 }
 
-/// Returns the event of a chat with very many members, in pieces. The whole event might take megabytes for each
-/// stream.
+/// Returns the event of a chat with very many members, in pieces. The whole event might take megabytes for
+/// each stream.
 fn long_chat(event: &FeedEvent) -> Option<impl Iterator<Item = Bytes> + Send + use<>> {
     const SHORT_MEMBERS_MAX: usize = 512;
     const NO_USERS: &str = r#""users":[]"#;
@@ -128,8 +128,8 @@ fn long_chat(event: &FeedEvent) -> Option<impl Iterator<Item = Bytes> + Send + u
     Some(std::iter::once(before).chain(pieces).chain(std::iter::once(after)).map(Bytes::from))
 }
 
-/// Returns the bytes of an event. If they are the same for all users, they are shared with the other streams that
-/// send the event.
+/// Returns the bytes of an event. If they are the same for all users, they are shared with the other streams
+/// that send the event.
 fn render_one(cache: &EventCache, &FeedEvent { id, ref kind }: &FeedEvent) -> Bytes {
     let shared = |render: &dyn Fn() -> Vec<u8>| cache.get_or_render(id.position, render);
     match *kind {

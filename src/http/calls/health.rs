@@ -34,8 +34,7 @@ pub(crate) struct Health {
     /// The epoch of the events that this server writes. Each start of a server has another one.
     #[schema(pattern = "^[0-9a-f]{16}$", examples("8f3c2a917b5de604"))]
     epoch: String,
-    /// Seconds, rounded up, by which the server's clock is behind the log's last event; absent below one
-    /// second.
+    /// Seconds by which the clock is behind the log's last event, rounded up; absent below one second.
     /// Until the clock has caught up, new events are dated one microsecond apart, after the last one.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = u64, required = false, minimum = 1, examples(86_400))]

@@ -65,7 +65,8 @@ fn check_head(headers: &HeaderMap, bytes_max: usize) -> Result<(), Problem> {
         return Err(Problem::new(Code::UnsupportedMediaType, detail));
     }
     let encodings = headers.get_all(header::CONTENT_ENCODING).iter();
-    let encodings = encodings.flat_map(|value| value.to_str().unwrap_or("a value that is not text").split(','));
+    let encodings =
+        encodings.flat_map(|value| value.to_str().unwrap_or("a value that is not text").split(','));
     if let Some(encoding) = encodings.map(str::trim).find(|encoding| !is_identity(encoding)) {
         let detail = format!(
             "the body must be sent without a content encoding; it came encoded as {}",
