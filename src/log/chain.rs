@@ -95,7 +95,10 @@ impl<D: ReadDisk> Chain<D> {
         let unknown = |offset, what| LogError::UnknownVersion { file: self.path(), offset, what };
         let header = match Header::decode(&self.bytes) {
             Ok(header) => header,
-            Err(BadHeader::Damaged) => return Err(self.damaged(0, "no sound segment header", None)),
+            Err(BadHeader::Damaged) => {
+                let what = "no sound segment header, which `chinwag log repair` may find without loss";
+                return Err(self.damaged(0, what, None));
+            }
             Err(BadHeader::UnknownVersion(version)) => {
                 return Err(unknown(12, format!("version, {version}")));
             }
@@ -107,7 +110,8 @@ impl<D: ReadDisk> Chain<D> {
         }
         if self.first != self.scan.next {
             let what = format!("the segment begins at event {}", self.first);
-            return Err(self.damaged(0, &what, Some(self.first)));
+            let until = Some(self.first).filter(|first| *first > self.scan.next);
+            return Err(self.damaged(0, &what, until));
         }
         if self.header.is_some_and(|before| before.format.log != header.format.log) {
             return Err(self.damaged(0, "the segment is of another log", None));
@@ -129,14 +133,12 @@ impl<D: ReadDisk> Chain<D> {
         self.header.expect("a segment was begun")
     }
 
-    /// Advances to the next frame of the current segment. Returns `false` after the last one: where the next
-    /// segment begins or, in the last segment, where the sound frames end.
+    /// Advances to the next frame of the current segment. Returns `false` after the last one.
     ///
-    /// Bytes behind the last frame are checked only in the last segment.
+    /// A frame where the next segment begins, or behind that, belongs to another history than the next segment,
+    /// which is then refused when it is [begun](Self::begin). Other bytes behind the last frame are checked only in
+    /// the last segment.
     pub(super) fn advance(&mut self, progress: &Progress) -> Result<bool, LogError> {
-        if self.until == Some(self.scan.next) {
-            return Ok(false);
-        }
         // Without a header, no segment was begun.
         let found = self.header.and_then(|header| self.scan.advance(&self.bytes, header.format));
         match (found, self.until) {
@@ -144,11 +146,11 @@ impl<D: ReadDisk> Chain<D> {
                 progress.add(frame.count, frame.sealed_bytes());
                 Ok(true)
             }
-            (None, Some(until)) => {
+            (None, Some(until)) if until > self.scan.next => {
                 let what = format!("no sound frame, and the next segment begins at event {until}");
                 Err(self.damaged(self.scan.end as u64, &what, Some(until)))
             }
-            (None, None) => Ok(false),
+            (None, _) => Ok(false),
         }
     }
 

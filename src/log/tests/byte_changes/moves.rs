@@ -75,9 +75,9 @@ fn a_segment_that_is_there_twice_is_damage() {
             let (index, before) = (log.segments.iter().enumerate())
                 .rfind(|(_, segment)| segment.first < first)
                 .expect("after the first");
-            let follows = first == before.next || before.frames.iter().any(|frame| frame.first == first);
-            let expected = if follows {
-                Verdict::Damaged { file: name, offset: 0, from: first, until: None }
+            // The frames of the segment before come first, so this segment is at fault.
+            let expected = if first <= before.next {
+                Verdict::Damaged { file: name, offset: 0, from: before.next, until: None }
             } else {
                 log.damaged(index, before.end(), before.next, Some(first))
             };

@@ -54,14 +54,26 @@ fn an_old_frame_behind_the_frames_is_a_torn_write() {
     }
 }
 
+/// An older copy of a segment beside later ones, or segments that were put back after the log had gone on.
 #[test]
-fn what_is_behind_a_segment_that_another_follows_is_never_read() {
-    let mut cases = Cases::of("frames behind a segment that another follows");
+fn an_event_where_the_next_segment_begins_is_damage() {
+    let mut cases = Cases::of("frames where the next segment begins");
     for segment in 0..2 {
         let next = small_log().next_after(segment);
         let (log, files) = with_behind(segment, 0, &sealed(LOG, next, 1));
-        let expected = log.used_behind(segment, &files[segment].1);
+        let file = log.segments[segment + 1].name.clone();
+        let expected = Verdict::Damaged { file, offset: 0, from: next + 1, until: None };
         cases.check(&files, &expected, || format!("a frame that follows, behind segment {segment}"));
+    }
+}
+
+#[test]
+fn garbage_behind_a_segment_that_another_follows_is_never_read() {
+    let mut cases = Cases::of("garbage behind a segment that another follows");
+    for segment in 0..2 {
+        let (log, files) = with_behind(segment, 0, &[7; 100]);
+        let expected = log.used_behind(segment, &files[segment].1);
+        cases.check(&files, &expected, || format!("behind segment {segment}"));
     }
 }
 
