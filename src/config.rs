@@ -28,7 +28,7 @@ pub struct Cli {
 /// Settings of the process's own log, which goes to stderr.
 #[derive(Debug, Args)]
 pub struct Logging {
-    /// Level of log messages: error, warn, info or debug; or one for each module, as in
+    /// Level of log messages: off, error, warn, info, debug or trace; or also one for each part, as in
     /// `info,chinwag::log=debug`
     #[arg(long, env = "CHINWAG_LOG", value_name = "FILTER", default_value = "info", global = true,
         value_parser = log_filter)]
@@ -47,10 +47,25 @@ pub enum LogFormat {
     Json,
 }
 
+/// Refuses what [`EnvFilter`] accepts: a level that does not exist, as the name of a part that logs nothing.
 fn log_filter(filter: &str) -> Result<String, String> {
-    match EnvFilter::try_new(filter) {
-        Ok(_) => Ok(filter.to_owned()),
-        Err(error) => Err(error.to_string()),
+    let is_level = |level: &str| level.eq_ignore_ascii_case("off") || level.parse::<tracing::Level>().is_ok();
+    for directive in filter.split(',') {
+        let level = directive.rsplit('=').next().unwrap_or_default();
+        if !is_level(level) {
+            return Err(format!("{level:?} is not a level: off, error, warn, info, debug or trace"));
+        }
+    }
+    EnvFilter::try_new(filter).map(|_| filter.to_owned()).map_err(|error| error.to_string())
+}
+
+/// Parses a variable that stands for a flag. Unlike clap's own parser, it takes an empty value for no, as a
+/// variable that is not set.
+fn yes_or_no(value: &str) -> Result<bool, String> {
+    match value.to_ascii_lowercase().as_str() {
+        "1" | "t" | "true" | "y" | "yes" | "on" => Ok(true),
+        "" | "0" | "f" | "false" | "n" | "no" | "off" => Ok(false),
+        _ => Err("yes or no, true or false, on or off, or 1 or 0".to_owned()),
     }
 }
 
@@ -76,7 +91,7 @@ pub enum CliCommand {
     /// Events by name are {"op":"message","chat","user","time","text"}, {"op":"join","chat","user"} and
     /// {"op":"leave","chat","user"}. In the latter two, "time" is optional.
     Import {
-        /// Directory for the new log; it must be empty or missing
+        /// Directory for the new log; it must not hold one yet
         #[arg(long, env = "CHINWAG_DATA", value_name = "DIR", default_value = DATA_DEFAULT)]
         data: PathBuf,
         /// Length of each segment of the log, in bytes
@@ -105,8 +120,8 @@ pub enum LogCommand {
         #[arg(long, value_name = "POSITION", default_value_t = 1)]
         from: u64,
     },
-    /// Cut a damaged log at its first damage, and keep a copy of the rest beside it; a sound log is not
-    /// changed
+    /// Mend damaged headers, and cut a log where other damage begins; what is cut off is kept beside it; a sound
+    /// log is not changed
     Repair(Data),
 }
 
@@ -131,7 +146,7 @@ pub struct ServeConfig {
     #[arg(long, env = "CHINWAG_DATA", value_name = "DIR", default_value = DATA_DEFAULT)]
     pub data: PathBuf,
     /// Keep the log in memory only; all data is lost when the process ends
-    #[arg(long, env = "CHINWAG_EPHEMERAL", value_parser = clap::builder::FalseyValueParser::new())]
+    #[arg(long, env = "CHINWAG_EPHEMERAL", value_parser = yes_or_no)]
     pub ephemeral: bool,
     /// Length of each new segment of the log, in bytes
     #[arg(long, env = "CHINWAG_SEGMENT_BYTES", value_name = "BYTES", default_value_t = SEGMENT_BYTES_DEFAULT,
@@ -228,6 +243,24 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_mistyped_level_is_refused() {
+        for good in ["info", "OFF", "warn,chinwag::log=debug", "chinwag=trace"] {
+            assert_eq!(log_filter(good).as_deref(), Ok(good));
+        }
+        for bad in ["", "inof", "chinwag::log", "info,", "chinwag::log=loud", "info,debgu"] {
+            assert!(log_filter(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_variable_for_a_flag_says_yes_or_no() {
+        for (value, means) in [("", Ok(false)), ("off", Ok(false)), ("Yes", Ok(true)), ("1", Ok(true))] {
+            assert_eq!(yes_or_no(value), means);
+        }
+        assert!(yes_or_no("maybe").is_err());
     }
 
     #[test]

@@ -9,6 +9,9 @@ use prometheus::{Gauge, Histogram, HistogramOpts, IntCounterVec, IntGauge, Opts,
 use super::{Engine, SubmitError};
 use crate::log::LogMetrics;
 
+/// The values of the label `reason`.
+const REASONS: [&str; 5] = ["rule", "overloaded", "storage_full", "shutting_down", "log_failed"];
+
 pub(super) struct EngineMetrics {
     registry: Registry,
     batch_writes: Histogram,
@@ -38,6 +41,10 @@ impl EngineMetrics {
         let batch_writes = Histogram::with_opts(batch.buckets(buckets)).expect("a name");
         let refused = Opts::new("chinwag_writes_refused_total", "Writes that were refused, by reason.");
         let refused = IntCounterVec::new(refused, &["reason"]).expect("a name");
+        // A rate misses the first refusal of a series that begins with it.
+        for reason in REASONS {
+            refused.with_label_values(&[reason]).inc_by(0);
+        }
         let replayed = Gauge::new("chinwag_replay_duration_seconds", "Time that the replay at start took.")
             .expect("a name");
         replayed.set(replay.as_secs_f64());
@@ -52,12 +59,13 @@ impl EngineMetrics {
     }
 
     pub(super) fn count_refused(&self, error: &SubmitError) {
+        let [rule, overloaded, storage_full, shutting_down, log_failed] = REASONS;
         let reason = match error {
-            SubmitError::Refused(_) => "rule",
-            SubmitError::Overloaded => "overloaded",
-            SubmitError::StorageFull => "storage_full",
-            SubmitError::ShuttingDown => "shutting_down",
-            SubmitError::Failed => "log_failed",
+            SubmitError::Refused(_) => rule,
+            SubmitError::Overloaded => overloaded,
+            SubmitError::StorageFull => storage_full,
+            SubmitError::ShuttingDown => shutting_down,
+            SubmitError::Failed => log_failed,
         };
         self.refused.with_label_values(&[reason]).inc();
     }

@@ -101,6 +101,7 @@ async fn run_until_signal(mut config: ServeConfig) -> Result<(), ServeError> {
 /// Opens the log, and creates its directory if it is missing.
 fn open_log(config: &ServeConfig) -> Result<Box<dyn EventLog>, LogError> {
     if config.ephemeral {
+        tracing::warn!("all data is lost when this process ends, because the log is kept in memory only");
         return Ok(Box::new(MemoryLog::default()));
     }
     let disk = RealDisk::lock(&config.data)?;
