@@ -128,7 +128,7 @@ impl Watched {
         let log = WriteLog::read(&log);
         let mut power = FailingPower::new(&log, left);
         for cut in cuts(&log, 0, CUTS_IN_RECOVERY, dice) {
-            std::fs::write(&image, power.cut_after(cut, dice)).expect("an image");
+            write_anew(&image, &power.cut_after(cut, dice));
             let _said = SaidOnPanic(format!("and again after entry {cut} of {}", log.len()));
             let mount = Mounted::ext4(&image, &at);
             self.check(&mount, if cut as u64 >= entries { shown } else { promised }).await;
@@ -146,6 +146,15 @@ fn cuts(log: &WriteLog, start: usize, count: usize, dice: &mut Dice) -> Vec<usiz
         _ => dice.choose(chunk),
     };
     chunks.map(cut).chain([log.len()]).collect()
+}
+
+/// Writes a disk's image into a new file.
+///
+/// The file system of the image before may still be mounted, in a mount namespace that another process has cloned, as
+/// `fusermount3 -u` does. A mount of the same file would get that file system, and not the new image.
+fn write_anew(image: &Path, disk: &[u8]) {
+    drop(std::fs::remove_file(image));
+    std::fs::write(image, disk).expect("an image");
 }
 
 /// A message that is printed if the test fails while this value exists.
@@ -176,7 +185,7 @@ async fn acked_messages_survive_power_cuts() {
     let (mut once, mut twice) = (0, 0);
     for (index, cut) in cuts(log, watched.started, count as usize, &mut dice).into_iter().enumerate() {
         let left = power.cut_after(cut, &mut dice);
-        std::fs::write(&image, &left).expect("an image");
+        write_anew(&image, &left);
         let promised = watched.promised(cut);
         let _said = SaidOnPanic(format!("the power went after entry {cut} of {}", log.len()));
         if index % 10 == 9 && promised >= EVENTS_BEFORE_MESSAGES {
