@@ -150,8 +150,8 @@ fn cuts(log: &WriteLog, start: usize, count: usize, dice: &mut Dice) -> Vec<usiz
 
 /// Writes a disk's image into a new file.
 ///
-/// The file system of the image before may still be mounted, in a mount namespace that another process has cloned, as
-/// `fusermount3 -u` does. A mount of the same file would get that file system, and not the new image.
+/// The file system of the image before may still be mounted, in a mount namespace that another test has cloned, as
+/// `ip netns exec` does. A mount of the same file would get that file system, and not the new image.
 fn write_anew(image: &Path, disk: &[u8]) {
     drop(std::fs::remove_file(image));
     std::fs::write(image, disk).expect("an image");
