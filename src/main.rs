@@ -108,9 +108,18 @@ fn is_access_denied(error: &io::Error) -> bool {
     matches!(error.kind(), PermissionDenied | ReadOnlyFilesystem | IsADirectory)
 }
 
+/// Returns whether the process, or the system, has no open file left.
+fn is_out_of_files(error: &io::Error) -> bool {
+    matches!(
+        rustix::io::Errno::from_io_error(error),
+        Some(rustix::io::Errno::MFILE | rustix::io::Errno::NFILE)
+    )
+}
+
 impl From<LogError> for Failure {
     fn from(error: LogError) -> Self {
         let exit_code = match &error {
+            LogError::Directory { source, .. } if is_out_of_files(source) => RUNTIME_FAILURE,
             LogError::Directory { .. }
             | LogError::HoldsLog { .. }
             | LogError::NoLog { .. }
@@ -128,6 +137,9 @@ impl From<ServeError> for Failure {
     fn from(error: ServeError) -> Self {
         match error {
             ServeError::Log(error) => error.into(),
+            ServeError::Listen { ref source, .. } if is_out_of_files(source) => {
+                Self::new(RUNTIME_FAILURE, error)
+            }
             ServeError::Listen { .. } => Self::new(BAD_CONFIGURATION, error),
             ServeError::Clock(_)
             | ServeError::Thread(_)

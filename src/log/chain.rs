@@ -32,10 +32,13 @@ pub(super) fn segments(disk: &impl ReadDisk) -> Result<Vec<Position>, LogError> 
     let names = disk.list().doing("list", || disk.path(""))?;
     let mut segments: Vec<_> = names.iter().filter_map(|name| segment::first_in_name(name)).collect();
     segments.sort_unstable();
-    // If the log were taken for an empty one, its positions would be given again to other events.
-    match names.iter().find(|name| segment::is_misnamed(name)) {
-        Some(misnamed) if segments.is_empty() => Err(LogError::Misnamed { file: disk.path(misnamed) }),
-        _ => Ok(segments),
+    // Without it, the log would end earlier, and the positions of its events would be given again.
+    let is_missing = |name: &&String| {
+        segment::first_in_changed_name(name).is_some_and(|first| segments.binary_search(&first).is_err())
+    };
+    match names.iter().find(is_missing) {
+        Some(misnamed) => Err(LogError::Misnamed { file: disk.path(misnamed) }),
+        None => Ok(segments),
     }
 }
 

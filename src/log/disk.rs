@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rustix::fs::{AtFlags, Dir, Mode, OFlags};
+
 use super::LogError;
 use super::error::Context;
 
@@ -158,6 +160,14 @@ impl RealDisk {
     }
 }
 
+impl RealDisk {
+    fn open_at(&self, name: &str, flags: OFlags) -> io::Result<File> {
+        let mode = Mode::from_raw_mode(FILE_MODE);
+        let open = || rustix::fs::openat(&*self.dir, name, flags | OFlags::CLOEXEC, mode);
+        Ok(File::from(rustix::io::retry_on_intr(open)?))
+    }
+}
+
 /// Returns whether the open file is the one at this path.
 fn is_at(file: &File, path: &Path) -> io::Result<bool> {
     let own = file.metadata()?;
@@ -240,11 +250,15 @@ impl ReadDisk for RealDisk {
     type File = File;
 
     fn list(&self) -> io::Result<Vec<String>> {
-        self.files.list()
+        let mut names = Vec::new();
+        for entry in Dir::read_from(&*self.dir)? {
+            names.extend(entry?.file_name().to_str().ok().map(str::to_owned));
+        }
+        Ok(names)
     }
 
     fn open_to_read(&self, name: &str) -> io::Result<File> {
-        self.files.open_to_read(name)
+        self.open_at(name, OFlags::RDONLY)
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -252,24 +266,26 @@ impl ReadDisk for RealDisk {
     }
 }
 
+/// **Invariant:** a server changes files in the directory that it has locked only, even if the path leads to
+/// another one by now, which may be another server's. So names are relative to the open directory.
 impl Disk for RealDisk {
     fn open(&self, name: &str) -> io::Result<File> {
-        OpenOptions::new().read(true).write(true).open(self.path(name))
+        self.open_at(name, OFlags::RDWR)
     }
 
     fn create(&self, name: &str) -> io::Result<File> {
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(true).mode(FILE_MODE).open(self.path(name))
+        self.open_at(name, OFlags::RDWR | OFlags::CREATE | OFlags::TRUNC)
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        std::fs::rename(self.path(from), self.path(to))
+        Ok(rustix::fs::renameat(&*self.dir, from, &*self.dir, to)?)
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
-        std::fs::remove_file(self.path(name))
+        Ok(rustix::fs::unlinkat(&*self.dir, name, AtFlags::empty())?)
     }
 
+    /// Follows the path, so that it also shows whether the directory is still at its path.
     fn is_named(&self, name: &str, file: &File) -> io::Result<bool> {
         is_at(file, &self.path(name))
     }

@@ -37,8 +37,8 @@ pub enum LogError {
         /// The data directory.
         dir: PathBuf,
     },
-    /// The data directory has no segment, but it has a file whose name looks like the changed name of one.
-    #[error("the data directory has no segment, but {} looks like one under a changed name; rename it, or move it away", file.display())]
+    /// The data directory has a file whose name looks like the changed name of a segment that is not there.
+    #[error("{} looks like a segment under a changed name; rename it, or move it away", file.display())]
     Misnamed {
         /// The file.
         file: PathBuf,

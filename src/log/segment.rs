@@ -196,12 +196,13 @@ pub(super) fn first_in_name(name: &str) -> Option<Position> {
     if all_digits { digits.parse().ok().map(Position) } else { None }
 }
 
-/// Returns whether a file name looks like the changed name of a segment. Programs that copy files make such
+/// Returns the first event of a segment whose name was changed, as it seems. Programs that copy files make such
 /// names: `00000000000000000001 (1).log`, or `00000000000000000001.LOG`.
-pub(super) fn is_misnamed(name: &str) -> bool {
-    let has_position = name.split(|char: char| !char.is_ascii_digit()).any(|digits| digits.len() == DIGITS);
+pub(super) fn first_in_changed_name(name: &str) -> Option<Position> {
     let is_log = name.to_ascii_lowercase().ends_with(SUFFIX);
-    is_log && has_position && first_in_name(name).is_none()
+    let mut numbers = name.split(|char: char| !char.is_ascii_digit());
+    let digits = numbers.find(|digits| digits.len() == DIGITS).filter(|_| is_log)?;
+    digits.parse().ok().map(Position).filter(|_| first_in_name(name).is_none())
 }
 
 #[cfg(test)]
@@ -266,7 +267,7 @@ mod tests {
             ["LOCK", "spare", "17.log", "0000000000000000001x.log", "00000000000000000017.log.torn-4096"]
         {
             assert_eq!(first_in_name(foreign), None, "{foreign}");
-            assert!(!is_misnamed(foreign), "{foreign}");
+            assert_eq!(first_in_changed_name(foreign), None, "{foreign}");
         }
     }
 
@@ -275,8 +276,8 @@ mod tests {
         for misnamed in
             ["00000000000000000001 (1).log", "00000000000000000001.LOG", "Copy of 00000000000000000001.log"]
         {
-            assert!(is_misnamed(misnamed) && first_in_name(misnamed).is_none(), "{misnamed}");
+            assert_eq!(first_in_changed_name(misnamed), Some(Position(1)), "{misnamed}");
         }
-        assert!(!is_misnamed(&file_name(Position(1))));
+        assert_eq!(first_in_changed_name(&file_name(Position(1))), None);
     }
 }

@@ -112,3 +112,52 @@ async fn a_misnamed_log_is_not_an_empty_one() {
         assert_eq!(stopped.restart().position().await, 1);
     }
 }
+
+/// A server that has lost its directory to a copy begins segments too, in the directory that it has locked.
+#[tokio::test]
+async fn a_replaced_directory_is_left_to_its_new_server() {
+    let old = TestServer::start();
+    let ann = old.add_user("ann").await;
+    let den = old.add_chat("den", &[&ann]).await;
+    let moved = old.data.with_extension("moved");
+    std::fs::rename(&old.data, &moved).unwrap();
+    std::fs::create_dir(&old.data).unwrap();
+    for segment in segments(&moved) {
+        std::fs::copy(&segment, old.data.join(segment.file_name().unwrap())).unwrap();
+    }
+    let new = TestServer::start_at(&old.data, &["--segment-bytes", "65536"]);
+    // Given that both write more than a segment holds.
+    let text = "x".repeat(16_000);
+    let message = json!({ "chat": den, "author": ann, "text": text });
+    let batch = json!({ "messages": [message, message, message, message, message] });
+    assert_eq!(new.post("/messages/batch", &batch).await.status, 201);
+    let answer = old.try_post("/messages/batch", &batch).await;
+    assert!(answer.is_err() || answer.is_ok_and(|reply| reply.status == 500));
+    let (_kept, ended) = old.ended(Duration::from_secs(10));
+    assert_eq!(ended.code, Some(1), "{}", ended.stderr);
+    // Then the new server has all that it has acknowledged.
+    assert_eq!(new.post("/messages/batch", &batch).await.status, 201);
+    let new = new.kill().restart();
+    assert_eq!(new.messages(&den).await.len(), 10);
+}
+
+#[tokio::test]
+async fn a_misnamed_last_segment_does_not_shorten_a_log() {
+    let server = TestServer::start();
+    let ann = server.add_user("ann").await;
+    let den = server.add_chat("den", &[&ann]).await;
+    let text = "x".repeat(16_000);
+    while segments(&server.data).len() < 3 {
+        server.add_message(&den, &ann, &text).await;
+    }
+    let (stopped, _) = server.terminate();
+    let last = stopped.segments().pop().unwrap();
+    let misnamed = last.with_extension("LOG");
+    std::fs::rename(&last, &misnamed).unwrap();
+    for ended in [serve(&stopped.data), verify(&stopped.data)] {
+        assert_eq!(ended.code, Some(2), "{}", ended.stderr);
+    }
+    // A second copy of a segment that is there does no harm.
+    std::fs::copy(&misnamed, &last).unwrap();
+    assert_eq!(verify(&stopped.data).code, Some(0));
+}

@@ -58,10 +58,6 @@ async fn get(
     headers: HeaderMap,
     Follow { user, begin }: Follow,
 ) -> Result<Response, Problem> {
-    let permit = Arc::clone(&app.streams).try_acquire_owned().map_err(|_| {
-        let detail = format!("{} streams are open, and more are not allowed", app.limits.streams_max);
-        Problem::new(Code::Overloaded, detail)
-    })?;
     let follower = engine.follow(user, begin).map_err(|error| match error {
         FollowError::UserNotFound => users::not_found(user),
         FollowError::BeyondTheLog { last } => {
@@ -74,6 +70,10 @@ async fn get(
             Problem::invalid_field(field, &what, after.as_deref())
         }
         FollowError::ShuttingDown => Problem::new(Code::ShuttingDown, "the server is shutting down"),
+    })?;
+    let permit = Arc::clone(&app.streams).try_acquire_owned().map_err(|_| {
+        let detail = format!("{} streams are open, and more are not allowed", app.limits.streams_max);
+        Problem::new(Code::Overloaded, detail)
     })?;
     let headers = [
         (header::CONTENT_TYPE, "text/event-stream"),

@@ -65,6 +65,11 @@ impl Arrival {
         matches!(*self.0.lock(), NextRequest::Endless)
     }
 
+    /// Returns whether a part of a request has arrived, and no answer to it.
+    pub(super) fn is_begun(&self) -> bool {
+        matches!(*self.0.lock(), NextRequest::Begun(_))
+    }
+
     /// Notes that a read waits, and returns the moment from which the time of the request that it waits for
     /// counts.
     fn waits_since(&self) -> Instant {

@@ -24,10 +24,9 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use hyper_util::server::graceful::GracefulShutdown;
 use rustix::net::sockopt::set_tcp_user_timeout;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use self::deadline::Arrival;
 use self::observe::observe;
@@ -69,7 +68,8 @@ pub async fn serve_connections(
         // All permits are back when no connection is left.
         let all_closed = permits.acquire_many(app.limits.connections_max);
         drop(tokio::time::timeout(LINGER, all_closed).await);
-        server.graceful.shutdown().await;
+        server.drain.send_replace(());
+        drop(permits.acquire_many(app.limits.connections_max).await);
     });
     if finished.await.is_err() {
         tracing::warn!("some connections did not finish in time");
@@ -82,7 +82,8 @@ struct Server<'a> {
     router: Router,
     http: http1::Builder,
     timeouts: Timeouts,
-    graceful: GracefulShutdown,
+    /// Sends when each connection must close as soon as nothing has arrived on it.
+    drain: watch::Sender<()>,
     /// Whether each answer announces that its connection closes.
     stopping: Arc<AtomicBool>,
 }
@@ -94,7 +95,7 @@ impl<'a> Server<'a> {
         // hyper a read in the middle of each request.
         http.max_buf_size(HEAD_BYTES_MAX).header_read_timeout(None).half_close(true);
         let timeouts = Timeouts::new(Duration::from_secs(app.limits.request_timeout_s.into()));
-        Self { app, router, http, timeouts, graceful: GracefulShutdown::new(), stopping: Arc::default() }
+        Self { app, router, http, timeouts, drain: watch::Sender::new(()), stopping: Arc::default() }
     }
 
     /// Serves a connection in a task of its own, which drops the permit when the connection is closed.
@@ -103,7 +104,8 @@ impl<'a> Server<'a> {
         let open = self.app.metrics.connections.clone();
         open.inc();
         let arrival = Arrival::default();
-        let stream = TokioIo::new(WatchedStream::new(stream, arrival.clone(), self.timeouts));
+        let mut drain = self.drain.subscribe();
+        let stream = WatchedStream::new(stream, arrival.clone(), self.timeouts, drain.clone());
         let (app, router, stopping) = (Arc::clone(self.app), self.router.clone(), Arc::clone(&self.stopping));
         let service = service_fn(move |request: Request<Incoming>| {
             arrival.begun();
@@ -116,9 +118,14 @@ impl<'a> Server<'a> {
                 Ok::<_, Infallible>(answer)
             })
         });
-        let connection = self.graceful.watch(self.http.serve_connection(stream, service));
+        let mut connection = self.http.serve_connection(TokioIo::new(stream), service);
         tokio::spawn(async move {
-            if let Err(error) = connection.await {
+            let ended = tokio::select! {
+                ended = &mut connection => ended,
+                // The connection is polled once more, so that its stream sees that it must close.
+                _ = drain.changed() => connection.await,
+            };
+            if let Err(error) = ended {
                 tracing::debug!(%error, "a connection broke");
             }
             open.dec();

@@ -128,6 +128,9 @@ pub fn assert_time(time: &Value) {
     assert!(Timestamp::now().duration_since(time).unsigned_abs() < Duration::from_mins(1), "{text}");
 }
 
+/// Time after which a request counts as unanswered: far more than any takes on a busy machine.
+const ANSWER_TIME_MAX: Duration = Duration::from_secs(60);
+
 impl Client {
     /// Returns a client of the server that listens on this address.
     pub fn new(address: &str) -> Self {
@@ -194,7 +197,8 @@ impl Client {
             }
             return Ok(answer_in_process(router, request.map(axum::body::Body::new)).await);
         }
-        let response = request.send().await?;
+        // The HTTP client has been seen to wait for ever for a connection of a server that was killed.
+        let response = request.timeout(ANSWER_TIME_MAX).send().await?;
         let (status, headers) = (response.status(), response.headers().clone());
         Ok(Reply { status, headers, text: response.text().await? })
     }
