@@ -107,7 +107,9 @@ impl Trace {
         for rename in &renames {
             assert_eq!(rename.result, 0);
             let names = rename.strings();
-            let [from, to] = [&names[0], &names[1]].map(|name| String::from_utf8_lossy(name).into_owned());
+            // The names are relative to the directory, which is the first argument.
+            let path = |name| format!("{}/{}", rename.file(), String::from_utf8_lossy(name));
+            let [from, to] = [path(&names[0]), path(&names[1])];
             // strace looks up a file's name when it is used: before the renaming it is the old one.
             let is_header = |call: &&Call| {
                 call.file() == from && call.last() == "0" && call.strings()[0].starts_with(b"CHINWAG\n")
