@@ -53,7 +53,6 @@ struct ChangedChats {
 }
 
 /// A changed chat, and a user who sees the change.
-#[derive(Clone, Copy)]
 struct Change {
     chat: ChatIndex,
     user: UserId,
