@@ -48,9 +48,16 @@ impl Rank {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ListedChat {
     pub(super) chat: ChatIndex,
+    last: u32,
     /// The chat's place among all chats.
     pub rank: Rank,
-    pub(super) last: Seq,
+}
+
+impl ListedChat {
+    /// Returns the seq of the chat's last message, or 0 if it has no messages.
+    pub(super) fn last(self) -> Seq {
+        Seq(self.last.into())
+    }
 }
 
 #[derive(Debug, Default, PartialEq)]
@@ -65,14 +72,15 @@ pub(super) struct Activity {
 #[derive(Debug, PartialEq)]
 struct ChatActivity {
     rank: Rank,
-    last: Seq,
+    /// The seq of the last message. It is short, because a list may look at very many chats.
+    last: u32,
 }
 
 impl Activity {
     pub(super) fn add_chat(&mut self, chat: ChatIndex, added: Position) {
         debug_assert_eq!(chat.as_usize(), self.chats.len(), "chats come in the order of their indexes");
         let rank = Rank::of_new_chat(added);
-        self.chats.push(ChatActivity { rank, last: Seq(0) });
+        self.chats.push(ChatActivity { rank, last: 0 });
         if let Some(by_rank) = &mut self.by_rank {
             by_rank.insert(rank, chat);
         }
@@ -83,13 +91,13 @@ impl Activity {
         let rank = Rank::of_last_message(message);
         let activity = &mut self.chats[chat.as_usize()];
         let before = std::mem::replace(&mut activity.rank, rank);
-        activity.last.0 += 1;
+        activity.last = activity.last.checked_add(1).expect("memory ends before 2^32 messages");
         if let Some(by_rank) = &mut self.by_rank {
             by_rank.remove(&before);
             by_rank.insert(rank, chat);
         }
         self.messages += 1;
-        activity.last
+        Seq(activity.last.into())
     }
 
     /// Ranks all chats, and keeps them ranked from then on.
@@ -105,7 +113,7 @@ impl Activity {
 
     /// Returns the seq of the chat's last message, or 0 if it has no messages.
     pub(super) fn newest_seq(&self, chat: ChatIndex) -> Seq {
-        self.chats[chat.as_usize()].last
+        Seq(self.chats[chat.as_usize()].last.into())
     }
 
     pub(super) fn listed(&self, chat: ChatIndex) -> ListedChat {

@@ -59,8 +59,17 @@ pub(super) struct Chunk {
     pub(super) first: Seq,
     pub(super) first_position: Position,
     messages: Vec<StoredMessage>,
-    authors: Vec<UserId>,
+    authors: Vec<ChunkAuthor>,
     text: String,
+}
+
+/// A user who has written in a chunk.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct ChunkAuthor {
+    id: UserId,
+    pub(super) index: UserIndex,
+    /// Number of messages in the chunk that the user has written.
+    pub(super) written: u32,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -94,14 +103,13 @@ impl Chunk {
         !is_full && self.offset_of(position).is_some()
     }
 
-    /// Adds a message. Returns whether it is the first one of its author in this chunk.
-    pub(super) fn push(&mut self, message: AddedMessage<&str>) -> bool {
-        let AddedMessage { position, id, author, created_at, text, .. } = message;
-        let known = self.index_of(author);
-        let author = known.unwrap_or_else(|| {
-            self.authors.push(author);
+    pub(super) fn push(&mut self, message: AddedMessage<&str>) {
+        let AddedMessage { position, id, author, author_index, created_at, text, .. } = message;
+        let author = self.place_of(author_index).unwrap_or_else(|| {
+            self.authors.push(ChunkAuthor { id: author, index: author_index, written: 0 });
             self.authors.len() - 1
         });
+        self.authors[author].written += 1;
         self.text.push_str(text);
         let text_end = u32::try_from(self.text.len()).expect("a full chunk gets no message");
         let author = u8::try_from(author).expect("a chunk has no more authors than messages");
@@ -112,19 +120,23 @@ impl Chunk {
             position_offset: self.offset_of(position).expect("a chunk without room gets no message"),
             text_end_and_author: text_end << 8 | u32::from(author),
         });
-        known.is_none()
     }
 
-    fn index_of(&self, author: UserId) -> Option<usize> {
-        self.authors.iter().position(|known| *known == author)
+    pub(super) fn authors(&self) -> &[ChunkAuthor] {
+        &self.authors
+    }
+
+    fn place_of(&self, author: UserIndex) -> Option<usize> {
+        self.authors.iter().position(|known| known.index == author)
     }
 
     /// Returns the number of the author's messages in this chunk up to this seq.
-    pub(super) fn written_until(&self, author: UserId, last: Seq) -> u32 {
-        let Some(author) = self.index_of(author) else { return 0 };
-        let count = usize::try_from(last.0 - self.first.0 + 1).unwrap_or(usize::MAX).min(self.messages.len());
-        let written = self.messages[..count].iter().filter(|message| message.author() == author).count();
-        u32::try_from(written).expect("a chunk is small")
+    pub(super) fn written_until(&self, author: UserIndex, last: Seq) -> u32 {
+        let Some(author) = self.place_of(author) else { return 0 };
+        let after_last = last.0 - self.first.0 + 1;
+        let later = self.messages.iter().skip(usize::try_from(after_last).unwrap_or(usize::MAX));
+        let written_later = later.filter(|message| message.author() == author).count();
+        self.authors[author].written - u32::try_from(written_later).expect("a chunk is small")
     }
 
     /// Moves the contents to allocations of exactly their size. Shrinking in place may free nothing.
@@ -166,7 +178,7 @@ impl Chunk {
         let text_start = index.checked_sub(1).map_or(0, |before| self.messages[before].text_end());
         Message {
             id: stored.id,
-            author: self.authors[stored.author()],
+            author: self.authors[stored.author()].id,
             text: &self.text[text_start..stored.text_end()],
             created_at: stored.created_at,
             seq: Seq(self.first.0 + index as u64),
@@ -177,6 +189,11 @@ impl Chunk {
 impl MessageRun {
     pub(super) fn of(chunk: &Arc<Chunk>) -> Self {
         Self { chunk: Arc::clone(chunk), first: 0, end: chunk.messages.len() }
+    }
+
+    pub(super) fn of_one(chunk: &Arc<Chunk>, seq: Seq) -> Self {
+        let first = usize::try_from(seq.0 - chunk.first.0).expect("a chunk is small");
+        Self { chunk: Arc::clone(chunk), first, end: first + 1 }
     }
 
     /// Returns the part of the run that starts at this seq, at most `messages_max` messages.

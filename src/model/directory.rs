@@ -49,15 +49,6 @@ index! {
     ChatIndex
 }
 
-/// A user who is or was a member of a chat, by id and by index.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Member {
-    /// The id.
-    pub id: UserId,
-    /// The index.
-    pub index: UserIndex,
-}
-
 #[derive(Debug, Default)]
 pub(super) struct Directory {
     users: Pieces<UserEntry>,

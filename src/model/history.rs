@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::chunk::{AddedMessage, Chunk, MessageRun};
-use super::directory::{ChatIndex, Member, UserIndex};
+use super::directory::{ChatIndex, UserIndex};
 use super::pieces::Pieces;
-use super::timeline::{Timeline, TimelineEntry};
+use super::timeline::{ChatEvent, Timeline, TimelineEntry};
 use crate::domain::{Position, Seq, Timestamp};
 
 /// The histories of all chats.
@@ -32,7 +32,18 @@ pub enum Addition<T> {
         chat: ChatIndex,
         /// The event.
         entry: TimelineEntry,
-        /// The position of the event that it overtakes: of a member's read marks, only the last one is kept.
+    },
+    /// A read mark that moved forward.
+    Mark {
+        /// The chat.
+        chat: ChatIndex,
+        /// The position of the event.
+        position: Position,
+        /// The member whose mark moved.
+        reader: UserIndex,
+        /// The last message that the member has read.
+        seq: Seq,
+        /// The position of the member's last mark. The timeline keeps only the new one.
         overtaken: Option<Position>,
     },
 }
@@ -47,7 +58,10 @@ impl<T> Addition<T> {
                 let text = map(text);
                 Addition::Message(AddedMessage { position, chat, id, author, author_index, created_at, text })
             }
-            Self::Event { chat, entry, overtaken } => Addition::Event { chat, entry, overtaken },
+            Self::Event { chat, entry } => Addition::Event { chat, entry },
+            Self::Mark { chat, position, reader, seq, overtaken } => {
+                Addition::Mark { chat, position, reader, seq, overtaken }
+            }
         }
     }
 }
@@ -59,8 +73,12 @@ impl Histories {
             Addition::Nothing => {}
             Addition::Chat => self.chats.push(ChatHistory::default()),
             Addition::Message(message) => self.chats[message.chat.as_usize()].push(message),
-            Addition::Event { chat, entry, overtaken } => {
-                self.chats[chat.as_usize()].timeline.push(entry, overtaken);
+            Addition::Event { chat, entry } => self.chats[chat.as_usize()].timeline.push(entry),
+            Addition::Mark { chat, position, reader, seq, overtaken } => {
+                let history = &mut self.chats[chat.as_usize()];
+                history.move_mark(reader, seq);
+                let event = ChatEvent::Read { user: reader, seq };
+                history.timeline.push_mark(TimelineEntry { position, event }, overtaken);
             }
         }
     }
@@ -73,27 +91,52 @@ impl Histories {
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct ChatHistory {
     chunks: Vec<Arc<Chunk>>,
-    /// Number of an author's messages in earlier chunks, for each chunk that has messages of the author. It
-    /// serves to leave an author's own messages out of the unread ones.
-    written_before: BTreeMap<(UserIndex, u32), u32>,
+    /// Those who have written in a full chunk, or up to their own read mark.
+    authors: BTreeMap<UserIndex, Written>,
     timeline: Timeline,
+}
+
+/// Numbers of an author's own messages, which must not count as unread for the author.
+#[derive(Debug, Default, PartialEq)]
+struct Written {
+    /// Number of messages up to the author's own read mark.
+    to_mark: u32,
+    /// For each full chunk that has messages of the author: the number of the chunk, and the number of messages
+    /// up to its end.
+    to_chunks: Vec<(u32, u32)>,
+}
+
+impl Written {
+    /// Returns the number of messages before this chunk.
+    fn before(&self, chunk: u32) -> u32 {
+        match self.to_chunks.last() {
+            Some(&(last, all)) if last < chunk => all,
+            _ => {
+                let earlier = self.to_chunks.partition_point(|&(number, _)| number < chunk);
+                earlier.checked_sub(1).map_or(0, |last| self.to_chunks[last].1)
+            }
+        }
+    }
 }
 
 impl ChatHistory {
     fn push(&mut self, message: AddedMessage<&str>) {
         if self.chunks.last().is_none_or(|chunk| !chunk.has_room_at(message.position)) {
-            if let Some(full) = self.chunks.last_mut() {
-                Arc::make_mut(full).shrink();
-            }
+            self.seal_last_chunk();
             self.chunks.push(Arc::new(Chunk::starting_at(Seq(self.last().0 + 1), message.position)));
         }
         let chunk = self.chunks.last_mut().expect("pushed if there was none");
-        let author = Member { id: message.author, index: message.author_index };
-        let is_first_in_chunk = Arc::make_mut(chunk).push(message);
-        if is_first_in_chunk {
-            let number = self.chunks.len() - 1;
-            let before = self.written_in_chunks(author, number);
-            self.written_before.insert((author.index, chunk_number(number)), before);
+        Arc::make_mut(chunk).push(message);
+    }
+
+    fn seal_last_chunk(&mut self) {
+        let Some(number) = self.chunks.len().checked_sub(1) else { return };
+        let full = Arc::make_mut(&mut self.chunks[number]);
+        full.shrink();
+        for author in full.authors() {
+            let written = self.authors.entry(author.index).or_default();
+            let number = chunk_number(number);
+            written.to_chunks.push((number, written.before(number) + author.written));
         }
     }
 
@@ -121,34 +164,48 @@ impl ChatHistory {
         begun.checked_sub(1).map_or(Seq(0), |last| self.chunks[last].last_until(time))
     }
 
-    /// Returns the number of messages after `mark`, up to `last`, whose author is not the reader.
-    pub(super) fn unread(&self, reader: Member, mark: Seq, last: Seq) -> u64 {
+    fn move_mark(&mut self, reader: UserIndex, mark: Seq) {
+        let to_mark = self.written_until(reader, mark);
+        if to_mark > 0 {
+            self.authors.entry(reader).or_default().to_mark = to_mark;
+        }
+    }
+
+    /// Returns the number of messages after the reader's mark, up to `last`, whose author is not the reader.
+    pub(super) fn unread(&self, reader: UserIndex, mark: Seq, last: Seq) -> u64 {
         // The caller may have looked up `last` before the mark moved beyond it.
-        let Some(after_mark) = last.0.checked_sub(mark.0) else { return 0 };
-        after_mark - u64::from(self.written_until(reader, last) - self.written_until(reader, mark))
+        let after_mark = last.0.saturating_sub(mark.0);
+        if after_mark == 0 {
+            return 0;
+        }
+        let to_mark = self.authors.get(&reader).map_or(0, |written| written.to_mark);
+        after_mark - u64::from(self.written_until(reader, last) - to_mark)
     }
 
-    /// Returns the number of messages up to this seq whose author is the user.
-    fn written_until(&self, user: Member, seq: Seq) -> u32 {
-        let begun = self.chunks.partition_point(|chunk| chunk.first <= seq);
-        let Some(last) = begun.checked_sub(1) else { return 0 };
-        self.written_in_chunks(user, last) + self.chunks[last].written_until(user.id, seq)
+    /// Returns the number of messages up to this seq that the user has written.
+    fn written_until(&self, user: UserIndex, seq: Seq) -> u32 {
+        let number = self.chunk_of(seq);
+        let before = self.authors.get(&user).map_or(0, |written| written.before(chunk_number(number)));
+        before + self.chunks[number].written_until(user, seq)
     }
 
-    /// Returns the number of messages in the first `chunks` chunks whose author is the user.
-    fn written_in_chunks(&self, user: Member, chunks: usize) -> u32 {
-        let earlier = (user.index, 0)..(user.index, chunk_number(chunks));
-        self.written_before.range(earlier).next_back().map_or(0, |((_, chunk), before)| {
-            let chunk = &self.chunks[*chunk as usize];
-            before + chunk.written_until(user.id, chunk.last())
-        })
+    /// Returns a run of one message.
+    pub(super) fn message_at(&self, seq: Seq) -> MessageRun {
+        MessageRun::of_one(&self.chunks[self.chunk_of(seq)], seq)
     }
 
     /// Returns the messages from this one to the end of its chunk.
     pub(super) fn run_at(&self, seq: Seq) -> MessageRun {
-        let after = self.chunks.partition_point(|chunk| chunk.first <= seq);
-        let chunk = &self.chunks[after.checked_sub(1).expect("seqs begin with 1")];
-        MessageRun::of(chunk).starting_at(seq, usize::MAX)
+        MessageRun::of(&self.chunks[self.chunk_of(seq)]).starting_at(seq, usize::MAX)
+    }
+
+    /// Returns the number of the chunk that holds this message.
+    fn chunk_of(&self, seq: Seq) -> usize {
+        let last = self.chunks.len() - 1;
+        if self.chunks[last].first <= seq {
+            return last;
+        }
+        self.chunks[..last].partition_point(|chunk| chunk.first <= seq) - 1
     }
 }
 
@@ -166,16 +223,15 @@ mod tests {
         Uuid::from_u128(number as u128)
     }
 
-    fn user(number: usize) -> Member {
-        let index = UserIndex::from_u32(u32::try_from(number).expect("small"));
-        Member { id: id(number).into(), index }
+    fn user(number: usize) -> UserIndex {
+        UserIndex::from_u32(u32::try_from(number).expect("small"))
     }
 
     fn message(index: usize, text: &str) -> AddedMessage<&str> {
         let created_at = Timestamp::from_micros(index as u64).expect("small");
         let position = Position(index as u64 + 1);
-        let (chat, author) = (ChatIndex::from_u32(0), user(index % 300));
-        let (id, author, author_index) = (id(index).into(), author.id, author.index);
+        let (chat, author_index) = (ChatIndex::from_u32(0), user(index % 300));
+        let (id, author) = (id(index).into(), id(index % 300).into());
         AddedMessage { position, chat, id, author, author_index, created_at, text }
     }
 
@@ -233,26 +289,36 @@ mod tests {
 
     #[test]
     fn unread_counts_what_others_wrote_after_the_mark() {
-        // The authors write in turn: 0, 1, …, 299, 0, 1, …
-        let history = history((0..900).map(|number| format!("text {number}")));
-        let naive = |user: usize, mark: u64, last: u64| {
-            (mark + 1..=last).filter(|seq| usize::try_from(seq - 1).expect("small") % 300 != user).count()
+        // The authors write in turn: 0, 1, …, 299, 0, 1, … The last reader is not an author.
+        let naive = |reader: usize, mark: u64, last: u64| {
+            (mark + 1..=last).filter(|seq| usize::try_from(seq - 1).expect("small") % 300 != reader).count()
                 as u64
         };
-        let outsider = 1_000;
-        for (number, marks) in
-            [(0, vec![0]), (7, vec![1, 8, 300, 307, 308, 900]), (299, vec![299, 899]), (outsider, vec![5])]
-        {
-            for last in [0, 8, 300, 900] {
-                assert_eq!(history.unread(user(number), Seq(0), Seq(last)), naive(number, 0, last));
-            }
-            for mark in marks.into_iter().filter(|mark| *mark > 0) {
-                for last in [mark, mark.max(450), 900] {
-                    assert_eq!(
-                        history.unread(user(number), Seq(mark), Seq(last)),
-                        naive(number, mark, last),
-                        "{number} {mark} {last}"
-                    );
+        let readers =
+            [(0, vec![]), (7, vec![1, 8, 300, 307, 308, 900]), (299, vec![300, 899]), (1_000, vec![5])];
+        for (reader, marks) in readers {
+            // Given a reader whose mark moves forward, sometimes as soon as the message is sent.
+            for marks_at_once in [true, false] {
+                let mut history = ChatHistory::default();
+                let mut mark = 0;
+                for index in 0..900 {
+                    history.push(message(index, "text"));
+                    let seq = index as u64 + 1;
+                    if marks_at_once && marks.contains(&seq) {
+                        history.move_mark(user(reader), Seq(seq));
+                        mark = seq;
+                    }
+                    let unread = history.unread(user(reader), Seq(mark), Seq(seq));
+                    assert_eq!(unread, naive(reader, mark, seq), "{reader} {mark} {seq}");
+                }
+                // Then the number is right at every mark, also for an earlier last message.
+                let marked = mark;
+                for mark in marks.iter().copied().filter(|later| *later > marked) {
+                    history.move_mark(user(reader), Seq(mark));
+                    for last in [0, 8, 256, 257, 512, 600, 899, 900] {
+                        let unread = history.unread(user(reader), Seq(mark), Seq(last));
+                        assert_eq!(unread, naive(reader, mark, last), "{reader} {mark} {last}");
+                    }
                 }
             }
         }

@@ -25,7 +25,7 @@ mod views;
 use crate::domain::{Epoch, Position, Record};
 pub use activity::{ListedChat, Rank, highest};
 pub use chunk::{AddedMessage, Message, MessageRun};
-pub use directory::{ChatIndex, Member, Stay, UserIndex};
+pub use directory::{ChatIndex, Stay, UserIndex};
 pub use history::{Addition, Histories};
 pub use index::Index;
 pub use keys::KeyReused;

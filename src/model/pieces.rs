@@ -39,6 +39,7 @@ impl<T> Default for Pieces<T> {
 impl<T> Index<usize> for Pieces<T> {
     type Output = T;
 
+    #[inline]
     fn index(&self, index: usize) -> &T {
         &self.0[index / ITEMS_PER_PIECE][index % ITEMS_PER_PIECE]
     }

@@ -2,93 +2,55 @@
 
 use hashbrown::HashTable;
 
-/// A table by extendible hashing (Fagin et al., 1979): a bucket that is full splits in two, so an insertion
-/// moves the items of one bucket at most. Most hash tables move all of their items when they grow.
+/// A hash table in many small ones, its shards, each of which grows by itself. So an insertion moves the items of
+/// one shard at most.
+///
+/// A small table has one shard, which takes less memory.
 #[derive(Debug)]
-pub(super) struct Table<T> {
-    /// The number of the bucket for each value of the hash's last `depth` [bits](slot).
-    directory: Vec<u32>,
-    depth: u32,
-    buckets: Vec<Bucket<T>>,
-}
+pub(super) struct Table<T>(Vec<HashTable<T>>);
 
-#[derive(Debug)]
-struct Bucket<T> {
-    /// Number of bits that the hashes of its items have in common.
-    depth: u32,
-    items: HashTable<T>,
-}
-
-/// Number of items in a full bucket: as many as a hash table of 1,024 places holds.
-const ITEMS_PER_BUCKET: usize = 896;
-/// Maximum depth, which bounds the directory whatever the hashes are. A bucket that is this deep grows like any
-/// hash table; with good hashes, that begins at some 200 million items.
-const DEPTH_MAX: u32 = 18;
-
-/// Returns the place of a hash in a directory of this depth. These bits are not the ones that a bucket uses.
-fn slot(hash: u64, depth: u32) -> usize {
-    usize::try_from(hash >> 24 & ((1 << depth) - 1)).expect("a few bits")
-}
+/// Number of shards of a large table. A shard has some 2,400 of ten million items.
+const SHARDS: usize = 4096;
+/// Maximum items of a table with one shard: as many as a hash table of 16,384 places holds.
+const ITEMS_OF_ONE_SHARD: usize = 14_336;
 
 impl<T> Table<T> {
     /// Returns the item with this hash that `is_it` accepts.
     pub(super) fn find(&self, hash: u64, is_it: impl FnMut(&T) -> bool) -> Option<&T> {
-        let bucket = *self.directory.get(slot(hash, self.depth))?;
-        self.buckets[bucket as usize].items.find(hash, is_it)
+        self.0[self.shard_of(hash)].find(hash, is_it)
     }
 
     /// Inserts an item that is not in the table. `hash_of` returns the hash of an item that is.
     pub(super) fn insert(&mut self, hash: u64, item: T, hash_of: impl Fn(&T) -> u64) {
-        if self.buckets.is_empty() {
-            self.directory.push(0);
-            self.buckets.push(Bucket { depth: 0, items: HashTable::new() });
-        }
-        loop {
-            let number = self.directory[slot(hash, self.depth)];
-            let bucket = &mut self.buckets[number as usize];
-            if bucket.items.len() < ITEMS_PER_BUCKET || bucket.depth == DEPTH_MAX {
-                bucket.items.insert_unique(hash, item, hash_of);
-                return;
+        if let [only] = self.0.as_mut_slice()
+            && only.len() == ITEMS_OF_ONE_SHARD
+        {
+            let items = std::mem::take(only);
+            self.0.resize_with(SHARDS, HashTable::new);
+            for item in items {
+                let hash = hash_of(&item);
+                let shard = self.shard_of(hash);
+                self.0[shard].insert_unique(hash, item, &hash_of);
             }
-            self.split(hash, &hash_of);
         }
+        let shard = self.shard_of(hash);
+        self.0[shard].insert_unique(hash, item, hash_of);
+    }
+
+    /// Returns the number of the shard of this hash. Its bits are not the ones that a shard uses.
+    fn shard_of(&self, hash: u64) -> usize {
+        (hash >> 32) as usize & (self.0.len() - 1)
     }
 
     #[cfg(test)]
     pub(super) fn allocated_bytes(&self) -> usize {
-        let of_bucket = |bucket: &Bucket<T>| size_of::<Bucket<T>>() + bucket.items.allocation_size();
-        4 * self.directory.len() + self.buckets.iter().map(of_bucket).sum::<usize>()
-    }
-
-    /// Splits the bucket of this hash.
-    fn split(&mut self, hash: u64, hash_of: &impl Fn(&T) -> u64) {
-        let number = self.directory[slot(hash, self.depth)];
-        let bucket = &mut self.buckets[number as usize];
-        let depth = bucket.depth;
-        bucket.depth += 1;
-        let (mut low, mut high) = (HashTable::new(), HashTable::new());
-        for item in bucket.items.drain() {
-            let item_hash = hash_of(&item);
-            let half = if slot(item_hash, DEPTH_MAX) & 1 << depth == 0 { &mut low } else { &mut high };
-            half.insert_unique(item_hash, item, hash_of);
-        }
-        bucket.items = low;
-        let new = u32::try_from(self.buckets.len()).expect("the depth has a maximum");
-        self.buckets.push(Bucket { depth: depth + 1, items: high });
-        if depth == self.depth {
-            self.directory.extend_from_within(..);
-            self.depth += 1;
-        }
-        let first = slot(hash, depth) | 1 << depth;
-        for bucket in self.directory.iter_mut().skip(first).step_by(2 << depth) {
-            *bucket = new;
-        }
+        self.0.iter().map(|shard| size_of_val(shard) + shard.allocation_size()).sum()
     }
 }
 
 impl<T> Default for Table<T> {
     fn default() -> Self {
-        Self { directory: Vec::new(), depth: 0, buckets: Vec::new() }
+        Self(vec![HashTable::new()])
     }
 }
 
@@ -102,33 +64,38 @@ mod tests {
         foldhash::fast::FixedState::default().hash_one(item)
     }
 
-    /// A hash whose bits for the directory are always the same, as an attacker might try to bring about.
+    /// A hash that leaves all items in one shard.
     fn bad(item: u32) -> u64 {
-        good(item) & !(((1 << DEPTH_MAX) - 1) << 24)
+        good(item) & u64::from(u32::MAX)
     }
 
     #[test]
     fn every_item_is_found_whatever_its_hash() {
-        for (hash_of, items) in [(good as fn(u32) -> u64, 100_000), (bad, 20_000)] {
+        for hash_of in [good as fn(u32) -> u64, bad] {
             let mut table = Table::default();
-            for item in 0..items {
+            for item in 0..50_000 {
                 assert_eq!(table.find(hash_of(item), |other| *other == item), None);
                 table.insert(hash_of(item), item, |other| hash_of(*other));
             }
-            for item in 0..items {
+            for item in 0..50_000 {
                 assert_eq!(table.find(hash_of(item), |other| *other == item), Some(&item));
             }
-            assert!(table.directory.len() <= 1 << DEPTH_MAX);
         }
     }
 
     #[test]
-    fn no_bucket_holds_more_than_its_share() {
+    fn no_insertion_moves_many_items() {
         let mut table = Table::default();
-        (0..100_000).for_each(|item| table.insert(good(item), item, |other| good(*other)));
-        let largest = table.buckets.iter().map(|bucket| bucket.items.len()).max();
-        assert!(table.buckets.len() > 110 && largest <= Some(ITEMS_PER_BUCKET), "{largest:?}");
-        let items: usize = table.buckets.iter().map(|bucket| bucket.items.len()).sum();
-        assert_eq!(items, 100_000);
+        for item in 0..200_000 {
+            let moved = std::cell::Cell::new(0);
+            table.insert(good(item), item, |other| {
+                moved.set(moved.get() + 1);
+                good(*other)
+            });
+            assert!(moved.get() <= 2 * ITEMS_OF_ONE_SHARD, "{} at {item}", moved.get());
+        }
+        let shards: Vec<_> = table.0.iter().map(HashTable::len).collect();
+        assert_eq!(shards.iter().sum::<usize>(), 200_000);
+        assert!(shards.iter().max() < Some(&100), "{shards:?}");
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::Model;
 use super::activity::{ListedChat, Rank};
 use super::chunk::MessageRun;
-use super::directory::{ChatEntry, ChatIndex, Member, Stay, UserEntry, UserIndex};
+use super::directory::{ChatEntry, ChatIndex, Stay, UserEntry, UserIndex};
 use super::members::Members;
 use super::timeline::TimelineEntry;
 use crate::domain::{ChatId, Position, Seq, Timestamp, UserId};
@@ -158,11 +158,11 @@ impl Model {
     /// those of the time at which it was listed. Everything else is current.
     #[must_use]
     pub fn view(&self, user: UserIndex, listed: ListedChat) -> ChatView {
-        let ListedChat { chat, rank, last } = listed;
+        let (ListedChat { chat, rank, .. }, last) = (listed, listed.last());
         let ChatEntry { id, name, users, created_at } = self.index.directory.chat_entry(chat).clone();
-        let last_message = (last > Seq(0)).then(|| self.run_at(chat, last).starting_at(last, 1));
-        let reader = Member { id: self.user_id(user), index: user };
-        let unread = self.histories.of(chat).unread(reader, self.index.mark_of(chat, user), last);
+        let history = self.histories.of(chat);
+        let last_message = (last > Seq(0)).then(|| history.message_at(last));
+        let unread = history.unread(user, self.index.mark_of(chat, user), last);
         ChatView { id, name, users, created_at, rank, last_message, unread }
     }
 
