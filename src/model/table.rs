@@ -11,8 +11,8 @@ pub(super) struct Table<T>(Vec<HashTable<T>>);
 
 /// Number of shards of a large table. A shard has some 2,400 of ten million items.
 const SHARDS: usize = 4096;
-/// Maximum items of a table with one shard: as many as a hash table of 16,384 places holds.
-const ITEMS_OF_ONE_SHARD: usize = 14_336;
+/// Maximum items of a table with one shard: as many as a hash table of 2,048 places holds.
+const ITEMS_OF_ONE_SHARD: usize = 1_792;
 
 impl<T> Table<T> {
     /// Returns the item with this hash that `is_it` accepts.
