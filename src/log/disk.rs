@@ -2,12 +2,14 @@
 
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rustix::fs::{AtFlags, Dir, Mode, OFlags};
+use rustix::fs::{AtFlags, Dir, Mode, OFlags, StatxFlags};
+use rustix::io::Errno;
 
 use super::LogError;
 use super::error::Context;
@@ -169,12 +171,19 @@ impl RealDisk {
 }
 
 /// Returns whether the open file is the one at this path.
+///
+/// The question asks for no times: a Linux that has told a file's times gives the next write one of its own,
+/// which costs that write a change of the inode.
 fn is_at(file: &File, path: &Path) -> io::Result<bool> {
-    let own = file.metadata()?;
-    match std::fs::metadata(path) {
-        Ok(there) => Ok((there.dev(), there.ino()) == (own.dev(), own.ino())),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(error),
+    let identity = |dir: BorrowedFd<'_>, path: &Path, flags| {
+        let found = rustix::fs::statx(dir, path, flags, StatxFlags::INO)?;
+        Ok((found.stx_dev_major, found.stx_dev_minor, found.stx_ino))
+    };
+    let own = identity(file.as_fd(), Path::new(""), AtFlags::EMPTY_PATH)?;
+    match identity(rustix::fs::CWD, path, AtFlags::empty()) {
+        Ok(there) => Ok(there == own),
+        Err(Errno::NOENT | Errno::NOTDIR) => Ok(false),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -319,7 +328,7 @@ impl DiskFile for File {
         use rustix::fs::FallocateFlags;
         match rustix::io::retry_on_intr(|| rustix::fs::fallocate(self, FallocateFlags::empty(), 0, bytes)) {
             // Not every file system can reserve room; there, writing the zeros shows whether it suffices.
-            Err(rustix::io::Errno::OPNOTSUPP) => Ok(()),
+            Err(Errno::OPNOTSUPP) => Ok(()),
             other => other.map_err(|error| name_limit(error.into())),
         }
     }
