@@ -172,8 +172,8 @@ impl RealDisk {
 
 /// Returns whether the open file is the one at this path.
 ///
-/// This asks for no times. Once Linux (6.13) has told a file's times, the next write gets a time of its own, so the
-/// inode changes and the next sync writes a block more.
+/// This asks for no times. Once Linux (6.13) has told a file's times, the next write gets a time of its own, so
+/// the inode changes and the next sync writes one more block.
 fn is_at(file: &File, path: &Path) -> io::Result<bool> {
     let identity = |dir: BorrowedFd<'_>, path: &Path, flags| {
         let found = rustix::fs::statx(dir, path, flags, StatxFlags::INO)?;

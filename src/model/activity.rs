@@ -118,7 +118,7 @@ impl Activity {
 
     pub(super) fn listed(&self, chat: ChatIndex) -> ListedChat {
         let ChatActivity { rank, last } = self.chats[chat.as_usize()];
-        ListedChat { chat, rank, last }
+        ListedChat { chat, last, rank }
     }
 
     /// Returns the highest-ranking of these chats that rank below `below`, at most `limit`, in order. Returns

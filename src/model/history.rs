@@ -101,8 +101,8 @@ pub(super) struct ChatHistory {
 struct Written {
     /// Number of messages up to the author's own read mark.
     to_mark: u32,
-    /// For each full chunk that has messages of the author: the number of the chunk, and the number of messages
-    /// up to its end.
+    /// For each full chunk that has messages of the author: the number of the chunk, and the number of the
+    /// author's messages up to its end.
     to_chunks: Vec<(u32, u32)>,
 }
 

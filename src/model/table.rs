@@ -2,8 +2,8 @@
 
 use hashbrown::HashTable;
 
-/// A hash table in many small ones, its shards, each of which grows by itself. So an insertion moves the items of
-/// one shard at most.
+/// A hash table in many small ones, its shards, each of which grows by itself. So an insertion moves the items
+/// of one shard at most.
 ///
 /// A small table has one shard, which takes less memory.
 #[derive(Debug)]
@@ -39,7 +39,7 @@ impl<T> Table<T> {
 
     /// Returns the number of the shard of this hash. Its bits are not the ones that a shard uses.
     fn shard_of(&self, hash: u64) -> usize {
-        (hash >> 32) as usize & (self.0.len() - 1)
+        usize::try_from(hash >> 32).expect("32 bits") & (self.0.len() - 1)
     }
 
     #[cfg(test)]
