@@ -172,8 +172,8 @@ impl RealDisk {
 
 /// Returns whether the open file is the one at this path.
 ///
-/// This asks for no times. Once Linux (6.13) has told a file's times, the next write gets a time of its own, so
-/// the inode changes and the next sync writes one more block.
+/// Only the inode's number is requested. If the times were also requested, Linux 6.13 and later would give the
+/// next write a new, exact time. The next sync would then also have to write the inode.
 fn is_at(file: &File, path: &Path) -> io::Result<bool> {
     let identity = |dir: BorrowedFd<'_>, path: &Path, flags| {
         let found = rustix::fs::statx(dir, path, flags, StatxFlags::INO)?;

@@ -48,6 +48,7 @@ impl Rank {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ListedChat {
     pub(super) chat: ChatIndex,
+    /// The seq of the last message, in 32 bits, because a list may hold very many chats.
     last: u32,
     /// The chat's place among all chats.
     pub rank: Rank,
@@ -72,15 +73,14 @@ pub(super) struct Activity {
 #[derive(Debug, PartialEq)]
 struct ChatActivity {
     rank: Rank,
-    /// The seq of the last message. It is short, because a list may look at very many chats.
-    last: u32,
+    last: Seq,
 }
 
 impl Activity {
     pub(super) fn add_chat(&mut self, chat: ChatIndex, added: Position) {
         debug_assert_eq!(chat.as_usize(), self.chats.len(), "chats come in the order of their indexes");
         let rank = Rank::of_new_chat(added);
-        self.chats.push(ChatActivity { rank, last: 0 });
+        self.chats.push(ChatActivity { rank, last: Seq(0) });
         if let Some(by_rank) = &mut self.by_rank {
             by_rank.insert(rank, chat);
         }
@@ -91,13 +91,13 @@ impl Activity {
         let rank = Rank::of_last_message(message);
         let activity = &mut self.chats[chat.as_usize()];
         let before = std::mem::replace(&mut activity.rank, rank);
-        activity.last = activity.last.checked_add(1).expect("memory ends before 2^32 messages");
+        activity.last.0 += 1;
         if let Some(by_rank) = &mut self.by_rank {
             by_rank.remove(&before);
             by_rank.insert(rank, chat);
         }
         self.messages += 1;
-        Seq(activity.last.into())
+        activity.last
     }
 
     /// Ranks all chats, and keeps them ranked from then on.
@@ -113,11 +113,12 @@ impl Activity {
 
     /// Returns the seq of the chat's last message, or 0 if it has no messages.
     pub(super) fn newest_seq(&self, chat: ChatIndex) -> Seq {
-        Seq(self.chats[chat.as_usize()].last.into())
+        self.chats[chat.as_usize()].last
     }
 
     pub(super) fn listed(&self, chat: ChatIndex) -> ListedChat {
         let ChatActivity { rank, last } = self.chats[chat.as_usize()];
+        let last = u32::try_from(last.0).expect("memory ends before 2^32 messages");
         ListedChat { chat, last, rank }
     }
 

@@ -68,7 +68,7 @@ pub(super) struct Chunk {
 pub(super) struct ChunkAuthor {
     id: UserId,
     pub(super) index: UserIndex,
-    /// Number of messages in the chunk that the user has written.
+    /// Number of the user's messages in the chunk.
     pub(super) written: u32,
 }
 
@@ -105,7 +105,7 @@ impl Chunk {
 
     pub(super) fn push(&mut self, message: AddedMessage<&str>) {
         let AddedMessage { position, id, author, author_index, created_at, text, .. } = message;
-        let author = self.place_of(author_index).unwrap_or_else(|| {
+        let author = self.author_at(author_index).unwrap_or_else(|| {
             self.authors.push(ChunkAuthor { id: author, index: author_index, written: 0 });
             self.authors.len() - 1
         });
@@ -126,17 +126,19 @@ impl Chunk {
         &self.authors
     }
 
-    fn place_of(&self, author: UserIndex) -> Option<usize> {
-        self.authors.iter().position(|known| known.index == author)
+    /// Returns the index of the user among the chunk's authors, or `None` if the user has not written in it.
+    fn author_at(&self, user: UserIndex) -> Option<usize> {
+        self.authors.iter().position(|known| known.index == user)
     }
 
-    /// Returns the number of the author's messages in this chunk up to this seq.
-    pub(super) fn written_until(&self, author: UserIndex, last: Seq) -> u32 {
-        let Some(author) = self.place_of(author) else { return 0 };
-        let after_last = last.0 - self.first.0 + 1;
-        let later = self.messages.iter().skip(usize::try_from(after_last).unwrap_or(usize::MAX));
-        let written_later = later.filter(|message| message.author() == author).count();
-        self.authors[author].written - u32::try_from(written_later).expect("a chunk is small")
+    /// Returns the number of the user's messages in this chunk up to this seq, which must not be before the
+    /// chunk.
+    pub(super) fn written_until(&self, user: UserIndex, seq: Seq) -> u32 {
+        let Some(author) = self.author_at(user) else { return 0 };
+        // The seq is most often the last one of the chunk, so the few messages after it are counted.
+        let count = usize::try_from(seq.0 - self.first.0 + 1).unwrap_or(usize::MAX);
+        let later = self.messages.iter().skip(count).filter(|message| message.author() == author).count();
+        self.authors[author].written - u32::try_from(later).expect("a chunk is small")
     }
 
     /// Moves the contents to allocations of exactly their size. Shrinking in place may free nothing.
@@ -193,6 +195,7 @@ impl MessageRun {
 
     pub(super) fn of_one(chunk: &Arc<Chunk>, seq: Seq) -> Self {
         let first = usize::try_from(seq.0 - chunk.first.0).expect("a chunk is small");
+        assert!(first < chunk.messages.len(), "the chunk holds the seq");
         Self { chunk: Arc::clone(chunk), first, end: first + 1 }
     }
 

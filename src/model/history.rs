@@ -1,6 +1,7 @@
 //! The history of each chat: its messages, in chunks, and its other events.
 //!
-//! A reader gets many messages by copying one pointer to a chunk, and a push moves at most one chunk.
+//! A reader gets many messages by copying one pointer to a chunk. A push copies at most one chunk; the push that
+//! closes a chunk also updates the counts of the chunk's authors.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -32,18 +33,7 @@ pub enum Addition<T> {
         chat: ChatIndex,
         /// The event.
         entry: TimelineEntry,
-    },
-    /// A read mark that moved forward.
-    Mark {
-        /// The chat.
-        chat: ChatIndex,
-        /// The position of the event.
-        position: Position,
-        /// The member whose mark moved.
-        reader: UserIndex,
-        /// The last message that the member has read.
-        seq: Seq,
-        /// The position of the member's last mark. The timeline keeps only the new one.
+        /// The position of the event that it overtakes: of a member's read marks, only the last one is kept.
         overtaken: Option<Position>,
     },
 }
@@ -58,10 +48,7 @@ impl<T> Addition<T> {
                 let text = map(text);
                 Addition::Message(AddedMessage { position, chat, id, author, author_index, created_at, text })
             }
-            Self::Event { chat, entry } => Addition::Event { chat, entry },
-            Self::Mark { chat, position, reader, seq, overtaken } => {
-                Addition::Mark { chat, position, reader, seq, overtaken }
-            }
+            Self::Event { chat, entry, overtaken } => Addition::Event { chat, entry, overtaken },
         }
     }
 }
@@ -73,12 +60,12 @@ impl Histories {
             Addition::Nothing => {}
             Addition::Chat => self.chats.push(ChatHistory::default()),
             Addition::Message(message) => self.chats[message.chat.as_usize()].push(message),
-            Addition::Event { chat, entry } => self.chats[chat.as_usize()].timeline.push(entry),
-            Addition::Mark { chat, position, reader, seq, overtaken } => {
+            Addition::Event { chat, entry, overtaken } => {
                 let history = &mut self.chats[chat.as_usize()];
-                history.move_mark(reader, seq);
-                let event = ChatEvent::Read { user: reader, seq };
-                history.timeline.push_mark(TimelineEntry { position, event }, overtaken);
+                if let ChatEvent::Read { user, seq } = entry.event {
+                    history.move_mark(user, seq);
+                }
+                history.timeline.push(entry, overtaken);
             }
         }
     }
@@ -91,29 +78,30 @@ impl Histories {
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct ChatHistory {
     chunks: Vec<Arc<Chunk>>,
-    /// Those who have written in a full chunk, or up to their own read mark.
-    authors: BTreeMap<UserIndex, Written>,
+    /// The counts of each author with messages in a closed chunk or up to the author's own read mark.
+    authors: BTreeMap<UserIndex, OwnMessages>,
     timeline: Timeline,
 }
 
-/// Numbers of an author's own messages, which must not count as unread for the author.
+/// Counts of an author's own messages, which are not unread for the author.
 #[derive(Debug, Default, PartialEq)]
-struct Written {
+struct OwnMessages {
     /// Number of messages up to the author's own read mark.
-    to_mark: u32,
-    /// For each full chunk that has messages of the author: the number of the chunk, and the number of the
-    /// author's messages up to its end.
-    to_chunks: Vec<(u32, u32)>,
+    up_to_mark: u32,
+    /// The number of each closed chunk with messages of the author, and the count up to the end of that chunk.
+    up_to_chunk_ends: Vec<(u32, u32)>,
 }
 
-impl Written {
+impl OwnMessages {
     /// Returns the number of messages before this chunk.
     fn before(&self, chunk: u32) -> u32 {
-        match self.to_chunks.last() {
-            Some(&(last, all)) if last < chunk => all,
+        let ends = &self.up_to_chunk_ends;
+        match ends.last() {
+            // Most callers ask for the last message of the chat.
+            Some(&(last, count)) if last < chunk => count,
             _ => {
-                let earlier = self.to_chunks.partition_point(|&(number, _)| number < chunk);
-                earlier.checked_sub(1).map_or(0, |last| self.to_chunks[last].1)
+                let earlier = ends.partition_point(|&(number, _)| number < chunk);
+                earlier.checked_sub(1).map_or(0, |last| ends[last].1)
             }
         }
     }
@@ -122,21 +110,23 @@ impl Written {
 impl ChatHistory {
     fn push(&mut self, message: AddedMessage<&str>) {
         if self.chunks.last().is_none_or(|chunk| !chunk.has_room_at(message.position)) {
-            self.seal_last_chunk();
+            self.close_last_chunk();
             self.chunks.push(Arc::new(Chunk::starting_at(Seq(self.last().0 + 1), message.position)));
         }
         let chunk = self.chunks.last_mut().expect("pushed if there was none");
         Arc::make_mut(chunk).push(message);
     }
 
-    fn seal_last_chunk(&mut self) {
-        let Some(number) = self.chunks.len().checked_sub(1) else { return };
-        let full = Arc::make_mut(&mut self.chunks[number]);
-        full.shrink();
-        for author in full.authors() {
-            let written = self.authors.entry(author.index).or_default();
-            let number = chunk_number(number);
-            written.to_chunks.push((number, written.before(number) + author.written));
+    /// Closes the last chunk, which gets no more messages: frees its unused memory, and counts the messages of
+    /// its authors.
+    fn close_last_chunk(&mut self) {
+        let Some(last) = self.chunks.len().checked_sub(1) else { return };
+        let closed = Arc::make_mut(&mut self.chunks[last]);
+        closed.shrink();
+        let number = chunk_number(last);
+        for author in closed.authors() {
+            let own = self.authors.entry(author.index).or_default();
+            own.up_to_chunk_ends.push((number, own.before(number) + author.written));
         }
     }
 
@@ -165,31 +155,32 @@ impl ChatHistory {
     }
 
     fn move_mark(&mut self, reader: UserIndex, mark: Seq) {
-        let to_mark = self.written_until(reader, mark);
-        if to_mark > 0 {
-            self.authors.entry(reader).or_default().to_mark = to_mark;
+        let up_to_mark = self.written_until(reader, mark);
+        if up_to_mark > 0 {
+            self.authors.entry(reader).or_default().up_to_mark = up_to_mark;
         }
     }
 
-    /// Returns the number of messages after the reader's mark, up to `last`, whose author is not the reader.
+    /// Returns the number of messages after `mark`, up to `last`, whose author is not the reader.
+    ///
+    /// `mark` must be the reader's current mark: the reader's own messages are counted up to that one only.
     pub(super) fn unread(&self, reader: UserIndex, mark: Seq, last: Seq) -> u64 {
         // The caller may have looked up `last` before the mark moved beyond it.
-        let after_mark = last.0.saturating_sub(mark.0);
-        if after_mark == 0 {
+        if last <= mark {
             return 0;
         }
-        let to_mark = self.authors.get(&reader).map_or(0, |written| written.to_mark);
-        after_mark - u64::from(self.written_until(reader, last) - to_mark)
+        let up_to_mark = self.authors.get(&reader).map_or(0, |own| own.up_to_mark);
+        last.0 - mark.0 - u64::from(self.written_until(reader, last) - up_to_mark)
     }
 
     /// Returns the number of messages up to this seq that the user has written.
     fn written_until(&self, user: UserIndex, seq: Seq) -> u32 {
         let number = self.chunk_of(seq);
-        let before = self.authors.get(&user).map_or(0, |written| written.before(chunk_number(number)));
+        let before = self.authors.get(&user).map_or(0, |own| own.before(chunk_number(number)));
         before + self.chunks[number].written_until(user, seq)
     }
 
-    /// Returns a run of one message.
+    /// Returns the run of this message alone.
     pub(super) fn message_at(&self, seq: Seq) -> MessageRun {
         MessageRun::of_one(&self.chunks[self.chunk_of(seq)], seq)
     }
@@ -199,13 +190,15 @@ impl ChatHistory {
         MessageRun::of(&self.chunks[self.chunk_of(seq)]).starting_at(seq, usize::MAX)
     }
 
-    /// Returns the number of the chunk that holds this message.
+    /// Returns the number of the chunk that holds this message, which must exist.
     fn chunk_of(&self, seq: Seq) -> usize {
-        let last = self.chunks.len() - 1;
+        let last = self.chunks.len().checked_sub(1).expect("a chat with this message has a chunk");
+        // Most callers ask for the last message.
         if self.chunks[last].first <= seq {
             return last;
         }
-        self.chunks[..last].partition_point(|chunk| chunk.first <= seq) - 1
+        let begun = self.chunks.partition_point(|chunk| chunk.first <= seq);
+        begun.checked_sub(1).expect("seqs begin with 1")
     }
 }
 

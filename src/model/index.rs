@@ -102,7 +102,7 @@ impl Index {
                 }
                 self.directory.add_member(position, chat, user);
                 let entry = TimelineEntry { position, event: ChatEvent::Joined(user) };
-                Some(Effect::creating_nothing(Addition::Event { chat, entry }))
+                Some(Effect::creating_nothing(Addition::Event { chat, entry, overtaken: None }))
             }
             Event::MemberRemoved { chat, user } => {
                 let (chat, user) = (self.directory.chat(*chat)?, self.directory.user(*user)?);
@@ -111,16 +111,17 @@ impl Index {
                 }
                 self.directory.remove_member(position, chat, user);
                 let entry = TimelineEntry { position, event: ChatEvent::Left(user) };
-                Some(Effect::creating_nothing(Addition::Event { chat, entry }))
+                Some(Effect::creating_nothing(Addition::Event { chat, entry, overtaken: None }))
             }
             Event::ReadMarked { chat, user, seq } => {
-                let (chat, reader, seq) = (self.directory.chat(*chat)?, self.directory.user(*user)?, *seq);
-                if seq <= self.mark_of(chat, reader) || seq > self.activity.newest_seq(chat) {
+                let (chat, user, seq) = (self.directory.chat(*chat)?, self.directory.user(*user)?, *seq);
+                if seq <= self.mark_of(chat, user) || seq > self.activity.newest_seq(chat) {
                     return None;
                 }
-                let before = self.read_marks.insert((chat, reader), ReadMark { seq, position });
+                let before = self.read_marks.insert((chat, user), ReadMark { seq, position });
+                let entry = TimelineEntry { position, event: ChatEvent::Read { user, seq } };
                 let overtaken = before.map(|mark| mark.position);
-                Some(Effect::creating_nothing(Addition::Mark { chat, position, reader, seq, overtaken }))
+                Some(Effect::creating_nothing(Addition::Event { chat, entry, overtaken }))
             }
             Event::NothingChanged => Some(Effect::creating_nothing(Addition::Nothing)),
         }

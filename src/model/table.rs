@@ -2,17 +2,17 @@
 
 use hashbrown::HashTable;
 
-/// A hash table in many small ones, its shards, each of which grows by itself. So an insertion moves the items
-/// of one shard at most.
+/// A hash table that is divided into shards. Each shard is a hash table that grows separately, so an insertion
+/// moves the items of one shard at most.
 ///
-/// A small table has one shard, which takes less memory.
+/// A small table has only one shard, because empty shards also take memory.
 #[derive(Debug)]
 pub(super) struct Table<T>(Vec<HashTable<T>>);
 
-/// Number of shards of a large table. A shard has some 2,400 of ten million items.
+/// Number of shards of a large table. With ten million items, each shard holds about 2,400.
 const SHARDS: usize = 4096;
-/// Maximum items of a table with one shard: as many as a hash table of 2,048 places holds.
-const ITEMS_OF_ONE_SHARD: usize = 1_792;
+/// Maximum items of a table with one shard: the capacity of a hash table of 2,048 slots.
+const ONE_SHARD_ITEMS_MAX: usize = 1_792;
 
 impl<T> Table<T> {
     /// Returns the item with this hash that `is_it` accepts.
@@ -23,7 +23,7 @@ impl<T> Table<T> {
     /// Inserts an item that is not in the table. `hash_of` returns the hash of an item that is.
     pub(super) fn insert(&mut self, hash: u64, item: T, hash_of: impl Fn(&T) -> u64) {
         if let [only] = self.0.as_mut_slice()
-            && only.len() == ITEMS_OF_ONE_SHARD
+            && only.len() == ONE_SHARD_ITEMS_MAX
         {
             let items = std::mem::take(only);
             self.0.resize_with(SHARDS, HashTable::new);
@@ -37,7 +37,7 @@ impl<T> Table<T> {
         self.0[shard].insert_unique(hash, item, hash_of);
     }
 
-    /// Returns the number of the shard of this hash. Its bits are not the ones that a shard uses.
+    /// Returns the number of the shard for this hash. It depends on bits that the shard itself does not use.
     fn shard_of(&self, hash: u64) -> usize {
         usize::try_from(hash >> 32).expect("32 bits") & (self.0.len() - 1)
     }
@@ -92,7 +92,7 @@ mod tests {
                 moved.set(moved.get() + 1);
                 good(*other)
             });
-            assert!(moved.get() <= 2 * ITEMS_OF_ONE_SHARD, "{} at {item}", moved.get());
+            assert!(moved.get() <= 2 * ONE_SHARD_ITEMS_MAX, "{} at {item}", moved.get());
         }
         let shards: Vec<_> = table.0.iter().map(HashTable::len).collect();
         assert_eq!(shards.iter().sum::<usize>(), 200_000);

@@ -38,17 +38,12 @@ pub struct TimelineEntry {
 pub(super) struct Timeline(BTreeMap<Position, ChatEvent>);
 
 impl Timeline {
-    /// Appends an event that is later than all others.
-    pub(super) fn push(&mut self, entry: TimelineEntry) {
-        self.0.insert(entry.position, entry.event);
-    }
-
-    /// Appends a read mark that is later than all other events, and removes the one that it overtakes.
-    pub(super) fn push_mark(&mut self, mark: TimelineEntry, overtaken: Option<Position>) {
+    /// Appends an event that is later than all others, and removes the one at `overtaken`.
+    pub(super) fn push(&mut self, entry: TimelineEntry, overtaken: Option<Position>) {
         if let Some(position) = overtaken {
             self.0.remove(&position);
         }
-        self.push(mark);
+        self.0.insert(entry.position, entry.event);
     }
 
     /// Returns the first event after this position.

@@ -158,7 +158,7 @@ impl Model {
     /// those of the time at which it was listed. Everything else is current.
     #[must_use]
     pub fn view(&self, user: UserIndex, listed: ListedChat) -> ChatView {
-        let (ListedChat { chat, rank, .. }, last) = (listed, listed.last());
+        let (chat, rank, last) = (listed.chat, listed.rank, listed.last());
         let ChatEntry { id, name, users, created_at } = self.index.directory.chat_entry(chat).clone();
         let history = self.histories.of(chat);
         let last_message = (last > Seq(0)).then(|| history.message_at(last));
