@@ -13,6 +13,10 @@ test:
 tour:
     cargo test --test it -- --ignored tour
 
+# The recipes of docs/import.md; needs bash, jq and Python.
+recipes:
+    cargo test --test it -- --ignored recipe
+
 fmt:
     cargo fmt
 

@@ -89,7 +89,9 @@ pub enum CliCommand {
     /// nothing
     ///
     /// Events by name are {"op":"message","chat","user","time","text"}, {"op":"join","chat","user"} and
-    /// {"op":"leave","chat","user"}. In the latter two, "time" is optional.
+    /// {"op":"leave","chat","user"}. In the latter two, "time" is optional. In all three, so are `chat_id` and
+    /// `user_id`, which tell chats and users of the same name apart. A time is RFC 3339, or a number of Unix
+    /// seconds or milliseconds. docs/import.md has recipes for the exports of other systems.
     Import {
         /// Directory for the new log; it must not hold one yet
         #[arg(long, env = "CHINWAG_DATA", value_name = "DIR", default_value = DATA_DEFAULT)]
@@ -99,10 +101,19 @@ pub enum CliCommand {
             default_value_t = SEGMENT_BYTES_DEFAULT,
             value_parser = clap::value_parser!(u64).range(SEGMENT_BYTES_MIN..=SEGMENT_BYTES_MAX))]
         segment_bytes: u64,
+        /// Write nothing: read all lines and name each bad one; exit 2 if there is one. --data is not used
+        #[arg(long, conflicts_with = "skip_bad")]
+        check: bool,
         /// Accept events that are more than a day ahead of this machine's clock; until the clock has caught up,
         /// a server dates new events one microsecond apart, after the last one
         #[arg(long)]
         allow_future: bool,
+        /// Leave out bad lines, and count them; only for events by name
+        #[arg(long)]
+        skip_bad: bool,
+        /// Split each text of more than 16,384 bytes into several messages; only for events by name
+        #[arg(long)]
+        split_long: bool,
     },
 }
 

@@ -10,7 +10,7 @@ use chinwag::domain::Position;
 use chinwag::healthcheck::healthcheck;
 use chinwag::log::LogError;
 use chinwag::server::{self, ServeError, log_panics};
-use chinwag::tools::{self, Import, ToolError};
+use chinwag::tools::{self, Import, Lenience, ToolError};
 use clap::Parser;
 use signal_hook::consts::SIGXFSZ;
 use tracing_subscriber::EnvFilter;
@@ -76,9 +76,13 @@ fn run(cli: Cli) -> Result<(), Failure> {
         }
         Some(CliCommand::Log(LogCommand::Repair(log))) => Ok(tools::repair(&log.data, io::stdout().lock())?),
         Some(CliCommand::Export(log)) => Ok(tools::dump(&log.data, Position(1), io::stdout().lock())?),
-        Some(CliCommand::Import { data, segment_bytes, allow_future }) => {
-            let into = Import { data, segment_bytes, allow_future };
-            Ok(tools::import(&into, io::stdin().lock(), io::stdout().lock())?)
+        Some(CliCommand::Import { data, segment_bytes, check, allow_future, skip_bad, split_long }) => {
+            let lenience = Lenience { allow_future, skip_bad, split_long };
+            let (input, out) = (io::stdin().lock(), io::stdout().lock());
+            if check {
+                return Ok(tools::check_import(&lenience, input, out)?);
+            }
+            Ok(tools::import(&Import { data, segment_bytes }, &lenience, input, out)?)
         }
     }
 }
@@ -157,7 +161,9 @@ impl From<ToolError> for Failure {
     fn from(error: ToolError) -> Self {
         match error {
             ToolError::Log(error) => error.into(),
-            ToolError::BadLine { .. } => Self::new(BAD_CONFIGURATION, error),
+            ToolError::BadLine { .. } | ToolError::BadLines { .. } | ToolError::ByNamesOnly => {
+                Self::new(BAD_CONFIGURATION, error)
+            }
             ToolError::Append(_) | ToolError::Input(_) | ToolError::Output(_) => {
                 Self::new(RUNTIME_FAILURE, error)
             }
