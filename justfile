@@ -52,6 +52,9 @@ mutations:
 page:
     .ci/page
 
+service:
+    .ci/service
+
 peers:
     benches/peers/run
 

@@ -74,7 +74,7 @@ mod tests {
             .header("x-request-id", "mine")
             .body(Body::empty())
             .expect("a request");
-        let response = observe(&app, &routes, request).await;
+        let response = observe(&app, &routes, None, request).await;
         assert_eq!(response.status(), 500);
         let body = response.into_body().collect().await.expect("whole").to_bytes();
         let body: serde_json::Value = serde_json::from_slice(&body).expect("JSON");
@@ -83,6 +83,6 @@ mod tests {
 
         let neighbour =
             Request::get("/neighbour").header("host", "a").body(Body::empty()).expect("a request");
-        assert_eq!(observe(&app, &routes, neighbour).await.status(), 200);
+        assert_eq!(observe(&app, &routes, None, neighbour).await.status(), 200);
     }
 }
