@@ -264,6 +264,8 @@ async fn start_and_stop_are_logged_at_info() {
 #[tokio::test]
 async fn what_was_drained_is_logged() {
     let server = TestServer::start_with(&["--log-format", "json"]);
+    // What was answered before does not count.
+    server.add_user("bob").await;
     let body = json!({ "username": "ann" }).to_string();
     let mut connection = RawConnection::open(&server.address);
     let length = format!("Content-Length: {}", body.len());
