@@ -167,7 +167,8 @@ impl RealDisk {
 
 impl RealDisk {
     fn open_at(&self, name: &str, flags: OFlags) -> io::Result<File> {
-        let mode = Mode::from_raw_mode(FILE_MODE);
+        // That is `FILE_MODE`, whose type depends on the system.
+        let mode = Mode::RUSR | Mode::WUSR;
         let open = || rustix::fs::openat(&*self.dir, name, flags | OFlags::CLOEXEC, mode);
         Ok(File::from(rustix::io::retry_on_intr(open)?))
     }
