@@ -110,14 +110,16 @@ impl FaultyServer {
         self.client.post("/messages/add", &message).await.status.as_u16()
     }
 
-    /// Returns what `/health` says, and checks that the metric says the same.
+    /// Returns what `/health` says.
     async fn is_writable(&self) -> bool {
         let health = self.client.get("/health").await;
         assert_eq!(health.status, 200, "reads go on");
-        let writable = health.json()["writable"].as_bool().expect("yes or no");
+        health.json()["writable"].as_bool().expect("yes or no")
+    }
+
+    async fn expect_metric(&self, writable: u8) {
         let metrics = self.client.get("/metrics").await.text;
-        assert!(metrics.contains(&format!("\nchinwag_writable {}\n", u8::from(writable))), "{metrics}");
-        writable
+        assert!(metrics.contains(&format!("\nchinwag_writable {writable}\n")), "not {writable}: {metrics}");
     }
 
     async fn becomes_writable(&self) {
@@ -196,12 +198,14 @@ async fn health_says_whether_writes_have_room() {
     server.has_room.store(false, Ordering::SeqCst);
     assert_eq!(server.send(&den, &ann, 500, AppendOutcome::NoRoom).await, 507);
     assert!(!server.is_writable().await);
+    server.expect_metric(0).await;
     // What still fits proves nothing for what does not.
     assert_eq!(server.send(&den, &ann, 10, AppendOutcome::Stored).await, 201);
     assert!(!server.is_writable().await);
     // No write arrives: the server finds by itself that there is room.
     server.has_room.store(true, Ordering::SeqCst);
     server.becomes_writable().await;
+    server.expect_metric(1).await;
 }
 
 /// The server looks for room under load, too.
