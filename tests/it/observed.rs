@@ -391,6 +391,6 @@ async fn only_slow_requests_are_logged_with_their_id() {
     ] {
         assert_eq!(slow[field], value, "{slow}");
     }
-    assert!(slow["took_ms"].as_u64().is_some_and(|took| took >= 1_500), "a number: {slow}");
+    assert!(slow["took_ms"].as_u64().is_some_and(|took| took > 1_000), "a number: {slow}");
     assert!(slow["client"].is_string(), "{slow}");
 }

@@ -290,13 +290,13 @@ fn has_room(log: &mut FileLog<SimDisk>, frame_bytes: usize) -> bool {
 fn a_log_knows_whether_it_has_room() {
     let disk = SimDisk::default();
     let mut log = reopened(&disk, 0);
-    let (short, long) = (1_000, 2 * usize::try_from(SEGMENT_BYTES_MIN).expect("small"));
+    let (short, large) = (1_000, 2 * usize::try_from(SEGMENT_BYTES_MIN).expect("small"));
     assert!(has_room(&mut log, short), "in the next segment");
-    assert!(has_room(&mut log, long), "in a segment of its own");
+    assert!(has_room(&mut log, large), "in a segment of its own");
     assert_eq!(disk.names(), ["spare"], "no segment is begun");
     disk.set_room(Some(0));
     assert!(has_room(&mut log, short), "the next segment is prepared");
-    assert!(!has_room(&mut log, long));
+    assert!(!has_room(&mut log, large));
     append(&mut log, 1, 1).expect("prepared");
     assert!(has_room(&mut log, short), "in this segment");
     disk.set_file_bytes_max(Some(100));
