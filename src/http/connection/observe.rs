@@ -60,15 +60,15 @@ pub(super) fn observe(
     let answering = AssertUnwindSafe(answering).catch_unwind();
     // A bug in one handler causes one answer 500. The panic's own message is already in the log.
     let answering = answering.map(|answer| match answer {
-        Ok(Ok(answer)) => answer,
-        Err(_) => Problem::usual(Code::Internal).into_response(),
+        Ok(Ok(answer)) => (answer, false),
+        Err(_) => (Problem::usual(Code::Internal).into_response(), true),
     });
-    request_id.clone().scope(answering).map(move |mut response| {
+    request_id.clone().scope(answering).map(move |(mut response, has_panicked)| {
         response.headers_mut().insert(REQUEST_ID, request_id.to_header());
         let (status, took) = (response.status(), began.elapsed());
         let answered = Answered { request_id, method, path, route, status, client, took };
         app.metrics.observe(answered.route, answered.status, answered.took);
-        answered.log();
+        answered.log(has_panicked);
         response
     })
 }
@@ -105,7 +105,7 @@ struct Answered {
 }
 
 impl Answered {
-    fn log(&self) {
+    fn log(&self, has_panicked: bool) {
         let &Self { ref request_id, ref method, ref path, route, status, client, took } = self;
         let (path, status) = (path.as_ref(), status.as_u16());
         // A number of 128 bits would be text in JSON.
@@ -120,6 +120,18 @@ impl Answered {
             took_us,
             "answered"
         );
+        if has_panicked {
+            tracing::error!(
+                request_id = request_id.to_string(),
+                method = shown(method.as_str()),
+                path,
+                route,
+                status,
+                client = client.map(tracing::field::display),
+                took_us,
+                "a request panicked"
+            );
+        }
         if took > SLOW
             && let Some(suppressed) = SLOW_LINES.lock().next(Instant::now())
         {

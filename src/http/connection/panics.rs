@@ -54,8 +54,12 @@ mod tests {
             .expect("it runs");
         let logged = String::from_utf8(child.stderr).expect("text");
         assert!(child.status.success(), "{logged}");
-        for word in ["ERROR", "panicked: an inner secret", "request_id=\"mine\"", "panics.rs:"] {
-            assert!(logged.contains(word), "no {word} in {logged}");
+        let line = |message: &str| logged.lines().find(|line| line.contains(message)).expect(message);
+        for word in ["ERROR", "request_id=\"mine\"", "panics.rs:"] {
+            assert!(line("panicked: an inner secret").contains(word), "no {word} in {logged}");
+        }
+        for word in ["ERROR", "request_id=\"mine\"", "method=\"GET\"", "path=\"/\"", "status=500"] {
+            assert!(line("a request panicked").contains(word), "no {word} in {logged}");
         }
     }
 
