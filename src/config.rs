@@ -50,8 +50,8 @@ pub enum LogFormat {
     Json,
 }
 
-/// The modules that log, below the crate's own name. A filter may name each of them, and the modules that they are
-/// in.
+/// The modules that log, below the crate's own name. A filter may name each of them, and the modules that
+/// they are in.
 const MODULES_THAT_LOG: [&str; 11] = [
     "engine::clock",
     "engine::writer",
@@ -79,8 +79,8 @@ fn is_target(name: &str) -> bool {
     }
 }
 
-/// Returns the filter in lower case. Refuses what [`EnvFilter`] accepts, and what would log nothing: a level or a
-/// part that does not exist.
+/// Returns the filter in lower case. Refuses what [`EnvFilter`] accepts, and what would log nothing: a level
+/// or a part that does not exist.
 fn log_filter(filter: &str) -> Result<String, String> {
     let is_level = |level: &str| level == "off" || level.parse::<tracing::Level>().is_ok();
     let filter = filter.to_ascii_lowercase();
@@ -179,8 +179,8 @@ impl fmt::Display for Size {
 pub struct ListenAddress(String);
 
 impl ListenAddress {
-    /// Returns the addresses of the name, in the order of the system's resolver. An address that is not a name
-    /// is returned as it is.
+    /// Returns the addresses of the name, in the order of the system's resolver. An address that is not a
+    /// name is returned as it is.
     ///
     /// # Errors
     ///
@@ -351,8 +351,8 @@ pub struct Limits {
     #[arg(long, env = "CHINWAG_QUEUE_MAX", value_name = "WRITES", default_value_t = 1024,
         value_parser = number(1..=1_000_000, 1024))]
     pub queue_max: u32,
-    /// Maximum length of a request's body, in bytes, or as in 1MiB (32 times that for /messages/batch); longer
-    /// bodies are refused with 413
+    /// Maximum length of a request's body, in bytes, or as in 1MiB (32 times that for /messages/batch);
+    /// longer bodies are refused with 413
     #[arg(long, env = "CHINWAG_BODY_BYTES_MAX", value_name = "SIZE", default_value = "1MiB",
         value_parser = size::<u32>(1024..=64 * 1024 * 1024, "1MiB"))]
     pub body_bytes_max: u32,

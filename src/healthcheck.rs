@@ -55,8 +55,8 @@ pub enum Unhealthy {
 /// Deadline for the connection and the answer together.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Requests `/health` from the server that listens on one of these addresses: the first that accepts a connection.
-/// With `must_be_writable`, a server that refuses writes is not healthy.
+/// Requests `/health` from the server that listens on one of these addresses: the first that accepts a
+/// connection. With `must_be_writable`, a server that refuses writes is not healthy.
 ///
 /// # Errors
 ///

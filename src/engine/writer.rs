@@ -67,8 +67,8 @@ pub(super) struct Inbox {
 }
 
 impl Inbox {
-    /// Waits for a command, for this time at most. Returns [`Disconnected`](RecvTimeoutError::Disconnected) if the
-    /// queue is closed and empty.
+    /// Waits for a command, for this time at most. Returns [`Disconnected`](RecvTimeoutError::Disconnected)
+    /// if the queue is closed and empty.
     ///
     /// A client that was just answered may be about to send its next command. Yielding to it costs less than
     /// sleeping and being woken.
@@ -202,8 +202,8 @@ impl Writer {
         }
     }
 
-    /// Looks whether there is room for writes, so that [`is_writable`](super::Engine::is_writable) does not wait for
-    /// a client's write to change.
+    /// Looks whether there is room for writes, so that [`is_writable`](super::Engine::is_writable) does not
+    /// wait for a client's write to change.
     fn look_for_room(&mut self) {
         self.looked_for_room = Some(Instant::now());
         match self.log.look_for_room(self.needed_bytes) {

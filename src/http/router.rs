@@ -36,8 +36,8 @@ pub fn router(app: Arc<App>, cors_origins: Option<&CorsOrigins>) -> Router {
     routes.with_state(app)
 }
 
-/// Shows the counters of the answers that are to be expected, before there is one: those that the API's document
-/// names, and those of other paths.
+/// Shows the counters of the answers that are to be expected, before there is one: those that the API's
+/// document names, and those of other paths.
 fn expect_answers(metrics: &HttpMetrics, document: &OpenApi) {
     for (path, item) in &document.paths.paths {
         let operations = [&item.get, &item.post].into_iter().flatten();

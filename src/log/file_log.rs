@@ -41,8 +41,8 @@ struct Active<F> {
 }
 
 impl<D: Disk> FileLog<D> {
-    /// Creates a log in this directory, whose new segments get at most this length. The directory is not read or
-    /// changed before the replay.
+    /// Creates a log in this directory, whose new segments get at most this length. The directory is not read
+    /// or changed before the replay.
     #[must_use]
     pub fn new(disk: D, segment_bytes_max: u64) -> Self {
         Self {
@@ -131,8 +131,8 @@ impl<D: Disk> FileLog<D> {
         self.active.as_ref().filter(fits).map(|active| active.end)
     }
 
-    /// Checks that a frame may be written at this offset. A write that reaches the limit on a file's length leaves a
-    /// part of the frame behind.
+    /// Checks that a frame may be written at this offset. A write that reaches the limit on a file's length
+    /// leaves a part of the frame behind.
     fn check_length(&self, start: Option<u64>, frame_bytes: u64) -> Result<(), LogError> {
         let end = start.unwrap_or(HEADER_BYTES as u64) + frame_bytes;
         self.disk.check_length(end).doing("write in", || self.disk.path(""))

@@ -44,7 +44,7 @@ impl Default for LogMetrics {
             bytes: gauge("chinwag_log_bytes", "Length of all segments of the log."),
             used_bytes: gauge(
                 "chinwag_log_used_bytes",
-                "Length of all frames of the log, which hold its events; the rest of the segments is prepared for more.",
+                "Length of the log's frames, which hold its events; the rest of its segments is for more.",
             ),
             segments: gauge("chinwag_log_segments", "Segments of the log."),
             free: None,
@@ -82,7 +82,8 @@ impl LogMetrics {
     /// Reads the values that change without the log.
     pub fn sample(&self) {
         let Some(FreeBytes { dir, bytes }) = &self.free else { return };
-        // While it cannot be read, the last value stays: a server that has lost its directory ends at its next write.
+        // While it cannot be read, the last value stays: a server that has lost its directory ends at its
+        // next write.
         if let Ok(system) = rustix::fs::statvfs(dir) {
             bytes.set(to_gauge(system.f_bavail.saturating_mul(system.f_frsize)));
         }

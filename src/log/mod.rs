@@ -82,9 +82,9 @@ pub trait EventLog: Send {
     /// whether the frame is in the log, and the log must not be used again.
     fn append(&mut self, frame: &mut Frame) -> Result<(), AppendError>;
 
-    /// Looks whether there is room for a frame of this length: returns an error if there is none, and `None` while
-    /// that is not known. It does not wait for the preparation of a segment, and leaves every failure but want of
-    /// room to [`append`](Self::append).
+    /// Looks whether there is room for a frame of this length: returns an error if there is none, and `None`
+    /// while that is not known. It does not wait for the preparation of a segment, and leaves every failure
+    /// but want of room to [`append`](Self::append).
     fn look_for_room(&mut self, _frame_bytes: usize) -> Option<Result<(), LogError>> {
         Some(Ok(()))
     }

@@ -58,8 +58,9 @@ impl<D: Disk> Spare<D> {
         self.inline
     }
 
-    /// Begins to prepare a segment, unless one is being prepared. `log_bytes` is the length of all segments: a new
-    /// one is as long as all before it, up to the maximum, so that a small log takes little of the disk.
+    /// Begins to prepare a segment, unless one is being prepared. `log_bytes` is the length of all segments:
+    /// a new one is as long as all before it, up to the maximum, so that a small log takes little of the
+    /// disk.
     ///
     /// **Invariant:** one spare segment is prepared at a time. A second one would fill the first with zeros,
     /// perhaps after it has become the active segment.
@@ -92,9 +93,9 @@ impl<D: Disk> Spare<D> {
         }
     }
 
-    /// Looks whether the next segment is prepared, without waiting for it. Returns `None` while it is being prepared,
-    /// and an error if there was no room for it; then the next attempt is begun. Every other error is kept for
-    /// [`take`](Self::take).
+    /// Looks whether the next segment is prepared, without waiting for it. Returns `None` while it is being
+    /// prepared, and an error if there was no room for it; then the next attempt is begun. Every other error
+    /// is kept for [`take`](Self::take).
     pub(super) fn look_for_room(&mut self) -> Option<Result<(), LogError>> {
         match self.preparing.take() {
             Some(Preparing::Thread(handle)) if !handle.is_finished() => {

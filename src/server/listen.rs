@@ -24,7 +24,8 @@ pub(super) fn listen(on: &ListenAddress) -> Result<(TcpListener, SocketAddr), Se
     })
 }
 
-/// Listens on the first of these addresses that can be bound. Returns the error of the first one if there is none.
+/// Listens on the first of these addresses that can be bound. Returns the error of the first one if there is
+/// none.
 fn listen_on_first(addresses: &[SocketAddr]) -> io::Result<(TcpListener, SocketAddr)> {
     let mut first_error = None;
     for &address in addresses {

@@ -28,8 +28,8 @@ pub(crate) struct Health {
     status: &'static str,
     /// Position of the last event, or 0 if the log is empty.
     position: Position,
-    /// Whether the disk has room for writes. It is `false` from a write that was refused with 507 until there is
-    /// room for one as long, and while there is no room for the longest message.
+    /// Whether the disk has room for writes. It is `false` from a write that was refused with 507 until there
+    /// is room for one as long, and while there is no room for the longest message.
     #[schema(examples(true))]
     writable: bool,
     /// The log's id. A server with another log has another id.
@@ -47,8 +47,8 @@ pub(crate) struct Health {
 
 /// Answers whether the server is ready.
 ///
-/// While it replays its log, the answer is 503 `starting` with the progress of the replay. A server whose disk is
-/// full is ready, because it answers reads, and says `"writable":false`.
+/// While it replays its log, the answer is 503 `starting` with the progress of the replay. A server whose
+/// disk is full is ready, because it answers reads, and says `"writable":false`.
 #[utoipa::path(
     get,
     path = "/health",

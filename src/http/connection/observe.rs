@@ -73,8 +73,8 @@ pub(super) fn observe(
     })
 }
 
-/// Returns the path as it was sent, cut to a length that a log can bear. The query is left out: it may hold what
-/// must not be logged.
+/// Returns the path as it was sent, cut to a length that a log can bear. The query is left out: it may hold
+/// what must not be logged.
 fn path_to_log(uri: &Uri, route: Option<&'static str>) -> Cow<'static, str> {
     match route {
         // The path of nearly every request; it needs no copy.
