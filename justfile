@@ -56,6 +56,9 @@ mutations:
 page:
     .ci/page
 
+service:
+    .ci/service
+
 peers:
     benches/peers/run
 

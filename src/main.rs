@@ -1,11 +1,10 @@
 //! The binary: the command line becomes a call, and an error becomes an exit code.
 
 use std::io::{self, IsTerminal, Write};
-use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use chinwag::config::{Cli, CliCommand, LogCommand, LogFormat, Logging};
+use chinwag::config::{Cli, CliCommand, ListenAddress, LogCommand, LogFormat, Logging};
 use chinwag::domain::Position;
 use chinwag::healthcheck::healthcheck;
 use chinwag::log::LogError;
@@ -69,7 +68,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
     match cli.command {
         None => Ok(server::run(cli.serve)?),
         Some(CliCommand::Serve(config)) => Ok(server::run(config)?),
-        Some(CliCommand::Healthcheck { listen }) => run_healthcheck(listen),
+        Some(CliCommand::Healthcheck { listen, writable }) => run_healthcheck(&listen, writable),
         Some(CliCommand::Log(LogCommand::Verify(log))) => Ok(tools::verify(&log.data, io::stdout().lock())?),
         Some(CliCommand::Log(LogCommand::Dump { data: log, from })) => {
             Ok(tools::dump(&log.data, Position(from), io::stdout().lock())?)
@@ -87,12 +86,16 @@ fn run(cli: Cli) -> Result<(), Failure> {
     }
 }
 
-fn run_healthcheck(listen: SocketAddr) -> Result<(), Failure> {
+fn run_healthcheck(listen: &ListenAddress, must_be_writable: bool) -> Result<(), Failure> {
+    let addresses = listen
+        .resolve()
+        .map_err(|error| Failure::new(RUNTIME_FAILURE, format!("failed to resolve {listen}: {error}")))?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::new(RUNTIME_FAILURE, format!("failed to start the runtime: {error}")))?;
-    runtime.block_on(healthcheck(listen)).map_err(|error| Failure::new(RUNTIME_FAILURE, error))
+    let checked = runtime.block_on(healthcheck(&addresses, must_be_writable));
+    checked.map_err(|error| Failure::new(RUNTIME_FAILURE, error))
 }
 
 /// An error, and the exit code of the process that it ends.
