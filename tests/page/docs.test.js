@@ -1,6 +1,7 @@
 // Does the page of the API's document work in a real browser, on the real server?
 
 import assert from "node:assert/strict";
+import { createServer, request as send } from "node:http";
 import { after, before, test } from "node:test";
 import { launch } from "./browser.js";
 import { Server } from "./server.js";
@@ -17,8 +18,9 @@ after(async () => {
   await server.stop();
 });
 
-test("the docs page sends requests, and loads only from the server", async () => {
-  const page = await browser.newPage({ viewport: { width: 1280, height: 900 } });
+/** Opens the page, and returns it with a list of what went wrong in it, to which later complaints are added. */
+async function opened(url, options) {
+  const page = await browser.newPage({ viewport: { width: 1280, height: 900 }, ...options });
   page.setDefaultTimeout(15_000);
   const complaints = [];
   page.on("pageerror", (error) => complaints.push(String(error)));
@@ -26,24 +28,68 @@ test("the docs page sends requests, and loads only from the server", async () =>
     if (message.type() === "error") complaints.push(message.text());
   });
   page.on("request", (request) => {
-    const ours = request.url().startsWith(server.url) || request.url().startsWith("data:");
+    const ours = request.url().startsWith(url) || request.url().startsWith("data:");
     if (!ours) complaints.push(`a request to ${request.url()}`);
   });
-
-  await page.goto(`${server.url}docs`);
+  await page.goto(`${url}docs`);
   await page.locator(".opblock").first().waitFor();
-  const document = await (await fetch(`${server.url}openapi.json`)).json();
-  assert.equal(await page.locator(".opblock").count(), Object.keys(document.paths).length);
+  return { page, complaints };
+}
 
+/** Sends the example of /users/add with this name, and returns what the page shows of the answer. */
+async function addUser(page, name) {
   const call = page.locator(".opblock", { hasText: "/users/add" }).first();
   await call.locator(".opblock-summary-control").click();
   await call.getByRole("button", { name: "Try it out" }).click();
+  await call.locator("textarea").fill(JSON.stringify({ username: name }));
   await call.getByRole("button", { name: "Execute" }).click();
   await call.locator(".live-responses-table .response-col_status", { hasText: "201" }).waitFor();
-  const answer = await call.locator(".live-responses-table").innerText();
-  assert.match(answer, /chinwag-position: 1/);
+  return call.locator(".live-responses-table").innerText();
+}
+
+test("the docs page sends requests, and loads only from the server", async () => {
+  const { page, complaints } = await opened(server.url);
+  const document = await (await fetch(`${server.url}openapi.json`)).json();
+  assert.equal(await page.locator(".opblock").count(), Object.keys(document.paths).length);
+  assert.match(await addUser(page, "ann"), /chinwag-position: [0-9]+/);
   if (process.env.CHINWAG_DOCS_SCREENSHOT) {
     await page.screenshot({ path: process.env.CHINWAG_DOCS_SCREENSHOT });
   }
   assert.deepEqual(complaints, []);
+});
+
+test("the docs page works behind a proxy that adds a prefix", async () => {
+  // Answers only what begins with the prefix, and removes it.
+  const proxy = createServer((request, response) => {
+    if (!request.url.startsWith("/chat/")) return response.writeHead(404).end();
+    const { method, headers } = request;
+    const onward = send(new URL(request.url.slice("/chat/".length), server.url), { method, headers });
+    onward.on("response", (answer) => answer.pipe(response.writeHead(answer.statusCode, answer.headers)));
+    request.pipe(onward);
+  });
+  await new Promise((resolve) => proxy.listen(0, "127.0.0.1", resolve));
+  try {
+    const { page, complaints } = await opened(`http://127.0.0.1:${proxy.address().port}/chat/`);
+    assert.match(await addUser(page, "bob behind a prefix"), /chinwag-position: [0-9]+/);
+    assert.deepEqual(complaints, []);
+    await page.close();
+  } finally {
+    proxy.closeAllConnections();
+    proxy.close();
+  }
+});
+
+test("the docs page has the colours that the reader prefers", async () => {
+  const brightness = (page, selector) =>
+    page.locator(selector).first().evaluate((element) => {
+      const { color, backgroundColor } = getComputedStyle(element);
+      return [color, backgroundColor].map((colour) => Math.max(...colour.match(/[0-9.]+/g).slice(0, 3)));
+    });
+  const { page } = await opened(server.url, { colorScheme: "dark" });
+  const isDark = async () => (await brightness(page, "html"))[1] < 64;
+  const textIsBright = async () => (await brightness(page, ".info .title"))[0] > 128;
+  assert.deepEqual([await isDark(), await textIsBright()], [true, true]);
+  await page.emulateMedia({ colorScheme: "light" });
+  assert.deepEqual([await isDark(), await textIsBright()], [false, false]);
+  await page.close();
 });

@@ -1,7 +1,6 @@
 //! The OpenAPI document of the API, from the calls' own types.
 
 pub(crate) mod headers;
-mod links;
 pub(crate) mod refusals;
 pub(crate) mod schema;
 
@@ -14,7 +13,7 @@ use utoipa::openapi::{Ref, RefOr, Response};
 use crate::domain::{ChatId, ChatName, MessageId, Position, Seq, Text, Timestamp, UserId, Username};
 use crate::http::answer::codes::Code;
 use crate::http::answer::events;
-use crate::http::answer::problem::{ProblemBody, Replay};
+use crate::http::answer::problem::ProblemBody;
 use crate::http::cursor::Cursor;
 use crate::http::headers::IDEMPOTENCY_KEY;
 use headers::REQUEST_ID;
@@ -23,7 +22,8 @@ use headers::REQUEST_ID;
 #[derive(OpenApi)]
 #[openapi(
     info(title = "Chinwag", description = include_str!("about.md"), license(name = "MIT", identifier = "MIT")),
-    servers((url = "/")),
+    // Relative to the document, so that it is also right behind a proxy that adds a prefix to all paths.
+    servers((url = ".")),
     tags(
         (name = "users", description = "The people who chat."),
         (name = "chats", description = "Chats, their members, and the members' read marks."),
@@ -32,7 +32,7 @@ use headers::REQUEST_ID;
         (name = "server", description = "The server's state, and its documentation."),
     ),
     components(schemas(
-        UserId, ChatId, MessageId, Username, ChatName, Text, Seq, Position, Timestamp, Cursor, ProblemBody, Code, Replay,
+        UserId, ChatId, MessageId, Username, ChatName, Text, Seq, Position, Timestamp, Cursor, ProblemBody, Code,
     ))
 )]
 pub(crate) struct Api;
@@ -53,7 +53,6 @@ pub(crate) fn document(mut api: utoipa::openapi::OpenApi) -> Bytes {
             let id = words.collect::<Vec<_>>().join("_");
             let id = if id.is_empty() { "page".to_owned() } else { id };
             finish(operation, components);
-            links::add(operation, &id);
             operation.operation_id = Some(id);
         }
     }

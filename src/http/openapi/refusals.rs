@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use axum::http::StatusCode;
 use serde_json::json;
-use utoipa::openapi::schema::{AllOf, AllOfBuilder, ObjectBuilder, Schema, Type};
+use utoipa::openapi::schema::{Object, ObjectBuilder, Schema, Type};
 use utoipa::openapi::{
     ContentBuilder, Header, HeaderBuilder, Ref, RefOr, Response, ResponseBuilder, example::ExampleBuilder,
 };
@@ -57,8 +57,7 @@ pub(crate) struct OfHealth;
 
 impl IntoResponses for OfHealth {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
-        let mut schema = schema_of(&[Code::Starting]);
-        schema.items.push(schema::reference::<Replay>());
+        let schema = schema_of(&[Code::Starting], &["replayed", "replayed_bytes", "total_bytes"]);
         let replay = Replay { replayed: 1_200_000, replayed_bytes: 117_440_512, total_bytes: 201_326_592 };
         let starting = response(vec![(Code::Starting, Problem::starting_at(replay))], schema);
         [
@@ -78,7 +77,7 @@ pub(crate) fn components() -> BTreeMap<String, RefOr<Response>> {
 
 fn component(codes: &[Code]) -> (String, RefOr<Response>) {
     let problems = codes.iter().map(|&code| (code, example(code))).collect();
-    (name(codes), response(problems, schema_of(codes)).into())
+    (name(codes), response(problems, schema_of(codes, &[])).into())
 }
 
 fn reference(codes: &[Code]) -> (String, RefOr<Response>) {
@@ -93,7 +92,7 @@ fn status(codes: &[Code]) -> String {
     codes[0].kind().status.as_str().to_owned()
 }
 
-fn response(problems: Vec<(Code, Problem)>, schema: AllOf) -> Response {
+fn response(problems: Vec<(Code, Problem)>, schema: Object) -> Response {
     let described =
         problems.iter().map(|(code, _)| format!("`{}`: {}.", code.kind().name, code.kind().title));
     let description = described.collect::<Vec<_>>().join(" ");
@@ -103,7 +102,7 @@ fn response(problems: Vec<(Code, Problem)>, schema: AllOf) -> Response {
         let example = ExampleBuilder::new().summary(title).value(Some(problem.example(REQUEST_ID)));
         (name, RefOr::T(example.build()))
     });
-    let content = ContentBuilder::new().schema(Some(Schema::AllOf(schema))).examples_from_iter(examples);
+    let content = ContentBuilder::new().schema(Some(Schema::Object(schema))).examples_from_iter(examples);
     let mut response =
         ResponseBuilder::new().description(description).content("application/problem+json", content.build());
     if status == StatusCode::SERVICE_UNAVAILABLE {
@@ -115,17 +114,18 @@ fn response(problems: Vec<(Code, Problem)>, schema: AllOf) -> Response {
     response.build()
 }
 
-fn schema_of(codes: &[Code]) -> AllOf {
-    let words = codes.iter().map(|code| code.kind().name);
-    let these = ObjectBuilder::new()
-        .property(
-            "status",
-            ObjectBuilder::new()
-                .schema_type(Type::Integer)
-                .enum_values(Some([codes[0].kind().status.as_u16()])),
-        )
-        .property("code", ObjectBuilder::new().schema_type(Type::String).enum_values(Some(words)));
-    AllOfBuilder::new().item(schema::reference::<ProblemBody<'_>>()).item(these).build()
+/// Returns the schema of a problem with one of these codes, and with these properties.
+///
+/// The condition always holds, because a problem has a code. It is there for the generators of clients: they ignore
+/// it and use the one class of all problems, where they would make a class of each `allOf`.
+fn schema_of(codes: &[Code], required: &[&str]) -> Object {
+    let words: Vec<_> = codes.iter().map(|code| code.kind().name).collect();
+    let status = codes[0].kind().status.as_u16();
+    let mut these = json!({ "properties": { "status": { "const": status }, "code": { "enum": words } } });
+    if !required.is_empty() {
+        these["required"] = json!(required);
+    }
+    schema::reference_with::<ProblemBody<'_>>("dependentSchemas", json!({ "code": these }))
 }
 
 fn retry_after() -> Header {
