@@ -79,17 +79,44 @@ test("the docs page works behind a proxy that adds a prefix", async () => {
   }
 });
 
+/** Returns the texts of the page that differ little from what is behind them, each with the ratio of contrast. */
+const illegible = (page, ratioMin) =>
+  page.evaluate((ratioMin) => {
+    const rgba = (colour) => [...colour.match(/[0-9.]+/g).map(Number), 1].slice(0, 4);
+    const over = (above, below) => above.slice(0, 3).map((v, i) => v * above[3] + below[i] * (1 - above[3]));
+    const behind = (element) => {
+      if (!element) return matchMedia("(prefers-color-scheme: dark)").matches ? [0, 0, 0] : [255, 255, 255];
+      const colour = rgba(getComputedStyle(element).backgroundColor);
+      return colour[3] === 1 ? colour : over(colour, behind(element.parentElement));
+    };
+    const linear = (v) => (v <= 10 ? v / 3295 : ((v / 255 + 0.055) / 1.055) ** 2.4);
+    const luminance = ([r, g, b]) => 0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b);
+    const found = [];
+    const texts = document.createTreeWalker(document.getElementById("docs"), NodeFilter.SHOW_TEXT);
+    while (texts.nextNode()) {
+      const element = texts.currentNode.parentElement;
+      const text = texts.currentNode.data.trim();
+      if (!text || !element.checkVisibility()) continue;
+      const back = behind(element);
+      const [low, high] = [over(rgba(getComputedStyle(element).color), back), back]
+        .map((colour) => luminance(colour) + 0.05)
+        .sort((a, b) => a - b);
+      if (high / low < ratioMin) found.push(`${text}: ${(high / low).toFixed(1)}`);
+    }
+    return found;
+  }, ratioMin);
+
 test("the docs page has the colours that the reader prefers", async () => {
-  const brightness = (page, selector) =>
-    page.locator(selector).first().evaluate((element) => {
-      const { color, backgroundColor } = getComputedStyle(element);
-      return [color, backgroundColor].map((colour) => Math.max(...colour.match(/[0-9.]+/g).slice(0, 3)));
-    });
   const { page } = await opened(server.url, { colorScheme: "dark" });
-  const isDark = async () => (await brightness(page, "html"))[1] < 64;
-  const textIsBright = async () => (await brightness(page, ".info .title"))[0] > 128;
-  assert.deepEqual([await isDark(), await textIsBright()], [true, true]);
+  for (const path of ["/events", "/messages/add"]) {
+    await page.locator(".opblock", { hasText: path }).first().locator(".opblock-summary-control").click();
+  }
+  await page.locator(".opblock-body table td").first().waitFor();
+  const background = () => page.evaluate(() => getComputedStyle(document.documentElement).backgroundColor);
+  const dark = await background();
+  assert.ok(Math.max(...dark.match(/[0-9]+/g)) < 64, dark);
+  assert.deepEqual(await illegible(page, 3.5), []);
   await page.emulateMedia({ colorScheme: "light" });
-  assert.deepEqual([await isDark(), await textIsBright()], [false, false]);
+  await page.waitForFunction((dark) => getComputedStyle(document.documentElement).backgroundColor !== dark, dark);
   await page.close();
 });

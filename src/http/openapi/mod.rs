@@ -23,7 +23,7 @@ use headers::REQUEST_ID;
 #[openapi(
     info(title = "Chinwag", description = include_str!("about.md"), license(name = "MIT", identifier = "MIT")),
     // Relative to the document, so that it is also right behind a proxy that adds a prefix to all paths.
-    servers((url = ".")),
+    servers((url = ".", description = "The server that sends this document")),
     tags(
         (name = "users", description = "The people who chat."),
         (name = "chats", description = "Chats, their members, and the members' read marks."),
@@ -45,9 +45,6 @@ pub(crate) fn document(mut api: utoipa::openapi::OpenApi) -> Bytes {
     components.responses.extend(refusals::components());
     components.responses.values_mut().for_each(|response| add_header(response, REQUEST_ID));
     for (path, item) in &mut api.paths.paths {
-        let mut request_id = headers::request_id_parameter().into();
-        move_header(&mut request_id, components);
-        item.parameters = Some(vec![request_id]);
         for operation in [&mut item.get, &mut item.post].into_iter().flatten() {
             let words = path.split(['/', '.']).filter(|word| !word.is_empty());
             let id = words.collect::<Vec<_>>().join("_");
@@ -65,7 +62,10 @@ pub(crate) fn document(mut api: utoipa::openapi::OpenApi) -> Bytes {
 fn finish(operation: &mut Operation, components: &mut Components) {
     operation.description = operation.description.as_deref().map(unwrapped);
     let mut is_write = false;
-    for parameter in operation.parameters.iter_mut().flatten() {
+    // Not a parameter of the path, because Swagger UI does not show the name of one that is described elsewhere.
+    let parameters = operation.parameters.get_or_insert_with(Vec::new);
+    parameters.push(headers::request_id_parameter().into());
+    for parameter in parameters {
         is_write |= matches!(parameter, RefOr::T(parameter) if parameter.name == IDEMPOTENCY_KEY);
         move_header(parameter, components);
     }

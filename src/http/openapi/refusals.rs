@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use axum::http::StatusCode;
 use serde_json::json;
-use utoipa::openapi::schema::{Object, ObjectBuilder, Schema, Type};
+use utoipa::openapi::schema::{AllOf, AllOfBuilder, ObjectBuilder, Schema, Type};
 use utoipa::openapi::{
     ContentBuilder, Header, HeaderBuilder, Ref, RefOr, Response, ResponseBuilder, example::ExampleBuilder,
 };
@@ -92,7 +92,7 @@ fn status(codes: &[Code]) -> String {
     codes[0].kind().status.as_str().to_owned()
 }
 
-fn response(problems: Vec<(Code, Problem)>, schema: Object) -> Response {
+fn response(problems: Vec<(Code, Problem)>, schema: AllOf) -> Response {
     let described =
         problems.iter().map(|(code, _)| format!("`{}`: {}.", code.kind().name, code.kind().title));
     let description = described.collect::<Vec<_>>().join(" ");
@@ -102,7 +102,7 @@ fn response(problems: Vec<(Code, Problem)>, schema: Object) -> Response {
         let example = ExampleBuilder::new().summary(title).value(Some(problem.example(REQUEST_ID)));
         (name, RefOr::T(example.build()))
     });
-    let content = ContentBuilder::new().schema(Some(Schema::Object(schema))).examples_from_iter(examples);
+    let content = ContentBuilder::new().schema(Some(Schema::AllOf(schema))).examples_from_iter(examples);
     let mut response =
         ResponseBuilder::new().description(description).content("application/problem+json", content.build());
     if status == StatusCode::SERVICE_UNAVAILABLE {
@@ -116,16 +116,17 @@ fn response(problems: Vec<(Code, Problem)>, schema: Object) -> Response {
 
 /// Returns the schema of a problem with one of these codes, and with these properties.
 ///
-/// The condition always holds, because a problem has a code. It is there for the generators of clients: they ignore
-/// it and use the one class of all problems, where they would make a class of each `allOf`.
-fn schema_of(codes: &[Code], required: &[&str]) -> Object {
+/// The condition always holds, because a problem has a code. Generators of clients ignore it and use the one class of
+/// all problems; they would make a class of each status from a second item of `allOf`.
+fn schema_of(codes: &[Code], required: &[&str]) -> AllOf {
     let words: Vec<_> = codes.iter().map(|code| code.kind().name).collect();
     let status = codes[0].kind().status.as_u16();
     let mut these = json!({ "properties": { "status": { "const": status }, "code": { "enum": words } } });
     if !required.is_empty() {
         these["required"] = json!(required);
     }
-    schema::reference_with::<ProblemBody<'_>>("dependentSchemas", json!({ "code": these }))
+    let condition = schema::keyword("dependentSchemas", json!({ "code": these }));
+    AllOfBuilder::new().item(schema::reference::<ProblemBody<'_>>()).extensions(Some(condition)).build()
 }
 
 fn retry_after() -> Header {

@@ -134,16 +134,9 @@ pub(crate) fn reference<T: ToSchema>() -> RefOr<Schema> {
     Ref::from_schema_name(T::name()).into()
 }
 
-/// Returns a reference to a schema among the components, with another keyword beside it.
-pub(crate) fn reference_with<T: ToSchema>(name: &str, value: Value) -> Object {
-    let reference = format!("#/components/schemas/{}", T::name());
-    let mut keywords = keyword(name, value);
-    keywords.insert("$ref".to_owned(), reference.into());
-    ObjectBuilder::new().schema_type(SchemaType::AnyValue).extensions(Some(keywords)).build()
-}
-
-/// Returns a keyword that the types of the document do not know. They write an extension as it is.
-fn keyword(name: &str, value: Value) -> Extensions {
+/// Returns a keyword that the types of the document do not know. They write an extension as it is, and several in any
+/// order.
+pub(super) fn keyword(name: &str, value: Value) -> Extensions {
     Extensions::from_iter([(name, value)])
 }
 
