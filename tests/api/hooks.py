@@ -1,7 +1,6 @@
-"""What Schemathesis needs beside the API's document: ids that exist, which part of an answer goes into the next request,
-and which codes a problem may have.
+"""What Schemathesis needs beside the API's document: ids that exist, and which part of an answer goes into which request.
 
-Links with such bodies are valid in the document, but OpenAPI Generator refuses them.
+The latter would be valid as links in the document, but OpenAPI Generator refuses links with such bodies.
 """
 
 import os

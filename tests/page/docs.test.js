@@ -52,6 +52,8 @@ test("the docs page sends requests, and loads only from the server", async () =>
   const document = await (await fetch(`${server.url}openapi.json`)).json();
   assert.equal(await page.locator(".opblock").count(), Object.keys(document.paths).length);
   assert.match(await addUser(page, "ann"), /chinwag-position: [0-9]+/);
+  const parameters = await page.locator(".parameter__name").allInnerTexts();
+  assert.deepEqual(parameters, ["Idempotency-Key", "X-Request-Id"]);
   if (process.env.CHINWAG_DOCS_SCREENSHOT) {
     await page.screenshot({ path: process.env.CHINWAG_DOCS_SCREENSHOT });
   }

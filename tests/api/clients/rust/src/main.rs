@@ -20,7 +20,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     assert_eq!((chats[0].id, &chats[0].last_message), (tea, &None));
     let named = GetUser { username: Some(Some("ann of rust".to_owned())), ..GetUser::new() };
     assert_eq!(users_api::users_get(&server, named, None).await?.id, ann);
-    let Err(Error::ResponseError(taken)) = add("ann of rust").await else { panic!("two users have one name") };
+    let Err(Error::ResponseError(taken)) = add("ann of rust").await else {
+        panic!("two users have one name")
+    };
     let Some(UsersAddError::Status400(problem)) = taken.entity else { panic!("not a problem: {taken:?}") };
     assert_eq!((taken.status.as_u16(), problem.code), (409, Code::UsernameTaken));
 
