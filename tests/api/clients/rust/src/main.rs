@@ -38,7 +38,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         assert_eq!(send().await?, send().await?);
     }
 
-    let (mut read, mut after) = (Vec::new(), 0);
+    let (mut read, mut after) = (Vec::new(), 0_i64);
     loop {
         let page = GetMessages { after: Some(Some(after)), limit: Some(Some(2)), ..GetMessages::new(tea) };
         let page = messages_api::messages_get(&server, page, None).await?;
