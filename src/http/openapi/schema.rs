@@ -134,8 +134,8 @@ pub(crate) fn reference<T: ToSchema>() -> RefOr<Schema> {
     Ref::from_schema_name(T::name()).into()
 }
 
-/// Returns a keyword that the types of the document do not know. They write an extension as it is, and several in any
-/// order.
+/// Returns a keyword that the types of the document do not know: they write an extension as it is. It has to be the only
+/// one of its schema, because extensions are written in any order.
 pub(super) fn keyword(name: &str, value: Value) -> Extensions {
     Extensions::from_iter([(name, value)])
 }
