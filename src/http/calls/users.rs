@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use axum::response::Response;
 use utoipa::ToSchema;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{ArrayBuilder, OneOfBuilder, Schema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -19,7 +21,7 @@ use crate::http::cursor::{Cursor, UserCursor};
 use crate::http::limits::FOUND_LIMIT_DEFAULT;
 use crate::http::openapi::headers::Key;
 use crate::http::openapi::refusals;
-use crate::http::openapi::schema::Exclusive;
+use crate::http::openapi::schema::{self, Exclusive};
 use crate::http::request::body::Read;
 use crate::http::request::request;
 use crate::http::request::value::{FoundLimit, Limit, NamePrefix, UserIds, foreign_cursor};
@@ -73,16 +75,36 @@ request! {
     const EXCLUSIVE: Option<Exclusive> = Some(Exclusive::ExactlyOneOf(&["user", "username", "users"]));
 }
 
-/// The user, or the users if the request names them in `users`.
-#[derive(ToSchema)]
-#[schema(as = UserOrUsers)]
-#[expect(dead_code, reason = "only its schema is used")]
-enum UserOrUsers<'a> {
-    #[schema(title = "of user or username")]
-    User(UserBody<'a>),
-    #[schema(title = "of users")]
-    Users(Vec<UserBody<'a>>),
+/// The answer to a look-up: a user, or the users if the request names them in `users`.
+struct UserOrUsers;
+
+impl utoipa::PartialSchema for UserOrUsers {
+    fn schema() -> RefOr<Schema> {
+        let (user, found) = (schema::reference::<UserBody<'_>>(), schema::reference::<FoundUser>());
+        OneOfBuilder::new().item(user).item(ArrayBuilder::new().items(found)).into()
+    }
 }
+
+impl ToSchema for UserOrUsers {
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        fn named<T: ToSchema>() -> (String, RefOr<Schema>) {
+            (T::name().into_owned(), T::schema())
+        }
+        schemas.extend([named::<UserBody<'_>>(), named::<FoundUser>()]);
+    }
+}
+
+/// A user among several that are answered together. It is written as any user, under a name of its own: a generator of
+/// clients makes code that does not compile from an answer that is a user or an array of the same.
+struct FoundUser;
+
+impl utoipa::PartialSchema for FoundUser {
+    fn schema() -> RefOr<Schema> {
+        <UserBody<'_> as utoipa::PartialSchema>::schema()
+    }
+}
+
+impl ToSchema for FoundUser {}
 
 /// Looks up a user by id or by name, or up to 1,000 users by their ids.
 ///
@@ -96,7 +118,7 @@ enum UserOrUsers<'a> {
         (
             status = OK,
             description = "The user. If the request has `users`: an array of users.",
-            body = UserOrUsers,
+            body = inline(UserOrUsers),
             example = json!({
                 "id": "01a20aa4-09fe-7b4a-8d5d-3a0a2f9d6f43",
                 "username": "ann",
@@ -243,7 +265,7 @@ request! {
         (
             status = OK,
             description = "The users, in the order of their names; `[]` if there are none.",
-            body = [UserBody],
+            body = [FoundUser],
             example = json!([
                 {
                     "id": "01a20aa4-09fe-7b4a-8d5d-3a0a2f9d6f43",

@@ -12,7 +12,10 @@ export async function textsOf(stream: ReadableStream<Uint8Array>, count: number)
     const lines = (begun + decoder.decode(value, { stream: true })).split("\n");
     begun = lines.pop()!;
     for (const line of lines) {
-      if (line.startsWith("data: ")) texts.push(JSON.parse(line.slice("data: ".length)).text);
+      if (!line.startsWith("data: ")) continue;
+      const data = JSON.parse(line.slice("data: ".length));
+      // The first event, `begin`, is no message.
+      if (data.text !== undefined) texts.push(data.text);
     }
   }
   await reader.cancel();

@@ -29,7 +29,8 @@ with ApiClient(Configuration(host=sys.argv[1])) as client:
     tea = chats.chats_add(AddChat(name="tea of python", users=[ann, bob])).id
     [chat] = chats.chats_get(GetChats(user=bob))
     assert (chat.id, chat.last_message) == (tea, None)
-    assert users.users_get(GetUser(username="ann of python")).id == ann
+    assert users.users_get(GetUser(username="ann of python")).actual_instance.id == ann
+    assert [user.id for user in users.users_get(GetUser(users=[ann])).actual_instance] == [ann]
     try:
         users.users_add(AddUser(username="ann of python"))
     except ConflictException as conflict:
@@ -55,7 +56,10 @@ with ApiClient(Configuration(host=sys.argv[1])) as client:
     followed = []
     for line in stream:
         if line.startswith(b"data: "):
-            followed.append(json.loads(line.removeprefix(b"data: "))["text"])
+            data = json.loads(line.removeprefix(b"data: "))
+            # The first event, `begin`, is no message.
+            if "text" in data:
+                followed.append(data["text"])
             if followed == TEXTS:
                 break
     stream.close()

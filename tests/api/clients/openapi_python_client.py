@@ -19,6 +19,7 @@ with Client(base_url=sys.argv[1]) as client:
     [chat] = chats_get.sync(client=client, body=GetChats(user=bob))
     assert (chat.id, chat.last_message) == (tea, None)
     assert users_get.sync(client=client, body=GetUser(username="ann of httpx")).id == ann
+    assert [user.id for user in users_get.sync(client=client, body=GetUser(users=[ann]))] == [ann]
     taken = users_add.sync(client=client, body=AddUser(username="ann of httpx"))
     assert isinstance(taken, Problem) and taken.code == Code.USERNAME_TAKEN
 
@@ -40,7 +41,10 @@ with Client(base_url=sys.argv[1]) as client:
         followed = []
         for line in stream.iter_lines():
             if line.startswith("data: "):
-                followed.append(json.loads(line.removeprefix("data: "))["text"])
+                data = json.loads(line.removeprefix("data: "))
+                # The first event, `begin`, is no message.
+                if "text" in data:
+                    followed.append(data["text"])
                 if followed == TEXTS:
                     break
         assert followed == TEXTS

@@ -3,7 +3,9 @@
 use openapi::apis::configuration::Configuration;
 use openapi::apis::users_api::UsersAddError;
 use openapi::apis::{Error, chats_api, messages_api, users_api};
-use openapi::models::{AddChat, AddUser, Code, GetChats, GetMessages, GetUser, NewMessage};
+use openapi::models::{
+    AddChat, AddUser, Code, GetChats, GetMessages, GetUser, NewMessage, UsersGet200Response,
+};
 
 const TEXTS: [&str; 3] = ["Kettle is on.", "On my way!", "Milk?"];
 
@@ -19,7 +21,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let chats = chats_api::chats_get(&server, GetChats::new(bob), None).await?;
     assert_eq!((chats[0].id, &chats[0].last_message), (tea, &None));
     let named = GetUser { username: Some(Some("ann of rust".to_owned())), ..GetUser::new() };
-    assert_eq!(users_api::users_get(&server, named, None).await?.id, ann);
+    let UsersGet200Response::User(found) = users_api::users_get(&server, named, None).await? else {
+        panic!("one user is asked for")
+    };
+    assert_eq!(found.id, ann);
     let Err(Error::ResponseError(taken)) = add("ann of rust").await else {
         panic!("two users have one name")
     };
@@ -55,7 +60,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             let line: Vec<u8> = begun.drain(..=end).collect();
             if let Some(data) = line.strip_prefix(b"data: ") {
                 let message: serde_json::Value = serde_json::from_slice(data)?;
-                followed.push(message["text"].as_str().expect("a message").to_owned());
+                // The first event, `begin`, is no message.
+                followed.extend(message["text"].as_str().map(str::to_owned));
             }
         }
     }
