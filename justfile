@@ -34,6 +34,9 @@ bench:
 api:
     .ci/api
 
+clients:
+    .ci/clients
+
 container:
     .ci/container
 
