@@ -14,7 +14,7 @@ import { createProxyMiddleware } from "http-proxy-middleware";
 import { Server, freePort } from "../page/server.js";
 import { until } from "./until.js";
 
-const NGINX = process.env.NGINX ?? "nginx";
+const NGINX = process.env.CHINWAG_NGINX ?? "nginx";
 /** An event takes milliseconds. One that is held back takes until the next heartbeat, or much longer. */
 const AT_ONCE_MS = 5_000;
 
