@@ -210,8 +210,13 @@ pub struct Limits {
     #[arg(long, env = "CHINWAG_BODY_BYTES_MAX", value_name = "BYTES", default_value_t = 1024 * 1024,
         value_parser = clap::value_parser!(u32).range(1024..=64 * 1024 * 1024))]
     pub body_bytes_max: u32,
-    /// Deadline for a whole request to arrive, in seconds; also the maximum idle time of a connection, and
-    /// (but at most 30 s) the maximum time without progress while a client reads an answer
+    /// Maximum time for which a connection stays open while no request has begun, in seconds. Set it to more than the
+    /// same time of a load balancer in front
+    #[arg(long, env = "CHINWAG_IDLE_TIMEOUT_S", value_name = "SECONDS", default_value_t = 75,
+        value_parser = clap::value_parser!(u32).range(1..=3600))]
+    pub idle_timeout_s: u32,
+    /// Deadline for a whole request to arrive, in seconds, from its first byte; also (but at most 30 s) the maximum
+    /// time without progress while a client reads an answer
     #[arg(long, env = "CHINWAG_REQUEST_TIMEOUT_S", value_name = "SECONDS", default_value_t = 30,
         value_parser = clap::value_parser!(u32).range(1..=3600))]
     pub request_timeout_s: u32,

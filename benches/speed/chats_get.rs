@@ -50,7 +50,7 @@ pub(crate) fn bench(criterion: &mut Criterion, runtime: &Runtime) {
 fn list(engine: &Engine, number: u64, limit: usize) -> Vec<ChatView> {
     let user = engine.read(|model| model.user(user(number))).expect("a user");
     let listed = engine.list_chats(user, None, limit);
-    engine.read(|model| listed.into_iter().map(|listed| model.view(user, listed)).collect())
+    engine.read(|model| listed.into_iter().map(|listed| model.view(Some(user), listed)).collect())
 }
 
 /// Returns a log of `chats` chats with one message each. The message of a chat is later the greater its

@@ -12,6 +12,7 @@ mod draft;
 mod live;
 mod metrics;
 mod projector;
+mod read_marks;
 mod writer;
 
 use std::sync::Arc;

@@ -4,12 +4,12 @@ use axum::http::HeaderName;
 
 /// Identifies a write, so that the client can retry it safely (draft-ietf-httpapi-idempotency-key-header).
 pub(crate) const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
-/// Holds the position of a write in the log.
+/// Holds the position of a write in the log, or the position up to which a read shows everything.
 pub(crate) const POSITION: HeaderName = HeaderName::from_static("chinwag-position");
 /// Marks an answer that repeats the answer to an earlier request with the same key.
 pub(crate) const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 /// Holds the position after which a disconnected client resumes a stream. It takes precedence over the
-/// parameter `after`.
+/// parameters.
 pub(crate) const LAST_EVENT_ID: &str = "Last-Event-ID";
 /// Identifies a request in its answer and in the server's log messages.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");

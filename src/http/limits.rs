@@ -6,6 +6,13 @@ use std::time::Duration;
 /// Range of the values of `limit`.
 pub(crate) const LIST_LIMIT: RangeInclusive<u64> = 1..=10_000;
 
+/// Range of the values of `limit` of a look-up by the beginning of a name, and the value where it is missing.
+pub(crate) const FOUND_LIMIT: RangeInclusive<u64> = 1..=100;
+pub(crate) const FOUND_LIMIT_DEFAULT: u64 = 20;
+
+/// Range of the number of users that are looked up together.
+pub(crate) const LOOKED_UP_USERS: RangeInclusive<usize> = 1..=1_000;
+
 /// Range of the number of messages of one batch.
 pub(crate) const BATCH_MESSAGES: RangeInclusive<usize> = 1..=1_000;
 

@@ -193,12 +193,6 @@ impl MessageRun {
         Self { chunk: Arc::clone(chunk), first: 0, end: chunk.messages.len() }
     }
 
-    pub(super) fn of_one(chunk: &Arc<Chunk>, seq: Seq) -> Self {
-        let first = usize::try_from(seq.0 - chunk.first.0).expect("a chunk is small");
-        assert!(first < chunk.messages.len(), "the chunk holds the seq");
-        Self { chunk: Arc::clone(chunk), first, end: first + 1 }
-    }
-
     /// Returns the part of the run that starts at this seq, at most `messages_max` messages.
     ///
     /// # Panics

@@ -5,6 +5,7 @@ use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::Arc;
 
 use super::members::Members;
+use super::names::NamesInOrder;
 use super::pieces::Pieces;
 use super::table::Table;
 use crate::domain::{ChatId, Position, Timestamp, UserId};
@@ -54,6 +55,7 @@ pub(super) struct Directory {
     users: Pieces<UserEntry>,
     users_by_id: Table<(UserId, UserIndex)>,
     usernames: Table<UserIndex>,
+    names_in_order: NamesInOrder,
     chats: Pieces<ChatEntry>,
     chats_by_id: Table<(ChatId, ChatIndex)>,
     chat_names: Table<ChatIndex>,
@@ -117,9 +119,11 @@ pub(super) struct ChatEntry {
 impl Directory {
     pub(super) fn add_user(&mut self, id: UserId, username: &str, created_at: Timestamp) -> UserIndex {
         let user = UserIndex::from_len(self.users.len());
+        let username = Arc::from(username);
+        self.names_in_order.insert(&username, user);
         self.users.push(UserEntry {
             id,
-            username: username.into(),
+            username,
             created_at,
             chats: StaysByChat::default(),
             stays: Vec::new(),
@@ -200,6 +204,18 @@ impl Directory {
     pub(super) fn user_named(&self, username: &str) -> Option<UserIndex> {
         let is_it = |user: &UserIndex| &*self.user_entry(*user).username == username;
         self.usernames.find(self.name_hash.hash_one(username), is_it).copied()
+    }
+
+    /// Returns the users whose names begin with `prefix` in any case, in the order of their names.
+    pub(super) fn users_beginning_with(&self, prefix: &str) -> impl Iterator<Item = UserIndex> {
+        self.names_in_order.beginning_with(prefix)
+    }
+
+    /// Returns the users who were added after this time, in the order in which they were added.
+    pub(super) fn users_added_after(&self, time: Timestamp) -> impl Iterator<Item = UserIndex> {
+        // Times increase strictly in the order of the log.
+        let first = self.users.partition_point(|user| user.created_at <= time);
+        (first..self.users.len()).map(UserIndex::from_len)
     }
 
     pub(super) fn chat_named(&self, name: &str) -> Option<ChatIndex> {

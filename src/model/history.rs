@@ -180,11 +180,6 @@ impl ChatHistory {
         before + self.chunks[number].written_until(user, seq)
     }
 
-    /// Returns the run of this message alone.
-    pub(super) fn message_at(&self, seq: Seq) -> MessageRun {
-        MessageRun::of_one(&self.chunks[self.chunk_of(seq)], seq)
-    }
-
     /// Returns the messages from this one to the end of its chunk.
     pub(super) fn run_at(&self, seq: Seq) -> MessageRun {
         MessageRun::of(&self.chunks[self.chunk_of(seq)]).starting_at(seq, usize::MAX)

@@ -1,6 +1,7 @@
 //! The index that rules and tools consult: users, chats, members, read marks, and used idempotency keys.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 use super::activity::Activity;
 use super::chunk::AddedMessage;
@@ -154,6 +155,19 @@ impl Index {
     #[must_use]
     pub fn is_used(&self, key: &IdempotencyKey<'_>) -> bool {
         self.keys.recall(key).is_some()
+    }
+
+    /// Returns the read marks of the chat after that of this user, in the order of the users' indexes. Those of
+    /// former members are among them.
+    pub(super) fn marks_after(
+        &self,
+        chat: ChatIndex,
+        user: Option<UserIndex>,
+    ) -> impl Iterator<Item = (UserIndex, Seq)> {
+        let start = user
+            .map_or(Bound::Included((chat, UserIndex::from_u32(0))), |user| Bound::Excluded((chat, user)));
+        let marks = self.read_marks.range((start, Bound::Included((chat, UserIndex::from_u32(u32::MAX)))));
+        marks.map(|(&(_, user), mark)| (user, mark.seq))
     }
 
     /// Returns the seq up to which the user has read the chat, or 0 if they have read nothing.

@@ -6,7 +6,7 @@
 //! | `history` | the events of each chat; it rests on `chunk` and `timeline` |
 //! | `views` | what readers see |
 //! | `recall` | the results of requests |
-//! | `pieces`, `table`, `members` | collections that grow without a pause |
+//! | `pieces`, `table`, `members`, `names` | collections that grow without a pause |
 
 mod activity;
 mod chunk;
@@ -16,6 +16,7 @@ mod history;
 mod index;
 mod keys;
 mod members;
+mod names;
 mod pieces;
 mod recall;
 mod table;

@@ -25,6 +25,14 @@ impl<T> Pieces<T> {
         self.0.len() * (ITEMS_PER_PIECE * size_of::<T>() + size_of::<Vec<T>>())
     }
 
+    /// Returns the index of the first item for which `is_before` is false. It must be true for all items before
+    /// that one, and false for all behind it.
+    pub(super) fn partition_point(&self, is_before: impl Fn(&T) -> bool) -> usize {
+        let begun = self.0.partition_point(|piece| is_before(&piece[0]));
+        let Some(last) = begun.checked_sub(1) else { return 0 };
+        last * ITEMS_PER_PIECE + self.0[last].partition_point(is_before)
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
         self.0.iter().flatten()
     }
@@ -54,6 +62,17 @@ impl<T> IndexMut<usize> for Pieces<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_partition_is_found_wherever_it_is() {
+        let mut pieces = Pieces::default();
+        assert_eq!(pieces.partition_point(|_: &usize| true), 0);
+        let count = 2 * ITEMS_PER_PIECE + 1;
+        (0..count).for_each(|number| pieces.push(number));
+        for first in [0, 1, 4095, 4096, 4097, 8191, 8192, count] {
+            assert_eq!(pieces.partition_point(|number| *number < first), first);
+        }
+    }
 
     #[test]
     fn items_stay_where_they_are() {

@@ -49,7 +49,7 @@ pub struct ChatView {
     pub rank: Rank,
     /// The last message, in a run of one, if the chat has messages.
     pub last_message: Option<MessageRun>,
-    /// The number of messages that others have sent since the member's read mark.
+    /// The number of messages that others have sent since the reader's read mark, or 0 without a reader.
     pub unread: u64,
 }
 
@@ -97,6 +97,35 @@ impl Model {
     pub fn user_view(&self, user: UserIndex) -> UserView {
         let UserEntry { id, username, created_at, .. } = self.index.directory.user_entry(user);
         UserView { id: *id, username: Arc::clone(username), created_at: *created_at }
+    }
+
+    /// Returns views of the first users whose names begin with `prefix` in any case, in the order of their names.
+    #[must_use]
+    pub fn users_beginning_with(&self, prefix: &str, users_max: usize) -> Vec<UserView> {
+        let users = self.index.directory.users_beginning_with(prefix);
+        users.take(users_max).map(|user| self.user_view(user)).collect()
+    }
+
+    /// Returns views of the first users who were added after this time, in the order in which they were added.
+    #[must_use]
+    pub fn users_added_after(&self, time: Timestamp, users_max: usize) -> Vec<UserView> {
+        let users = self.index.directory.users_added_after(time);
+        users.take(users_max).map(|user| self.user_view(user)).collect()
+    }
+
+    /// Returns the members' read marks among the next `looks_max` marks of the chat after that of the user
+    /// `after`, and the user to go on after, if there may be more.
+    #[must_use]
+    pub fn read_marks_after(
+        &self,
+        chat: ChatIndex,
+        after: Option<UserIndex>,
+        looks_max: usize,
+    ) -> (Vec<(UserId, Seq)>, Option<UserIndex>) {
+        let marks: Vec<_> = self.index.marks_after(chat, after).take(looks_max).collect();
+        let next = if marks.len() == looks_max { marks.last().map(|(user, _)| *user) } else { None };
+        let of_members = marks.into_iter().filter(|(user, _)| self.has_member(chat, *user));
+        (of_members.map(|(user, seq)| (self.user_id(user), seq)).collect(), next)
     }
 
     /// Returns the members of a chat, in the order in which they joined.
@@ -154,15 +183,15 @@ impl Model {
         self.index.activity.listed(chat)
     }
 
-    /// Returns a view of a listed chat. Its rank, its last message and its number of unread messages are
-    /// those of the time at which it was listed. Everything else is current.
+    /// Returns a reader's view of a listed chat. Its rank, its last message and its number of unread messages
+    /// are those of the time at which it was listed. Everything else is current.
     #[must_use]
-    pub fn view(&self, user: UserIndex, listed: ListedChat) -> ChatView {
+    pub fn view(&self, reader: Option<UserIndex>, listed: ListedChat) -> ChatView {
         let (chat, rank, last) = (listed.chat, listed.rank, listed.last());
         let ChatEntry { id, name, users, created_at } = self.index.directory.chat_entry(chat).clone();
         let history = self.histories.of(chat);
-        let last_message = (last > Seq(0)).then(|| history.message_at(last));
-        let unread = history.unread(user, self.index.mark_of(chat, user), last);
+        let last_message = (last > Seq(0)).then(|| history.run_at(last).starting_at(last, 1));
+        let unread = reader.map_or(0, |user| history.unread(user, self.index.mark_of(chat, user), last));
         ChatView { id, name, users, created_at, rank, last_message, unread }
     }
 

@@ -1,11 +1,11 @@
-//! `/chats/add` and `/chats/get`
+//! `/chats/add`, `/chats/get` and `/chats/show`
 
 use std::collections::HashSet;
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use crate::support::{Client, TestRouter, TestServer, assert_id, assert_time, post_many, problem};
+use crate::support::{Client, Scene, TestRouter, TestServer, assert_id, assert_time, post_many, problem};
 use crate::users::{bad_names, good_names};
 
 #[tokio::test]
@@ -295,6 +295,66 @@ async fn upper_case_ids_are_answered_in_lower_case() {
     let den = server.add_chat("den", &[&ann.to_uppercase()]).await;
     let chats = server.chats(&ann.to_uppercase()).await;
     assert_eq!((&chats[0]["id"], &chats[0]["users"]), (&json!(den), &json!([ann])));
+}
+
+#[tokio::test]
+async fn a_chat_is_shown_with_its_read_marks() {
+    let scene = Scene::on(TestServer::start()).await;
+    let (server, ann, bob, den) = (&scene.server, &scene.ann, &scene.bob, &scene.den);
+    let cy = server.add_user("cy").await;
+    server.join(den, bob).await;
+    server.join(den, &cy).await;
+    for text in ["one", "two", "three"] {
+        server.add_message(den, ann, text).await;
+    }
+    for (reader, seq) in [(bob, 1), (bob, 2), (&cy, 3)] {
+        server.mark_read(den, reader, seq).await;
+    }
+    server.leave(den, &cy).await;
+    // To a member, it is as in the list, with the marks of those who are members and have read something.
+    let mut expected = server.chats(bob).await.remove(0);
+    expected["read_marks"] = json!([{ "user": bob, "seq": 2 }]);
+    let shown = server.post("/chats/show", &json!({ "chat": den, "user": bob })).await;
+    assert_eq!((shown.status.as_u16(), shown.position()), (200, server.position().await));
+    assert_eq!((shown.json(), &shown.json()["unread"]), (expected.clone(), &json!(1)));
+    // To nobody in particular, no messages are unread.
+    expected.as_object_mut().expect("an object").remove("unread");
+    assert_eq!(server.post("/chats/show", &json!({ "chat": den })).await.json(), expected);
+
+    let server = scene.server.kill().restart();
+    assert_eq!(server.post("/chats/show", &json!({ "chat": den, "user": null })).await.json(), expected);
+}
+
+#[tokio::test]
+async fn a_chat_is_shown_to_its_members() {
+    let Scene { server, ann, bob, den } = Scene::start().await;
+    let show = async |chat: &str, user: &str| {
+        server.post("/chats/show", &json!({ "chat": chat, "user": user })).await
+    };
+    assert_eq!(problem(&show(&den, &bob).await, 403, "not_a_member").as_deref(), Some("user"));
+    assert_eq!(problem(&show(&den, &den).await, 404, "user_not_found").as_deref(), Some("user"));
+    assert_eq!(problem(&show(&ann, &den).await, 404, "chat_not_found").as_deref(), Some("chat"));
+    assert_eq!(show(&den, &ann).await.status, 200);
+}
+
+#[tokio::test]
+async fn the_marks_of_a_large_chat_are_all_shown() {
+    let Scene { server, ann, den, .. } = Scene::start().await;
+    server.add_message(&den, &ann, "hello").await;
+    let mut readers = Vec::new();
+    for number in 0..2_100 {
+        let reader = server.add_user(&format!("reader {number}")).await;
+        server.join(&den, &reader).await;
+        server.mark_read(&den, &reader, 1).await;
+        readers.push(reader);
+    }
+    let shown = server.post("/chats/show", &json!({ "chat": den })).await.json();
+    let marks = shown["read_marks"].as_array().expect("a list");
+    let mut marked: Vec<_> =
+        marks.iter().map(|mark| mark["user"].as_str().expect("an id").to_owned()).collect();
+    marked.sort();
+    readers.sort();
+    assert_eq!(marked, readers);
 }
 
 /// Returns a router in process with a user in `count` chats, some of them with messages.

@@ -12,7 +12,7 @@ const JSON: &str = "Content-Type: application/json";
 
 #[test]
 fn a_head_that_stops_halfway_times_out() {
-    let server = TestServer::start_with(&["--request-timeout-s", "1"]);
+    let server = TestServer::start_with(&["--idle-timeout-s", "1", "--request-timeout-s", "1"]);
     let mut connections =
         ["", "POST /users", "POST /users/add HTTP/1.1\r\nHost: chinwag.test\r\n"].map(|begun| {
             let mut connection = RawConnection::open(&server.address);
@@ -23,6 +23,17 @@ fn a_head_that_stops_halfway_times_out() {
         // Bytes that never became a request may end the connection without an answer.
         let rest = connection.rest();
         assert!(rest.is_empty() || rest.starts_with(b"HTTP/1.1 4"), "{}", String::from_utf8_lossy(&rest));
+    }
+}
+
+#[test]
+fn an_idle_connection_stays_open_beyond_the_time_of_a_request() {
+    let server = TestServer::start_with(&["--request-timeout-s", "1"]);
+    let mut connection = RawConnection::open(&server.address);
+    for name in ["ann", "bob"] {
+        std::thread::sleep(Duration::from_millis(1_500));
+        connection.send(post("/users/add", &json!({ "username": name })));
+        assert_eq!(connection.reply().status, 201);
     }
 }
 

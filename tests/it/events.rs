@@ -130,16 +130,50 @@ async fn a_stream_resumes_from_any_position() {
     for after in 0..=last {
         check(&server, after.max(3)).await;
     }
-    // By a parameter; the header takes precedence.
-    for (parameter, header) in [(last - 1, None), (5, Some(last - 1))] {
-        let stream = server.get_stream(&format!("/events?user={ann}&after={parameter}"), header).await;
-        assert_eq!(stream.expect("connected").next().await, told.last().cloned());
+    // By a parameter. The header takes precedence, then `lastEventId`.
+    let by_parameters = [
+        (format!("after={}", last - 1), None),
+        (format!("lastEventId={}", last - 1), None),
+        (format!("after=5&lastEventId={}", last - 1), None),
+        ("after=5&lastEventId=6".to_owned(), Some(last - 1)),
+    ];
+    for (parameters, header) in by_parameters {
+        let stream = server.get_stream(&format!("/events?user={ann}&{parameters}"), header).await;
+        assert_eq!(stream.expect("connected").next().await, told.last().cloned(), "{parameters}");
     }
     // After a restart, and on into new events.
     let server = server.kill().restart();
     let mut stream = check(&server, last - 10).await;
     let answer = server.add_message(&den, &ann, "new").await;
     assert_eq!(stream.next().await, Some(sent(last + 1, &den, &ann, "new", &answer)));
+}
+
+#[tokio::test]
+async fn a_stream_says_where_it_begins() {
+    let Scene { server, ann, den, .. } = Scene::on(TestServer::start()).await;
+    // Given a client that is cut off before any message.
+    let mut stream = server.follow(&ann, None).await;
+    let begin = stream.begin().await;
+    assert_eq!((begin.id, begin.kind.as_str(), &begin.data), (3, "begin", &json!({ "position": 3 })));
+    assert_eq!(stream.retry, Some(1000));
+    let last_id = std::mem::take(&mut stream.last_id);
+    drop(stream);
+    // When messages are sent while it is away.
+    server.add_message(&den, &ann, "missed").await;
+    // Then it gets them when it resumes.
+    let mut stream = server.resume(&ann, &last_id).await;
+    assert_eq!(stream.next().await.map(|event| event.data["text"].clone()), Some(json!("missed")));
+    assert_eq!(stream.begin().await, begin);
+    // A stream after a bare position begins with a whole id.
+    assert_eq!(server.follow(&ann, Some(3)).await.begin().await, begin);
+}
+
+#[tokio::test]
+async fn no_proxy_holds_events_back() {
+    let Scene { server, ann, .. } = Scene::on(TestServer::start()).await;
+    let reply = server.send(server.request("HEAD", &format!("/events?user={ann}"))).await;
+    assert_eq!(reply.header("cache-control"), "no-store, no-transform");
+    assert_eq!(reply.header("x-accel-buffering"), "no");
 }
 
 #[tokio::test]
@@ -166,6 +200,10 @@ async fn a_batch_is_streamed_message_by_message() {
 async fn a_bad_stream_request_is_refused() {
     let Scene { server, ann, .. } = Scene::start().await;
     let cases = [
+        (format!("?user={ann}&lastEventId=x"), "lastEventId"),
+        (format!("?user={ann}&after=1&lastEventId=4"), "lastEventId"),
+        (format!("?user={ann}&lastEventId=1&after=x"), "after"),
+        (format!("?user={ann}&lastEventId=1&lastEventId=1"), "lastEventId"),
         (String::new(), "user"),
         ("?".to_owned(), "user"),
         ("?user=".to_owned(), "user"),
@@ -209,7 +247,7 @@ fn a_head_of_a_stream_ends() {
     let (status, headers) = connection.head().expect("answered");
     assert_eq!(
         (status.as_u16(), &headers["content-type"]),
-        (200, &"text/event-stream".parse().expect("a header"))
+        (200, &"text/event-stream; charset=utf-8".parse().expect("a header"))
     );
     assert_eq!(connection.reply().status, 200);
 }

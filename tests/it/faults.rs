@@ -75,6 +75,7 @@ impl FaultyServer {
         let limits = Limits {
             queue_max: 100,
             body_bytes_max: 1 << 20,
+            idle_timeout_s: 75,
             request_timeout_s: 30,
             connections_max: 100,
             streams_max: 100,

@@ -26,6 +26,10 @@ async fn answers_of_each_call() {
     check("messages_get", &names, &server.post("/messages/get", &json!({ "chat": den })).await);
     check("messages_get_empty", &names, &server.post("/messages/get", &json!({ "chat": empty })).await);
     check("chats_get", &names, &server.post("/chats/get", &json!({ "user": ann })).await);
+    check("chats_show", &names, &server.post("/chats/show", &json!({ "chat": den, "user": ann })).await);
+    check("users_list", &names, &server.post("/users/list", &json!({})).await);
+    check("users_find", &names, &server.post("/users/find", &json!({ "prefix": "A" })).await);
+    check("users_get_many", &names, &server.post("/users/get", &json!({ "users": [bob, ann] })).await);
     let cy = server.add_user("cy").await;
     check("chats_get_empty", &[], &server.post("/chats/get", &json!({ "user": cy })).await);
     let health = server.get("/health").await;

@@ -26,6 +26,7 @@ mod history;
 mod kernel;
 mod keys;
 mod limits;
+mod load_then_follow;
 mod membership;
 mod messages;
 mod observed;

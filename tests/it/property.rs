@@ -23,7 +23,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
-use naive::{Naive, NaiveChat};
+use naive::{Naive, NaiveChat, NaiveUser};
 use streamed::Streams;
 
 /// One action of a client. Users and chats are given by a number from 0 to 99: see [`naive::named`].
@@ -169,6 +169,10 @@ async fn compare(server: &Server, naive: &mut Naive) {
     for chat in &naive.chats {
         compare_messages(server, chat).await;
     }
+    compare_users(server, naive).await;
+    for chat in &naive.chats {
+        compare_shown(server, chat, naive).await;
+    }
     for user in &naive.users {
         let by_id =
             server.send(&Request { path: "/users/get", body: json!({ "user": user.id }), key: None }).await;
@@ -205,6 +209,77 @@ async fn compare(server: &Server, naive: &mut Naive) {
         for limit in [1, 2, 3] {
             assert_eq!(paged(server, &user, limit).await, whole);
         }
+    }
+}
+
+/// Compares lists of users: all of them, pages, those with these ids, and those with these names.
+async fn compare_users(server: &Server, naive: &Naive) {
+    let is_shown = |shown: &[Value], expected: &[&NaiveUser]| {
+        shown.len() == expected.len()
+            && shown
+                .iter()
+                .zip(expected)
+                .all(|(shown, user)| (&shown["id"], &shown["username"]) == (&user.id, &user.username))
+    };
+    let all: Vec<_> = naive.users.iter().collect();
+    let mut paged: Vec<Value> = Vec::new();
+    while paged.is_empty() || paged.len() < all.len() {
+        let cursor = paged.last().map(|user| &user["cursor"]);
+        let page = server.list("/users/list", json!({ "limit": 2, "cursor": cursor })).await;
+        assert!(page.len() <= 2 && (!page.is_empty() || all.is_empty()));
+        paged.extend(page);
+        if all.is_empty() {
+            break;
+        }
+    }
+    assert!(is_shown(&paged, &all), "{paged:?}");
+    assert_eq!(server.list("/users/list", json!({})).await, paged);
+
+    let mut ids: Vec<_> = all.iter().rev().map(|user| user.id.clone()).collect();
+    ids.push(json!(naive::NOBODY));
+    let known: Vec<_> = all.iter().rev().copied().collect();
+    assert!(is_shown(&server.list("/users/get", json!({ "users": ids })).await, &known));
+
+    for prefix in ["user", "USER 1", "user 10", "u ser"] {
+        let mut expected = all.clone();
+        let name = |user: &NaiveUser| user.username.as_str().expect("a name").to_lowercase();
+        expected.retain(|user| name(user).starts_with(&prefix.to_lowercase()));
+        expected.sort_by_key(|user| name(user));
+        assert!(
+            is_shown(&server.list("/users/find", json!({ "prefix": prefix })).await, &expected),
+            "{prefix}"
+        );
+    }
+}
+
+/// Compares a chat by itself: to nobody, and to each of its members.
+async fn compare_shown(server: &Server, chat: &NaiveChat, naive: &Naive) {
+    for user in naive.users.iter().map(|user| Some(&user.id)).chain([None]) {
+        let body = json!({ "chat": chat.id, "user": user });
+        let Reply { status, body: mut shown, .. } =
+            server.send(&Request { path: "/chats/show", body, key: None }).await;
+        if user.is_some_and(|user| !chat.users.contains(user)) {
+            assert_eq!(shown["code"], "not_a_member");
+            continue;
+        }
+        assert_eq!(status, StatusCode::OK);
+        let mut marks = shown["read_marks"].take();
+        marks.as_array_mut().expect("a list").sort_by_key(|mark| mark["user"].to_string());
+        let mut expected_marks: Vec<_> = chat
+            .users
+            .iter()
+            .filter_map(|user| Some(json!({ "user": user, "seq": chat.marked(user)? })))
+            .collect();
+        expected_marks.sort_by_key(|mark| mark["user"].to_string());
+        assert_eq!(marks, json!(expected_marks));
+        let mut expected = json!({
+            "id": chat.id, "name": chat.name, "users": chat.users, "created_at": shown["created_at"],
+            "last_message": chat.messages.last(), "cursor": shown["cursor"], "read_marks": null,
+        });
+        if let Some(user) = user {
+            expected["unread"] = json!(chat.unread(user));
+        }
+        assert_eq!(shown, expected);
     }
 }
 
@@ -267,6 +342,7 @@ impl Server {
         let limits = Limits {
             queue_max: 100,
             body_bytes_max: 1 << 20,
+            idle_timeout_s: 75,
             request_timeout_s: 30,
             connections_max: 10,
             streams_max: 1_000,

@@ -13,7 +13,7 @@ use crate::support::{RawConnection, TestServer, head, post, post_bytes, problem}
 const JSON: &str = "Content-Type: application/json";
 /// The deadline of the server for each rough client.
 const TIMEOUT: Duration = Duration::from_secs(2);
-const TIMEOUT_FLAGS: [&str; 2] = ["--request-timeout-s", "2"];
+const TIMEOUT_FLAGS: [&str; 4] = ["--idle-timeout-s", "2", "--request-timeout-s", "2"];
 /// The usual time within which an honest client is served.
 const AT_ONCE: Duration = Duration::from_secs(1);
 /// The time within which each call of an honest client is served. It allows for a busy machine.

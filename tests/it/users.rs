@@ -1,4 +1,4 @@
-//! `/users/add` and `/users/get`
+//! `/users/add`, `/users/get`, `/users/list` and `/users/find`
 
 use futures_util::future::join_all;
 use serde_json::json;
@@ -128,6 +128,148 @@ async fn each_name_finds_its_own_user() {
     for (id, username) in ids {
         let user = server.post("/users/get", &json!({ "username": username })).await.json();
         assert_eq!((&user["id"], &user["username"]), (&json!(id), &json!(username)));
+    }
+}
+
+#[tokio::test]
+async fn many_users_are_looked_up_in_the_order_asked_for() {
+    let server = TestRouter::start();
+    let mut ids = Vec::new();
+    for number in 0..600 {
+        ids.push(server.add_user(&format!("user {number}")).await);
+    }
+    // Given ids of which the first 300 name nobody.
+    let nobody = (0..300).map(|number| format!("01a20aa4-0000-7000-8000-{number:012}"));
+    let asked: Vec<_> = nobody.chain(ids.iter().rev().cloned()).chain([ids[0].clone()]).collect();
+    // When they are looked up together.
+    let reply = server.post("/users/get", &json!({ "users": asked })).await;
+    assert_eq!((reply.status.as_u16(), reply.position()), (200, 600));
+    // Then each is as it is by itself.
+    let users = reply.json();
+    let found: Vec<_> =
+        users.as_array().expect("a list").iter().map(|user| user["id"].as_str().expect("an id")).collect();
+    assert_eq!(found, asked[300..]);
+    assert_eq!(users[599], server.post("/users/get", &json!({ "user": ids[0] })).await.json());
+    assert_eq!(server.post("/users/get", &json!({ "users": [asked[0]] })).await.json(), json!([]));
+}
+
+#[tokio::test]
+async fn one_to_a_thousand_users_are_looked_up() {
+    let server = TestRouter::start();
+    let ann = server.add_user("ann").await;
+    let ask = async |users: serde_json::Value| server.post("/users/get", &json!({ "users": users })).await;
+    assert_eq!(ask(json!(vec![&ann; 1_000])).await.json().as_array().map(Vec::len), Some(1_000));
+    for (users, field) in [
+        (json!([]), "users"),
+        (json!(vec![&ann; 1_001]), "users"),
+        (json!(ann), "users"),
+        (json!([ann, "ann"]), "users[1]"),
+        (json!([ann, null]), "users[1]"),
+    ] {
+        assert_eq!(problem(&ask(users).await, 400, "invalid_field").as_deref(), Some(field));
+    }
+    let reply = server.post("/users/get", &json!({ "user": ann, "users": [ann] })).await;
+    assert_eq!(problem(&reply, 400, "invalid_field").as_deref(), Some("users"));
+}
+
+#[tokio::test]
+async fn users_are_listed_in_the_order_in_which_they_were_added() {
+    let server = TestServer::start();
+    assert_eq!(server.list("/users/list", &json!({})).await, Vec::<serde_json::Value>::new());
+    let mut ids = Vec::new();
+    for number in (0..300).rev() {
+        ids.push(server.add_user(&format!("user {number}")).await);
+    }
+    let whole = server.list("/users/list", &json!({ "limit": null, "cursor": null })).await;
+    assert_eq!(whole.iter().map(|user| user["id"].as_str().expect("an id")).collect::<Vec<_>>(), ids);
+    let first = server.post("/users/get", &json!({ "user": ids[0] })).await.json();
+    let expected = json!({
+        "id": ids[0], "username": "user 299", "created_at": first["created_at"], "cursor": whole[0]["cursor"],
+    });
+    assert_eq!(whole[0], expected);
+    // In pages, also across a restart.
+    let mut paged: Vec<serde_json::Value> = Vec::new();
+    let mut server = server;
+    for limit in [1, 7, 250, 1_000, 1] {
+        let cursor = paged.last().map(|user| user["cursor"].clone());
+        let page = server.list("/users/list", &json!({ "limit": limit, "cursor": cursor })).await;
+        assert_eq!(page.len(), limit.min(300 - paged.len()));
+        paged.extend(page);
+        server = server.kill().restart();
+    }
+    assert_eq!(paged, whole);
+    // A user who is added later comes last.
+    let last = whole.last().map(|user| &user["cursor"]);
+    let new = server.add_user("new").await;
+    let page = server.list("/users/list", &json!({ "cursor": last })).await;
+    assert_eq!(page.iter().map(|user| &user["id"]).collect::<Vec<_>>(), [&json!(new)]);
+}
+
+#[tokio::test]
+async fn a_cursor_that_is_not_of_the_list_of_users_is_refused() {
+    let server = TestRouter::start();
+    let ann = server.add_user("ann").await;
+    server.add_chat("den", &[&ann]).await;
+    let of_chat = server.chats(&ann).await[0]["cursor"].clone();
+    // A log that is ahead of this one made this cursor.
+    let other = TestRouter::start();
+    other.add_user("bob").await;
+    let later = other.list("/users/list", &json!({})).await[0]["cursor"].clone();
+    for cursor in [of_chat, later, json!(""), json!("000000000000000000000000"), json!(5)] {
+        let reply = server.post("/users/list", &json!({ "cursor": cursor })).await;
+        assert_eq!(problem(&reply, 400, "invalid_field").as_deref(), Some("cursor"), "{cursor}");
+    }
+}
+
+#[tokio::test]
+async fn users_are_found_by_the_beginning_of_a_name() {
+    let server = TestServer::start();
+    for name in ["anton", "Ann", "bob", "ANNA", "an", "änne", "Äste", "Straße"] {
+        server.add_user(name).await;
+    }
+    let found = async |server: &TestServer, prefix: &str| -> Vec<String> {
+        let reply = server.post("/users/find", &json!({ "prefix": prefix })).await;
+        assert_eq!((reply.status.as_u16(), reply.position()), (200, 8));
+        let users = reply.json();
+        let names = users.as_array().expect("a list").iter().map(|user| user["username"].as_str());
+        names.map(|name| name.expect("a name").to_owned()).collect()
+    };
+    let check = async |server: &TestServer| {
+        assert_eq!(found(server, "an").await, ["an", "Ann", "ANNA", "anton"]);
+        assert_eq!(found(server, "ANN").await, ["Ann", "ANNA"]);
+        assert_eq!(found(server, "Ä").await, ["änne", "Äste"]);
+        assert_eq!(found(server, "strass").await, ["Straße"]);
+        assert!(found(server, "nobody").await.is_empty());
+    };
+    check(&server).await;
+    check(&server.kill().restart()).await;
+}
+
+#[tokio::test]
+async fn a_search_has_limits() {
+    let server = TestRouter::start();
+    for number in 0..150 {
+        server.add_user(&format!("user {number:03}")).await;
+    }
+    for (limit, count) in [(None, 20), (Some(1), 1), (Some(100), 100)] {
+        let found = server.list("/users/find", &json!({ "prefix": "user", "limit": limit })).await;
+        assert_eq!(found.len(), count);
+        assert_eq!(found.last().expect("found")["username"], format!("user {:03}", count - 1));
+    }
+    for (body, field) in [
+        (json!({ "prefix": "user", "limit": 101 }), "limit"),
+        (json!({ "prefix": "user", "limit": 0 }), "limit"),
+        (json!({ "prefix": "" }), "prefix"),
+        (json!({ "prefix": "x".repeat(65) }), "prefix"),
+        (json!({ "prefix": null }), "prefix"),
+        (json!({ "limit": 1 }), "prefix"),
+    ] {
+        let reply = server.post("/users/find", &body).await;
+        assert_eq!(problem(&reply, 400, "invalid_field").as_deref(), Some(field), "{body}");
+    }
+    // What no name can hold is found nowhere.
+    for prefix in [" ", "\u{0}", &"é".repeat(64)] {
+        assert!(server.list("/users/find", &json!({ "prefix": prefix })).await.is_empty());
     }
 }
 

@@ -246,7 +246,7 @@ fn streamed_bytes(kind: &FeedEventKind) -> usize {
 fn look_up(model: &Model, user: UserIndex, entry: FeedEntry) -> FeedEventKind {
     let (index, event) = match entry {
         FeedEntry::Entered(chat) => {
-            let view = model.view(user, model.listed(chat));
+            let view = model.view(Some(user), model.listed(chat));
             return FeedEventKind::Entered(if model.has_member(chat, user) {
                 view
             } else {

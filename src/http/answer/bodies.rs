@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::domain::{ChatId, ChatName, MessageId, Seq, Text, Timestamp, UserId, Username};
-use crate::http::cursor::Cursor;
+use crate::http::cursor::{ChatCursor, Cursor, UserCursor};
 use crate::model::{ChatView, Members, Message, SentMessage, UserView};
 
 /// A user.
@@ -21,6 +21,25 @@ pub(crate) struct UserBody<'a> {
 impl<'a> From<&'a UserView> for UserBody<'a> {
     fn from(user: &'a UserView) -> Self {
         Self { id: user.id, username: &user.username, created_at: user.created_at }
+    }
+}
+
+/// A user in the list of all users.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ListedUser)]
+pub(crate) struct ListedUserBody<'a> {
+    id: UserId,
+    #[schema(value_type = Username)]
+    username: &'a str,
+    created_at: Timestamp,
+    #[schema(value_type = UserCursor)]
+    cursor: String,
+}
+
+impl<'a> From<&'a UserView> for ListedUserBody<'a> {
+    fn from(user: &'a UserView) -> Self {
+        let cursor = Cursor(user.created_at).to_string();
+        Self { id: user.id, username: &user.username, created_at: user.created_at, cursor }
     }
 }
 
@@ -62,8 +81,52 @@ pub(crate) struct ChatBody<'a> {
     /// Number of messages that others have sent since this user's read mark.
     #[schema(examples(2))]
     unread: u64,
-    #[schema(value_type = Cursor)]
+    #[schema(value_type = ChatCursor)]
     cursor: String,
+}
+
+/// A chat by itself, with its members' read marks.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ShownChat)]
+pub(crate) struct ShownChatBody<'a> {
+    id: ChatId,
+    #[schema(value_type = ChatName)]
+    name: &'a str,
+    /// The members, in the order in which they joined.
+    #[serde(serialize_with = "listed")]
+    #[schema(value_type = Vec<UserId>)]
+    users: &'a Members,
+    created_at: Timestamp,
+    /// `null` if the chat has no message.
+    #[schema(required)]
+    last_message: Option<MessageBody<'a>>,
+    /// Number of messages that others have sent since the read mark of `user`; missing if the request has no
+    /// `user`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = u64, required = false, examples(2))]
+    unread: Option<u64>,
+    #[schema(value_type = ChatCursor)]
+    cursor: String,
+    /// The marks of those members who have read something.
+    #[schema(value_type = Vec<ReadMarkBody>)]
+    read_marks: &'a [ReadMarkBody],
+}
+
+impl<'a> ShownChatBody<'a> {
+    /// Shows the chat to a reader, if there is one.
+    pub(crate) fn new(chat: &'a ChatView, has_reader: bool, read_marks: &'a [ReadMarkBody]) -> Self {
+        let ChatBody { id, name, users, created_at, last_message, unread, cursor } = chat.into();
+        let unread = has_reader.then_some(unread);
+        Self { id, name, users, created_at, last_message, unread, cursor, read_marks }
+    }
+}
+
+/// The last message of a chat that a member has read.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ReadMark)]
+pub(crate) struct ReadMarkBody {
+    pub(crate) user: UserId,
+    pub(crate) seq: Seq,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "this is what serde calls")]

@@ -1,9 +1,11 @@
 //! Events in the form of a stream (WHATWG HTML, "Server-sent events").
 
+use std::io;
 use std::sync::Arc;
 
 use axum::body::Bytes;
 use serde::Serialize;
+use serde_json::ser::{Formatter, Serializer};
 use utoipa::ToSchema;
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::Schema;
@@ -17,8 +19,10 @@ use crate::model::ChatView;
 /// The description of `/events` in the API's document. Its table lists every event that [`render`] writes.
 pub(crate) const DESCRIPTION: &str = "\
 The answer is a stream of server-sent events in the order of the log, each event once. `id` is `POSITION-EPOCH`: the
-event's position, and the epoch of the server that wrote it. With `Last-Event-ID` or `after`, the stream begins with
-everything after that event, however long ago, and continues live without a gap. Without them, it begins now.
+event's position, and the epoch of the server that wrote it. With `Last-Event-ID`, `lastEventId` or `after`, the
+stream begins with everything after that event, however long ago, and continues live without a gap. Without them, it
+begins now. The first event is `begin` or `reset`. Its `id` is the place after which the stream begins, so a client
+that is cut off at once also resumes without a gap.
 
 A log that was restored from an older copy goes on with other events at the same positions. If the event that an id
 names is not in the log, the stream begins now, with a `reset`: load everything again. A bare position is taken
@@ -31,7 +35,8 @@ without that check; one beyond the log is 400.
 | `member` | the other members, when a user joins | a `MemberEvent` |
 | `member_removed` | all members, and the user who is removed | a `MemberEvent` |
 | `read` | all members | a `ReadEvent` |
-| `reset` | a client whose id is not of this log's history | a `ResetEvent` |
+| `begin` | every client, first | a `BeginEvent` |
+| `reset` | instead of `begin`, a client whose id is not of this log's history | a `BeginEvent` |
 
 A stream that catches up sends only the last of each member's read marks.
 
@@ -39,31 +44,28 @@ A comment every 15 s keeps the stream open. A client that reads nothing for 30 s
 its last `id`. When the server stops, streams are closed.";
 
 /// An example of a stream, for the API's document.
-pub(crate) const EXAMPLE: &str = "retry: 1000\n\nid: 6-8f3c2a917b5de604\nevent: message\ndata: {\"id\":\"01a20aa4-0a3f-70c2-b3b5-10f6a3a5cb02\",\
+pub(crate) const EXAMPLE: &str = "retry: 1000\nid: 5-8f3c2a917b5de604\nevent: begin\ndata: {\"position\":5}\n\n\
+                       id: 6-8f3c2a917b5de604\nevent: message\ndata: {\"id\":\"01a20aa4-0a3f-70c2-b3b5-10f6a3a5cb02\",\
                        \"chat\":\"01a20aa4-0a1b-7d0e-a3cf-4b7d4ed1a2d5\",\
                        \"author\":\"01a20aa4-0a09-74de-9d72-3ca94e1ae31f\",\"text\":\"Milk?\",\
                        \"created_at\":\"2026-11-23T15:04:06.234567Z\",\"seq\":3}\n\n";
 
-/// The log's last position, after which a stream begins whose client named an event that is not in the log.
+/// The position after which a stream begins.
 #[derive(Serialize, ToSchema)]
-pub(crate) struct ResetEvent {
+pub(crate) struct BeginEvent {
     position: Position,
 }
 
-/// Returns the first block of a stream. A client that was disconnected reconnects after a second.
+/// Returns the first event of a stream. A client that is disconnected reconnects after a second.
 pub(crate) fn opening(follower: &Follower) -> Bytes {
-    let mut opening = b"retry: 1000\n".to_vec();
-    if follower.is_reset() {
-        let id = follower.begin();
-        opening.extend(block(id, "reset", &ResetEvent { position: id.position }));
-    } else {
-        opening.push(b'\n');
-    }
-    opening.into()
+    let id = follower.begin();
+    let event = if follower.is_reset() { "reset" } else { "begin" };
+    [b"retry: 1000\n".to_vec(), block(id, event, &BeginEvent { position: id.position })].concat().into()
 }
 
-/// A comment, which keeps a stream open.
-pub(crate) const HEARTBEAT: Bytes = Bytes::from_static(b":\n\n");
+/// A comment, which keeps a stream open. A blank line would follow an event; after a comment alone, some clients
+/// take it for the end of an empty one.
+pub(crate) const HEARTBEAT: Bytes = Bytes::from_static(b":\n");
 
 /// A chat, and a user who has joined or left it.
 #[derive(Serialize, ToSchema)]
@@ -85,7 +87,7 @@ pub(crate) fn schemas() -> [(String, RefOr<Schema>); 3] {
     fn named<T: ToSchema>() -> (String, RefOr<Schema>) {
         (T::name().into_owned(), T::schema())
     }
-    [named::<MemberEvent>(), named::<ReadEvent>(), named::<ResetEvent>()]
+    [named::<MemberEvent>(), named::<ReadEvent>(), named::<BeginEvent>()]
 }
 
 /// Returns events as bytes. The bytes of a single event are shared with the other streams that send it.
@@ -149,13 +151,38 @@ fn render_one(cache: &EventCache, &FeedEvent { id, ref kind }: &FeedEvent) -> By
     }
 }
 
-/// Returns the block of one event. JSON on one line holds no line ends, which would end the field `data`.
+/// Returns the block of one event.
 fn block(EventId { position, epoch }: EventId, event: &str, data: &impl Serialize) -> Vec<u8> {
     let mut block = format!("id: {position}-{epoch}\nevent: {event}\ndata: ").into_bytes();
-    serde_json::to_writer(&mut block, data).expect("answers hold nothing that JSON cannot");
+    let mut json = Serializer::with_formatter(&mut block, OneLine);
+    data.serialize(&mut json).expect("answers hold nothing that JSON cannot");
     block.extend_from_slice(b"\n\n");
     block
 }
+
+/// Writes JSON without any line end of Unicode: a line end would end the field `data`. JSON always escapes those that
+/// the standard knows, CR and LF. Some clients, such as those in Python, also split lines at the others.
+struct OneLine;
+
+impl Formatter for OneLine {
+    fn write_string_fragment<W: io::Write + ?Sized>(
+        &mut self,
+        out: &mut W,
+        fragment: &str,
+    ) -> io::Result<()> {
+        for part in fragment.split_inclusive(OTHER_LINE_ENDS) {
+            let text = part.trim_end_matches(OTHER_LINE_ENDS);
+            out.write_all(text.as_bytes())?;
+            for line_end in part[text.len()..].chars() {
+                write!(out, "\\u{:04x}", u32::from(line_end))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Next line, line separator, paragraph separator.
+const OTHER_LINE_ENDS: [char; 3] = ['\u{85}', '\u{2028}', '\u{2029}'];
 
 #[cfg(test)]
 mod tests {
@@ -165,6 +192,18 @@ mod tests {
     use super::*;
     use crate::domain::{Epoch, Timestamp};
     use crate::model::Rank;
+
+    #[test]
+    fn data_holds_no_line_end() {
+        let text = "a\u{85}\u{2028}b\u{2029}\r\n\u{b}\u{c}\u{1c}\u{1d}\u{1e}é\u{2027}\u{84}\"\\🦀\u{2028}";
+        let id = EventId { position: Position(9), epoch: Epoch::default() };
+        let block = String::from_utf8(block(id, "test", &text)).expect("text");
+        let data = block.strip_prefix("id: 9-0\nevent: test\ndata: ").expect("a block");
+        let data = data.strip_suffix("\n\n").expect("a whole block");
+        let line_ends = "\n\r\u{b}\u{c}\u{1c}\u{1d}\u{1e}\u{85}\u{2028}\u{2029}";
+        assert!(!data.contains(|c| line_ends.contains(c)), "{data}");
+        assert_eq!(serde_json::from_str::<String>(data).expect("JSON"), text);
+    }
 
     #[test]
     fn a_chat_of_any_size_is_one_event() {

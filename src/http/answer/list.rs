@@ -6,6 +6,8 @@ use axum::response::{IntoResponse, Response};
 use futures_util::{StreamExt, stream};
 use serde::Serialize;
 
+use crate::domain::Position;
+
 /// A list that is written piece by piece.
 pub(crate) trait Pieces: Send + 'static {
     /// Appends the next elements, each with a comma behind it. A list that appends nothing is at its end.
@@ -18,8 +20,9 @@ pub(crate) fn push(out: &mut Vec<u8>, element: &impl Serialize) {
     out.push(b',');
 }
 
-/// Answers with all that the list holds, as an array. A long one is written as fast as its client reads it.
-pub(crate) fn respond(mut list: impl Pieces) -> Response {
+/// Answers with all that the list holds, as an array. A long one is written as fast as its client reads it. The
+/// answer says that the list shows everything up to this position.
+pub(crate) fn respond(position: Position, mut list: impl Pieces) -> Response {
     /// Maximum bytes of an answer that is sent whole, with its length.
     const WHOLE_BYTES_MAX: usize = 64 * 1024;
     /// Initial capacity. Most pages fit in it, so that they are not moved as they grow.
@@ -37,7 +40,8 @@ pub(crate) fn respond(mut list: impl Pieces) -> Response {
             break streamed(begun, list);
         }
     };
-    ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response()
+    let content_type = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
+    super::at(position, (content_type, body).into_response())
 }
 
 /// Replaces the last comma by the bracket that ends the array.
@@ -99,7 +103,7 @@ mod tests {
     async fn arrays_short_and_long_are_whole() {
         for last in [0, 1, 2, 3, 100, 50_000] {
             for each in [1, 7, 100_000] {
-                let response = respond(Numbers { next: 1, last, each });
+                let response = respond(Position(1), Numbers { next: 1, last, each });
                 let body = response.into_body().collect().await.expect("infallible").to_bytes();
                 let numbers: Vec<u32> = serde_json::from_slice(&body).expect("an array");
                 assert!(numbers.into_iter().eq(1..=last), "{last} by {each}");

@@ -14,9 +14,18 @@ use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
+use crate::domain::Position;
+use crate::http::headers::POSITION;
+
 /// Marks, among the extensions of an answer, one that has no end: it goes on until its client disconnects.
 #[derive(Clone, Copy)]
 pub(crate) struct Endless;
+
+/// Adds the position of the log to an answer: that of a write's event, or that up to which a read shows everything.
+pub(crate) fn at(position: Position, mut response: Response) -> Response {
+    response.headers_mut().insert(POSITION, position.0.into());
+    response
+}
 
 /// Returns an answer of JSON.
 pub(crate) fn json(value: &impl Serialize) -> Response {

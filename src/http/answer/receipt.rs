@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::bodies::{AddedBody, SentBody};
 use crate::engine::Accepted;
-use crate::http::headers::{POSITION, REPLAYED};
+use crate::http::headers::REPLAYED;
 use crate::model::Outcome;
 
 /// Answers an accepted write with its receipt.
@@ -18,12 +18,10 @@ pub(crate) fn respond(Accepted { receipt, replayed }: &Accepted) -> Response {
         Outcome::Messages(sent) => created(&sent.iter().map(SentBody::from).collect::<Vec<_>>()),
         Outcome::Done => StatusCode::NO_CONTENT.into_response(),
     };
-    let headers = response.headers_mut();
-    headers.insert(POSITION, receipt.position.to_string().try_into().expect("digits"));
     if *replayed {
-        headers.insert(REPLAYED, HeaderValue::from_static("true"));
+        response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
     }
-    response
+    super::at(receipt.position, response)
 }
 
 fn created(body: &impl Serialize) -> Response {

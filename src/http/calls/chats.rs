@@ -7,13 +7,14 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::users;
-use crate::domain::{ChatId, ChatName, Command, Seq, UserId};
+use crate::domain::{ChatId, ChatName, Command, Refusal, Seq, UserField, UserId};
 use crate::engine::Engine;
-use crate::http::answer::bodies::{AddedBody, ChatBody};
+use crate::http::answer;
+use crate::http::answer::bodies::{AddedBody, ChatBody, ReadMarkBody, ShownChatBody};
 use crate::http::answer::list::{self, Pieces};
 use crate::http::answer::problem::Problem;
 use crate::http::app::App;
-use crate::http::cursor::Cursor;
+use crate::http::cursor::{ChatCursor, Cursor};
 use crate::http::openapi::headers::Key;
 use crate::http::openapi::refusals;
 use crate::http::request::body::Read;
@@ -27,6 +28,7 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
         .routes(routes!(add))
         .routes(routes!(get))
+        .routes(routes!(show))
         .routes(routes!(add_user))
         .routes(routes!(remove_user))
         .routes(routes!(read))
@@ -169,7 +171,7 @@ request! {
         limit: Option<Limit>,
         /// The list continues after the chat that had this cursor. A chat that gets a message meanwhile may
         /// be missed, but is never repeated.
-        cursor: Option<Cursor>,
+        cursor: Option<ChatCursor>,
     }
 }
 
@@ -215,14 +217,80 @@ request! {
 async fn get(Read { engine, request }: Read<GetChats>) -> Result<Response, Problem> {
     let limit = request.limit.map_or(usize::MAX, |Limit(limit)| usize::try_from(limit).unwrap_or(usize::MAX));
     let below = request.cursor.map(|Cursor(rank)| rank);
-    let user = engine.read(|model| {
+    let (position, user) = engine.read(|model| {
         if let Some(below) = below.filter(|below| below.position() > model.position()) {
             return Err(foreign_cursor(&Cursor(below).to_string()));
         }
-        model.user(request.user).ok_or_else(|| users::not_found(request.user))
+        let user = model.user(request.user).ok_or_else(|| users::not_found(request.user))?;
+        Ok((model.position(), user))
     })?;
     let listed = engine.list_chats(user, below, limit);
-    Ok(list::respond(ListedChats { engine, user, listed: listed.into_iter() }))
+    Ok(list::respond(position, ListedChats { engine, user, listed: listed.into_iter() }))
+}
+
+request! {
+    /// A chat to look up.
+    pub(crate) struct ShowChat {
+        chat: ChatId,
+        /// A member. With it, the answer holds the number of messages that are unread for this user.
+        user: Option<UserId>,
+    }
+}
+
+/// Looks up a chat, with its members' read marks.
+#[utoipa::path(
+    post,
+    path = "/chats/show",
+    tag = "chats",
+    request_body(content = ShowChat, example = json!({
+        "chat": "01a20aa4-0a1b-7d0e-a3cf-4b7d4ed1a2d5",
+        "user": "01a20aa4-09fe-7b4a-8d5d-3a0a2f9d6f43",
+    })),
+    responses(
+        (
+            status = OK,
+            description = "The chat.",
+            body = ShownChatBody,
+            example = json!({
+                "id": "01a20aa4-0a1b-7d0e-a3cf-4b7d4ed1a2d5",
+                "name": "tea",
+                "users": ["01a20aa4-09fe-7b4a-8d5d-3a0a2f9d6f43", "01a20aa4-0a09-74de-9d72-3ca94e1ae31f"],
+                "created_at": "2026-11-23T15:04:05.301200Z",
+                "last_message": {
+                    "id": "01a20aa4-0a3f-70c2-b3b5-10f6a3a5cb02",
+                    "chat": "01a20aa4-0a1b-7d0e-a3cf-4b7d4ed1a2d5",
+                    "author": "01a20aa4-0a09-74de-9d72-3ca94e1ae31f",
+                    "text": "Milk?",
+                    "created_at": "2026-11-23T15:04:06.234567Z",
+                    "seq": 3,
+                },
+                "unread": 2,
+                "cursor": "800000000000000633c8d336",
+                "read_marks": [{ "user": "01a20aa4-0a09-74de-9d72-3ca94e1ae31f", "seq": 1 }],
+            }),
+        ),
+        refusals::OfCall,
+        refusals::NoSuchUserOrChat,
+        refusals::NotAMember,
+    )
+)]
+async fn show(
+    Read { engine, request: ShowChat { chat, user } }: Read<ShowChat>,
+) -> Result<Response, Problem> {
+    let (position, index, view) = engine.read(|model| {
+        let index = model.chat(chat).ok_or(Refusal::ChatNotFound { chat })?;
+        let reader =
+            user.map(|user| model.user(user).ok_or(Refusal::UserNotFound { user, field: UserField::User }));
+        let reader = reader.transpose()?;
+        if let Some(user) = user.filter(|_| reader.is_some_and(|reader| !model.has_member(index, reader))) {
+            return Err(Refusal::NotAMember { chat, user, field: UserField::User });
+        }
+        Ok((model.position(), index, model.view(reader, model.listed(index))))
+    })?;
+    let marks = engine.read_marks(index).into_iter();
+    let marks: Vec<_> = marks.map(|(user, seq)| ReadMarkBody { user, seq }).collect();
+    let body = ShownChatBody::new(&view, user.is_some(), &marks);
+    Ok(answer::at(position, answer::json(&body)))
 }
 
 /// The chats of a list, read from the model a few at a time.
@@ -242,7 +310,7 @@ impl Pieces for ListedChats {
         self.engine.read(|model| {
             while views.len() < VIEWS_MAX && members < MEMBERS_MAX {
                 let Some(listed) = self.listed.next() else { break };
-                let view = model.view(self.user, listed);
+                let view = model.view(Some(self.user), listed);
                 members += view.users.len();
                 views.push(view);
             }

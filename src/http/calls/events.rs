@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::Extension;
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderName, header};
+use axum::http::{HeaderName, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::{StreamExt, stream};
 use tokio::sync::OwnedSemaphorePermit;
@@ -21,7 +21,6 @@ use crate::http::answer::codes::Code;
 use crate::http::answer::problem::Problem;
 use crate::http::answer::{Endless, events};
 use crate::http::app::{App, Ready};
-use crate::http::headers::LAST_EVENT_ID;
 use crate::http::openapi::refusals;
 use crate::http::request::follow::Follow;
 
@@ -55,19 +54,17 @@ const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(15);
 async fn get(
     Ready(engine): Ready,
     State(app): State<Arc<App>>,
-    headers: HeaderMap,
-    Follow { user, begin }: Follow,
+    Follow { user, begin, begin_field }: Follow,
 ) -> Result<Response, Problem> {
     let follower = engine.follow(user, begin).map_err(|error| match error {
         FollowError::UserNotFound => users::not_found(user),
         FollowError::BeyondTheLog { last } => {
-            let field = if headers.contains_key(LAST_EVENT_ID) { LAST_EVENT_ID } else { "after" };
             let what = format!("must not be beyond the last position, {last}");
             let after = match begin {
                 Begin::After(position) => Some(position.to_string()),
                 Begin::Now | Begin::Resume(_) => None,
             };
-            Problem::invalid_field(field, &what, after.as_deref())
+            Problem::invalid_field(begin_field, &what, after.as_deref())
         }
         FollowError::ShuttingDown => Problem::new(Code::ShuttingDown, "the server is shutting down"),
     })?;
@@ -76,8 +73,9 @@ async fn get(
         Problem::new(Code::Overloaded, detail)
     })?;
     let headers = [
-        (header::CONTENT_TYPE, "text/event-stream"),
-        (header::CACHE_CONTROL, "no-store"),
+        (header::CONTENT_TYPE, "text/event-stream; charset=utf-8"),
+        // no-transform: a proxy that compresses holds events back until it has enough of them.
+        (header::CACHE_CONTROL, "no-store, no-transform"),
         // Without this header, nginx holds back a short piece until it has more.
         (HeaderName::from_static("x-accel-buffering"), "no"),
     ];

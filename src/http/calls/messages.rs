@@ -185,14 +185,15 @@ request! {
     )
 )]
 async fn get(Read { engine, request }: Read<GetMessages>) -> Result<Response, Problem> {
-    let (chat, last) = engine
+    let (position, chat, last) = engine
         .read(|model| {
             let chat = model.chat(request.chat)?;
-            Some((chat, model.newest_seq(chat)))
+            Some((model.position(), chat, model.newest_seq(chat)))
         })
         .ok_or(Refusal::ChatNotFound { chat: request.chat })?;
     let Range { next, end } = request.range(last);
-    Ok(list::respond(ListedMessages { engine, chat, json: MessageJson::new(request.chat), next, end }))
+    let messages = ListedMessages { engine, chat, json: MessageJson::new(request.chat), next, end };
+    Ok(list::respond(position, messages))
 }
 
 /// The messages of a list, from `seq` `next` to the one before `end`; empty if `next` is not less than `end`.

@@ -3,25 +3,32 @@
 use std::sync::Arc;
 
 use axum::response::Response;
+use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::domain::{Command, Refusal, UserField, UserId, Username};
+use crate::domain::{Command, Refusal, Timestamp, UserField, UserId, Username};
+use crate::engine::Engine;
 use crate::http::answer;
-use crate::http::answer::bodies::{AddedBody, UserBody};
+use crate::http::answer::bodies::{AddedBody, ListedUserBody, UserBody};
 use crate::http::answer::codes::Code;
+use crate::http::answer::list::{self, Pieces};
 use crate::http::answer::problem::{Problem, shown};
 use crate::http::app::App;
+use crate::http::cursor::{Cursor, UserCursor};
+use crate::http::limits::FOUND_LIMIT_DEFAULT;
 use crate::http::openapi::headers::Key;
 use crate::http::openapi::refusals;
 use crate::http::openapi::schema::Exclusive;
 use crate::http::request::body::Read;
 use crate::http::request::request;
+use crate::http::request::value::{FoundLimit, Limit, NamePrefix, UserIds, foreign_cursor};
 use crate::http::request::write::Write;
+use crate::model::Model;
 
 /// Returns the calls of this file.
 pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
-    OpenApiRouter::new().routes(routes!(add)).routes(routes!(get))
+    OpenApiRouter::new().routes(routes!(add)).routes(routes!(get)).routes(routes!(list)).routes(routes!(find))
 }
 
 request! {
@@ -57,15 +64,29 @@ async fn add(write: Write<AddUser>) -> Result<Response, Problem> {
 }
 
 request! {
-    /// A user, named either by id or by username.
+    /// A user, named either by id or by username; or several users, named by their ids.
     pub(crate) struct GetUser {
         user: Option<UserId>,
         username: Option<Username>,
+        users: Option<UserIds>,
     }
-    const EXCLUSIVE: Option<Exclusive> = Some(Exclusive::ExactlyOneOf(&["user", "username"]));
+    const EXCLUSIVE: Option<Exclusive> = Some(Exclusive::ExactlyOneOf(&["user", "username", "users"]));
 }
 
-/// Looks up a user by id or by name.
+/// The user, or the users if the request names them in `users`.
+#[derive(ToSchema)]
+#[schema(as = UserOrUsers)]
+#[expect(dead_code, reason = "only its schema is used")]
+enum UserOrUsers<'a> {
+    #[schema(title = "of user or username")]
+    User(UserBody<'a>),
+    #[schema(title = "of users")]
+    Users(Vec<UserBody<'a>>),
+}
+
+/// Looks up a user by id or by name, or up to 1,000 users by their ids.
+///
+/// Several users are answered in the order in which they are asked for. Ids that name nobody are left out.
 #[utoipa::path(
     post,
     path = "/users/get",
@@ -74,8 +95,8 @@ request! {
     responses(
         (
             status = OK,
-            description = "The user.",
-            body = UserBody,
+            description = "The user. If the request has `users`: an array of users.",
+            body = UserOrUsers,
             example = json!({
                 "id": "01a20aa4-09fe-7b4a-8d5d-3a0a2f9d6f43",
                 "username": "ann",
@@ -87,20 +108,155 @@ request! {
     )
 )]
 async fn get(Read { engine, request }: Read<GetUser>) -> Result<Response, Problem> {
-    let GetUser { user, username } = request;
-    let found = engine.read(|model| {
+    let GetUser { user, username, users } = request;
+    if let Some(UserIds(ids)) = users {
+        let position = engine.read(Model::position);
+        return Ok(list::respond(position, LookedUpUsers { engine, ids: ids.into_iter() }));
+    }
+    let (position, found) = engine.read(|model| {
         let user = user.and_then(|id| model.user(id));
         let user = user.or_else(|| model.user_named(username.as_deref()?));
-        user.map(|user| model.user_view(user))
+        (model.position(), user.map(|user| model.user_view(user)))
     });
     match (found, user, username) {
-        (Some(found), _, _) => Ok(answer::json(&UserBody::from(&found))),
+        (Some(found), _, _) => Ok(answer::at(position, answer::json(&UserBody::from(&found)))),
         (None, Some(id), _) => Err(not_found(id)),
         (None, None, name) => {
             let detail = format!("no user is named {}", shown(&name.expect("one of the two is given")));
             Err(Problem::new(Code::UserNotFound, detail).blaming("username"))
         }
     }
+}
+
+/// Maximum users that are copied under one hold of the lock.
+const VIEWS_MAX: usize = 256;
+
+/// The users with these ids, read from the model a few at a time.
+struct LookedUpUsers {
+    engine: Arc<Engine>,
+    ids: std::vec::IntoIter<UserId>,
+}
+
+impl Pieces for LookedUpUsers {
+    fn next_piece(&mut self, out: &mut Vec<u8>) {
+        let mut found = Vec::new();
+        // A piece without a user would be the end of the list.
+        while found.is_empty() && self.ids.len() > 0 {
+            self.engine.read(|model| {
+                let ids = self.ids.by_ref().take(VIEWS_MAX);
+                found.extend(ids.filter_map(|id| model.user(id)).map(|user| model.user_view(user)));
+            });
+        }
+        for user in &found {
+            list::push(out, &UserBody::from(user));
+        }
+    }
+}
+
+request! {
+    /// A request for the users, or for a page of them.
+    pub(crate) struct ListUsers {
+        limit: Option<Limit>,
+        /// The list continues after the user that had this cursor.
+        cursor: Option<UserCursor>,
+    }
+}
+
+/// Lists all users, the one who was added first first.
+#[utoipa::path(
+    post,
+    path = "/users/list",
+    tag = "users",
+    request_body(content = ListUsers, example = json!({ "limit": 50 })),
+    responses(
+        (
+            status = OK,
+            description = "The users; `[]` if there are none.",
+            body = [ListedUserBody],
+            example = json!([
+                {
+                    "id": "01a20aa4-09fe-7b4a-8d5d-3a0a2f9d6f43",
+                    "username": "ann",
+                    "created_at": "2026-11-23T15:04:05.123456Z",
+                    "cursor": "000660889b3d0ac0ee6e8a2f",
+                },
+            ]),
+        ),
+        refusals::OfCall,
+    )
+)]
+async fn list(
+    Read { engine, request: ListUsers { limit, cursor } }: Read<ListUsers>,
+) -> Result<Response, Problem> {
+    let after = cursor.map(|Cursor(added)| added);
+    let position = engine.read(|model| match after {
+        Some(after) if after > model.index().time() => Err(foreign_cursor(&Cursor(after).to_string())),
+        Some(_) | None => Ok(model.position()),
+    })?;
+    let left = limit.map_or(usize::MAX, |Limit(limit)| usize::try_from(limit).unwrap_or(usize::MAX));
+    let after = after.unwrap_or_default();
+    Ok(list::respond(position, ListedUsers { engine, after, left }))
+}
+
+/// The users who were added after a time, read from the model a few at a time.
+struct ListedUsers {
+    engine: Arc<Engine>,
+    after: Timestamp,
+    /// Maximum number of further users.
+    left: usize,
+}
+
+impl Pieces for ListedUsers {
+    fn next_piece(&mut self, out: &mut Vec<u8>) {
+        let users = self.engine.read(|model| model.users_added_after(self.after, self.left.min(VIEWS_MAX)));
+        for user in &users {
+            list::push(out, &ListedUserBody::from(user));
+            self.after = user.created_at;
+        }
+        self.left -= users.len();
+    }
+}
+
+request! {
+    /// The beginning of the names of users to find.
+    pub(crate) struct FindUsers {
+        prefix: NamePrefix,
+        limit: Option<FoundLimit>,
+    }
+}
+
+/// Finds users by the beginning of their names.
+///
+/// Case does not count, neither in what is found nor in its order: `an` finds `Ann`, `anna` and `ANTON`.
+#[utoipa::path(
+    post,
+    path = "/users/find",
+    tag = "users",
+    request_body(content = FindUsers, example = json!({ "prefix": "an", "limit": 10 })),
+    responses(
+        (
+            status = OK,
+            description = "The users, in the order of their names; `[]` if there are none.",
+            body = [UserBody],
+            example = json!([
+                {
+                    "id": "01a20aa4-09fe-7b4a-8d5d-3a0a2f9d6f43",
+                    "username": "ann",
+                    "created_at": "2026-11-23T15:04:05.123456Z",
+                },
+            ]),
+        ),
+        refusals::OfCall,
+    )
+)]
+async fn find(Read { engine, request }: Read<FindUsers>) -> Result<Response, Problem> {
+    let FindUsers { prefix: NamePrefix(prefix), limit } = request;
+    let FoundLimit(limit) = limit.unwrap_or(FoundLimit(FOUND_LIMIT_DEFAULT));
+    let limit = usize::try_from(limit).expect("at most 100");
+    let (position, found) =
+        engine.read(|model| (model.position(), model.users_beginning_with(&prefix, limit)));
+    let found: Vec<_> = found.iter().map(UserBody::from).collect();
+    Ok(answer::at(position, answer::json(&found)))
 }
 
 /// Returns the refusal of a look-up whose user does not exist.

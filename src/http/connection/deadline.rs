@@ -1,8 +1,10 @@
-//! The deadline for a request to arrive completely. Its time runs from the moment at which the server waits
-//! for the request, or from the request's first byte.
+//! The deadlines of a connection: for the next request to begin, and for a request that has begun to arrive
+//! completely. The time of the first runs from the moment at which the server waits for the request, that of the
+//! second from the request's first byte.
 //!
-//! A connection has one timer, not one for each request. The timer is not reset for each request either: when
-//! it fires, it is set to the current deadline. That costs a fraction of a timer for every head and body.
+//! A connection has one timer, not one for each request. The timer is not reset for each request either, unless
+//! its deadline comes nearer: when it fires, it is set to the current deadline. That costs a fraction of a timer
+//! for every head and body.
 //!
 //! ```text
 //!                      a read waits                  a byte arrives
@@ -70,36 +72,48 @@ impl Arrival {
         matches!(*self.0.lock(), NextRequest::Begun(_))
     }
 
-    /// Notes that a read waits, and returns the moment from which the time of the request that it waits for
-    /// counts.
-    fn waits_since(&self) -> Instant {
+    /// Notes that a read waits, and returns its deadline.
+    fn deadline(&self, timeouts: ReadTimeouts) -> Instant {
         let mut next = self.0.lock();
         match *next {
-            NextRequest::Awaited(since) | NextRequest::Begun(since) => since,
+            NextRequest::Begun(since) => since + timeouts.request,
+            NextRequest::Awaited(since) => since + timeouts.idle,
             NextRequest::Unobserved | NextRequest::Endless => {
                 let now = Instant::now();
                 *next = NextRequest::Awaited(now);
-                now
+                now + timeouts.idle
             }
         }
     }
 }
 
-/// Fails a read that waits beyond the deadline of its request.
+/// Maximum times for which a connection's reads wait.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ReadTimeouts {
+    /// From the moment at which the server waits for a request to its first byte.
+    pub(super) idle: Duration,
+    /// From a request's first byte to its last.
+    pub(super) request: Duration,
+}
+
+/// Fails a read that waits beyond its deadline.
 pub(super) struct ReadDeadline {
-    timeout: Duration,
+    timeouts: ReadTimeouts,
     timer: Option<Pin<Box<Sleep>>>,
 }
 
 impl ReadDeadline {
-    pub(super) fn new(timeout: Duration) -> Self {
-        Self { timeout, timer: None }
+    pub(super) fn new(timeouts: ReadTimeouts) -> Self {
+        Self { timeouts, timer: None }
     }
 
     /// Returns an error once the deadline has passed. It must be polled whenever a read has to wait.
     pub(super) fn poll_passed(&mut self, cx: &mut Context<'_>, arrival: &Arrival) -> Poll<io::Result<()>> {
-        let deadline = arrival.waits_since() + self.timeout;
+        let deadline = arrival.deadline(self.timeouts);
         let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+        if timer.deadline() > deadline {
+            timer.as_mut().reset(deadline);
+        }
         while timer.as_mut().poll(cx).is_ready() {
             if deadline <= Instant::now() {
                 return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
@@ -107,5 +121,40 @@ impl ReadDeadline {
             timer.as_mut().reset(deadline);
         }
         Poll::Pending
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use super::*;
+
+    /// Waits for a read, at most this time. Returns whether it has failed.
+    async fn fails_within(time: Duration, deadline: &mut ReadDeadline, arrival: &Arrival) -> bool {
+        let failed = poll_fn(|cx| deadline.poll_passed(cx, arrival));
+        match tokio::time::timeout(time, failed).await {
+            Ok(failed) => {
+                assert_eq!(failed.map_err(|error| error.kind()), Err(io::ErrorKind::TimedOut));
+                true
+            }
+            Err(_) => false,
+        }
+    }
+
+    #[tokio::test]
+    async fn an_idle_connection_and_a_begun_request_have_their_own_times() {
+        let timeouts = ReadTimeouts { idle: Duration::from_mins(10), request: Duration::from_millis(200) };
+        let (arrival, mut deadline) = (Arrival::default(), ReadDeadline::new(timeouts));
+        // Given a connection that waits longer than a request may take.
+        assert!(!fails_within(timeouts.request * 2, &mut deadline, &arrival).await);
+        // When a request begins and stops, then it fails in its own time.
+        let began = Instant::now();
+        arrival.begun();
+        assert!(fails_within(timeouts.idle / 2, &mut deadline, &arrival).await);
+        assert!(began.elapsed() >= timeouts.request);
+        // And after an answer, the connection may wait again.
+        arrival.answered(&Response::default());
+        assert!(!fails_within(timeouts.request * 2, &mut deadline, &arrival).await);
     }
 }

@@ -28,7 +28,7 @@ use rustix::net::sockopt::set_tcp_user_timeout;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
-use self::deadline::Arrival;
+use self::deadline::{Arrival, ReadTimeouts};
 use self::observe::observe;
 use self::stream::{Timeouts, WatchedStream};
 use crate::http::app::App;
@@ -94,7 +94,10 @@ impl<'a> Server<'a> {
         // half_close: a client that closes its side after a request still gets its answer. It also saves
         // hyper a read in the middle of each request.
         http.max_buf_size(HEAD_BYTES_MAX).header_read_timeout(None).half_close(true);
-        let timeouts = Timeouts::new(Duration::from_secs(app.limits.request_timeout_s.into()));
+        let timeouts = Timeouts::new(ReadTimeouts {
+            idle: Duration::from_secs(app.limits.idle_timeout_s.into()),
+            request: Duration::from_secs(app.limits.request_timeout_s.into()),
+        });
         Self { app, router, http, timeouts, drain: watch::Sender::new(()), stopping: Arc::default() }
     }
 

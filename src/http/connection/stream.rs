@@ -14,23 +14,23 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
-use super::deadline::{Arrival, ReadDeadline};
+use super::deadline::{Arrival, ReadDeadline, ReadTimeouts};
 use super::pacing::Pacing;
 use crate::http::limits::UNREAD_TIME_MAX;
 
 /// Deadlines after which a connection fails.
 #[derive(Clone, Copy)]
 pub(super) struct Timeouts {
-    /// Deadline for a request to arrive completely.
-    pub(super) read: Duration,
+    /// Deadlines for a request to begin, and to arrive completely.
+    pub(super) read: ReadTimeouts,
     /// Deadline for a client to read some of its answer.
     pub(super) write: Duration,
 }
 
 impl Timeouts {
-    /// Returns the deadlines of a server on which a request may take this time to arrive.
-    pub(super) fn new(request_timeout: Duration) -> Self {
-        Self { read: request_timeout, write: request_timeout.min(UNREAD_TIME_MAX) }
+    /// Returns the deadlines of a server with these times for reads.
+    pub(super) fn new(read: ReadTimeouts) -> Self {
+        Self { read, write: read.request.min(UNREAD_TIME_MAX) }
     }
 }
 
@@ -160,8 +160,8 @@ mod tests {
     #[test]
     fn an_unread_answer_waits_30_seconds_at_most() {
         for (request_s, unread_s) in [(1, 1), (30, 30), (31, 30), (3_600, 30)] {
-            let timeouts = Timeouts::new(Duration::from_secs(request_s));
-            assert_eq!((timeouts.read.as_secs(), timeouts.write.as_secs()), (request_s, unread_s));
+            let timeouts = timeouts(request_s);
+            assert_eq!(timeouts.write.as_secs(), unread_s);
         }
     }
 
@@ -178,8 +178,11 @@ mod tests {
     }
 
     fn watched(stream: TcpStream, drain: &watch::Sender<()>) -> WatchedStream {
-        let timeouts = Timeouts::new(Duration::from_secs(30));
-        WatchedStream::new(stream, Arrival::default(), timeouts, drain.subscribe())
+        WatchedStream::new(stream, Arrival::default(), timeouts(30), drain.subscribe())
+    }
+
+    fn timeouts(request_s: u64) -> Timeouts {
+        Timeouts::new(ReadTimeouts { idle: Duration::from_secs(75), request: Duration::from_secs(request_s) })
     }
 
     #[tokio::test]

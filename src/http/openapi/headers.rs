@@ -23,17 +23,24 @@ impl IntoParams for Key {
     }
 }
 
-/// Returns the headers of an answer to a write.
-pub(super) fn of_writes() -> [(&'static str, Header); 2] {
-    let position = HeaderBuilder::new().schema(Some(Position::schema())).description(Some(
-        "The position of the write's event in the log. For a batch, it is that of the last event. For a write \
-         that changed nothing, it is the position at which the server found that.",
-    ));
-    let replayed = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(["true"]));
-    let replayed = HeaderBuilder::new().schema(Some(replayed)).description(Some(
-        "Present if this answer repeats that to an earlier request under the same key. Nothing was done this time.",
-    ));
-    [("Chinwag-Position", position.build()), ("Idempotent-Replayed", replayed.build())]
+pub(super) const POSITION: &str = "Chinwag-Position";
+
+/// Returns the position that the answers to writes and reads carry.
+pub(super) fn position() -> Header {
+    let description = "A position in the log. Of a write, it is that of its event; of a batch, that of the last event; of \
+                       a write that changed nothing, the position at which the server found that. Of a read, it is the \
+                       position up to which the answer shows everything: a stream of events after it misses nothing.";
+    HeaderBuilder::new().schema(Some(Position::schema())).description(Some(description)).build()
+}
+
+pub(super) const REPLAYED: &str = "Idempotent-Replayed";
+
+/// Returns the mark of an answer that is repeated.
+pub(super) fn replayed() -> Header {
+    let schema = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(["true"]));
+    let description = "Present if this answer repeats that to an earlier request under the same key. Nothing was done this \
+                       time.";
+    HeaderBuilder::new().schema(Some(schema)).description(Some(description)).build()
 }
 
 pub(super) const REQUEST_ID: &str = "X-Request-Id";

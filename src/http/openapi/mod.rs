@@ -15,9 +15,9 @@ use crate::domain::{ChatId, ChatName, MessageId, Position, Seq, Text, Timestamp,
 use crate::http::answer::codes::Code;
 use crate::http::answer::events;
 use crate::http::answer::problem::{ProblemBody, Replay};
-use crate::http::cursor::Cursor;
+use crate::http::cursor::{ChatCursor, UserCursor};
 use crate::http::headers::IDEMPOTENCY_KEY;
-use headers::REQUEST_ID;
+use headers::{POSITION, REPLAYED, REQUEST_ID};
 
 /// The parts of the document that do not belong to one call: its head, and the schemas that calls refer to.
 #[derive(OpenApi)]
@@ -32,7 +32,8 @@ use headers::REQUEST_ID;
         (name = "server", description = "The server's state, and its documentation."),
     ),
     components(schemas(
-        UserId, ChatId, MessageId, Username, ChatName, Text, Seq, Position, Timestamp, Cursor, ProblemBody, Code, Replay,
+        UserId, ChatId, MessageId, Username, ChatName, Text, Seq, Position, Timestamp, ChatCursor, UserCursor, ProblemBody,
+        Code, Replay,
     ))
 )]
 pub(crate) struct Api;
@@ -48,22 +49,28 @@ pub(crate) fn document(mut api: utoipa::openapi::OpenApi) -> Bytes {
         let mut request_id = headers::request_id_parameter().into();
         move_header(&mut request_id, components);
         item.parameters = Some(vec![request_id]);
+        // Every POST is a write, or a read of what is in the log.
+        let has_position = item.post.is_some();
         for operation in [&mut item.get, &mut item.post].into_iter().flatten() {
             let words = path.split(['/', '.']).filter(|word| !word.is_empty());
             let id = words.collect::<Vec<_>>().join("_");
             let id = if id.is_empty() { "page".to_owned() } else { id };
-            finish(operation, components);
+            finish(operation, components, has_position);
             links::add(operation, &id);
             operation.operation_id = Some(id);
         }
     }
-    let of_writes = headers::of_writes().map(|(name, header)| (name.to_owned(), header.into()));
-    components.headers.extend(of_writes);
-    components.headers.insert(REQUEST_ID.to_owned(), headers::request_id().into());
+    for (name, header) in [
+        (POSITION, headers::position()),
+        (REPLAYED, headers::replayed()),
+        (REQUEST_ID, headers::request_id()),
+    ] {
+        components.headers.insert(name.to_owned(), header.into());
+    }
     api.to_pretty_json().expect("a document is strings and numbers").into()
 }
 
-fn finish(operation: &mut Operation, components: &mut Components) {
+fn finish(operation: &mut Operation, components: &mut Components, has_position: bool) {
     operation.description = operation.description.as_deref().map(unwrapped);
     let mut is_write = false;
     for parameter in operation.parameters.iter_mut().flatten() {
@@ -72,9 +79,10 @@ fn finish(operation: &mut Operation, components: &mut Components) {
     }
     for (status, response) in &mut operation.responses.responses {
         add_header(response, REQUEST_ID);
-        if is_write && status.starts_with('2') {
-            for (name, _) in headers::of_writes() {
-                add_header(response, name);
+        if has_position && status.starts_with('2') {
+            add_header(response, POSITION);
+            if is_write {
+                add_header(response, REPLAYED);
             }
         }
     }

@@ -3,6 +3,7 @@
 //! A description states what JSON Schema cannot express.
 
 use std::borrow::Cow;
+use std::ops::RangeInclusive;
 
 use serde_json::json;
 use utoipa::openapi::schema::{
@@ -13,8 +14,8 @@ use utoipa::openapi::{KnownFormat, Ref, RefOr, SchemaFormat};
 use utoipa::{Number, PartialSchema, ToSchema};
 
 use crate::domain::{ChatId, ChatName, MessageId, Position, Seq, Text, Timestamp, UserId, Username};
-use crate::http::cursor::Cursor;
-use crate::http::limits::LIST_LIMIT;
+use crate::http::cursor::{ChatCursor, UserCursor};
+use crate::http::limits::{FOUND_LIMIT, FOUND_LIMIT_DEFAULT, LIST_LIMIT};
 
 /// A name without control characters, and without white space at an end. The classes are spelled out: what
 /// `\s` matches differs between dialects.
@@ -62,12 +63,8 @@ schemas! {
         .pattern(Some(r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{6}Z$"))
         .examples([json!("2026-11-23T15:04:05.123456Z")])
         .build();
-    Cursor: string("The place after which a list of chats goes on: the `cursor` of the last chat of the previous page. It is opaque.")
-        .min_length(Some(24))
-        .max_length(Some(24))
-        .pattern(Some("^[0-9a-f]{24}$"))
-        .examples([json!("800000000000000633c8d336")])
-        .build();
+    ChatCursor: cursor("chat", "800000000000000633c8d336");
+    UserCursor: cursor("user", "000660889b3d0ac0ee6e8a2f");
 }
 
 /// A field of a call's body.
@@ -180,12 +177,46 @@ pub(crate) fn list<T: ToSchema>(items_min: usize, items_max: Option<usize>) -> A
 
 /// Returns the schema of the maximum length of a list's answer.
 pub(crate) fn limit() -> Object {
+    let description = "Maximum number of elements in the answer. Without it, the answer holds all.";
+    limit_within(&LIST_LIMIT, description, 50)
+}
+
+/// Returns the schema of the maximum number of users that are found.
+pub(crate) fn found_limit() -> Object {
+    let description =
+        format!("Maximum number of users in the answer; {FOUND_LIMIT_DEFAULT} if it is missing.");
+    limit_within(&FOUND_LIMIT, &description, 10)
+}
+
+fn limit_within(range: &RangeInclusive<u64>, description: &str, example: u64) -> Object {
     ObjectBuilder::new()
         .schema_type(Type::Integer)
-        .description(Some("Maximum number of elements in the answer. Without it, the answer holds all."))
-        .minimum(Some(whole(*LIST_LIMIT.start())))
-        .maximum(Some(whole(*LIST_LIMIT.end())))
-        .examples([json!(50)])
+        .description(Some(description))
+        .minimum(Some(whole(*range.start())))
+        .maximum(Some(whole(*range.end())))
+        .examples([json!(example)])
+        .build()
+}
+
+/// Returns the schema of the beginning of a username.
+pub(crate) fn name_prefix() -> Object {
+    string("The beginning of a username, in any case.")
+        .min_length(Some(1))
+        .max_length(Some(Username::CHARS_MAX))
+        .examples([json!("an")])
+        .build()
+}
+
+fn cursor(item: &str, example: &str) -> Object {
+    let description = format!(
+        "The place after which a list of {item}s goes on: the `cursor` of the last {item} of the previous page. It is \
+         opaque."
+    );
+    string(&description)
+        .min_length(Some(24))
+        .max_length(Some(24))
+        .pattern(Some("^[0-9a-f]{24}$"))
+        .examples([json!(example)])
         .build()
 }
 

@@ -18,6 +18,8 @@ use crate::http::openapi::schema;
 pub(crate) struct Follow {
     pub(crate) user: UserId,
     pub(crate) begin: Begin,
+    /// The parameter or header that names the place.
+    pub(crate) begin_field: &'static str,
 }
 
 impl<S: Sync> FromRequestParts<S> for Follow {
@@ -25,16 +27,24 @@ impl<S: Sync> FromRequestParts<S> for Follow {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         let asked = from_query(parts.uri.query().unwrap_or_default())?;
-        Ok(Self { begin: last_event_id(&parts.headers)?.unwrap_or(asked.begin), ..asked })
+        Ok(match last_event_id(&parts.headers)? {
+            Some(begin) => Self { begin, begin_field: LAST_EVENT_ID, ..asked },
+            None => asked,
+        })
     }
 }
 
+const AFTER: &str = "after";
+const LAST_EVENT_ID_QUERY: &str = "lastEventId";
+
 fn from_query(query: &str) -> Result<Follow, Problem> {
-    let (mut user, mut after) = (None, None);
+    let (mut user, mut after, mut last) = (None, None, None);
     for (name, value) in form_urlencoded::parse(query.as_bytes()) {
         let known = match &*name {
             "user" => &mut user,
-            "after" => &mut after,
+            AFTER => &mut after,
+            // The name that clients use which cannot send headers. They add it to their URL when they reconnect.
+            LAST_EVENT_ID_QUERY => &mut last,
             _ => return Err(Problem::invalid_field(name, "is no parameter of this call", None)),
         };
         if known.replace(value).is_some() {
@@ -45,8 +55,12 @@ fn from_query(query: &str) -> Result<Follow, Problem> {
     let user = user
         .parse()
         .map_err(|_| Problem::invalid_field("user", "must be a UUID in the hyphenated form", Some(&user)))?;
-    let begin = after.map_or(Ok(Begin::Now), |after| begin_after("after", &after))?;
-    Ok(Follow { user, begin })
+    let after = after.map(|after| begin_after(AFTER, &after)).transpose()?;
+    let last = last.map(|last| begin_after(LAST_EVENT_ID_QUERY, &last)).transpose()?;
+    Ok(match last {
+        Some(begin) => Follow { user, begin, begin_field: LAST_EVENT_ID_QUERY },
+        None => Follow { user, begin: after.unwrap_or(Begin::Now), begin_field: AFTER },
+    })
 }
 
 fn last_event_id(headers: &HeaderMap) -> Result<Option<Begin>, Problem> {
@@ -92,11 +106,14 @@ impl IntoParams for Follow {
         };
         let (user, id) = (schema::reference::<UserId>, schema::event_id);
         let after = "The stream begins with everything after the event that has this id, or this position.";
+        let last_query = "The same as `after`, over which it takes precedence: some clients that resume add it to \
+                          the URL.";
         let last = "The stream begins with everything after the event that has this id, or this position. A \
-                    browser's `EventSource` sends this header by itself; it takes precedence over `after`.";
+                    browser's `EventSource` sends this header by itself; it takes precedence over the parameters.";
         vec![
             parameter("user", ParameterIn::Query, Required::True, user(), "The user whose events are sent."),
-            parameter("after", ParameterIn::Query, Required::False, id(), after),
+            parameter(AFTER, ParameterIn::Query, Required::False, id(), after),
+            parameter(LAST_EVENT_ID_QUERY, ParameterIn::Query, Required::False, id(), last_query),
             parameter(LAST_EVENT_ID, ParameterIn::Header, Required::False, id(), last),
         ]
     }
@@ -114,7 +131,8 @@ mod tests {
     fn a_query_names_a_user_and_perhaps_a_position() {
         let user = ID.parse().expect("an id");
         let at = |after| Begin::After(Position(after));
-        let follow = |after: Option<u64>| Follow { user, begin: after.map_or(Begin::Now, at) };
+        let begin_field = AFTER;
+        let follow = |after: Option<u64>| Follow { user, begin: after.map_or(Begin::Now, at), begin_field };
         for (query, after) in [
             (format!("user={ID}"), None),
             (format!("user={ID}&after=0"), Some(0)),
@@ -124,6 +142,9 @@ mod tests {
         ] {
             assert_eq!(from_query(&query).expect("well-formed"), follow(after), "{query}");
         }
+        // A client that resumes adds the last id to the URL that it began with.
+        let resumed = from_query(&format!("user={ID}&after=17&lastEventId=18")).expect("well-formed");
+        assert_eq!(resumed, Follow { user, begin: at(18), begin_field: "lastEventId" });
     }
 
     #[test]

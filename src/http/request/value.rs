@@ -14,8 +14,8 @@ use super::Request;
 use super::object::{BorrowedText, FieldPath, Object, invalid_json, parse_item};
 use crate::domain::{ChatId, ChatName, Seq, Text, UserId, Username};
 use crate::http::answer::problem::Problem;
-use crate::http::cursor::Cursor;
-use crate::http::limits::{BATCH_MESSAGES, LIST_LIMIT};
+use crate::http::cursor::{Cursor, Place};
+use crate::http::limits::{BATCH_MESSAGES, FOUND_LIMIT, LIST_LIMIT, LOOKED_UP_USERS};
 use crate::http::openapi::schema;
 
 /// A field of a call. It must be present, unless it is an `Option`, which may be missing or `null`.
@@ -138,7 +138,43 @@ impl FieldValue for Limit {
     }
 }
 
-impl FieldValue for Cursor {
+/// Maximum number of users that a look-up by the beginning of a name answers with.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct FoundLimit(pub(crate) u64);
+
+impl FieldValue for FoundLimit {
+    fn from_json(raw: &RawValue, path: FieldPath<'_>) -> Result<Self, Problem> {
+        number(raw, path, FOUND_LIMIT).map(Self)
+    }
+
+    fn schema() -> RefOr<Schema> {
+        schema::found_limit().into()
+    }
+}
+
+/// The beginning of a username.
+pub(crate) struct NamePrefix(pub(crate) String);
+
+impl FieldValue for NamePrefix {
+    fn from_json(raw: &RawValue, path: FieldPath<'_>) -> Result<Self, Problem> {
+        let text = string(raw, path)?;
+        let chars = text.chars().count();
+        if !(1..=Username::CHARS_MAX).contains(&chars) {
+            let problem = format!("must have 1 to {} characters; it has {chars}", Username::CHARS_MAX);
+            return Err(Problem::invalid_field(path, &problem, Some(raw.get())));
+        }
+        Ok(Self(text.into_owned()))
+    }
+
+    fn schema() -> RefOr<Schema> {
+        schema::name_prefix().into()
+    }
+}
+
+impl<P: Place> FieldValue for Cursor<P>
+where
+    Self: ToSchema,
+{
     fn from_json(raw: &RawValue, path: FieldPath<'_>) -> Result<Self, Problem> {
         Self::parse(&string(raw, path)?).ok_or_else(|| foreign_cursor(raw.get()))
     }
@@ -150,7 +186,11 @@ impl FieldValue for Cursor {
 
 /// Returns the refusal of a cursor that this server did not make.
 pub(crate) fn foreign_cursor(value: &str) -> Problem {
-    Problem::invalid_field("cursor", "must be one that this server gave with a chat", Some(value))
+    Problem::invalid_field(
+        "cursor",
+        "must be one that this server gave with an item of the same list",
+        Some(value),
+    )
 }
 
 /// At least one id. Only the length of the body limits their number.
@@ -169,24 +209,46 @@ impl FieldValue for Vec<UserId> {
     }
 }
 
+/// The ids of users to look up.
+pub(crate) struct UserIds(pub(crate) Vec<UserId>);
+
+impl FieldValue for UserIds {
+    fn from_json(raw: &RawValue, path: FieldPath<'_>) -> Result<Self, Problem> {
+        let id = |(index, raw)| UserId::from_json(raw, path.item(index));
+        counted(raw, path, LOOKED_UP_USERS)?.enumerate().map(id).collect::<Result<_, _>>().map(Self)
+    }
+
+    fn schema() -> RefOr<Schema> {
+        schema::list::<UserId>(*LOOKED_UP_USERS.start(), Some(*LOOKED_UP_USERS.end())).into()
+    }
+}
+
 /// Objects that are sent together.
 pub(crate) struct Batch<T>(pub(crate) Vec<T>);
 
 impl<T: Request + ToSchema> FieldValue for Batch<T> {
     fn from_json(raw: &RawValue, path: FieldPath<'_>) -> Result<Self, Problem> {
-        let Items { first, count } = items(raw, path, *BATCH_MESSAGES.end())?;
-        if !BATCH_MESSAGES.contains(&count) {
-            let (start, end) = (BATCH_MESSAGES.start(), BATCH_MESSAGES.end());
-            let problem = format!("must hold {start} to {end} items; it holds {count}");
-            return Err(Problem::invalid_field(path, &problem, None));
-        }
         let object = |(index, raw)| parse_item(raw, path, index);
-        first.into_iter().enumerate().map(object).collect::<Result<_, _>>().map(Self)
+        counted(raw, path, BATCH_MESSAGES)?.enumerate().map(object).collect::<Result<_, _>>().map(Self)
     }
 
     fn schema() -> RefOr<Schema> {
         schema::list::<T>(*BATCH_MESSAGES.start(), Some(*BATCH_MESSAGES.end())).into()
     }
+}
+
+/// Returns the items of an array whose length must be within this range.
+fn counted<'b>(
+    raw: &'b RawValue,
+    path: FieldPath<'_>,
+    range: RangeInclusive<usize>,
+) -> Result<std::vec::IntoIter<&'b RawValue>, Problem> {
+    let Items { first, count } = items(raw, path, *range.end())?;
+    if !range.contains(&count) {
+        let problem = format!("must hold {} to {} items; it holds {count}", range.start(), range.end());
+        return Err(Problem::invalid_field(path, &problem, None));
+    }
+    Ok(first.into_iter())
 }
 
 /// The items of an array.

@@ -48,6 +48,7 @@ impl Server {
         let limits = Limits {
             queue_max: 8,
             body_bytes_max: 4096,
+            idle_timeout_s: 75,
             request_timeout_s: 30,
             connections_max: 8,
             streams_max: 8,

@@ -17,7 +17,7 @@ const FRAME_MAGIC: &[u8] = &[0xFF, b'c', b'w', 0xFE];
 
 fn start_traced(data: &Path, trace: &Path) -> TestServer {
     let calls = "trace=openat,mkdir,rename,renameat,renameat2,fsync,fdatasync,sync_file_range,pread64,read,readv,\
-                 preadv,pwrite64,pwritev,write,writev,sendto,sendmsg";
+                 preadv,pwrite64,pwritev,write,writev,sendto,sendmsg,statx";
     // -D: the server is the child, strace its grandchild. 400 bytes of each string hold an answer's head.
     let strace =
         ["strace", "-D", "-f", "--seccomp-bpf", "-y", "-x", "-s", "400", "-e", calls, "-o", text(trace)];
@@ -144,6 +144,19 @@ impl Trace {
         .count()
     }
 
+    /// From the first answer on, no time of a segment is asked for. Since Linux 6.13 a file whose times were told gets
+    /// new ones at its next write, and each sync writes them too.
+    fn check_looks(&self) -> usize {
+        let answers = self.answers();
+        let first_answer = answers.iter().min_by_key(|answer| answer.call.began).expect("an answer").call;
+        let is_look = |call: &&Call| call.name == "statx" && first_answer.is_before(call) && call.result == 0;
+        let looks: Vec<_> = self.calls.iter().filter(is_look).collect();
+        for look in &looks {
+            assert!(look.args.contains(", STATX_INO, {"), "times are asked for: {look:?}");
+        }
+        looks.len()
+    }
+
     /// The directory was synced before anything of the log was read, and the last segment before itself was;
     /// what was written in it to make it fit to go on was synced before the server was ready.
     fn check_boot(&self, last_segment: &Path) {
@@ -203,6 +216,7 @@ async fn every_answer_and_read_follows_a_sync() {
     assert_eq!(first.check_directories(), 2, "directories were made");
     assert!(answers >= acknowledged && acknowledged > 50, "{answers} answers seen, {acknowledged} got");
     assert!(segments >= 2, "{segments} segments");
+    assert!(first.check_looks() > 50, "a look before each batch");
 
     let last_segment = crate::support::segments(&first.data).pop().expect("a segment");
     let (second, acknowledged_again, _) = trace(dir.path(), "second", Some(chats)).await;

@@ -40,12 +40,17 @@ impl NaiveChat {
         self.marks.iter().rev().find(|(reader, _)| reader == user).map_or(0, |(_, mark)| *mark)
     }
 
+    /// Returns the user's read mark, if the user has read something.
+    pub(super) fn marked(&self, user: &Value) -> Option<usize> {
+        Some(self.mark(user)).filter(|mark| *mark > 0)
+    }
+
     pub(super) fn unread(&self, user: &Value) -> usize {
         self.messages[self.mark(user)..].iter().filter(|message| message["author"] != *user).count()
     }
 }
 
-const NOBODY: &str = "00000000-0000-7000-8000-000000000000";
+pub(super) const NOBODY: &str = "00000000-0000-7000-8000-000000000000";
 
 /// Returns the item that a step names by a number from 0 to 99. A high number names none.
 pub(super) fn named<T>(items: &[T], number: u8) -> Option<&T> {

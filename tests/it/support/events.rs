@@ -23,6 +23,8 @@ type Bytes = Pin<Box<dyn Stream<Item = reqwest::Result<Vec<u8>>> + Send>>;
 /// An open stream.
 pub struct EventStream {
     bytes: Bytes,
+    /// The first event, which says after which position the stream begins, once it has arrived.
+    begin: Option<Event>,
     /// The bytes of the next line that have arrived.
     line: Vec<u8>,
     /// The fields of the next event that have arrived, save its data.
@@ -71,11 +73,12 @@ impl Client {
             request = request.header("Last-Event-ID", id.to_string());
         }
         let response = request.send().await?.error_for_status()?;
-        assert_eq!(response.headers()["content-type"], "text/event-stream");
+        assert_eq!(response.headers()["content-type"], "text/event-stream; charset=utf-8");
         let bytes = response.bytes_stream().map(|piece| piece.map(|piece| piece.to_vec()));
         let (line, event, data) = (Vec::new(), Event::default(), Vec::new());
         Ok(EventStream {
             bytes: Box::pin(bytes),
+            begin: None,
             line,
             event,
             data,
@@ -87,7 +90,7 @@ impl Client {
 }
 
 impl EventStream {
-    /// Returns the next event, which must arrive within the deadline. Returns `None` if the stream ends.
+    /// Returns the next event but `begin`, which must arrive within the deadline. Returns `None` if the stream ends.
     pub async fn next(&mut self) -> Option<Event> {
         tokio::time::timeout(EVENT_DEADLINE, self.next_ever()).await.expect("an event comes")
     }
@@ -100,6 +103,19 @@ impl EventStream {
             }
             self.line.extend(self.bytes.next().await?.ok()?);
         }
+    }
+
+    /// Returns the first event, `begin` or `reset`.
+    pub async fn begin(&mut self) -> Event {
+        while self.begin.is_none() {
+            assert_eq!(self.take(), None);
+            if self.begin.is_none() {
+                let piece = tokio::time::timeout(EVENT_DEADLINE, self.bytes.next()).await;
+                let piece = piece.expect("it comes").expect("the stream goes on");
+                self.line.extend(piece.expect("whole"));
+            }
+        }
+        self.begin.clone().expect("it has arrived")
     }
 
     /// Returns the next `count` events.
@@ -145,12 +161,19 @@ impl EventStream {
             let line = std::str::from_utf8(&line[..end]).expect("UTF-8");
             assert!(!line.contains('\r'), "a line ends with LF only");
             if line.is_empty() {
-                if self.data.is_empty() {
-                    continue;
-                }
+                // Some clients take a blank line alone for an empty event.
+                assert!(!self.data.is_empty(), "a blank line ends an event");
                 let data = std::mem::take(&mut self.data).join("\n");
                 let mut event = std::mem::take(&mut self.event);
                 event.data = serde_json::from_str(&data).expect("JSON");
+                if self.begin.is_none() {
+                    assert!(matches!(&*event.kind, "begin" | "reset"), "the first event is {event:?}");
+                    assert_eq!(event.data, serde_json::json!({ "position": event.id }));
+                    self.begin = Some(event.clone());
+                    if event.kind == "begin" {
+                        continue;
+                    }
+                }
                 return Some(event);
             }
             let (field, value) = line.split_once(':').unwrap_or((line, ""));

@@ -16,11 +16,14 @@ use serde_json::{Value, json};
 use super::{Client, Reply, TestRouter};
 
 /// The calls that take a body.
-pub const CALLS: [&str; 10] = [
+pub const CALLS: [&str; 13] = [
     "/users/add",
     "/users/get",
+    "/users/list",
+    "/users/find",
     "/chats/add",
     "/chats/get",
+    "/chats/show",
     "/chats/users/add",
     "/chats/users/remove",
     "/chats/read",
@@ -60,11 +63,13 @@ impl<S: Deref<Target = Client>> Scene<S> {
             "/users/add" => json!({ "username": name }),
             "/chats/add" => json!({ "name": name, "users": [ann] }),
             "/users/get" | "/chats/get" => json!({ "user": ann }),
+            "/users/list" => json!({}),
+            "/users/find" => json!({ "prefix": "a" }),
             "/chats/users/add" | "/chats/users/remove" => json!({ "chat": den, "user": bob }),
             "/chats/read" => json!({ "chat": den, "user": ann, "seq": 0 }),
             "/messages/add" => json!({ "chat": den, "author": ann, "text": "hello" }),
             "/messages/batch" => json!({ "messages": [{ "chat": den, "author": ann, "text": "hello" }] }),
-            "/messages/get" => json!({ "chat": den }),
+            "/chats/show" | "/messages/get" => json!({ "chat": den }),
             other => panic!("there is no call {other}"),
         };
         for (name, value) in over.as_object().expect("members") {
