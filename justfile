@@ -13,6 +13,10 @@ test:
 tour:
     cargo test --test it -- --ignored tour
 
+# The recipes of docs/import.md; needs bash, jq and Python.
+recipes:
+    cargo test --test it -- --ignored recipe
+
 fmt:
     cargo fmt
 
@@ -54,6 +58,9 @@ mutations:
 
 page:
     .ci/page
+
+service:
+    .ci/service
 
 peers:
     benches/peers/run

@@ -1,6 +1,9 @@
 //! The command line: flags, environment variables and their defaults.
 
-use std::net::SocketAddr;
+use std::fmt;
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -8,7 +11,7 @@ use axum::http::{HeaderValue, Uri};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tracing_subscriber::EnvFilter;
 
-use crate::log::{SEGMENT_BYTES_DEFAULT, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
+use crate::log::{SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
 
 /// A chat server that never forgets.
 #[derive(Debug, Parser)]
@@ -28,8 +31,8 @@ pub struct Cli {
 /// Settings of the process's own log, which goes to stderr.
 #[derive(Debug, Args)]
 pub struct Logging {
-    /// Level of log messages: off, error, warn, info, debug or trace; or also one for each part, as in
-    /// `info,chinwag::log=debug`
+    /// Level of log messages: off, error, warn, info, debug or trace, in either case; or also one for each
+    /// part, as in `info,chinwag::log=debug`
     #[arg(long, env = "CHINWAG_LOG", value_name = "FILTER", default_value = "info", global = true,
         value_parser = log_filter)]
     pub log: String,
@@ -47,16 +50,67 @@ pub enum LogFormat {
     Json,
 }
 
-/// Refuses what [`EnvFilter`] accepts: a level that does not exist, as the name of a part that logs nothing.
+/// The modules that log, below the crate's own name. A filter may name each of them, and the modules that
+/// they are in.
+const MODULES_THAT_LOG: [&str; 11] = [
+    "engine::clock",
+    "engine::writer",
+    "http::connection",
+    "http::connection::observe",
+    "http::connection::panics",
+    "log::disk",
+    "log::file_log",
+    "log::staged",
+    "server",
+    "server::listen",
+    "server::notify",
+];
+
+/// Returns whether something that the crate logs has this target.
+fn is_target(name: &str) -> bool {
+    let logs = |module: &str| {
+        let mut rests = MODULES_THAT_LOG.iter().filter_map(|logs| logs.strip_prefix(module));
+        rests.any(|rest| rest.is_empty() || rest.starts_with("::"))
+    };
+    match name.strip_prefix("chinwag") {
+        Some("") => true,
+        Some(module) => module.strip_prefix("::").is_some_and(|module| !module.is_empty() && logs(module)),
+        None => false,
+    }
+}
+
+/// Returns the filter in lower case. Refuses what [`EnvFilter`] accepts, and what would log nothing: a level
+/// or a part that does not exist.
 fn log_filter(filter: &str) -> Result<String, String> {
-    let is_level = |level: &str| level.eq_ignore_ascii_case("off") || level.parse::<tracing::Level>().is_ok();
-    for directive in filter.split(',') {
-        let level = directive.rsplit('=').next().unwrap_or_default();
+    let is_level = |level: &str| level == "off" || level.parse::<tracing::Level>().is_ok();
+    let filter = filter.to_ascii_lowercase();
+    let directives: Vec<_> = filter.split(',').map(str::trim).collect();
+    for directive in &directives {
+        let (target, level) = match directive.split_once('=') {
+            Some((target, level)) => (Some(target), level),
+            None => (None, *directive),
+        };
+        if let Some(unknown) = target.filter(|target| !is_target(target)) {
+            let mut parts: Vec<_> =
+                MODULES_THAT_LOG.iter().filter_map(|module| module.split("::").next()).collect();
+            parts.dedup();
+            let parts: Vec<_> = parts.into_iter().map(|part| format!("chinwag::{part}")).collect();
+            return Err(format!(
+                "{unknown:?} is not a part that logs; these are {}, and chinwag for all of them, as in \
+                 info,chinwag::log=debug",
+                parts.join(", ")
+            ));
+        }
         if !is_level(level) {
-            return Err(format!("{level:?} is not a level: off, error, warn, info, debug or trace"));
+            return Err(format!(
+                "{level:?} is not a level; these are off, error, warn, info, debug and trace, as in info or \
+                 info,chinwag::log=debug"
+            ));
         }
     }
-    EnvFilter::try_new(filter).map(|_| filter.to_owned()).map_err(|error| error.to_string())
+    let filter = directives.join(",");
+    EnvFilter::try_new(&filter).map_err(|error| error.to_string())?;
+    Ok(filter)
 }
 
 /// Parses a variable that stands for a flag. Unlike clap's own parser, it takes an empty value for no, as a
@@ -65,7 +119,95 @@ fn yes_or_no(value: &str) -> Result<bool, String> {
     match value.to_ascii_lowercase().as_str() {
         "1" | "t" | "true" | "y" | "yes" | "on" => Ok(true),
         "" | "0" | "f" | "false" | "n" | "no" | "off" => Ok(false),
-        _ => Err("yes or no, true or false, on or off, or 1 or 0".to_owned()),
+        _ => Err("must be yes or no, true or false, on or off, or 1 or 0".to_owned()),
+    }
+}
+
+/// The units of sizes, each with its bytes.
+const UNITS: [(&str, u64); 3] = [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
+
+/// Returns a parser of a size: a number of bytes, or of a unit.
+fn size<T: TryFrom<u64> + 'static>(
+    range: RangeInclusive<u64>,
+    example: &'static str,
+) -> impl Fn(&str) -> Result<T, String> + Clone + Send + Sync + 'static {
+    move |text| {
+        let unit = UNITS.iter().find_map(|(unit, bytes)| Some((text.strip_suffix(*unit)?, *bytes)));
+        let (digits, unit_bytes) = unit.unwrap_or((text, 1));
+        let bytes = whole_number(digits).and_then(|number| number.checked_mul(unit_bytes));
+        bytes.filter(|bytes| range.contains(bytes)).and_then(|bytes| T::try_from(bytes).ok()).ok_or_else(
+            || {
+                let (min, max) = (Size(*range.start()), Size(*range.end()));
+                format!("must be a size from {min} to {max}, in bytes, KiB, MiB or GiB, as in {example}")
+            },
+        )
+    }
+}
+
+/// Returns a parser of a number without a unit.
+fn number(
+    range: RangeInclusive<u32>,
+    example: u32,
+) -> impl Fn(&str) -> Result<u32, String> + Clone + Send + Sync + 'static {
+    move |text| {
+        let number = whole_number(text).and_then(|number| u32::try_from(number).ok());
+        number.filter(|number| range.contains(number)).ok_or_else(|| {
+            format!("must be a whole number from {} to {}, as in {example}", range.start(), range.end())
+        })
+    }
+}
+
+/// Parses digits. [`str::parse`] also accepts a sign.
+fn whole_number(digits: &str) -> Option<u64> {
+    digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?
+}
+
+/// Shows bytes in the largest unit of which they are a whole number.
+struct Size(u64);
+
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match UNITS.iter().rfind(|(_, bytes)| self.0.is_multiple_of(*bytes)) {
+            Some((unit, bytes)) => write!(f, "{}{unit}", self.0 / bytes),
+            None => write!(f, "{}", self.0),
+        }
+    }
+}
+
+/// An address and a port, as an operator writes them: the address may be a name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListenAddress(String);
+
+impl ListenAddress {
+    /// Returns the addresses of the name, in the order of the system's resolver. An address that is not a
+    /// name is returned as it is.
+    ///
+    /// # Errors
+    ///
+    /// The name cannot be resolved.
+    pub fn resolve(&self) -> io::Result<Vec<SocketAddr>> {
+        self.0.to_socket_addrs().map(Iterator::collect)
+    }
+}
+
+impl fmt::Display for ListenAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for ListenAddress {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let is_of_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+        let has_name = text.rsplit_once(':').is_some_and(|(name, port)| {
+            !name.is_empty() && name.bytes().all(is_of_name) && port.parse::<u16>().is_ok()
+        });
+        if has_name || text.parse::<SocketAddr>().is_ok() {
+            return Ok(Self(text.to_owned()));
+        }
+        Err("must be an address or a name, and a port, as in 127.0.0.1:9000, [::1]:9000 or localhost:9000")
     }
 }
 
@@ -78,7 +220,10 @@ pub enum CliCommand {
     Healthcheck {
         /// Address and port that the server listens on
         #[arg(long, env = "CHINWAG_LISTEN", value_name = "ADDR:PORT", default_value = LISTEN_DEFAULT)]
-        listen: SocketAddr,
+        listen: ListenAddress,
+        /// Also exit 1 if the server refuses writes, because its disk has no room
+        #[arg(long)]
+        writable: bool,
     },
     /// Verify, dump or repair a log
     #[command(subcommand)]
@@ -89,20 +234,30 @@ pub enum CliCommand {
     /// nothing
     ///
     /// Events by name are {"op":"message","chat","user","time","text"}, {"op":"join","chat","user"} and
-    /// {"op":"leave","chat","user"}. In the latter two, "time" is optional.
+    /// {"op":"leave","chat","user"}. In the latter two, "time" is optional. In all three, so are `chat_id` and
+    /// `user_id`, which tell chats and users of the same name apart. A time is RFC 3339, or a number of Unix
+    /// seconds or milliseconds. docs/import.md has recipes for the exports of other systems.
     Import {
         /// Directory for the new log; it must not hold one yet
         #[arg(long, env = "CHINWAG_DATA", value_name = "DIR", default_value = DATA_DEFAULT)]
         data: PathBuf,
-        /// Length of each segment of the log, in bytes
-        #[arg(long, env = "CHINWAG_SEGMENT_BYTES", value_name = "BYTES",
-            default_value_t = SEGMENT_BYTES_DEFAULT,
-            value_parser = clap::value_parser!(u64).range(SEGMENT_BYTES_MIN..=SEGMENT_BYTES_MAX))]
+        /// Maximum length of a segment of the log, in bytes, or as in 64MiB
+        #[arg(long, env = "CHINWAG_SEGMENT_BYTES", value_name = "SIZE", default_value = "64MiB",
+            value_parser = size::<u64>(SEGMENT_BYTES_MIN..=SEGMENT_BYTES_MAX, "64MiB"))]
         segment_bytes: u64,
+        /// Write nothing: read all lines and name each bad one; exit 2 if there is one. --data is not used
+        #[arg(long, conflicts_with = "skip_bad")]
+        check: bool,
         /// Accept events that are more than a day ahead of this machine's clock; until the clock has caught up,
         /// a server dates new events one microsecond apart, after the last one
         #[arg(long)]
         allow_future: bool,
+        /// Leave out bad lines, and count them; only for events by name
+        #[arg(long)]
+        skip_bad: bool,
+        /// Split each text of more than 16,384 bytes into several messages; only for events by name
+        #[arg(long)]
+        split_long: bool,
     },
 }
 
@@ -139,18 +294,20 @@ const DATA_DEFAULT: &str = "./data";
 /// Settings of `serve`.
 #[derive(Debug, Clone, Args)]
 pub struct ServeConfig {
-    /// Address and port to listen on; port 0 selects a free port
+    /// Address and port to listen on; port 0 selects a free port; of the addresses of a name, the first that
+    /// can be bound is used
     #[arg(long, env = "CHINWAG_LISTEN", value_name = "ADDR:PORT", default_value = LISTEN_DEFAULT)]
-    pub listen: SocketAddr,
+    pub listen: ListenAddress,
     /// Directory of the log; created if it is missing
     #[arg(long, env = "CHINWAG_DATA", value_name = "DIR", default_value = DATA_DEFAULT)]
     pub data: PathBuf,
     /// Keep the log in memory only; all data is lost when the process ends
     #[arg(long, env = "CHINWAG_EPHEMERAL", value_parser = yes_or_no)]
     pub ephemeral: bool,
-    /// Length of each new segment of the log, in bytes
-    #[arg(long, env = "CHINWAG_SEGMENT_BYTES", value_name = "BYTES", default_value_t = SEGMENT_BYTES_DEFAULT,
-        value_parser = clap::value_parser!(u64).range(SEGMENT_BYTES_MIN..=SEGMENT_BYTES_MAX))]
+    /// Maximum length of a new segment of the log, in bytes, or as in 64MiB; the first segments of a log are
+    /// shorter
+    #[arg(long, env = "CHINWAG_SEGMENT_BYTES", value_name = "SIZE", default_value = "64MiB",
+        value_parser = size::<u64>(SEGMENT_BYTES_MIN..=SEGMENT_BYTES_MAX, "64MiB"))]
     pub segment_bytes: u64,
     /// Origins whose web pages may call the API from a browser, separated by commas; * allows every origin;
     /// without this flag, other origins are not allowed
@@ -203,12 +360,12 @@ fn origin(text: &str) -> Result<HeaderValue, String> {
 pub struct Limits {
     /// Maximum writes waiting for the disk; further writes are refused with 503
     #[arg(long, env = "CHINWAG_QUEUE_MAX", value_name = "WRITES", default_value_t = 1024,
-        value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+        value_parser = number(1..=1_000_000, 1024))]
     pub queue_max: u32,
-    /// Maximum length of a request's body, in bytes (32 times that for /messages/batch); longer bodies are
-    /// refused with 413
-    #[arg(long, env = "CHINWAG_BODY_BYTES_MAX", value_name = "BYTES", default_value_t = 1024 * 1024,
-        value_parser = clap::value_parser!(u32).range(1024..=64 * 1024 * 1024))]
+    /// Maximum length of a request's body, in bytes, or as in 1MiB (32 times that for /messages/batch);
+    /// longer bodies are refused with 413
+    #[arg(long, env = "CHINWAG_BODY_BYTES_MAX", value_name = "SIZE", default_value = "1MiB",
+        value_parser = size::<u32>(1024..=64 * 1024 * 1024, "1MiB"))]
     pub body_bytes_max: u32,
     /// Maximum time for which a connection stays open while no request has begun, in seconds. Set it to more than the
     /// same time of a load balancer in front
@@ -218,16 +375,16 @@ pub struct Limits {
     /// Deadline for a whole request to arrive, in seconds, from its first byte; also (but at most 30 s) the maximum
     /// time without progress while a client reads an answer
     #[arg(long, env = "CHINWAG_REQUEST_TIMEOUT_S", value_name = "SECONDS", default_value_t = 30,
-        value_parser = clap::value_parser!(u32).range(1..=3600))]
+        value_parser = number(1..=3600, 30))]
     pub request_timeout_s: u32,
     /// Maximum open connections; further connections wait to be accepted
     #[arg(long, env = "CHINWAG_CONNECTIONS_MAX", value_name = "CONNECTIONS", default_value_t = 16_384,
-        value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+        value_parser = number(1..=1_000_000, 16_384))]
     pub connections_max: u32,
     /// Maximum open event streams, and never more than seven eighths of the connections; further streams are
     /// refused with 503
     #[arg(long, env = "CHINWAG_STREAMS_MAX", value_name = "STREAMS", default_value_t = 14_336,
-        value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+        value_parser = number(1..=1_000_000, 14_336))]
     pub streams_max: u32,
 }
 
@@ -242,7 +399,11 @@ impl Limits {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+    use std::path::Path;
+
     use super::*;
+    use crate::log::SEGMENT_BYTES_DEFAULT;
     use clap::CommandFactory;
 
     #[test]
@@ -251,12 +412,125 @@ mod tests {
     }
 
     #[test]
-    fn a_mistyped_level_is_refused() {
-        for good in ["info", "OFF", "warn,chinwag::log=debug", "chinwag=trace"] {
-            assert_eq!(log_filter(good).as_deref(), Ok(good));
+    fn a_mistyped_level_or_part_is_refused() {
+        for good in ["info", "OFF", "warn,chinwag::log=debug", "chinwag=trace", "Info, CHINWAG::Log=Debug"] {
+            assert_eq!(log_filter(good), Ok(good.to_lowercase().replace(' ', "")));
         }
-        for bad in ["", "inof", "chinwag::log", "info,", "chinwag::log=loud", "info,debgu"] {
-            assert!(log_filter(bad).is_err(), "{bad:?}");
+        for (bad, named) in [
+            ("", ""),
+            ("inof", "inof"),
+            ("warning", "warning"),
+            ("loud", "loud"),
+            ("chinwag::log", "chinwag::log"),
+            ("info,", ""),
+            ("chinwag::log=loud", "loud"),
+            ("info,debgu", "debgu"),
+            ("hyper=debug", "hyper"),
+            ("chinwag::log::nothing=debug", "chinwag::log::nothing"),
+            ("CHINWAG::LO=debug", "CHINWAG::LO"),
+            ("CHINWAG::=debug", "CHINWAG::"),
+            ("=debug", ""),
+        ] {
+            let refused = log_filter(bad).expect_err(bad);
+            assert!(refused.contains(&format!("{:?} is not a ", named.to_lowercase())), "{refused}");
+            assert!(refused.contains("as in info"), "{refused}");
+        }
+    }
+
+    /// Adds the modules below this directory whose code logs. `module` is the directory's own.
+    fn add_modules_that_log(dir: &Path, module: &str, found: &mut BTreeSet<String>) {
+        let logs = |code: &str| {
+            let mut levels = ["trace", "debug", "info", "warn", "error"].into_iter();
+            levels.any(|level| code.contains(&format!("tracing::{level}!")))
+        };
+        for path in std::fs::read_dir(dir).expect("sources").map(|entry| entry.expect("an entry").path()) {
+            let name = path.file_stem().and_then(|name| name.to_str()).expect("ASCII");
+            let name = if ["main", "mod"].contains(&name) { "" } else { name };
+            let within = [module, name].join("::");
+            let within = within.trim_matches(':');
+            if path.is_dir() {
+                add_modules_that_log(&path, within, found);
+            } else if std::fs::read_to_string(&path).is_ok_and(|code| logs(&code)) {
+                found.insert(within.to_owned());
+            }
+        }
+    }
+
+    #[test]
+    fn every_module_that_logs_is_a_target() {
+        let mut found = BTreeSet::new();
+        add_modules_that_log(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), "", &mut found);
+        // That of `main.rs`.
+        assert!(found.remove(""));
+        assert_eq!(found, MODULES_THAT_LOG.map(str::to_owned).into());
+        for module in ["", "::http", "::http::connection", "::log::disk"] {
+            assert!(is_target(&format!("chinwag{module}")), "{module}");
+        }
+    }
+
+    fn parsed<const N: usize>(flags: [&str; N]) -> Result<ServeConfig, String> {
+        let words = ["chinwag"].into_iter().chain(flags);
+        Cli::try_parse_from(words).map(|cli| cli.serve).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_size_may_have_a_unit() {
+        let config = parsed([]).expect("the defaults");
+        assert_eq!((config.segment_bytes, config.limits.body_bytes_max), (SEGMENT_BYTES_DEFAULT, 1 << 20));
+        for (text, bytes) in
+            [("65536", 65_536), ("64KiB", 65_536), ("100MiB", 104_857_600), ("1GiB", SEGMENT_BYTES_MAX)]
+        {
+            assert_eq!(parsed(["--segment-bytes", text]).expect(text).segment_bytes, bytes);
+        }
+        assert_eq!(parsed(["--body-bytes-max", "64KiB"]).expect("a size").limits.body_bytes_max, 65_536);
+        for bad in
+            ["65535", "63KiB", "2GiB", "64MB", "64 MiB", "MiB", "+65536", "1e6", "99999999999999GiB", ""]
+        {
+            let refused = parsed(["--segment-bytes", bad]).expect_err(bad);
+            for word in ["--segment-bytes", bad, "from 64KiB to 1GiB", "as in 64MiB"] {
+                assert!(refused.contains(word), "no {word:?} in {refused}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_number_out_of_range_is_refused_with_an_example() {
+        for (flag, bad, example) in [
+            ("--queue-max", "0", "as in 1024"),
+            ("--request-timeout-s", "3601", "from 1 to 3600, as in 30"),
+            ("--connections-max", "many", "as in 16384"),
+            ("--streams-max", "-1", "as in 14336"),
+        ] {
+            let refused = parsed([&format!("{flag}={bad}")]).expect_err(bad);
+            for word in [flag, bad, example] {
+                assert!(refused.contains(word), "no {word:?} in {refused}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_server_listens_on_an_address_or_a_name() {
+        for (text, port) in [("127.0.0.1:9000", 9000), ("[::1]:0", 0), ("localhost:9000", 9000)] {
+            let listen: ListenAddress = text.parse().expect(text);
+            assert_eq!(listen.to_string(), text);
+            let addresses = listen.resolve().expect(text);
+            assert!(!addresses.is_empty());
+            assert!(addresses.iter().all(|address| address.ip().is_loopback() && address.port() == port));
+        }
+        "a-host.example.com:80".parse::<ListenAddress>().expect("a name");
+        for bad in [
+            "",
+            "nowhere",
+            ":9000",
+            "localhost:",
+            "localhost:70000",
+            "::1:9000",
+            "[::1]",
+            "http://a:9000",
+            "a b:1",
+        ] {
+            let refused = parsed(["--listen", bad]).expect_err(bad);
+            assert!(refused.contains(bad) && refused.contains("as in 127.0.0.1:9000"), "{refused}");
         }
     }
 

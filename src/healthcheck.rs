@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use axum::body::Body;
+use http_body_util::{BodyExt, Limited};
 use hyper::client::conn::http1;
 use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
@@ -37,29 +38,51 @@ pub enum Unhealthy {
         /// Status of its answer.
         status: StatusCode,
     },
-    /// The server does not answer in time.
-    #[error("{address} did not answer within {} s", TIMEOUT.as_secs())]
-    Timeout {
+    /// The server refuses writes.
+    #[error("{address} takes no writes: its disk has no room")]
+    NotWritable {
         /// Address of the server.
         address: SocketAddr,
+    },
+    /// The server does not answer in time.
+    #[error("{addresses} did not answer within {} s", TIMEOUT.as_secs())]
+    Timeout {
+        /// Addresses that were tried.
+        addresses: String,
     },
 }
 
 /// Deadline for the connection and the answer together.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Requests `/health` from the server that listens on this address.
+/// Requests `/health` from the server that listens on one of these addresses: the first that accepts a
+/// connection. With `must_be_writable`, a server that refuses writes is not healthy.
 ///
 /// # Errors
 ///
 /// See [`Unhealthy`]: every answer but 200 is an error.
-pub async fn healthcheck(listen: SocketAddr) -> Result<(), Unhealthy> {
-    let address = reachable(listen);
-    let status = tokio::time::timeout(TIMEOUT, request_health(address)).await;
-    match status.map_err(|_| Unhealthy::Timeout { address })?? {
-        StatusCode::OK => Ok(()),
-        status => Err(Unhealthy::Answer { address, status }),
-    }
+///
+/// # Panics
+///
+/// Panics if there is no address.
+pub async fn healthcheck(listen: &[SocketAddr], must_be_writable: bool) -> Result<(), Unhealthy> {
+    let addresses: Vec<_> = listen.iter().copied().map(reachable).collect();
+    let checked = async {
+        let (stream, address) = connect(&addresses).await?;
+        let (status, body) = request_health(stream, address).await?;
+        match status {
+            StatusCode::OK if must_be_writable && !says_writable(&body) => {
+                Err(Unhealthy::NotWritable { address })
+            }
+            StatusCode::OK => Ok(()),
+            status => Err(Unhealthy::Answer { address, status }),
+        }
+    };
+    let timeout = |_| {
+        let addresses = addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or ");
+        Unhealthy::Timeout { addresses }
+    };
+    tokio::time::timeout(TIMEOUT, checked).await.map_err(timeout)?
 }
 
 /// Returns an address that a client can connect to: loopback for a server that listens on every address.
@@ -72,14 +95,35 @@ fn reachable(listen: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, listen.port())
 }
 
-async fn request_health(address: SocketAddr) -> Result<StatusCode, Unhealthy> {
+async fn connect(addresses: &[SocketAddr]) -> Result<(TcpStream, SocketAddr), Unhealthy> {
+    let mut first_error = None;
+    for &address in addresses {
+        match TcpStream::connect(address).await {
+            Ok(stream) => return Ok((stream, address)),
+            Err(source) => {
+                first_error.get_or_insert(Unhealthy::Connect { address, source });
+            }
+        }
+    }
+    Err(first_error.expect("there is an address"))
+}
+
+async fn request_health(stream: TcpStream, address: SocketAddr) -> Result<(StatusCode, Vec<u8>), Unhealthy> {
+    /// Maximum bytes of the answer that are read. It has some hundred.
+    const BODY_BYTES_MAX: usize = 64 * 1024;
     let failed = |source| Unhealthy::Http { address, source };
-    let stream =
-        TcpStream::connect(address).await.map_err(|source| Unhealthy::Connect { address, source })?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(failed)?;
     // The request below also fails with the connection's error.
     tokio::spawn(async { drop(connection.await) });
     let request = Request::get("/health").header("host", address.to_string()).body(Body::empty());
     let response = sender.send_request(request.expect("a well-formed request")).await.map_err(failed)?;
-    Ok(response.status())
+    let status = response.status();
+    // A body that cannot be read says nothing.
+    let body = Limited::new(response.into_body(), BODY_BYTES_MAX).collect().await;
+    Ok((status, body.map_or_else(|_| Vec::new(), |body| body.to_bytes().to_vec())))
+}
+
+/// Returns whether this is the body of a server that accepts writes.
+fn says_writable(body: &[u8]) -> bool {
+    serde_json::from_slice::<serde_json::Value>(body).is_ok_and(|health| health["writable"] == true)
 }

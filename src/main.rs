@@ -1,16 +1,15 @@
 //! The binary: the command line becomes a call, and an error becomes an exit code.
 
 use std::io::{self, IsTerminal, Write};
-use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use chinwag::config::{Cli, CliCommand, LogCommand, LogFormat, Logging};
+use chinwag::config::{Cli, CliCommand, ListenAddress, LogCommand, LogFormat, Logging};
 use chinwag::domain::Position;
 use chinwag::healthcheck::healthcheck;
 use chinwag::log::LogError;
 use chinwag::server::{self, ServeError, log_panics};
-use chinwag::tools::{self, Import, ToolError};
+use chinwag::tools::{self, Import, Lenience, ToolError};
 use clap::Parser;
 use signal_hook::consts::SIGXFSZ;
 use tracing_subscriber::EnvFilter;
@@ -69,26 +68,34 @@ fn run(cli: Cli) -> Result<(), Failure> {
     match cli.command {
         None => Ok(server::run(cli.serve)?),
         Some(CliCommand::Serve(config)) => Ok(server::run(config)?),
-        Some(CliCommand::Healthcheck { listen }) => run_healthcheck(listen),
+        Some(CliCommand::Healthcheck { listen, writable }) => run_healthcheck(&listen, writable),
         Some(CliCommand::Log(LogCommand::Verify(log))) => Ok(tools::verify(&log.data, io::stdout().lock())?),
         Some(CliCommand::Log(LogCommand::Dump { data: log, from })) => {
             Ok(tools::dump(&log.data, Position(from), io::stdout().lock())?)
         }
         Some(CliCommand::Log(LogCommand::Repair(log))) => Ok(tools::repair(&log.data, io::stdout().lock())?),
         Some(CliCommand::Export(log)) => Ok(tools::dump(&log.data, Position(1), io::stdout().lock())?),
-        Some(CliCommand::Import { data, segment_bytes, allow_future }) => {
-            let into = Import { data, segment_bytes, allow_future };
-            Ok(tools::import(&into, io::stdin().lock(), io::stdout().lock())?)
+        Some(CliCommand::Import { data, segment_bytes, check, allow_future, skip_bad, split_long }) => {
+            let lenience = Lenience { allow_future, skip_bad, split_long };
+            let (input, out) = (io::stdin().lock(), io::stdout().lock());
+            if check {
+                return Ok(tools::check_import(&lenience, input, out)?);
+            }
+            Ok(tools::import(&Import { data, segment_bytes }, &lenience, input, out)?)
         }
     }
 }
 
-fn run_healthcheck(listen: SocketAddr) -> Result<(), Failure> {
+fn run_healthcheck(listen: &ListenAddress, must_be_writable: bool) -> Result<(), Failure> {
+    let addresses = listen
+        .resolve()
+        .map_err(|error| Failure::new(RUNTIME_FAILURE, format!("failed to resolve {listen}: {error}")))?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::new(RUNTIME_FAILURE, format!("failed to start the runtime: {error}")))?;
-    runtime.block_on(healthcheck(listen)).map_err(|error| Failure::new(RUNTIME_FAILURE, error))
+    let checked = runtime.block_on(healthcheck(&addresses, must_be_writable));
+    checked.map_err(|error| Failure::new(RUNTIME_FAILURE, error))
 }
 
 /// An error, and the exit code of the process that it ends.
@@ -157,7 +164,9 @@ impl From<ToolError> for Failure {
     fn from(error: ToolError) -> Self {
         match error {
             ToolError::Log(error) => error.into(),
-            ToolError::BadLine { .. } => Self::new(BAD_CONFIGURATION, error),
+            ToolError::BadLine { .. } | ToolError::BadLines { .. } | ToolError::ByNamesOnly => {
+                Self::new(BAD_CONFIGURATION, error)
+            }
             ToolError::Append(_) | ToolError::Input(_) | ToolError::Output(_) => {
                 Self::new(RUNTIME_FAILURE, error)
             }

@@ -14,6 +14,8 @@ const REASONS: [&str; 5] = ["rule", "overloaded", "storage_full", "shutting_down
 
 pub(super) struct EngineMetrics {
     registry: Registry,
+    log: LogMetrics,
+    writable: IntGauge,
     batch_writes: Histogram,
     refused: IntCounterVec,
     sampled: Sampled,
@@ -48,10 +50,24 @@ impl EngineMetrics {
         let replayed = Gauge::new("chinwag_replay_duration_seconds", "Time that the replay at start took.")
             .expect("a name");
         replayed.set(replay.as_secs_f64());
+        let writable =
+            IntGauge::new("chinwag_writable", "1 if the disk has room for writes, 0 if writes are refused.")
+                .expect("a name");
+        writable.set(1);
+        show(&registry, &writable);
         show(&registry, &batch_writes);
         show(&registry, &refused);
         show(&registry, &replayed);
-        Self { sampled: Sampled::shown_in(&registry), registry, batch_writes, refused }
+        let (sampled, log) = (Sampled::shown_in(&registry), log.clone());
+        Self { registry, log, writable, batch_writes, refused, sampled }
+    }
+
+    pub(super) fn is_writable(&self) -> bool {
+        self.writable.get() == 1
+    }
+
+    pub(super) fn set_writable(&self, writable: bool) {
+        self.writable.set(writable.into());
     }
 
     pub(super) fn observe_batch(&self, writes: usize) {
@@ -119,6 +135,7 @@ impl Engine {
             gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
         }
         sampled.clock_behind.set(self.clock_behind().as_secs_f64());
+        self.metrics.log.sample();
         self.metrics.registry.gather()
     }
 }

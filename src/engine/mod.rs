@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 use parking_lot::RwLock;
 use tokio::sync::oneshot;
 
-use crate::domain::{Command, Epoch, IdempotencyKey, Refusal};
+use crate::domain::{Command, Epoch, IdempotencyKey, Position, Refusal};
 pub use crate::log::LogId;
 pub use crate::log::Progress as ReplayProgress;
 use crate::log::{AppendError, EventLog, LogError};
@@ -241,6 +241,25 @@ impl Engine {
     /// copies what is small or shared.
     pub fn read<T>(&self, look: impl FnOnce(&Model) -> T) -> T {
         look(&self.model.read())
+    }
+
+    /// Returns the position of the last event.
+    #[must_use]
+    pub fn position(&self) -> Position {
+        self.read(Model::position)
+    }
+
+    /// Returns the number of followers.
+    #[must_use]
+    pub fn followers(&self) -> usize {
+        self.live.followers()
+    }
+
+    /// Returns whether there is room for writes: `false` from a write that was refused for want of room until
+    /// there is room for one as long, and while there is no room for a long message.
+    #[must_use]
+    pub fn is_writable(&self) -> bool {
+        self.metrics.is_writable()
     }
 
     /// Returns the id of the log.

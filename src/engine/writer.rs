@@ -1,7 +1,8 @@
 //! The writer: the loop that makes commands durable. It gathers, decides, appends, applies and answers.
 
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError};
 use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
 
 use parking_lot::RwLock;
 use tokio::sync::oneshot;
@@ -12,7 +13,7 @@ use super::live::Live;
 use super::metrics::EngineMetrics;
 use super::{Accepted, Queue, Queued, SubmitError};
 use crate::domain::{Command, Decision, Event, IdempotencyKey, Position, Record, Refusal, Stamp, decide};
-use crate::log::{AppendError, EventLog, Frame};
+use crate::log::{AppendError, EventLog, Frame, LogError};
 use crate::model::{KeyReused, Model, Outcome, Receipt};
 
 /// Maximum commands of a batch.
@@ -66,20 +67,21 @@ pub(super) struct Inbox {
 }
 
 impl Inbox {
-    /// Waits for a command. Returns `None` if the queue is closed and empty.
+    /// Waits for a command, for this time at most. Returns [`Disconnected`](RecvTimeoutError::Disconnected)
+    /// if the queue is closed and empty.
     ///
     /// A client that was just answered may be about to send its next command. Yielding to it costs less than
     /// sleeping and being woken.
-    fn next(&self) -> Option<Job> {
+    fn next(&self, timeout: Duration) -> Result<Job, RecvTimeoutError> {
         /// Number of yields before the writer sleeps.
         const YIELDS: usize = 4;
         for _ in 0..YIELDS {
             if let Ok(job) = self.jobs.try_recv() {
-                return Some(job);
+                return Ok(job);
             }
             std::thread::yield_now();
         }
-        self.jobs.recv().ok()
+        self.jobs.recv_timeout(timeout)
     }
 
     /// Gathers what is in the queue, without waiting for more: while one batch is being synced, the next one
@@ -124,9 +126,17 @@ pub(super) struct Writer {
     frame: Frame,
     stamps: Vec<Stamp>,
     metrics: Arc<EngineMetrics>,
-    /// Whether the disk was full at the last write.
-    is_full: bool,
+    /// Length of a frame for which there must be room if the server is to be writable.
+    needed_bytes: usize,
+    /// The time at which the log was last asked for room, or refused a frame.
+    looked_for_room: Option<Instant>,
 }
+
+/// Time between two looks for room. Every write that arrives meanwhile is tried as well.
+const ROOM_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Length of a frame with the longest message, roughly.
+const USUAL_FRAME_BYTES_MAX: usize = 17 * 1024;
 
 impl Writer {
     pub(super) fn new(
@@ -142,13 +152,25 @@ impl Writer {
             (model.position(), model.index().time())
         };
         let (clock, frame) = (Clock::after(time), Frame::new(position.next()));
-        let (stamps, is_full) = (Vec::new(), false);
-        Self { inbox, log, model, live, wake_up, clock, frame, stamps, metrics, is_full }
+        let (stamps, needed_bytes, looked_for_room) = (Vec::new(), USUAL_FRAME_BYTES_MAX, None);
+        Self {
+            inbox,
+            log,
+            model,
+            live,
+            wake_up,
+            clock,
+            frame,
+            stamps,
+            metrics,
+            needed_bytes,
+            looked_for_room,
+        }
     }
 
     /// Runs until the queue is closed and empty, or the log fails.
     pub(super) fn run(&mut self) -> Result<(), AppendError> {
-        while let Some(first) = self.inbox.next() {
+        while let Some(first) = self.next_job() {
             let batch = self.inbox.gather(first);
             let answers = match self.commit(&batch) {
                 Ok(answers) => answers,
@@ -164,6 +186,50 @@ impl Writer {
             }
         }
         Ok(())
+    }
+
+    /// Waits for a command, and looks for room in between. Returns `None` if the queue is closed and empty.
+    fn next_job(&mut self) -> Option<Job> {
+        loop {
+            if self.looked_for_room.is_none_or(|looked| looked.elapsed() >= ROOM_INTERVAL) {
+                self.look_for_room();
+            }
+            match self.inbox.next(ROOM_INTERVAL) {
+                Ok(job) => return Some(job),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return None,
+            }
+        }
+    }
+
+    /// Looks whether there is room for writes, so that [`is_writable`](super::Engine::is_writable) does not
+    /// wait for a client's write to change.
+    fn look_for_room(&mut self) {
+        self.looked_for_room = Some(Instant::now());
+        match self.log.look_for_room(self.needed_bytes) {
+            // It is not known yet.
+            None => {}
+            Some(Err(error)) => self.note_no_room(self.needed_bytes, &error),
+            Some(Ok(())) => {
+                if !self.metrics.is_writable() {
+                    tracing::info!("accepting writes again");
+                }
+                self.needed_bytes = USUAL_FRAME_BYTES_MAX;
+                self.metrics.set_writable(true);
+            }
+        }
+    }
+
+    /// Notes that the log has no room for a frame of this length.
+    fn note_no_room(&mut self, bytes: usize, error: &LogError) {
+        // Logged once: the full disk may also hold the process's log messages.
+        if self.metrics.is_writable() {
+            tracing::error!(%error, bytes, "refusing writes");
+        }
+        // A shorter frame may fit where this one does not.
+        self.needed_bytes = self.needed_bytes.max(bytes);
+        self.looked_for_room = Some(Instant::now());
+        self.metrics.set_writable(false);
     }
 
     /// Decides a batch, makes it durable, applies it, and returns the answers.
@@ -209,16 +275,10 @@ impl Writer {
         match self.log.append(&mut self.frame) {
             Ok(()) => {
                 self.metrics.observe_batch(commands);
-                if std::mem::replace(&mut self.is_full, false) {
-                    tracing::info!("accepting writes again");
-                }
                 Ok(Stored::Durably)
             }
             Err(AppendError::NoRoom(error)) => {
-                // Logged once: the full disk may also hold the process's log messages.
-                if !std::mem::replace(&mut self.is_full, true) {
-                    tracing::error!(%error, commands, "refusing writes");
-                }
+                self.note_no_room(self.frame.sealed_bytes(), &error);
                 Ok(Stored::NoRoom)
             }
             Err(failed @ AppendError::Failed(_)) => Err(failed),

@@ -52,6 +52,18 @@ impl App {
         assert!(self.engine.set(engine).is_ok(), "an app becomes ready once");
     }
 
+    /// Returns the number of connections that are open.
+    #[must_use]
+    pub fn connections(&self) -> u64 {
+        u64::try_from(self.metrics.connections.get()).unwrap_or(0)
+    }
+
+    /// Returns the number of requests that were answered.
+    #[must_use]
+    pub fn answered(&self) -> u64 {
+        self.metrics.answered()
+    }
+
     pub(crate) fn engine(&self) -> Result<&Arc<Engine>, Problem> {
         self.engine.get().ok_or_else(|| Problem::usual(Code::Starting))
     }

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 use prometheus::core::Collector;
-use prometheus::process_collector::ProcessCollector;
 use prometheus::proto::MetricFamily;
 use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry};
 
@@ -44,7 +43,8 @@ impl Default for HttpMetrics {
         metrics.show(metrics.seconds.clone());
         metrics.show(metrics.connections.clone());
         metrics.show(build);
-        metrics.show(ProcessCollector::for_self());
+        #[cfg(target_os = "linux")]
+        metrics.show(prometheus::process_collector::ProcessCollector::for_self());
         metrics
     }
 }
@@ -53,6 +53,25 @@ impl HttpMetrics {
     /// Returns the current values of all metrics.
     pub(crate) fn gather(&self) -> Vec<MetricFamily> {
         self.registry.gather()
+    }
+
+    /// Returns the number of requests that were answered.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a counter of whole numbers")]
+    pub(crate) fn answered(&self) -> u64 {
+        let families = self.requests.collect();
+        families
+            .iter()
+            .flat_map(MetricFamily::get_metric)
+            .map(|metric| metric.get_counter().get_value() as u64)
+            .sum()
+    }
+
+    /// Shows at 0 the requests of a route that are answered with this status. A rate misses the first request
+    /// of a series that begins with it.
+    pub(crate) fn expect(&self, route: Option<&str>, status: &str) {
+        let path = route.unwrap_or(NO_ROUTE);
+        self.requests.with_label_values(&[path, status]).inc_by(0);
+        self.seconds.with_label_values(&[path]);
     }
 
     /// Counts a request that was answered, and the time that it took.

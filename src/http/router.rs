@@ -6,11 +6,11 @@ use std::sync::{Arc, LazyLock};
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::Request;
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use percent_encoding::percent_decode_str;
-use utoipa::OpenApi;
+use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -19,13 +19,15 @@ use crate::http::answer::codes::Code;
 use crate::http::answer::problem::{Problem, shown};
 use crate::http::app::App;
 use crate::http::calls::{chats, events, health, messages, metrics, users};
+use crate::http::metrics::HttpMetrics;
 use crate::http::openapi;
 use crate::http::request::body;
 use crate::http::web::{chat_page, cors, docs_page};
 
 /// Returns all routes. Web pages of these origins may also call them.
 pub fn router(app: Arc<App>, cors_origins: Option<&CorsOrigins>) -> Router {
-    let (routes, _) = routes().split_for_parts();
+    let (routes, document) = routes().split_for_parts();
+    expect_answers(&app.metrics, &document);
     let routes = routes.fallback(route_not_found).method_not_allowed_fallback(method_not_allowed);
     let routes = match cors_origins {
         Some(origins) => routes.layer(cors::layer(origins)),
@@ -34,9 +36,27 @@ pub fn router(app: Arc<App>, cors_origins: Option<&CorsOrigins>) -> Router {
     routes.with_state(app)
 }
 
+/// Shows the counters of the answers that are to be expected, before there is one: those that the API's
+/// document names, and those of other paths.
+fn expect_answers(metrics: &HttpMetrics, document: &OpenApi) {
+    for (path, item) in &document.paths.paths {
+        let operations = [&item.get, &item.post].into_iter().flatten();
+        for status in operations.flat_map(|operation| operation.responses.responses.keys()) {
+            metrics.expect(Some(path), status);
+        }
+        metrics.expect(Some(path), StatusCode::METHOD_NOT_ALLOWED.as_str());
+    }
+    let files =
+        docs_page::ASSETS.iter().map(|asset| asset.path).chain(chat_page::FILES.iter().map(|file| file.path));
+    for path in files {
+        metrics.expect(Some(path), StatusCode::OK.as_str());
+    }
+    metrics.expect(None, StatusCode::NOT_FOUND.as_str());
+}
+
 /// Returns all routes, each with its part of the API's document.
 fn routes() -> OpenApiRouter<Arc<App>> {
-    let calls = OpenApiRouter::with_openapi(openapi::Api::openapi())
+    let calls = OpenApiRouter::with_openapi(<openapi::Api as utoipa::OpenApi>::openapi())
         .merge(users::routes())
         .merge(chats::routes())
         .merge(messages::routes())

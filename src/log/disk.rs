@@ -2,13 +2,16 @@
 
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
+#[cfg(target_os = "linux")]
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rustix::fs::{AtFlags, Dir, Mode, OFlags, StatxFlags};
+#[cfg(target_os = "linux")]
+use rustix::fs::StatxFlags;
+use rustix::fs::{AtFlags, Dir, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::LogError;
@@ -164,7 +167,8 @@ impl RealDisk {
 
 impl RealDisk {
     fn open_at(&self, name: &str, flags: OFlags) -> io::Result<File> {
-        let mode = Mode::from_raw_mode(FILE_MODE);
+        // That is `FILE_MODE`, whose type depends on the system.
+        let mode = Mode::RUSR | Mode::WUSR;
         let open = || rustix::fs::openat(&*self.dir, name, flags | OFlags::CLOEXEC, mode);
         Ok(File::from(rustix::io::retry_on_intr(open)?))
     }
@@ -174,6 +178,7 @@ impl RealDisk {
 ///
 /// Only the inode's number is requested. If the times were also requested, Linux 6.13 and later would give the
 /// next write a new, exact time. The next sync would then also have to write the inode.
+#[cfg(target_os = "linux")]
 fn is_at(file: &File, path: &Path) -> io::Result<bool> {
     let identity = |dir: BorrowedFd<'_>, path: &Path, flags| {
         let found = rustix::fs::statx(dir, path, flags, StatxFlags::INO)?;
@@ -184,6 +189,19 @@ fn is_at(file: &File, path: &Path) -> io::Result<bool> {
         Ok(there) => Ok(there == own),
         Err(Errno::NOENT | Errno::NOTDIR) => Ok(false),
         Err(error) => Err(error.into()),
+    }
+}
+
+/// Returns whether the open file is the one at this path.
+#[cfg(not(target_os = "linux"))]
+fn is_at(file: &File, path: &Path) -> io::Result<bool> {
+    let (own, there) = (file.metadata()?, std::fs::metadata(path));
+    match there {
+        Ok(there) => Ok((there.dev(), there.ino()) == (own.dev(), own.ino())),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            Ok(false)
+        }
+        Err(error) => Err(error),
     }
 }
 

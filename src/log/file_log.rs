@@ -21,13 +21,14 @@ const SLOW_SYNC: Duration = Duration::from_millis(250);
 /// A log in a directory.
 pub struct FileLog<D: Disk> {
     disk: D,
-    segment_bytes: u64,
     id: LogId,
     epoch: Epoch,
     /// The position of the next event; 0, at which no frame begins, until the log has been replayed.
     next: Position,
     active: Option<Active<D::File>>,
     spare: Spare<D>,
+    /// Length of all segments.
+    segments_bytes: u64,
     metrics: LogMetrics,
 }
 
@@ -40,19 +41,19 @@ struct Active<F> {
 }
 
 impl<D: Disk> FileLog<D> {
-    /// Creates a log in this directory, whose new segments get this length. The directory is not read or
-    /// changed before the replay.
+    /// Creates a log in this directory, whose new segments get at most this length. The directory is not read
+    /// or changed before the replay.
     #[must_use]
-    pub fn new(disk: D, segment_bytes: u64) -> Self {
+    pub fn new(disk: D, segment_bytes_max: u64) -> Self {
         Self {
-            spare: Spare::new(disk.clone(), segment_bytes),
+            spare: Spare::new(disk.clone(), segment_bytes_max),
+            metrics: LogMetrics::of_dir(disk.path("")),
             disk,
-            segment_bytes,
             id: LogId::random(),
             epoch: segment::random_epoch(),
             next: Position(0),
             active: None,
-            metrics: LogMetrics::default(),
+            segments_bytes: 0,
         }
     }
 
@@ -105,10 +106,10 @@ impl<D: Disk> FileLog<D> {
     fn rotate(&mut self, frame_bytes: u64) -> Result<(), AppendError> {
         let name = segment::file_name(self.next);
         let needed = HEADER_BYTES as u64 + frame_bytes;
-        let (spare_name, bytes, spare) = if needed > self.segment_bytes {
+        let (spare_name, bytes, spare) = if needed > self.spare.bytes() {
             (SPARE_LARGE, needed, self.spare.large(needed))
         } else {
-            (SPARE, self.segment_bytes, self.spare.take())
+            (SPARE, self.spare.bytes(), self.spare.take())
         };
         let file = spare.map_err(refuse_if_no_room)?;
         let header = Header::new(self.id, self.next);
@@ -117,10 +118,24 @@ impl<D: Disk> FileLog<D> {
         file.sync().doing("sync", path).map_err(AppendError::Failed)?;
         self.disk.rename(spare_name, &name).doing("rename to", path).map_err(refuse_if_no_room)?;
         self.disk.sync().doing("sync the directory of", path).map_err(AppendError::Failed)?;
-        self.spare.start();
+        self.segments_bytes += bytes;
+        self.spare.start(self.segments_bytes);
         self.active = Some(Active { name, file, end: HEADER_BYTES as u64, bytes });
         self.metrics.add_segments(1, bytes);
         Ok(())
+    }
+
+    /// Returns the offset in the active segment at which a frame of this length fits.
+    fn fitting_offset(&self, frame_bytes: u64) -> Option<u64> {
+        let fits = |active: &&Active<D::File>| active.end + frame_bytes <= active.bytes;
+        self.active.as_ref().filter(fits).map(|active| active.end)
+    }
+
+    /// Checks that a frame may be written at this offset. A write that reaches the limit on a file's length
+    /// leaves a part of the frame behind.
+    fn check_length(&self, start: Option<u64>, frame_bytes: u64) -> Result<(), LogError> {
+        let end = start.unwrap_or(HEADER_BYTES as u64) + frame_bytes;
+        self.disk.check_length(end).doing("write in", || self.disk.path(""))
     }
 }
 
@@ -136,6 +151,7 @@ impl<D: Disk> EventLog for FileLog<D> {
         let bytes_total = chain::bytes_total(&self.disk, &segments)?;
         progress.set_bytes_total(bytes_total);
         self.metrics.add_segments(segments.len(), bytes_total);
+        self.segments_bytes = bytes_total;
         Ok(Box::new(FileReplay {
             chain: Chain::beginning_at(self.disk.clone(), Position(1)),
             read_ahead: ReadAhead::start(self.disk.clone(), segments.clone(), self.spare.is_inline())?,
@@ -150,11 +166,8 @@ impl<D: Disk> EventLog for FileLog<D> {
     fn append(&mut self, frame: &mut Frame) -> Result<(), AppendError> {
         assert_eq!(frame.first(), self.next, "frames follow one another, after the replay");
         let frame_bytes = frame.sealed_bytes() as u64;
-        let fits = |active: &&Active<D::File>| active.end + frame_bytes <= active.bytes;
-        let start = self.active.as_ref().filter(fits).map(|active| active.end);
-        // A write that reaches the limit leaves a part of the frame behind, so the limit is checked first.
-        let end = start.unwrap_or(HEADER_BYTES as u64) + frame_bytes;
-        self.disk.check_length(end).doing("write in", || self.disk.path("")).map_err(refuse_if_no_room)?;
+        let start = self.fitting_offset(frame_bytes);
+        self.check_length(start, frame_bytes).map_err(refuse_if_no_room)?;
         if start.is_none() {
             self.rotate(frame_bytes)?;
         }
@@ -175,12 +188,26 @@ impl<D: Disk> EventLog for FileLog<D> {
         }
         active.end += frame_bytes;
         self.next = frame.end();
+        self.metrics.add_used(frame_bytes);
         self.metrics.observe(written - started, synced - written);
         if synced - written > SLOW_SYNC {
-            let sync_ms = (synced - written).as_millis();
+            let sync_ms = u64::try_from((synced - written).as_millis()).unwrap_or(u64::MAX);
             tracing::warn!(sync_ms, bytes = frame_bytes, "a sync of the log was slow");
         }
         Ok(())
+    }
+
+    fn look_for_room(&mut self, frame_bytes: usize) -> Option<Result<(), LogError>> {
+        let frame_bytes = frame_bytes as u64;
+        let (start, needed) = (self.fitting_offset(frame_bytes), HEADER_BYTES as u64 + frame_bytes);
+        let looked = match (self.check_length(start, frame_bytes), start) {
+            (Err(error), _) => Err(error),
+            (Ok(()), Some(_)) => Ok(()),
+            (Ok(()), None) if needed <= self.spare.bytes() => return self.spare.look_for_room(),
+            // It is not kept, because the next frame may be a short one.
+            (Ok(()), None) => self.spare.large(needed).and_then(|_| remove_if_there(&self.disk, SPARE_LARGE)),
+        };
+        Some(looked.or_else(|error| if error.is_no_room() { Err(error) } else { Ok(()) }))
     }
 
     fn epoch(&self) -> Epoch {
@@ -252,7 +279,8 @@ impl<D: Disk> FileReplay<'_, D> {
         }
         remove_if_there(&self.log.disk, SPARE)?;
         remove_if_there(&self.log.disk, SPARE_LARGE)?;
-        self.log.spare.start();
+        self.log.spare.start(self.log.segments_bytes);
+        self.log.metrics.add_used(self.progress.bytes());
         self.log.id = self.chain.id().unwrap_or(self.log.id);
         self.log.next = self.chain.next();
         self.is_finished = true;
@@ -264,9 +292,9 @@ impl<D: Disk> FileReplay<'_, D> {
 impl<D: Disk> FileLog<D> {
     /// Creates a log that makes the same calls in the same order every time: without threads, and with this
     /// id.
-    pub(super) fn reproducible(disk: D, segment_bytes: u64, id: LogId) -> Self {
-        let spare = Spare::inline(disk.clone(), segment_bytes);
-        Self { id, epoch: Epoch(7), spare, ..Self::new(disk, segment_bytes) }
+    pub(super) fn reproducible(disk: D, segment_bytes_max: u64, id: LogId) -> Self {
+        let spare = Spare::inline(disk.clone(), segment_bytes_max);
+        Self { id, epoch: Epoch(7), spare, ..Self::new(disk, segment_bytes_max) }
     }
 
     /// Waits until the next segment is prepared, so that what a test sees does not depend on time.

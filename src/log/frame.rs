@@ -94,7 +94,8 @@ impl Frame {
     }
 
     /// Returns the frame's length on disk, padding included.
-    pub(super) fn sealed_bytes(&self) -> usize {
+    #[must_use]
+    pub fn sealed_bytes(&self) -> usize {
         self.bytes.len().next_multiple_of(ALIGNMENT_BYTES)
     }
 

@@ -1,5 +1,6 @@
 //! The metrics of a log.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use prometheus::{Histogram, HistogramOpts, IntGauge, Registry};
@@ -10,7 +11,17 @@ pub struct LogMetrics {
     write_seconds: Histogram,
     sync_seconds: Histogram,
     bytes: IntGauge,
+    used_bytes: IntGauge,
     segments: IntGauge,
+    /// `None` for a log that keeps nothing on disk.
+    free: Option<FreeBytes>,
+}
+
+/// The free bytes of the file system that a directory is on.
+#[derive(Debug, Clone)]
+struct FreeBytes {
+    dir: PathBuf,
+    bytes: IntGauge,
 }
 
 impl Default for LogMetrics {
@@ -31,12 +42,24 @@ impl Default for LogMetrics {
                 "Time that the sync of a frame took, after its write.",
             ),
             bytes: gauge("chinwag_log_bytes", "Length of all segments of the log."),
+            used_bytes: gauge(
+                "chinwag_log_used_bytes",
+                "Length of the log's frames, which hold its events; the rest of its segments is for more.",
+            ),
             segments: gauge("chinwag_log_segments", "Segments of the log."),
+            free: None,
         }
     }
 }
 
 impl LogMetrics {
+    /// Creates the metrics of a log in this directory.
+    pub(super) fn of_dir(dir: PathBuf) -> Self {
+        let help = "Bytes that the server may still write on the file system of the log.";
+        let bytes = IntGauge::new("chinwag_log_filesystem_free_bytes", help).expect("a name");
+        Self { free: Some(FreeBytes { dir, bytes }), ..Self::default() }
+    }
+
     /// Registers the metrics, so that they are exposed.
     ///
     /// # Panics
@@ -47,8 +70,27 @@ impl LogMetrics {
             .register(Box::new(self.write_seconds.clone()))
             .and_then(|()| registry.register(Box::new(self.sync_seconds.clone())))
             .and_then(|()| registry.register(Box::new(self.bytes.clone())))
-            .and_then(|()| registry.register(Box::new(self.segments.clone())));
+            .and_then(|()| registry.register(Box::new(self.used_bytes.clone())))
+            .and_then(|()| registry.register(Box::new(self.segments.clone())))
+            .and_then(|()| match &self.free {
+                Some(free) => registry.register(Box::new(free.bytes.clone())),
+                None => Ok(()),
+            });
         registered.expect("one log in a registry");
+    }
+
+    /// Reads the values that change without the log.
+    pub fn sample(&self) {
+        let Some(FreeBytes { dir, bytes }) = &self.free else { return };
+        // While it cannot be read, the last value stays: a server that has lost its directory ends at its
+        // next write.
+        if let Ok(system) = rustix::fs::statvfs(dir) {
+            bytes.set(to_gauge(system.f_bavail.saturating_mul(system.f_frsize)));
+        }
+    }
+
+    pub(super) fn add_used(&self, bytes: u64) {
+        self.used_bytes.add(to_gauge(bytes));
     }
 
     pub(super) fn observe(&self, write: Duration, sync: Duration) {
@@ -57,7 +99,11 @@ impl LogMetrics {
     }
 
     pub(super) fn add_segments(&self, count: usize, bytes: u64) {
-        self.segments.add(i64::try_from(count).unwrap_or(i64::MAX));
-        self.bytes.add(i64::try_from(bytes).unwrap_or(i64::MAX));
+        self.segments.add(to_gauge(count as u64));
+        self.bytes.add(to_gauge(bytes));
     }
+}
+
+fn to_gauge(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
 }

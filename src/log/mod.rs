@@ -82,6 +82,13 @@ pub trait EventLog: Send {
     /// whether the frame is in the log, and the log must not be used again.
     fn append(&mut self, frame: &mut Frame) -> Result<(), AppendError>;
 
+    /// Looks whether there is room for a frame of this length: returns an error if there is none, and `None`
+    /// while that is not known. It does not wait for the preparation of a segment, and leaves every failure
+    /// but want of room to [`append`](Self::append).
+    fn look_for_room(&mut self, _frame_bytes: usize) -> Option<Result<(), LogError>> {
+        Some(Ok(()))
+    }
+
     /// Returns the epoch that is stored in each frame that is [appended](Self::append).
     fn epoch(&self) -> Epoch;
 

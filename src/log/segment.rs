@@ -19,8 +19,10 @@ use super::codec::{self, FRAME_BYTES_MAX};
 use crate::domain::{Epoch, Position};
 use crate::system_clock;
 
-/// Length of a segment, in bytes, unless another one is configured.
+/// Length of a segment of a log that has grown, in bytes, unless another one is configured.
 pub const SEGMENT_BYTES_DEFAULT: u64 = 64 * 1024 * 1024;
+/// Length of the first segment of a log, in bytes, unless the configured length is shorter.
+pub(super) const SEGMENT_BYTES_FIRST: u64 = 2 * 1024 * 1024;
 /// Minimum length of a segment, in bytes.
 pub const SEGMENT_BYTES_MIN: u64 = 65_536;
 /// Maximum length of a segment, in bytes.

@@ -8,6 +8,7 @@ use std::thread::JoinHandle;
 use super::LogError;
 use super::disk::{Disk, DiskFile, remove_if_there};
 use super::error::Context;
+use super::segment::SEGMENT_BYTES_FIRST;
 use crate::thread::spawn;
 
 pub(super) const SPARE: &str = "spare";
@@ -17,7 +18,9 @@ pub(super) const SPARE_LARGE: &str = "spare-large";
 /// has takes half the time of syncing a write that makes the file longer.
 pub(super) struct Spare<D: Disk> {
     disk: D,
-    segment_bytes: u64,
+    /// Length of the segment that is prepared, or will be.
+    bytes: u64,
+    bytes_max: u64,
     preparing: Option<Preparing<D::File>>,
     /// Whether the segment that is being prepared is no longer needed.
     unwanted: Arc<AtomicBool>,
@@ -40,8 +43,14 @@ impl<F> Preparing<F> {
 }
 
 impl<D: Disk> Spare<D> {
-    pub(super) fn new(disk: D, segment_bytes: u64) -> Self {
-        Self { disk, segment_bytes, preparing: None, unwanted: Arc::default(), inline: false }
+    pub(super) fn new(disk: D, bytes_max: u64) -> Self {
+        let bytes = SEGMENT_BYTES_FIRST.min(bytes_max);
+        Self { disk, bytes, bytes_max, preparing: None, unwanted: Arc::default(), inline: false }
+    }
+
+    /// Returns the length of the next segment.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
     }
 
     /// Returns whether segments are prepared at once, in the caller's thread.
@@ -49,21 +58,27 @@ impl<D: Disk> Spare<D> {
         self.inline
     }
 
-    /// Begins to prepare a segment, unless one is being prepared.
+    /// Begins to prepare a segment, unless one is being prepared. `log_bytes` is the length of all segments:
+    /// a new one is as long as all before it, up to the maximum, so that a small log takes little of the
+    /// disk.
     ///
     /// **Invariant:** one spare segment is prepared at a time. A second one would fill the first with zeros,
     /// perhaps after it has become the active segment.
-    pub(super) fn start(&mut self) {
+    pub(super) fn start(&mut self, log_bytes: u64) {
         if self.preparing.is_some() {
             return;
         }
+        self.bytes = log_bytes.max(SEGMENT_BYTES_FIRST).min(self.bytes_max);
+        self.begin();
+    }
+
+    fn begin(&mut self) {
         if self.inline {
             self.preparing = Some(Preparing::Done(self.prepare()));
             return;
         }
-        let (disk, segment_bytes, unwanted) =
-            (self.disk.clone(), self.segment_bytes, Arc::clone(&self.unwanted));
-        let spawned = spawn("spare-segment", move || prepare(&disk, SPARE, segment_bytes, &unwanted));
+        let (disk, bytes, unwanted) = (self.disk.clone(), self.bytes, Arc::clone(&self.unwanted));
+        let spawned = spawn("spare-segment", move || prepare(&disk, SPARE, bytes, &unwanted));
         // Without a thread, the segment is prepared when it is needed.
         self.preparing = spawned.ok().map(Preparing::Thread);
     }
@@ -78,8 +93,34 @@ impl<D: Disk> Spare<D> {
         }
     }
 
+    /// Looks whether the next segment is prepared, without waiting for it. Returns `None` while it is being
+    /// prepared, and an error if there was no room for it; then the next attempt is begun. Every other error
+    /// is kept for [`take`](Self::take).
+    pub(super) fn look_for_room(&mut self) -> Option<Result<(), LogError>> {
+        match self.preparing.take() {
+            Some(Preparing::Thread(handle)) if !handle.is_finished() => {
+                self.preparing = Some(Preparing::Thread(handle));
+                None
+            }
+            Some(preparing) => match preparing.wait() {
+                Err(error) if error.is_no_room() => {
+                    self.begin();
+                    Some(Err(error))
+                }
+                prepared => {
+                    self.preparing = Some(Preparing::Done(prepared));
+                    Some(Ok(()))
+                }
+            },
+            None => {
+                self.begin();
+                None
+            }
+        }
+    }
+
     fn prepare(&self) -> Result<D::File, LogError> {
-        prepare(&self.disk, SPARE, self.segment_bytes, &self.unwanted)
+        prepare(&self.disk, SPARE, self.bytes, &self.unwanted)
     }
 
     /// Prepares a segment of another length.
@@ -91,8 +132,8 @@ impl<D: Disk> Spare<D> {
 #[cfg(test)]
 impl<D: Disk> Spare<D> {
     /// Creates a spare whose segments are prepared at once, in the caller's thread.
-    pub(super) fn inline(disk: D, segment_bytes: u64) -> Self {
-        let mut spare = Self::new(disk, segment_bytes);
+    pub(super) fn inline(disk: D, bytes_max: u64) -> Self {
+        let mut spare = Self::new(disk, bytes_max);
         spare.inline = true;
         spare
     }
@@ -148,4 +189,20 @@ fn fill_with_zeros(file: &impl DiskFile, bytes: u64, unwanted: &AtomicBool) -> i
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::{ReadDisk, RealDisk, SEGMENT_BYTES_MAX};
+
+    #[test]
+    fn a_spare_that_is_dropped_is_given_up() {
+        let dir = tempfile::tempdir().expect("made");
+        let disk = RealDisk::lock(dir.path()).expect("free");
+        let mut spare = Spare::new(disk.clone(), SEGMENT_BYTES_MAX);
+        spare.start(SEGMENT_BYTES_MAX);
+        drop(spare);
+        assert!(!disk.list().expect("listed").contains(&SPARE.to_owned()), "it was filled to its end");
+    }
 }

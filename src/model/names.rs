@@ -125,8 +125,8 @@ mod tests {
     proptest! {
         #[test]
         fn a_look_up_agrees_with_a_search_through_all(
-            all in prop::collection::vec("[aAbBß\\0é]{1,10}", 0..40),
-            prefix in "[aAbBß\\0é]{1,9}",
+            all in prop::collection::vec("[aAbBßé ]{1,10}", 0..40),
+            prefix in "[aAbBßé ]{1,9}",
         ) {
             let all: Vec<_> = all.iter().map(String::as_str).collect();
             let found: Vec<_> = names(&all).beginning_with(&prefix).map(UserIndex::as_usize).collect();

@@ -10,12 +10,38 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::ServeError;
+use crate::config::ListenAddress;
 use crate::http::CONNECTIONS_WAITING_MAX;
 use crate::thread;
 
+/// Listens on the first address of the name that can be bound, and returns that address.
+pub(super) fn listen(on: &ListenAddress) -> Result<(TcpListener, SocketAddr), ServeError> {
+    let failed = |address, source| ServeError::Listen { address, source };
+    let addresses = on.resolve().map_err(|source| failed(on.to_string(), source))?;
+    listen_on_first(&addresses).map_err(|source| {
+        let tried = addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        failed(if tried == on.to_string() { tried } else { format!("{on} ({tried})") }, source)
+    })
+}
+
+/// Listens on the first of these addresses that can be bound. Returns the error of the first one if there is
+/// none.
+fn listen_on_first(addresses: &[SocketAddr]) -> io::Result<(TcpListener, SocketAddr)> {
+    let mut first_error = None;
+    for &address in addresses {
+        match listen_on(address).and_then(|listener| Ok((listener.local_addr()?, listener))) {
+            Ok((bound, listener)) => return Ok((listener, bound)),
+            Err(error) => {
+                first_error.get_or_insert(error);
+            }
+        }
+    }
+    Err(first_error.unwrap_or_else(|| io::ErrorKind::NotFound.into()))
+}
+
 /// Returns a listener whose backlog has room for all clients that reconnect after a restart. The system may
 /// grant a shorter backlog.
-pub(super) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+fn listen_on(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     // A restarted server can bind the port while connections of the previous process are in TIME_WAIT.
     socket.set_reuseaddr(true)?;
@@ -52,12 +78,12 @@ pub(super) fn stop_signal() -> io::Result<impl Future<Output = ()>> {
     // tokio keeps the handler of the signal, so a terminal that is closed does not end the server.
     drop(signal(SignalKind::hangup())?);
     Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-            _ = quit.recv() => {}
-        }
-        tracing::info!("stopping");
+        let signal = tokio::select! {
+            _ = terminate.recv() => "SIGTERM",
+            _ = interrupt.recv() => "SIGINT",
+            _ = quit.recv() => "SIGQUIT",
+        };
+        tracing::info!(signal, "stopping");
     })
 }
 
@@ -83,4 +109,25 @@ pub(super) fn runtime() -> Result<Runtime, ServeError> {
         .global_queue_interval(1)
         .build()
         .map_err(ServeError::Runtime)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_first_address_that_can_be_bound_is_used() {
+        let taken = net::TcpListener::bind("127.0.0.1:0").expect("bound");
+        let taken = taken.local_addr().expect("bound");
+        let [second, third] =
+            ["127.0.0.2:0", "127.0.0.3:0"].map(|address| address.parse().expect("an address"));
+        // Another machine's address.
+        let foreign = "192.0.2.1:0".parse().expect("an address");
+        let (_listener, bound) = listen_on_first(&[foreign, taken, second, third]).expect("bound");
+        assert_eq!(bound.ip(), second.ip());
+        let refused = listen_on_first(&[taken, foreign]).expect_err("neither");
+        assert_eq!(refused.kind(), io::ErrorKind::AddrInUse);
+    }
 }

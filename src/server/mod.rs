@@ -1,15 +1,16 @@
 //! The life of a server: it starts, is ready, and stops.
 
 mod listen;
+mod notify;
 
 use std::io::{self, Write};
-use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
+use self::notify::ServiceManager;
 use crate::config::{CorsOrigins, Limits, ServeConfig};
 use crate::engine::{Engine, ReplayProgress, WriterError};
 pub use crate::http::log_panics;
@@ -39,8 +40,8 @@ pub enum ServeError {
     /// The server could not listen on its address.
     #[error("failed to listen on {address}: {source}")]
     Listen {
-        /// Address that was configured.
-        address: SocketAddr,
+        /// Address that was configured, and those that it stands for.
+        address: String,
         /// Error of the system.
         source: io::Error,
     },
@@ -80,21 +81,33 @@ pub fn run(config: ServeConfig) -> Result<(), ServeError> {
 }
 
 async fn run_until_signal(mut config: ServeConfig) -> Result<(), ServeError> {
+    let version = env!("CARGO_PKG_VERSION");
+    if config.ephemeral {
+        tracing::info!(version, "starting, with the log in memory");
+    } else {
+        let data = std::path::absolute(&config.data).unwrap_or_else(|_| config.data.clone());
+        tracing::info!(version, data = %data.display(), "starting");
+    }
     let allowed = listen::fit_open_files(config.limits.connections_max);
     config.limits.fit_connections(allowed);
     // A directory that exists is locked first. So a second server on it is refused because of the directory,
     // even if it is given the same address. A missing one is created only after the server listens, so that a
     // server that cannot listen leaves nothing behind.
     let opened = if config.ephemeral || config.data.exists() { Some(open_log(&config)?) } else { None };
-    let failed = |source| ServeError::Listen { address: config.listen, source };
-    let listener = listen::listen(config.listen).map_err(failed)?;
-    let address = listener.local_addr().map_err(failed)?;
+    let (listener, address) = listen::listen(&config.listen)?;
     let log = opened.map_or_else(|| open_log(&config), Ok)?;
+    let manager = ServiceManager::from_environment();
     let ready = || {
         // A closed stdout does not stop the server.
         drop(writeln!(io::stdout(), "chinwag listening on http://{address}"));
+        tracing::info!(%address, "ready");
+        manager.notify("READY=1");
     };
-    let shutdown = listen::stop_signal().map_err(ServeError::Signals)?;
+    let signal = listen::stop_signal().map_err(ServeError::Signals)?;
+    let shutdown = async {
+        signal.await;
+        manager.notify("STOPPING=1");
+    };
     serve(listener, log, config.limits, config.cors_origins, ready, shutdown).await
 }
 
@@ -123,7 +136,7 @@ pub async fn serve(
     ready: impl FnOnce(),
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
-    let progress = Arc::new(ReplayProgress::default());
+    let (progress, began) = (Arc::new(ReplayProgress::default()), Instant::now());
     let app = Arc::new(App::starting(Arc::clone(&progress), limits));
     let (stop, stopped) = oneshot::channel::<()>();
     let router = http::router(Arc::clone(&app), cors_origins.as_ref());
@@ -137,15 +150,20 @@ pub async fn serve(
     let queue_max = limits.queue_max as usize;
     let (started, starting) = oneshot::channel();
     // It is not a blocking task of the runtime, which would wait for ever for a thread that does not start.
+    let replayed = Arc::clone(&progress);
     spawn("replay", move || {
         // At a signal, the server ends without waiting for the replay.
-        drop(started.send(Engine::start(log, queue_max, &progress)));
+        drop(started.send(Engine::start(log, queue_max, &replayed)));
     })?;
     let (engine, mut writer) = tokio::select! {
         started = starting => started.map_err(|_| ServeError::ReplayPanicked)??,
         // The server has accepted no write yet, so nothing is lost.
-        () = &mut shutdown => return Ok(()),
+        () = &mut shutdown => {
+            tracing::info!("stopped during the replay");
+            return Ok(());
+        }
     };
+    log_replay(&progress, began.elapsed());
     let engine = Arc::new(engine);
     app.ready(Arc::clone(&engine));
     ready();
@@ -154,6 +172,7 @@ pub async fn serve(
         ended = writer.wait() => return Ok(ended?),
         () = &mut shutdown => {}
     }
+    let drain = Drain::begin(&app, &engine);
     // An event stream would otherwise stay open for the whole grace period.
     engine.end_following();
     // Dropping the sender resolves `stopped`.
@@ -161,5 +180,54 @@ pub async fn serve(
     connections.await?;
     engine.close();
     tokio::time::timeout(LAST_SYNC, writer.wait()).await.map_err(|_| ServeError::Unfinished)??;
+    drain.log(&app, &engine);
     Ok(())
+}
+
+fn log_replay(progress: &ReplayProgress, took: Duration) {
+    let (events, bytes, took_ms) = (progress.events(), progress.bytes(), whole_ms(took));
+    let events_per_s = u128::from(events) * 1_000_000 / took.as_micros().max(1);
+    let events_per_s = u64::try_from(events_per_s).unwrap_or(u64::MAX);
+    tracing::info!(events, bytes, took_ms, events_per_s, "replayed the log");
+}
+
+/// The state of a server when it begins to stop.
+struct Drain {
+    began: Instant,
+    connections: u64,
+    streams: usize,
+    answered: u64,
+    position: u64,
+}
+
+impl Drain {
+    fn begin(app: &App, engine: &Engine) -> Self {
+        Self {
+            began: Instant::now(),
+            connections: app.connections(),
+            streams: engine.followers(),
+            answered: app.answered(),
+            position: engine.position().0,
+        }
+    }
+
+    /// Logs what was in flight, and is finished now.
+    fn log(&self, app: &App, engine: &Engine) {
+        let (requests, events) = (app.answered() - self.answered, engine.position().0 - self.position);
+        let (connections, streams, took_ms) =
+            (self.connections, self.streams, whole_ms(self.began.elapsed()));
+        tracing::info!(
+            connections,
+            streams,
+            requests,
+            events,
+            took_ms,
+            "stopped: what had arrived is answered and stored"
+        );
+    }
+}
+
+/// Returns whole milliseconds as a number that a log message shows as one.
+fn whole_ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -13,7 +13,8 @@ const FRAME_BYTES: usize = 32 * 1024;
 
 /// A log that is being built.
 pub(super) struct Builder<'l> {
-    log: &'l mut dyn EventLog,
+    /// The log to write to, or `None` if events are only checked.
+    log: Option<&'l mut dyn EventLog>,
     frame: Frame,
     index: Index,
 }
@@ -22,7 +23,12 @@ impl<'l> Builder<'l> {
     /// Returns a builder on an empty log.
     pub(super) fn on(log: &'l mut dyn EventLog) -> Result<Self, ToolError> {
         log.make_ready()?;
-        Ok(Self { log, frame: Frame::new(Position(1)), index: Index::default() })
+        Ok(Self { log: Some(log), ..Self::without_log() })
+    }
+
+    /// Returns a builder that checks events and writes nothing.
+    pub(super) fn without_log() -> Self {
+        Self { log: None, frame: Frame::new(Position(1)), index: Index::default() }
     }
 
     /// Returns the index of the events so far.
@@ -74,7 +80,9 @@ impl<'l> Builder<'l> {
     }
 
     fn write(&mut self) -> Result<(), ToolError> {
-        self.log.append(&mut self.frame)?;
+        if let Some(log) = &mut self.log {
+            log.append(&mut self.frame)?;
+        }
         self.frame.restart(self.index.position().next());
         Ok(())
     }

@@ -16,12 +16,12 @@
 //! hexadecimal digits.
 
 use std::io::{self, Write};
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::shown;
+use super::time::parse_time;
 use crate::domain::{
     Command, Event, Fingerprint, IdempotencyKey, InvalidValue, NewMessage, Position, Record, Seq, Timestamp,
     UserId,
@@ -212,30 +212,20 @@ fn own_id(text: &str) -> Result<Uuid, String> {
     if is_own { Ok(id) } else { Err(format!("id must be a UUID of version 7: {}", shown(text))) }
 }
 
-/// Parses a time that leaves the server's clock room for later times. If a clock is given, the time must not be
-/// more than a day ahead of it, because a server would date all new events after that time.
-pub(super) fn parse_time(text: &str, clock: Option<Timestamp>) -> Result<Timestamp, String> {
-    const AHEAD_MAX: Duration = Duration::from_hours(24);
-    let micros = text.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_microsecond);
-    let time = micros.and_then(|micros| Timestamp::from_micros(u64::try_from(micros).ok()?));
-    let time = time.filter(|&time| time < Timestamp::CLOCK_MAX);
-    let time = time.ok_or_else(|| format!("time must be RFC 3339, from 1970 to 9998: {}", shown(text)))?;
-    match clock {
-        Some(clock) if time.saturating_since(clock) > AHEAD_MAX => Err(format!(
-            "the time {time} is more than a day ahead of the system's clock, which shows {clock}; \
-             --allow-future accepts it"
-        )),
-        _ => Ok(time),
-    }
-}
-
 /// Parses a JSON object with the fields of `T`.
 pub(super) fn parse_object<'l, T: Deserialize<'l>>(line: &'l [u8]) -> Result<T, String> {
-    // Serde would also accept an array of the fields' values.
-    if !line.trim_ascii_start().starts_with(b"{") {
-        return Err("it is not a JSON object".to_owned());
+    // Without the line end, an object that does not end there ends on line 1 for serde.
+    let line = line.trim_ascii_end();
+    match line.trim_ascii_start().first() {
+        Some(b'{') => serde_json::from_slice(line).map_err(|error| describe(line, &error)),
+        // Serde would also accept an array of the fields' values.
+        Some(b'[') => {
+            let remedy =
+                "each line must be an object of its own, as `jq -c '.[]'` writes the elements of an array";
+            Err(format!("it begins a JSON array and is not a JSON object; {remedy}"))
+        }
+        _ => Err("it is not a JSON object".to_owned()),
     }
-    serde_json::from_slice(line).map_err(|error| describe(line, &error))
 }
 
 fn describe(line: &[u8], error: &serde_json::Error) -> String {
@@ -248,7 +238,12 @@ fn describe(line: &[u8], error: &serde_json::Error) -> String {
         Ok(_) | Err(_) => {
             let message = error.to_string().replace(" at line 1 column", " at column");
             let cut = message.char_indices().nth(200).map_or(message.len(), |(cut, _)| cut);
-            message[..cut].escape_debug().to_string()
+            let message = message[..cut].escape_debug();
+            if error.is_eof() {
+                format!("the JSON object does not end on its line; `jq -c .` writes one a line: {message}")
+            } else {
+                message.to_string()
+            }
         }
     }
 }

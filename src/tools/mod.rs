@@ -3,18 +3,23 @@
 //! | tool | changes files | beside a running server |
 //! | --- | --- | --- |
 //! | [`verify`], [`dump`] | no | yes: they see every event that was acknowledged before they began |
+//! | [`check_import`] | no | yes: it does not look at the data directory |
 //! | [`repair`], [`import`] | yes | no: they lock the data directory |
 //!
 //! Each tool keeps one segment in memory at a time. Results go to stdout; a progress bar goes to stderr if
 //! that is a terminal.
 
+mod bad;
 mod builder;
 mod dump;
 mod import;
 mod line;
 mod lines;
 mod named;
+mod names;
+mod parts;
 mod repair;
+mod time;
 mod verify;
 
 use std::io::{self, Write};
@@ -25,7 +30,7 @@ use crate::domain::{Position, Record};
 use crate::log::{AppendError, Contents, LogError, LogReader, Progress, ReadDisk, Replay, SealedFrame};
 
 pub use dump::dump;
-pub use import::{Import, import};
+pub use import::{Import, Lenience, check_import, import};
 pub use repair::repair;
 pub use verify::verify;
 
@@ -46,6 +51,18 @@ pub enum ToolError {
         /// The problem with the line, as a sentence.
         what: String,
     },
+    /// A check has named the bad lines.
+    #[error("bad lines: {count}")]
+    BadLines {
+        /// Number of bad lines, those that were not named included.
+        count: u64,
+    },
+    /// The input is an export, in which no line can be left out or become several.
+    #[error(
+        "--skip-bad and --split-long are for a history by names: an export's events have positions, which a \
+         line that is left out or split would shift"
+    )]
+    ByNamesOnly,
     /// The input cannot be read.
     #[error("failed to read the input: {0}")]
     Input(#[source] io::Error),

@@ -52,7 +52,7 @@ const PARTS_MAY_NAME: [(&str, &[&str]); 14] = [
     ("request", &["answer", "app", "body_budget", "cursor", "headers", "limits", "openapi"]),
     ("calls", &["answer", "app", "cursor", "headers", "limits", "openapi", "request"]),
     ("web", &["headers"]),
-    ("router", &["answer", "app", "calls", "openapi", "request", "web"]),
+    ("router", &["answer", "app", "calls", "metrics", "openapi", "request", "web"]),
     ("connection", &["answer", "app", "headers", "limits", "request", "request_id", "router"]),
 ];
 

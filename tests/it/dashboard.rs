@@ -1,4 +1,4 @@
-//! The dashboard for Grafana shows every metric of the server, and only those.
+//! The dashboard for Grafana shows every metric of the server, and only those. The alerts ask for no other.
 
 use std::collections::BTreeSet;
 
@@ -52,6 +52,17 @@ async fn the_dashboard_shows_exactly_the_existing_metrics() {
     }
     for name in shown.iter().filter(|name| name.starts_with("chinwag_")) {
         assert!(asked.contains(name.as_str()), "no panel shows {name}");
+    }
+}
+
+#[tokio::test]
+async fn the_alerts_ask_for_existing_metrics() {
+    let shown = families_shown().await;
+    let rules = include_str!("../../examples/alerts.yaml").lines();
+    let expressions: Vec<_> = rules.filter_map(|line| line.trim().strip_prefix("expr: ")).collect();
+    assert!(expressions.len() >= 8, "{expressions:?}");
+    for name in expressions.into_iter().flat_map(metrics_named) {
+        assert!(shown.contains(name), "an alert asks for {name}; there are {shown:?}");
     }
 }
 

@@ -2,8 +2,9 @@
 //! server runs in this process, on real sockets, over a log that the test scripts.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chinwag::config::Limits;
 use chinwag::domain::Epoch;
@@ -21,6 +22,7 @@ struct FaultyLog {
     log: MemoryLog,
     replay_now: Receiver<()>,
     outcomes: Receiver<AppendOutcome>,
+    has_room: Arc<AtomicBool>,
 }
 
 fn error(kind: std::io::ErrorKind) -> LogError {
@@ -41,6 +43,11 @@ impl EventLog for FaultyLog {
         }
     }
 
+    fn look_for_room(&mut self, _: usize) -> Option<Result<(), LogError>> {
+        let has_room = self.has_room.load(Ordering::SeqCst);
+        Some(if has_room { Ok(()) } else { Err(error(std::io::ErrorKind::StorageFull)) })
+    }
+
     fn epoch(&self) -> Epoch {
         self.log.epoch()
     }
@@ -55,6 +62,8 @@ struct FaultyServer {
     client: Client,
     replay_now: Sender<()>,
     outcome: Sender<AppendOutcome>,
+    /// Whether the log says that it has room, when it is asked.
+    has_room: Arc<AtomicBool>,
     ready: Arc<Notify>,
     shutdown: oneshot::Sender<()>,
     end: JoinHandle<Result<(), ServeError>>,
@@ -65,7 +74,9 @@ impl FaultyServer {
     async fn starting() -> Self {
         let (replay_now, is_replay_now) = channel();
         let (outcome, outcomes) = channel();
-        let log = FaultyLog { log: MemoryLog::default(), replay_now: is_replay_now, outcomes };
+        let has_room = Arc::new(AtomicBool::new(true));
+        let log = MemoryLog::default();
+        let log = FaultyLog { log, replay_now: is_replay_now, outcomes, has_room: Arc::clone(&has_room) };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let client = Client::new(&address);
@@ -90,7 +101,34 @@ impl FaultyServer {
                 drop(is_shut_down.await);
             },
         ));
-        Self { address, client, replay_now, outcome, ready, shutdown, end }
+        Self { address, client, replay_now, outcome, has_room, ready, shutdown, end }
+    }
+
+    /// Sends a message of this length, whose append has this outcome. Returns the status.
+    async fn send(&self, chat: &str, author: &str, bytes: usize, outcome: AppendOutcome) -> u16 {
+        self.outcome.send(outcome).unwrap();
+        let message = json!({ "chat": chat, "author": author, "text": "x".repeat(bytes) });
+        self.client.post("/messages/add", &message).await.status.as_u16()
+    }
+
+    /// Returns what `/health` says.
+    async fn is_writable(&self) -> bool {
+        let health = self.client.get("/health").await;
+        assert_eq!(health.status, 200, "reads go on");
+        health.json()["writable"].as_bool().expect("yes or no")
+    }
+
+    async fn expect_metric(&self, writable: u8) {
+        let metrics = self.client.get("/metrics").await.text;
+        assert!(metrics.contains(&format!("\nchinwag_writable {writable}\n")), "not {writable}: {metrics}");
+    }
+
+    async fn becomes_writable(&self) {
+        let asked = Instant::now();
+        while !self.is_writable().await {
+            assert!(asked.elapsed() < Duration::from_secs(20), "it never becomes writable");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     async fn ready() -> Self {
@@ -147,6 +185,61 @@ async fn a_full_disk_refuses_writes_until_room_returns() {
     server.outcome.send(AppendOutcome::Stored).unwrap();
     let stored = server.client.post("/users/add", &json!({ "username": "bob" })).await;
     assert_eq!((stored.status.as_u16(), stored.position()), (201, 2));
+}
+
+#[tokio::test]
+async fn health_says_whether_writes_have_room() {
+    let server = FaultyServer::ready().await;
+    for _ in 0..2 {
+        server.outcome.send(AppendOutcome::Stored).unwrap();
+    }
+    let ann = server.client.add_user("ann").await;
+    let den = server.client.add_chat("den", &[&ann]).await;
+    assert!(server.is_writable().await);
+    server.has_room.store(false, Ordering::SeqCst);
+    assert_eq!(server.send(&den, &ann, 500, AppendOutcome::NoRoom).await, 507);
+    assert!(!server.is_writable().await);
+    server.expect_metric(0).await;
+    // What still fits proves nothing for what does not.
+    assert_eq!(server.send(&den, &ann, 10, AppendOutcome::Stored).await, 201);
+    assert!(!server.is_writable().await);
+    // No write arrives: the server finds by itself that there is room.
+    server.has_room.store(true, Ordering::SeqCst);
+    server.becomes_writable().await;
+    server.expect_metric(1).await;
+}
+
+/// The server looks for room under load, too.
+#[tokio::test]
+async fn health_follows_the_room_while_others_write() {
+    let server = FaultyServer::ready().await;
+    for _ in 0..2 {
+        server.outcome.send(AppendOutcome::Stored).unwrap();
+    }
+    let ann = server.client.add_user("ann").await;
+    let den = server.client.add_chat("den", &[&ann]).await;
+    for has_room in [false, true] {
+        server.has_room.store(has_room, Ordering::SeqCst);
+        let changed = Instant::now();
+        while server.is_writable().await != has_room {
+            assert!(changed.elapsed() < Duration::from_secs(20), "it does not look");
+            assert_eq!(server.send(&den, &ann, 10, AppendOutcome::Stored).await, 201);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_server_on_a_full_disk_is_not_writable_from_the_start() {
+    let server = FaultyServer::starting().await;
+    server.has_room.store(false, Ordering::SeqCst);
+    server.replay_now.send(()).unwrap();
+    server.ready.notified().await;
+    let started = Instant::now();
+    while server.is_writable().await {
+        assert!(started.elapsed() < Duration::from_secs(20), "it does not look");
+    }
+    server.has_room.store(true, Ordering::SeqCst);
+    server.becomes_writable().await;
 }
 
 #[tokio::test]

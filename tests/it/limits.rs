@@ -2,12 +2,13 @@
 //! that ends the process.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, Rlimit, prlimit};
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::support::{Ended, Scene, TestServer, binary_under, problem, run_to_end, segments};
+use crate::support::{Ended, Scene, TestServer, binary, binary_under, problem, run_to_end, segments};
 
 /// Returns a shell script that runs its arguments with files limited to this number of KiB.
 fn limited_to(kib: u32) -> String {
@@ -47,6 +48,30 @@ async fn a_server_without_room_for_a_segment_refuses_writes() {
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     assert!(ended.stderr.contains("(ulimit -f) is 32768 bytes"), "{}", ended.stderr);
     assert_eq!(stopped.restart().position().await, 1);
+}
+
+#[tokio::test]
+async fn healthcheck_tells_whether_writes_have_room() {
+    let server = TestServer::start();
+    server.add_user("ann").await;
+    let check =
+        |flags: &[&str]| run_to_end(binary().args(["healthcheck", "--listen", &server.address]).args(flags));
+    assert_eq!(check(&["--writable"]).code, Some(0));
+    limit(&server, Some(0));
+    problem(&server.post("/users/add", &json!({ "username": "bob" })).await, 507, "storage_full");
+    let refused = check(&["--writable"]);
+    assert_eq!(refused.code, Some(1), "{}", refused.stderr);
+    assert!(refused.stderr.contains("takes no writes"), "{}", refused.stderr);
+    assert_eq!(check(&[]).code, Some(0), "reads go on");
+    limit(&server, None);
+    let lifted = Instant::now();
+    while check(&["--writable"]).code != Some(0) {
+        assert!(lifted.elapsed() < Duration::from_secs(20), "it needs a client's write to notice");
+    }
+    let (_, ended) = server.terminate();
+    for words in ["refusing writes", "accepting writes again"] {
+        assert_eq!(ended.stderr.matches(words).count(), 1, "{}", ended.stderr);
+    }
 }
 
 #[tokio::test]

@@ -1,10 +1,12 @@
 //! Request ids, metrics and logs, as an operator sees them; and the web pages that may call.
 
-use std::time::Duration;
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::support::{Reply, TestServer, problem};
+use crate::support::{RawConnection, Reply, TestServer, head, problem};
 
 const ID: &str = "x-request-id";
 
@@ -79,6 +81,7 @@ async fn metrics_count_what_happened() {
         ("chinwag_queue_writes", 0.0),
         ("chinwag_queue_bytes", 0.0),
         ("chinwag_clock_behind_log_seconds", 0.0),
+        ("chinwag_writable", 1.0),
         (concat!("chinwag_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"}"), 1.0),
     ] {
         assert!((sample(metrics, name) - value).abs() < f64::EPSILON, "{name} is not {value}: {metrics}");
@@ -87,6 +90,9 @@ async fn metrics_count_what_happened() {
     for name in ["chinwag_log_sync_duration_seconds_count", "chinwag_log_write_duration_seconds_count"] {
         assert!((sample(metrics, name) - 8.0).abs() < f64::EPSILON, "{name}: {metrics}");
     }
+    let used = sample(metrics, "chinwag_log_used_bytes");
+    assert!((400.0..4_000.0).contains(&used), "the bytes of eight short frames: {metrics}");
+    assert!(sample(metrics, "chinwag_log_filesystem_free_bytes") > 65_536.0, "{metrics}");
     for name in ["chinwag_replay_duration_seconds", "process_resident_memory_bytes", "process_open_fds"] {
         assert!(sample(metrics, name) > 0.0, "{name}: {metrics}");
     }
@@ -107,9 +113,62 @@ async fn metrics_count_an_existing_log() {
     assert!(sample(&before, "chinwag_log_segments") > 2.0, "{before}");
     let server = server.kill().restart();
     let after = server.get("/metrics").await.text;
-    for name in ["chinwag_log_segments", "chinwag_log_bytes", "chinwag_log_position", "chinwag_messages"] {
+    for name in [
+        "chinwag_log_segments",
+        "chinwag_log_bytes",
+        "chinwag_log_used_bytes",
+        "chinwag_log_position",
+        "chinwag_messages",
+    ] {
         assert!((sample(&before, name) - sample(&after, name)).abs() < f64::EPSILON, "{name}");
     }
+}
+
+/// Returns the names and labels of the samples whose value only grows, but for those of buckets.
+fn counters(metrics: &str) -> BTreeSet<String> {
+    let samples =
+        metrics.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.rsplit_once(' '));
+    let names = samples.map(|(name, _)| name.to_owned());
+    names
+        .filter(|name| ["_total", "_count"].iter().any(|end| name.split('{').next().unwrap().ends_with(end)))
+        .collect()
+}
+
+/// A rate misses the first increase of a series that begins above 0.
+#[tokio::test]
+async fn counters_start_at_0() {
+    let server = TestServer::start();
+    let first = server.get("/metrics").await.text;
+    for name in counters(&first).iter().filter(|name| !name.starts_with("process_")) {
+        assert!(sample(&first, name).abs() < f64::EPSILON, "{name}");
+    }
+    // Answers of many kinds.
+    let ann = server.add_user("ann").await;
+    let den = server.add_chat("den", &[&ann]).await;
+    server.add_message(&den, &ann, "hello").await;
+    server.chats(&ann).await;
+    server.messages(&den).await;
+    server.mark_read(&den, &ann, 1).await;
+    server.leave(&den, &ann).await;
+    let _stream = server.follow(&ann, None).await;
+    for (path, body) in [
+        ("/users/add", json!({ "username": "ann" })),
+        ("/users/add", json!({})),
+        ("/users/get", json!({ "username": "nobody" })),
+        ("/messages/add", json!({ "chat": den, "author": ann, "text": "hello" })),
+        ("/messages/add", json!({ "chat": ann, "author": ann, "text": "hello" })),
+        ("/messages/add", json!({ "chat": ann, "author": ann, "text": "x".repeat(2 << 20) })),
+    ] {
+        assert!(!server.post(path, &body).await.status.is_success());
+    }
+    server.send(server.request("POST", "/users/add").body("{}")).await;
+    for path in ["/", "/docs", "/openapi.json", "/health", "/users/add", "/nothing", "/page/page.js"] {
+        server.get(path).await;
+    }
+    let last = counters(&server.get("/metrics").await.text);
+    let first = counters(&first);
+    let began_later: Vec<_> = last.difference(&first).collect();
+    assert!(began_later.is_empty(), "{began_later:?}");
 }
 
 /// Sends words that must not be logged, in valid and invalid requests of every call.
@@ -156,6 +215,105 @@ async fn logs_hold_request_ids_but_no_content() {
     assert!(ended.stderr.lines().any(|line| serde_json::from_str::<Value>(line).is_err()));
 }
 
+/// Returns the lines that a server logged in JSON.
+fn logged(stderr: &str) -> Vec<Value> {
+    stderr.lines().map(|line| serde_json::from_str(line).expect("JSON on each line")).collect()
+}
+
+/// Returns the only line with this message.
+#[track_caller]
+fn line<'l>(lines: &'l [Value], message: &str) -> &'l Value {
+    let found: Vec<_> = lines.iter().filter(|line| line["message"] == message).collect();
+    let [line] = found.as_slice() else { panic!("{message}: {found:?} in {lines:?}") };
+    line
+}
+
+#[tokio::test]
+async fn start_and_stop_are_logged_at_info() {
+    let server = TestServer::start_with(&["--log", "INFO", "--log-format", "json"]);
+    for number in 0..3 {
+        server.add_user(&format!("user {number}")).await;
+    }
+    let data = server.data.display().to_string();
+    let server = server.kill().restart();
+    let (address, ann) = (server.address.clone(), server.add_user("ann").await);
+    let _stream = server.follow(&ann, None).await;
+    let (_, ended) = server.terminate();
+    let lines = logged(&ended.stderr);
+    assert!(lines.iter().all(|line| line["level"] == "INFO"), "{lines:?}");
+    let starting = line(&lines, "starting");
+    assert_eq!((&starting["version"], &starting["data"]), (&json!(env!("CARGO_PKG_VERSION")), &json!(data)));
+    let replayed = line(&lines, "replayed the log");
+    assert_eq!(replayed["events"], 3);
+    assert!(replayed["bytes"].as_u64().is_some_and(|bytes| bytes > 100), "{replayed}");
+    assert!(replayed["took_ms"].is_u64(), "{replayed}");
+    assert!(replayed["events_per_s"].as_u64().is_some_and(|rate| rate > 0), "{replayed}");
+    assert_eq!(line(&lines, "ready")["address"], json!(address));
+    assert_eq!(line(&lines, "stopping")["signal"], "SIGTERM");
+    let stopped = lines.last().unwrap();
+    assert!(stopped["message"].as_str().unwrap().starts_with("stopped"), "{stopped}");
+    assert_eq!(
+        (&stopped["streams"], &stopped["events"], &stopped["requests"]),
+        (&json!(1), &json!(0), &json!(0))
+    );
+    assert!(stopped["connections"].as_u64().is_some_and(|count| count >= 1), "{stopped}");
+    assert!(stopped["took_ms"].is_u64(), "{stopped}");
+}
+
+/// Requests that have arrived when the server stops are drained, and counted.
+#[tokio::test]
+async fn what_was_drained_is_logged() {
+    let server = TestServer::start_with(&["--log-format", "json"]);
+    // What was answered before does not count.
+    server.add_user("bob").await;
+    let body = json!({ "username": "ann" }).to_string();
+    let mut connection = RawConnection::open(&server.address);
+    let length = format!("Content-Length: {}", body.len());
+    let headers = ["Content-Type: application/json", "Expect: 100-continue", &length];
+    connection.send(head("POST", "/users/add", &headers));
+    assert_eq!(connection.head().expect("asked for the body").0, 100);
+    server.signal(Signal::TERM);
+    let stopping = Instant::now();
+    while RawConnection::try_open(&server.address).is_ok() {
+        assert!(stopping.elapsed() < Duration::from_secs(5), "it accepts connections");
+    }
+    connection.send(&body);
+    assert_eq!(connection.reply().status, 201);
+    let (_, ended) = server.ended(Duration::from_secs(15));
+    let lines = logged(&ended.stderr);
+    let stopped = lines.last().unwrap();
+    assert_eq!((&stopped["requests"], &stopped["events"]), (&json!(1), &json!(1)), "{stopped}");
+}
+
+#[tokio::test]
+async fn lines_about_requests_say_who_asked_what() {
+    let server = TestServer::start_with(&["--log", "debug", "--log-format", "json"]);
+    let asked = server.request("GET", "/he%61lth?secret=kingfisher").header(ID, "encoded");
+    assert_eq!(server.send(asked).await.status, 200);
+    let unknown = format!("/{}", "x".repeat(100));
+    server.send(server.request("DELETE", &unknown).header(ID, "unknown")).await;
+    let (_, ended) = server.terminate();
+    assert!(!ended.stderr.contains("kingfisher"), "{}", ended.stderr);
+    let lines = logged(&ended.stderr);
+    let of = |id: &str| lines.iter().find(|line| line["request_id"] == id).expect("a line");
+    let encoded = of("encoded");
+    for (field, value) in [
+        ("method", json!("GET")),
+        ("path", json!("/he%61lth")),
+        ("route", json!("/health")),
+        ("status", json!(200)),
+    ] {
+        assert_eq!(encoded[field], value, "{encoded}");
+    }
+    assert!(encoded["took_us"].is_u64(), "a number: {encoded}");
+    let client = encoded["client"].as_str().expect("an address");
+    assert!(client.parse::<std::net::SocketAddr>().is_ok_and(|client| client.ip().is_loopback()), "{client}");
+    let unknown = of("unknown");
+    assert_eq!((&unknown["method"], &unknown["status"]), (&json!("DELETE"), &json!(404)));
+    assert_eq!(unknown["path"].as_str().unwrap().chars().count(), 65, "it is cut: {unknown}");
+    assert!(unknown.get("route").is_none(), "{unknown}");
+}
+
 #[tokio::test]
 async fn only_configured_origins_may_call() {
     let origin = "https://chat.example.com";
@@ -198,7 +356,7 @@ async fn only_configured_origins_may_call() {
 
 #[tokio::test]
 async fn only_slow_requests_are_logged_with_their_id() {
-    let server = TestServer::start();
+    let server = TestServer::start_with(&["--log-format", "json"]);
     let body = json!({ "username": "ann" }).to_string();
     for (id, pause) in [("swift", Duration::ZERO), ("slow", Duration::from_millis(1_500))] {
         let (first, rest) = body.split_at(5);
@@ -221,6 +379,18 @@ async fn only_slow_requests_are_logged_with_their_id() {
         server.send(request).await;
     }
     let (_, ended) = server.terminate();
-    let slow: Vec<_> = ended.stderr.lines().filter(|line| line.contains("a request was slow")).collect();
-    assert!(slow.len() == 1 && slow[0].contains("\"slow\"") && slow[0].contains("/users/add"), "{slow:?}");
+    let lines = logged(&ended.stderr);
+    let slow = line(&lines, "a request was slow");
+    for (field, value) in [
+        ("request_id", json!("slow")),
+        ("method", json!("POST")),
+        ("path", json!("/users/%61dd")),
+        ("route", json!("/users/add")),
+        ("status", json!(409)),
+        ("others_before", json!(0)),
+    ] {
+        assert_eq!(slow[field], value, "{slow}");
+    }
+    assert!(slow["took_ms"].as_u64().is_some_and(|took| took > 1_000), "a number: {slow}");
+    assert!(slow["client"].is_string(), "{slow}");
 }

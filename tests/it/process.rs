@@ -1,6 +1,9 @@
 //! The process: its flags and exit codes, how it stops, and what it refuses to start on.
 
 use std::net::TcpListener;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -119,14 +122,28 @@ fn a_data_path_that_is_a_file_is_exit_2() {
 fn bad_usage_is_exit_2_and_names_the_value() {
     let dir = TempDir::new().unwrap();
     expect_exit(&serve(dir.path(), &["--nonsense"]), 2, &["--nonsense"]);
-    expect_exit(&serve(dir.path(), &["--segment-bytes", "65535"]), 2, &["65535", "--segment-bytes"]);
+    expect_exit(
+        &serve(dir.path(), &["--segment-bytes", "65535"]),
+        2,
+        &["65535", "--segment-bytes", "as in 64MiB"],
+    );
+    expect_exit(
+        &serve(dir.path(), &["--body-bytes-max", "1MB"]),
+        2,
+        &["1MB", "--body-bytes-max", "as in 1MiB"],
+    );
     expect_exit(&serve(dir.path(), &["--queue-max", "0"]), 2, &["--queue-max"]);
     expect_exit(&serve(dir.path(), &["--body-bytes-max", "many"]), 2, &["many"]);
-    expect_exit(&run_to_end(binary().args(["--listen", "nowhere"])), 2, &["nowhere"]);
+    expect_exit(&run_to_end(binary().args(["--listen", "nowhere"])), 2, &["nowhere", "as in 127.0.0.1:9000"]);
+    let unknown = "no-such-host.invalid:9000";
+    expect_exit(&run_to_end(binary().args(["--ephemeral", "--listen", unknown])), 2, &[unknown]);
     expect_exit(&run_to_end(binary().env("CHINWAG_LISTEN", "nowhere")), 2, &["nowhere"]);
     expect_exit(&run_to_end(binary().arg("nonsense")), 2, &["nonsense"]);
     expect_exit(&serve(dir.path(), &["--log", "chinwag=loud"]), 2, &["chinwag=loud", "--log"]);
     expect_exit(&run_to_end(binary().env("CHINWAG_LOG", "chinwag=loud")), 2, &["chinwag=loud"]);
+    for wrong in ["warning", "loud", "hyper=debug"] {
+        expect_exit(&serve(dir.path(), &["--log", wrong]), 2, &["--log", wrong, "as in info"]);
+    }
     expect_exit(&serve(dir.path(), &["--log-format", "xml"]), 2, &["xml", "text", "json"]);
     let contradiction = ["--cors-origins", "*,https://example.com"];
     expect_exit(&serve(dir.path(), &contradiction), 2, &["--cors-origins", "combined with other origins"]);
@@ -285,10 +302,79 @@ async fn a_torn_end_is_cut_off_copied_and_reported() {
     assert_eq!(stopped.restart().get("/health").await.json()["position"], 20);
 }
 
-#[test]
-fn a_stop_does_not_wait_for_the_next_segment() {
-    let (_, ended) = TestServer::start_with(&["--segment-bytes", "1073741824"]).terminate();
+#[tokio::test]
+async fn a_new_log_takes_little_of_the_disk() {
+    let server = TestServer::start_with(&["--segment-bytes", "64MiB"]);
+    let ann = server.add_user("ann").await;
+    let den = server.add_chat("den", &[&ann]).await;
+    // More than fits the first segment.
+    let message = json!({ "chat": den, "author": ann, "text": "x".repeat(16_000) });
+    for _ in 0..3 {
+        let batch = json!({ "messages": vec![&message; 60] });
+        assert_eq!(server.post("/messages/batch", &batch).await.status, 201);
+    }
+    let (stopped, ended) = server.terminate();
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert_eq!(stopped.segments().len(), 2);
+    let entries = std::fs::read_dir(&stopped.data).unwrap().map(|entry| entry.unwrap().metadata().unwrap());
+    let on_disk: u64 = entries.map(|metadata| metadata.blocks() * 512).sum();
+    assert!((4 << 20..=8 << 20).contains(&on_disk), "{on_disk}");
+    assert_eq!(stopped.restart().messages(&den).await.len(), 180);
+}
+
+#[tokio::test]
+async fn a_name_is_listened_on() {
+    let server = TestServer::start_with(&["--listen", "localhost:0"]);
+    let address: std::net::SocketAddr = server.address.parse().expect("the ready line names an address");
+    assert!(address.ip().is_loopback() && address.port() != 0, "{address}");
+    server.add_user("ann").await;
+    let by_name = format!("localhost:{}", address.port());
+    expect_exit(&run_to_end(binary().args(["healthcheck", "--listen", &by_name])), 0, &[]);
+    // The directory is another one, but the address is in use.
+    let second = run_to_end(binary().args(["--ephemeral", "--listen", &by_name]));
+    expect_exit(&second, 2, &[&by_name, &server.address]);
+}
+
+/// Receives the next message to a service manager.
+fn notified(manager: &UnixDatagram) -> String {
+    manager.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let mut message = [0; 100];
+    let bytes = manager.recv(&mut message).expect("a message in time");
+    String::from_utf8(message[..bytes].to_vec()).unwrap()
+}
+
+#[tokio::test]
+async fn the_service_manager_is_notified() {
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("notify");
+    let name = format!("chinwag-test-{}", std::process::id());
+    let managers = [
+        (UnixDatagram::bind(&path).unwrap(), path.display().to_string()),
+        (
+            UnixDatagram::bind_addr(&SocketAddr::from_abstract_name(&name).unwrap()).unwrap(),
+            format!("@{name}"),
+        ),
+    ];
+    for (manager, socket) in managers {
+        let variable = format!("NOTIFY_SOCKET={socket}");
+        let server = TestServer::start_under(&["env", &variable], &dir.path().join("data"), &[]);
+        assert_eq!(notified(&manager), "READY=1");
+        assert_eq!(server.get("/health").await.status, 200, "it serves");
+        let (_, ended) = server.terminate();
+        assert_eq!(notified(&manager), "STOPPING=1");
+        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    }
+}
+
+#[tokio::test]
+async fn a_missing_service_manager_does_no_harm() {
+    let dir = TempDir::new().unwrap();
+    for socket in ["/nowhere/to/be/found", "@nobody-listens-here", "vsock:2:1234"] {
+        let variable = format!("NOTIFY_SOCKET={socket}");
+        let server = TestServer::start_under(&["env", &variable], &dir.path().join("data"), &[]);
+        let (_, ended) = server.terminate();
+        expect_exit(&ended, 0, &[socket, "READY=1", "STOPPING=1"]);
+    }
 }
 
 #[test]

@@ -16,7 +16,7 @@ use chinwag::domain::Position;
 use chinwag::engine::{Engine, ReplayProgress, WriterEnd};
 use chinwag::http::{App, router};
 use chinwag::log::{FileLog, RealDisk, SEGMENT_BYTES_MIN};
-use chinwag::tools::{self, Import};
+use chinwag::tools::{self, Import, Lenience};
 use futures_util::future::join_all;
 use http_body_util::BodyExt;
 use proptest::prelude::*;
@@ -146,8 +146,8 @@ async fn run(bursts: Vec<Burst>) {
 
     let exported = export(dir.path());
     let copy = tempfile::tempdir().unwrap();
-    let into = Import { data: copy.path().to_owned(), segment_bytes: SEGMENT_BYTES_MIN, allow_future: false };
-    tools::import(&into, exported.as_slice(), &mut Vec::new()).unwrap();
+    let into = Import { data: copy.path().to_owned(), segment_bytes: SEGMENT_BYTES_MIN };
+    tools::import(&into, &Lenience::default(), exported.as_slice(), &mut Vec::new()).unwrap();
     assert!(export(copy.path()) == exported, "byte for byte");
     let server = Server::open(copy.path());
     let keyed: Vec<_> = naive.keyed.iter().map(|(request, _)| request.clone()).collect();

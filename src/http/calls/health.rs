@@ -28,6 +28,10 @@ pub(crate) struct Health {
     status: &'static str,
     /// Position of the last event, or 0 if the log is empty.
     position: Position,
+    /// Whether the disk has room for writes. It is `false` from a write that was refused with 507 until there
+    /// is room for one as long, and while there is no room for the longest message.
+    #[schema(examples(true))]
+    writable: bool,
     /// The log's id. A server with another log has another id.
     #[schema(examples("019bb1b4-6c1e-7cc3-8a3c-5d6c0f6f8f42"))]
     log: String,
@@ -43,7 +47,8 @@ pub(crate) struct Health {
 
 /// Answers whether the server is ready.
 ///
-/// While it replays its log, the answer is 503 `starting` with the progress of the replay.
+/// While it replays its log, the answer is 503 `starting` with the progress of the replay. A server whose
+/// disk is full is ready, because it answers reads, and says `"writable":false`.
 #[utoipa::path(
     get,
     path = "/health",
@@ -53,7 +58,7 @@ pub(crate) struct Health {
             description = "The server is ready.",
             body = Health,
             example = json!({
-                "status": "ready", "position": 9,
+                "status": "ready", "position": 9, "writable": true,
                 "log": "019bb1b4-6c1e-7cc3-8a3c-5d6c0f6f8f42", "epoch": "8f3c2a917b5de604",
             }),
         ), refusals::OfHealth)
@@ -68,5 +73,6 @@ async fn get(State(app): State<Arc<App>>) -> Result<Response, Problem> {
     };
     let (log, epoch) = (engine.log_id().to_string(), engine.epoch().to_string());
     let (position, clock_behind_s) = (engine.read(Model::position), engine.clock_behind_s());
-    Ok(answer::json(&Health { status: "ready", position, log, epoch, clock_behind_s }))
+    let writable = engine.is_writable();
+    Ok(answer::json(&Health { status: "ready", position, writable, log, epoch, clock_behind_s }))
 }

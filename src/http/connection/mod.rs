@@ -24,7 +24,6 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use rustix::net::sockopt::set_tcp_user_timeout;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
@@ -72,7 +71,7 @@ pub async fn serve_connections(
         drop(permits.acquire_many(app.limits.connections_max).await);
     });
     if finished.await.is_err() {
-        tracing::warn!("some connections did not finish in time");
+        tracing::warn!(connections = app.connections(), "some connections did not finish in time");
     }
 }
 
@@ -106,6 +105,8 @@ impl<'a> Server<'a> {
         prepare(&stream, self.timeouts.write);
         let open = self.app.metrics.connections.clone();
         open.inc();
+        // A client that has disconnected has no address any more.
+        let client = stream.peer_addr().ok();
         let arrival = Arrival::default();
         let mut drain = self.drain.subscribe();
         let stream = WatchedStream::new(stream, arrival.clone(), self.timeouts, drain.clone());
@@ -113,7 +114,7 @@ impl<'a> Server<'a> {
         let service = service_fn(move |request: Request<Incoming>| {
             arrival.begun();
             let (arrival, stopping) = (arrival.clone(), Arc::clone(&stopping));
-            observe(&app, &router, request.map(Body::new)).map(move |mut answer| {
+            observe(&app, &router, client, request.map(Body::new)).map(move |mut answer| {
                 arrival.answered(&answer);
                 if stopping.load(Ordering::Relaxed) {
                     answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
@@ -129,7 +130,7 @@ impl<'a> Server<'a> {
                 _ = drain.changed() => connection.await,
             };
             if let Err(error) = ended {
-                tracing::debug!(%error, "a connection broke");
+                tracing::debug!(client = client.map(tracing::field::display), %error, "a connection broke");
             }
             open.dec();
             drop(permit);
@@ -171,8 +172,11 @@ fn prepare(stream: &TcpStream, write_timeout: Duration) {
     drop(stream.set_nodelay(true));
     // The kernel closes the connection of a client that has acknowledged nothing for this time (RFC 5482), and
     // of one that has read nothing while bytes wait in the socket. The pacing of writes does not see these
-    // bytes: their write is over.
-    let _ = set_tcp_user_timeout(stream, unread_ms);
+    // bytes: their write is over. Other systems than Linux do not have this timeout.
+    #[cfg(target_os = "linux")]
+    let _ = rustix::net::sockopt::set_tcp_user_timeout(stream, unread_ms);
+    #[cfg(not(target_os = "linux"))]
+    let _: u32 = unread_ms;
 }
 
 #[cfg(test)]

@@ -1,13 +1,15 @@
 //! Observes every request, whatever its route: gives it an id, counts and times it, and logs it if it was
 //! slow.
 
+use std::borrow::Cow;
+use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::Request;
-use axum::http::{StatusCode, Uri};
+use axum::http::{Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use futures_util::future::{self, Either};
@@ -16,7 +18,7 @@ use tower::Service;
 
 use super::host;
 use crate::http::answer::codes::Code;
-use crate::http::answer::problem::Problem;
+use crate::http::answer::problem::{Problem, shown};
 use crate::http::app::App;
 use crate::http::headers::REQUEST_ID;
 use crate::http::request::body;
@@ -34,12 +36,14 @@ const SLOW_INTERVAL: Duration = Duration::from_secs(1);
 pub(super) fn observe(
     app: &Arc<App>,
     router: &Router,
+    client: Option<SocketAddr>,
     mut request: Request,
 ) -> impl Future<Output = Response> + use<> {
     let app = Arc::clone(app);
     let began = Instant::now();
     let request_id = RequestId::of(request.headers());
     let route = route_of(request.uri().path());
+    let (method, path) = (request.method().clone(), path_to_log(request.uri(), route));
     let answering = match host::check(&request) {
         Ok(()) => {
             if let Some(route) = route {
@@ -56,16 +60,27 @@ pub(super) fn observe(
     let answering = AssertUnwindSafe(answering).catch_unwind();
     // A bug in one handler causes one answer 500. The panic's own message is already in the log.
     let answering = answering.map(|answer| match answer {
-        Ok(Ok(answer)) => answer,
-        Err(_) => Problem::usual(Code::Internal).into_response(),
+        Ok(Ok(answer)) => (answer, false),
+        Err(_) => (Problem::usual(Code::Internal).into_response(), true),
     });
-    request_id.clone().scope(answering).map(move |mut response| {
+    request_id.clone().scope(answering).map(move |(mut response, has_panicked)| {
         response.headers_mut().insert(REQUEST_ID, request_id.to_header());
-        let answered = Answered { request_id, route, status: response.status(), took: began.elapsed() };
+        let (status, took) = (response.status(), began.elapsed());
+        let answered = Answered { request_id, method, path, route, status, client, took };
         app.metrics.observe(answered.route, answered.status, answered.took);
-        answered.log();
+        answered.log(has_panicked);
         response
     })
+}
+
+/// Returns the path as it was sent, cut to a length that a log can bear. The query is left out: it may hold
+/// what must not be logged.
+fn path_to_log(uri: &Uri, route: Option<&'static str>) -> Cow<'static, str> {
+    match route {
+        // The path of nearly every request; it needs no copy.
+        Some(route) if route == uri.path() => Cow::Borrowed(route),
+        Some(_) | None => Cow::Owned(shown(uri.path())),
+    }
 }
 
 /// Replaces a percent-encoded path with its route, because the router compares paths as they were sent.
@@ -80,30 +95,54 @@ fn decode_path(uri: &mut Uri, route: &'static str) {
 
 struct Answered {
     request_id: RequestId,
+    method: Method,
+    path: Cow<'static, str>,
     route: Option<&'static str>,
     status: StatusCode,
+    /// The client's address, or that of a proxy.
+    client: Option<SocketAddr>,
     took: Duration,
 }
 
 impl Answered {
-    fn log(&self) {
-        let &Self { ref request_id, route, status, took } = self;
-        let status = status.as_u16();
+    fn log(&self, has_panicked: bool) {
+        let &Self { ref request_id, ref method, ref path, route, status, client, took } = self;
+        let (path, status) = (path.as_ref(), status.as_u16());
+        // A number of 128 bits would be text in JSON.
+        let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         tracing::debug!(
             request_id = request_id.to_string(),
+            method = shown(method.as_str()),
+            path,
             route,
             status,
-            took_us = took.as_micros(),
+            client = client.map(tracing::field::display),
+            took_us,
             "answered"
         );
+        if has_panicked {
+            tracing::error!(
+                request_id = request_id.to_string(),
+                method = shown(method.as_str()),
+                path,
+                route,
+                status,
+                client = client.map(tracing::field::display),
+                took_us,
+                "a request panicked"
+            );
+        }
         if took > SLOW
             && let Some(suppressed) = SLOW_LINES.lock().next(Instant::now())
         {
             tracing::warn!(
                 request_id = request_id.to_string(),
+                method = shown(method.as_str()),
+                path,
                 route,
                 status,
-                took_ms = took.as_millis(),
+                client = client.map(tracing::field::display),
+                took_ms = took_us / 1_000,
                 others_before = suppressed,
                 "a request was slow"
             );

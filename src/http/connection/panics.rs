@@ -54,8 +54,12 @@ mod tests {
             .expect("it runs");
         let logged = String::from_utf8(child.stderr).expect("text");
         assert!(child.status.success(), "{logged}");
-        for word in ["ERROR", "panicked: an inner secret", "request_id=\"mine\"", "panics.rs:"] {
-            assert!(logged.contains(word), "no {word} in {logged}");
+        let line = |message: &str| logged.lines().find(|line| line.contains(message)).expect(message);
+        for word in ["ERROR", "request_id=\"mine\"", "panics.rs:"] {
+            assert!(line("panicked: an inner secret").contains(word), "no {word} in {logged}");
+        }
+        for word in ["ERROR", "request_id=\"mine\"", "method=\"GET\"", "path=\"/\"", "status=500"] {
+            assert!(line("a request panicked").contains(word), "no {word} in {logged}");
         }
     }
 
@@ -74,7 +78,7 @@ mod tests {
             .header("x-request-id", "mine")
             .body(Body::empty())
             .expect("a request");
-        let response = observe(&app, &routes, request).await;
+        let response = observe(&app, &routes, None, request).await;
         assert_eq!(response.status(), 500);
         let body = response.into_body().collect().await.expect("whole").to_bytes();
         let body: serde_json::Value = serde_json::from_slice(&body).expect("JSON");
@@ -83,6 +87,6 @@ mod tests {
 
         let neighbour =
             Request::get("/neighbour").header("host", "a").body(Body::empty()).expect("a request");
-        assert_eq!(observe(&app, &routes, neighbour).await.status(), 200);
+        assert_eq!(observe(&app, &routes, None, neighbour).await.status(), 200);
     }
 }

@@ -10,6 +10,7 @@ use super::simulated_disk::{Fault, SimDisk};
 use super::{old_frame, read_users, user_added};
 use crate::domain::Position;
 use crate::log::segment::{self, BLOCK_BYTES, FrameFormat, HEADER_BYTES, Header, LogId, Version};
+use crate::log::spare::Spare;
 use crate::log::{AppendError, Disk, EventLog, FileLog, Frame, LogError, Progress};
 use crate::log::{ReadDisk, SEGMENT_BYTES_MIN};
 
@@ -251,6 +252,79 @@ fn a_full_disk_refuses_only_after_the_last_segment() {
     );
     disk.set_room(None);
     append(&mut log, next, 1).expect("room");
+}
+
+#[test]
+fn a_segment_is_as_long_as_all_before_it() {
+    const MIB: u64 = 1024 * 1024;
+    let disk = SimDisk::default();
+    let mut log = FileLog::new(disk.clone(), 6 * MIB);
+    assert_eq!(replay(&mut log).expect("empty"), 0);
+    let lengths = || {
+        let segments = disk.names().into_iter().filter(|name| segment::first_in_name(name).is_some());
+        segments.map(|name| disk.contents(&name).len() as u64 / MIB).collect::<Vec<_>>()
+    };
+    let (mut next, mut is_restarted) = (1, false);
+    while lengths().len() < 5 {
+        append(&mut log, next, 5_000).expect("room");
+        next += 5_000;
+        if lengths().len() == 3 && !is_restarted {
+            is_restarted = true;
+            drop(log);
+            log = FileLog::new(disk.clone(), 6 * MIB);
+            assert_eq!(replay(&mut log).expect("sound"), next - 1);
+        }
+    }
+    log.wait_for_spare();
+    assert_eq!(lengths(), [2, 2, 4, 6, 6]);
+    assert_eq!(disk.contents("spare").len() as u64, 6 * MIB);
+}
+
+/// Returns whether there is room for a frame of this length, once the log knows.
+fn has_room(log: &mut FileLog<SimDisk>, frame_bytes: usize) -> bool {
+    log.wait_for_spare();
+    log.look_for_room(frame_bytes).expect("known").is_ok()
+}
+
+#[test]
+fn a_log_knows_whether_it_has_room() {
+    let disk = SimDisk::default();
+    let mut log = reopened(&disk, 0);
+    let (short, large) = (1_000, 2 * usize::try_from(SEGMENT_BYTES_MIN).expect("small"));
+    assert!(has_room(&mut log, short), "in the next segment");
+    assert!(has_room(&mut log, large), "in a segment of its own");
+    assert_eq!(disk.names(), ["spare"], "no segment is begun");
+    disk.set_room(Some(0));
+    assert!(has_room(&mut log, short), "the next segment is prepared");
+    assert!(!has_room(&mut log, large));
+    append(&mut log, 1, 1).expect("prepared");
+    assert!(has_room(&mut log, short), "in this segment");
+    disk.set_file_bytes_max(Some(100));
+    assert!(!has_room(&mut log, short), "the system does not allow it");
+    disk.set_file_bytes_max(None);
+    let rest = 57_300;
+    assert!(!has_room(&mut log, rest), "neither in this segment nor in another");
+    assert!(!has_room(&mut log, rest), "each look is another attempt");
+    disk.set_room(None);
+    // The attempt under way may have begun when there was no room.
+    assert!(has_room(&mut log, rest) || has_room(&mut log, rest));
+    append(&mut log, 2, 1).expect("room");
+    disk.crash();
+    reopened(&disk, 2);
+}
+
+/// A failed sync ends the server at the next write, so a look for room must not hide it.
+#[test]
+fn a_look_for_room_keeps_a_failure() {
+    let disk = SimDisk::default();
+    let mut spare = Spare::inline(disk.clone(), SEGMENT_BYTES_MIN);
+    disk.fail_next(Fault::Sync);
+    spare.start(0);
+    for _ in 0..2 {
+        spare.look_for_room().expect("known").expect("there is room");
+    }
+    let taken = spare.take().map(|_| ()).expect_err("the failed one");
+    assert!(!taken.is_no_room(), "{taken}");
 }
 
 #[test]

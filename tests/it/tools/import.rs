@@ -117,8 +117,8 @@ fn a_bad_line_is_named_and_nothing_imported() {
     let marked = event(5, &json!({ "type": "read_marked", "chat": TEA, "user": ANN, "seq": 1 }));
     let long = "é".repeat(65);
     let table: Vec<(String, &[&str])> = vec![
-        ("\n".into(), &["not a JSON object"]),
-        ("{\n".into(), &["EOF"]),
+        ("null\n".into(), &["not a JSON object"]),
+        ("{\n".into(), &["EOF", "does not end on its line"]),
         (r#"[1,5,"2026-11-23T15:04:05Z","nothing_changed"]"#.into(), &["not a JSON object"]),
         ("\u{1b}[31mnonsense\n".into(), &["not a JSON object"]),
         ("{nonsense\n".into(), &["key must be a string"]),
@@ -181,6 +181,20 @@ fn a_bad_line_is_named_and_nothing_imported() {
         5,
         "a good line in place of the bad"
     );
+}
+
+#[test]
+fn blank_lines_and_byte_order_marks_are_skipped() {
+    let lines = good();
+    let dir = TempDir::new().unwrap();
+    let spaced = format!("\n\u{feff}{}", lines.replace('\n', "\r\n \n\n"));
+    assert_eq!(import(dir.path(), &spaced).position(), 4);
+    let plain = dir.path().join("plain");
+    import(&plain, &lines).done();
+    assert_eq!(export(dir.path()), export(&plain));
+
+    let bad = format!("{spaced}x\n");
+    import(&dir.path().join("data"), &bad).refused(2, &["line 14: "]);
 }
 
 #[test]

@@ -43,18 +43,24 @@ fn start(words: &[&str], data: &Path) -> Child {
     command.spawn().expect("it starts")
 }
 
-/// Returns the peak memory of an import and of an export of such a history, each measured near its end.
-fn peaks_kib(messages: usize) -> [u64; 2] {
-    let (dir, lines) = (TempDir::new().unwrap(), history(messages));
+/// Returns the peak memory of an import of these lines, measured near its end.
+fn peak_of_import_kib(words: &[&str], data: &Path, lines: &str) -> u64 {
     let (most, last) = lines.split_at(lines.trim_end().rfind('\n').unwrap() + 1);
-
-    let mut import = start(&["import", "--segment-bytes", "1048576"], dir.path());
+    let mut import = start(words, data);
     let mut stdin = import.stdin.take().expect("piped");
     stdin.write_all(most.as_bytes()).expect("it reads");
-    let peak_of_import = peak_kib(&import);
+    let peak = peak_kib(&import);
     stdin.write_all(last.as_bytes()).expect("it reads");
     drop(stdin);
     assert!(import.wait_with_output().expect("waited for").status.success());
+    peak
+}
+
+/// Returns the peak memory of a check of such a history, of its import and of its export.
+fn peaks_kib(messages: usize) -> [u64; 3] {
+    let (dir, lines) = (TempDir::new().unwrap(), history(messages));
+    let peak_of_check = peak_of_import_kib(&["import", "--check"], dir.path(), &lines);
+    let peak_of_import = peak_of_import_kib(&["import", "--segment-bytes", "1048576"], dir.path(), &lines);
 
     let mut export = start(&["export"], dir.path());
     // The rest of the output is longer than a pipe holds.
@@ -65,13 +71,13 @@ fn peaks_kib(messages: usize) -> [u64; 2] {
     stdout.read_to_end(&mut exported).expect("it writes");
     assert!(export.wait().expect("waited for").success());
     assert_eq!(exported.len(), lines.len(), "the same history");
-    [peak_of_import, peak_of_export]
+    [peak_of_check, peak_of_import, peak_of_export]
 }
 
 #[test]
 fn memory_does_not_grow_with_the_history() {
     let (short, long) = (peaks_kib(200), peaks_kib(2_000));
     // 3 MiB and 31.
-    let grown = [0, 1].map(|tool| long[tool].saturating_sub(short[tool]));
-    assert!(grown.iter().all(|&kib| kib < 8 * 1024), "KiB, of import and export: {short:?}, {long:?}");
+    let grown = [0, 1, 2].map(|tool| long[tool].saturating_sub(short[tool]));
+    assert!(grown.iter().all(|&kib| kib < 8 * 1024), "KiB, of check, import and export: {short:?}, {long:?}");
 }

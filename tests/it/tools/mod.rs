@@ -1,12 +1,14 @@
 //! The log tools, as an operator runs them.
 
 mod backup;
+mod bad_lines;
 mod import;
 mod live;
 mod memory;
 mod named;
 mod paths;
 mod reading;
+mod recipes;
 mod repair;
 mod terminal;
 

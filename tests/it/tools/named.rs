@@ -122,6 +122,75 @@ fn lines_are_sorted_stably_by_time() {
 }
 
 #[test]
+fn a_time_may_be_a_number() {
+    let said = |time: Value| {
+        let line = json!({ "op": "message", "chat": "tea", "user": "ann", "time": time, "text": "hi" });
+        format!("{line}\n")
+    };
+    let slack = r#"{"op":"join","chat":"tea","user":"ann","time":"1355517523.000005"}"#;
+    let with_digits = r#"{"op":"leave","chat":"tea","user":"ann","time":1355517523.0000079}"#;
+    let lines = [
+        said(json!("1355517524")),
+        said(json!(1_355_517_525)),
+        said(json!(1_355_517_526_042_u64)),
+        said(json!("2012-12-14T20:38:47Z")),
+        format!("{slack}\n{with_digits}\n"),
+    ];
+    assert_eq!(
+        events(&lines.concat()),
+        [
+            "20:38:43.000005 user_added ann",
+            "20:38:43.000006 chat_added  tea",
+            "20:38:43.000008 member_removed ann",
+            "20:38:44.000000 member_added ann",
+            "20:38:44.000001 message_added ann hi",
+            "20:38:45.000000 message_added ann hi",
+            "20:38:46.042000 message_added ann hi",
+            "20:38:47.000000 message_added ann hi",
+        ]
+    );
+}
+
+#[test]
+fn ids_keep_namesakes_apart() {
+    let said = |second: u32, chat: (&str, Value), user: (&str, Value)| {
+        let time = format!("2004-11-15T12:00:{second:02}Z");
+        let (chat, chat_id, user, user_id) = (chat.0, chat.1, user.0, user.1);
+        let line = json!({ "op": "message", "chat": chat, "chat_id": chat_id, "user": user, "user_id": user_id,
+            "time": time, "text": "hi" });
+        format!("{line}\n")
+    };
+    let tea = || ("tea", json!("C1"));
+    let lines = [
+        said(1, tea(), ("Anna", json!("U1"))),
+        said(2, tea(), ("Anna", json!("U2"))),
+        said(3, tea(), ("Anna Berg", json!("U1"))),
+        said(4, tea(), ("Anna", Value::Null)),
+        said(5, ("tea", json!("C2")), ("Anna", json!("U2"))),
+    ];
+    let dir = TempDir::new().unwrap();
+    let said = import(dir.path(), &lines.concat());
+    assert_eq!(said.found("renamed"), "3 users and chats whose name was taken");
+    assert_eq!(
+        events(&lines.concat()),
+        [
+            "12:00:01.000000 user_added Anna",
+            "12:00:01.000001 chat_added  tea",
+            "12:00:01.000002 message_added Anna hi",
+            "12:00:02.000000 user_added Anna 2",
+            "12:00:02.000001 member_added Anna 2",
+            "12:00:02.000002 message_added Anna 2 hi",
+            "12:00:03.000000 message_added Anna hi",
+            "12:00:04.000000 user_added Anna 3",
+            "12:00:04.000001 member_added Anna 3",
+            "12:00:04.000002 message_added Anna 3 hi",
+            "12:00:05.000000 chat_added  tea 2",
+            "12:00:05.000001 message_added Anna 2 hi",
+        ]
+    );
+}
+
+#[test]
 fn a_history_may_begin_at_the_epoch() {
     let first = r#"{"op":"message","chat":"tea","user":"ann","time":"1970-01-01T00:00:00Z","text":"hi"}"#;
     assert_eq!(
@@ -134,22 +203,49 @@ fn a_history_may_begin_at_the_epoch() {
     );
 }
 
+/// The mistakes of a first attempt.
+#[test]
+fn a_first_line_of_no_form_is_explained() {
+    let table: [(&str, &[&str]); 4] = [
+        ("[\n  {\n", &["line 1", "begins a JSON array", "jq -c '.[]'"]),
+        ("{\n  \"name\": \"tea\",\n", &["line 1: the JSON object does not end on its line", "at column"]),
+        (r#"{"type":"message","channel":"tea","text":"hi"}"#, &["line 1", "neither op", "docs/import.md"]),
+        (r#"{"op":"message","channel":"tea"}"#, &["unknown field `channel`", "expected one of", "`chat`"]),
+    ];
+    let dir = TempDir::new().unwrap();
+    for (lines, words) in table {
+        import(&dir.path().join("data"), lines).refused(2, words);
+        assert!(!dir.path().join("data").exists());
+    }
+}
+
 #[test]
 fn a_bad_line_is_refused_with_its_number() {
     let good = line("message", "ann", "12:00:00Z", "hi");
     let other_chat = r#"{"op":"join","chat":"den","user":"ann"}"#.to_owned();
     let table: Vec<(String, &[&str])> = vec![
-        ("{\n".into(), &["EOF"]),
-        ("[]\n".into(), &["not a JSON object"]),
+        ("{\n".into(), &["EOF", "does not end on its line", "jq -c ."]),
+        ("[\n".into(), &["not a JSON object", "begins a JSON array", "jq -c '.[]'"]),
         (line("kick", "ann", "12:00:00Z", ""), &["\"kick\""]),
         (line("message", "ann", "", "hi"), &["time is missing"]),
-        (line("message", "ann", "noon", "hi"), &["RFC 3339", "noon"]),
+        (line("message", "ann", "noon", "hi"), &["RFC 3339", "Unix seconds", "noon"]),
+        (good.replace("12:00:00Z", "12:00:00"), &["with an offset"]),
+        (good.replace("\"2004-11-15T12:00:00Z\"", "true"), &["RFC 3339", "true"]),
+        (good.replace("\"2004-11-15T12:00:00Z\"", "1100520000000000"), &["Unix seconds or milliseconds"]),
+        (good.replace("\"op\"", "\"user_id\":\"\",\"op\""), &["user_id must not be empty"]),
+        (good.replace("\"op\"", "\"user_id\":7,\"op\""), &["invalid type", "expected a string"]),
+        (good.replace("\"op\":\"message\",", ""), &["missing field `op`"]),
+        (good.replace("\"ann\"", &format!("\"{}\"", "é".repeat(65))), &["user must have at most 64"]),
+        (good.replace("tea", &"é".repeat(129)), &["chat must have at most 128"]),
         (line("message", "  ", "12:00:00Z", "hi"), &["user must not be empty"]),
         (line("message", "a\nb", "12:00:00Z", "hi"), &["user must not contain control characters"]),
-        (line("message", "ann", "12:00:00Z", &"x".repeat(16_385)), &["text must have at most 16384"]),
+        (
+            line("message", "ann", "12:00:00Z", &"x".repeat(16_385)),
+            &["text must have at most 16384", "--split-long"],
+        ),
         (good.replace("\"hi\"", "null"), &["text is missing"]),
         (good.replace("message", "join"), &["a join must not have a text"]),
-        (good.replace("\"op\"", "\"thread\":1,\"op\""), &["unknown field `thread`"]),
+        (good.replace("\"op\"", "\"thread\":1,\"op\""), &["unknown field `thread`", "`chat_id`, `user`"]),
         (other_chat, &["no time, nor has any other line of its chat"]),
         (r#"{"v":1,"position":2}"#.into(), &["unknown field `v`"]),
     ];

@@ -58,6 +58,11 @@ impl Life {
         if self.replay(&mut log, tally)? == Next::GoesOn {
             for _ in 0..self.chance.below(9) {
                 self.change_room();
+                if self.chance.one_in(6) {
+                    // As the writer does while it waits; what it finds out does not matter here.
+                    let frame_bytes = self.chance.below(1_500);
+                    drop(log.look_for_room(frame_bytes));
+                }
                 let (count, text_bytes) = self.shape();
                 if self.append(&mut log, count, text_bytes, tally)? == Next::Ends {
                     break;
