@@ -1,4 +1,7 @@
-"""How does Schemathesis get ids that exist, which the API's document cannot contain?"""
+"""What Schemathesis needs beside the API's document: ids that exist, and which part of an answer goes into which request.
+
+The latter would be valid as links in the document, but OpenAPI Generator refuses links with such bodies.
+"""
 
 import os
 import re
@@ -32,6 +35,33 @@ def sent(value, known, name=None):
         chosen = int(value[-1], 16)
         return known[name][chosen % len(known[name])] if chosen < 12 else value
     return value
+
+
+NEW, CHAT, AUTHOR = "$response.body#/id", "$request.body#/chat", "$request.body#/author"
+FIRST = "$request.body#/users/0"
+# A call, the call that follows it, and the body of the latter.
+LINKS = [
+    ("/users/add", "/users/get", {"user": NEW}),
+    ("/users/add", "/chats/add", {"users": [NEW]}),
+    ("/users/add", "/chats/get", {"user": NEW}),
+    ("/chats/add", "/chats/get", {"user": FIRST}),
+    ("/chats/add", "/chats/users/add", {"chat": NEW, "user": FIRST}),
+    ("/chats/add", "/chats/users/remove", {"chat": NEW, "user": FIRST}),
+    ("/chats/add", "/messages/add", {"chat": NEW, "author": FIRST}),
+    ("/chats/add", "/messages/get", {"chat": NEW}),
+    ("/messages/add", "/messages/add", {"chat": CHAT, "author": AUTHOR}),
+    ("/messages/add", "/messages/get", {"chat": CHAT}),
+    ("/messages/add", "/chats/read", {"chat": CHAT, "user": AUTHOR, "seq": "$response.body#/seq"}),
+    ("/messages/add", "/chats/get", {"user": AUTHOR}),
+]
+
+
+@schemathesis.hook
+def before_load_schema(context, raw_schema):
+    for call, following, body in LINKS:
+        operation_id = raw_schema["paths"][following]["post"]["operationId"]
+        links = raw_schema["paths"][call]["post"]["responses"]["201"].setdefault("links", {})
+        links[operation_id] = {"operationId": operation_id, "requestBody": body}
 
 
 @schemathesis.hook

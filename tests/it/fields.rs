@@ -210,7 +210,9 @@ async fn a_missing_or_null_field_is_named() {
                 assert_eq!(problem(&reply, 400, "invalid_field").as_ref(), Some(name), "{path}");
             }
         }
-        problem(&scene.server.post(path, &json!({})).await, 400, "invalid_field");
+        if body != json!({}) {
+            problem(&scene.server.post(path, &json!({})).await, 400, "invalid_field");
+        }
     }
 }
 

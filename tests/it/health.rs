@@ -42,7 +42,9 @@ async fn only_writes_move_the_position() {
         for (path, body, status) in others {
             let reply = server.post(path, &body).await;
             assert_eq!(reply.status, status, "{}", reply.text);
-            assert!(!reply.headers.contains_key("chinwag-position"), "{path} {status}");
+            let shown = (status == 200).then(|| reply.position());
+            assert!(shown.is_none_or(|shown| shown == position), "{path} {shown:?}");
+            assert_eq!(reply.headers.contains_key("chinwag-position"), shown.is_some(), "{path} {status}");
         }
     }
 }

@@ -25,17 +25,14 @@ pub(crate) struct Problem {
 }
 
 /// The progress of the replay, while the server is starting.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Replay {
-    /// Number of events that have been replayed.
     pub(crate) replayed: u64,
-    /// Number of bytes of the log that have been read.
     pub(crate) replayed_bytes: u64,
-    /// Number of bytes of the whole log.
     pub(crate) total_bytes: u64,
 }
 
-/// Every answer that is not 2xx (RFC 9457).
+/// Every answer that is not 2xx (RFC 9457). While the server is starting, `/health` adds the progress of the replay.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Problem)]
 pub(crate) struct ProblemBody<'a> {
@@ -60,9 +57,18 @@ pub(crate) struct ProblemBody<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = String, required)]
     request_id: Option<String>,
-    #[serde(flatten)]
-    #[schema(ignore)]
-    replay: Option<&'a Replay>,
+    /// Number of events that have been replayed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = u64, required = false)]
+    replayed: Option<u64>,
+    /// Number of bytes of the log that have been read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = u64, required = false)]
+    replayed_bytes: Option<u64>,
+    /// Number of bytes of the whole log.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = u64, required = false)]
+    total_bytes: Option<u64>,
 }
 
 impl Problem {
@@ -117,7 +123,9 @@ impl Problem {
             code: name,
             field: self.field.as_deref(),
             request_id: current_request_id(),
-            replay: self.replay.as_ref(),
+            replayed: self.replay.map(|replay| replay.replayed),
+            replayed_bytes: self.replay.map(|replay| replay.replayed_bytes),
+            total_bytes: self.replay.map(|replay| replay.total_bytes),
         }
     }
 

@@ -175,6 +175,12 @@ request! {
             body = [ListedUserBody],
             example = json!([
                 {
+                    "id": "01a20aa4-0a09-74de-9d72-3ca94e1ae31f",
+                    "username": "bob",
+                    "created_at": "2026-11-23T15:04:04.623411Z",
+                    "cursor": "000660889b3568737a0c15e4",
+                },
+                {
                     "id": "01a20aa4-09fe-7b4a-8d5d-3a0a2f9d6f43",
                     "username": "ann",
                     "created_at": "2026-11-23T15:04:05.123456Z",

@@ -1,7 +1,6 @@
 //! The OpenAPI document of the API, from the calls' own types.
 
 pub(crate) mod headers;
-mod links;
 pub(crate) mod refusals;
 pub(crate) mod schema;
 
@@ -14,7 +13,7 @@ use utoipa::openapi::{Ref, RefOr, Response};
 use crate::domain::{ChatId, ChatName, MessageId, Position, Seq, Text, Timestamp, UserId, Username};
 use crate::http::answer::codes::Code;
 use crate::http::answer::events;
-use crate::http::answer::problem::{ProblemBody, Replay};
+use crate::http::answer::problem::ProblemBody;
 use crate::http::cursor::{ChatCursor, UserCursor};
 use crate::http::headers::IDEMPOTENCY_KEY;
 use headers::{POSITION, REPLAYED, REQUEST_ID};
@@ -23,7 +22,8 @@ use headers::{POSITION, REPLAYED, REQUEST_ID};
 #[derive(OpenApi)]
 #[openapi(
     info(title = "Chinwag", description = include_str!("about.md"), license(name = "MIT", identifier = "MIT")),
-    servers((url = "/")),
+    // Relative to the document, so that it is also right behind a proxy that adds a prefix to all paths.
+    servers((url = ".", description = "The server that sends this document")),
     tags(
         (name = "users", description = "The people who chat."),
         (name = "chats", description = "Chats, their members, and the members' read marks."),
@@ -33,7 +33,7 @@ use headers::{POSITION, REPLAYED, REQUEST_ID};
     ),
     components(schemas(
         UserId, ChatId, MessageId, Username, ChatName, Text, Seq, Position, Timestamp, ChatCursor, UserCursor, ProblemBody,
-        Code, Replay,
+        Code,
     ))
 )]
 pub(crate) struct Api;
@@ -46,9 +46,6 @@ pub(crate) fn document(mut api: utoipa::openapi::OpenApi) -> Bytes {
     components.responses.extend(refusals::components());
     components.responses.values_mut().for_each(|response| add_header(response, REQUEST_ID));
     for (path, item) in &mut api.paths.paths {
-        let mut request_id = headers::request_id_parameter().into();
-        move_header(&mut request_id, components);
-        item.parameters = Some(vec![request_id]);
         // Every POST is a write, or a read of what is in the log.
         let has_position = item.post.is_some();
         for operation in [&mut item.get, &mut item.post].into_iter().flatten() {
@@ -56,7 +53,6 @@ pub(crate) fn document(mut api: utoipa::openapi::OpenApi) -> Bytes {
             let id = words.collect::<Vec<_>>().join("_");
             let id = if id.is_empty() { "page".to_owned() } else { id };
             finish(operation, components, has_position);
-            links::add(operation, &id);
             operation.operation_id = Some(id);
         }
     }
@@ -73,7 +69,10 @@ pub(crate) fn document(mut api: utoipa::openapi::OpenApi) -> Bytes {
 fn finish(operation: &mut Operation, components: &mut Components, has_position: bool) {
     operation.description = operation.description.as_deref().map(unwrapped);
     let mut is_write = false;
-    for parameter in operation.parameters.iter_mut().flatten() {
+    // Not a parameter of the path, because Swagger UI does not show the name of one that is described elsewhere.
+    let parameters = operation.parameters.get_or_insert_with(Vec::new);
+    parameters.push(headers::request_id_parameter().into());
+    for parameter in parameters {
         is_write |= matches!(parameter, RefOr::T(parameter) if parameter.name == IDEMPOTENCY_KEY);
         move_header(parameter, components);
     }

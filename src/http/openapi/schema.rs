@@ -5,10 +5,10 @@
 use std::borrow::Cow;
 use std::ops::RangeInclusive;
 
-use serde_json::json;
+use serde_json::{Map, Value, json};
+use utoipa::openapi::extensions::Extensions;
 use utoipa::openapi::schema::{
-    AdditionalProperties, AnyOfBuilder, Array, ArrayBuilder, Object, ObjectBuilder, OneOfBuilder, Schema,
-    SchemaType, Type,
+    AdditionalProperties, Array, ArrayBuilder, Object, ObjectBuilder, OneOfBuilder, Schema, SchemaType, Type,
 };
 use utoipa::openapi::{KnownFormat, Ref, RefOr, SchemaFormat};
 use utoipa::{Number, PartialSchema, ToSchema};
@@ -83,49 +83,58 @@ pub(crate) enum Exclusive {
     AtMostOneOf(&'static [&'static str]),
 }
 
-/// Returns the schema of a call's body: an object with these fields. Each exclusive field has an alternative,
-/// in which the others must be `null` or missing.
+impl Exclusive {
+    /// Adds the rule to the schema of an object with these fields. A field that is `null` is not given.
+    ///
+    /// The rule stands beside the fields, as a condition on each that is there. Generators of clients ignore it, and
+    /// make one class of the object; from alternatives they would make a class of each, and types that do not compile.
+    fn added_to(self, object: ObjectBuilder) -> ObjectBuilder {
+        let (names, how, fields_min) = match self {
+            // If no field is given, every way is open, and not exactly one.
+            Self::ExactlyOneOf(names) => (names, "oneOf", Some(1)),
+            Self::AtMostOneOf(names) => (names, "anyOf", None),
+        };
+        let way = |given: &&str| {
+            let others = names.iter().filter(|name| *name != given);
+            let null = |name: &&str| ((*name).to_owned(), json!({ "type": "null" }));
+            json!({ "properties": others.map(null).collect::<Map<_, _>>() })
+        };
+        let rule = json!({ how: names.iter().map(way).collect::<Vec<_>>() });
+        let of_each: Map<_, _> = names.iter().map(|&name| (name.to_owned(), rule.clone())).collect();
+        object.min_properties(fields_min).extensions(Some(keyword("dependentSchemas", of_each.into())))
+    }
+}
+
+/// Returns the schema of a call's body: an object with these fields.
 pub(crate) fn request(
     description: &str,
     fields: &[FieldSchema],
     exclusive: Option<Exclusive>,
 ) -> RefOr<Schema> {
-    let object = |given: Option<&str>, alternatives: &[&str]| {
-        let mut object =
-            ObjectBuilder::new().additional_properties(Some(AdditionalProperties::FreeForm(false)));
-        for &FieldSchema { name, ref schema, is_required } in fields {
-            let is_excluded = given.is_some_and(|given| given != name) && alternatives.contains(&name);
-            object = object.property(name, if is_excluded { null().into() } else { schema.clone() });
-            if is_required {
-                object = object.required(name);
-            }
+    let mut object = ObjectBuilder::new()
+        .description(Some(description))
+        .additional_properties(Some(AdditionalProperties::FreeForm(false)));
+    for &FieldSchema { name, ref schema, is_required } in fields {
+        object = object.property(name, schema.clone());
+        if is_required {
+            object = object.required(name);
         }
-        object
-    };
+    }
     match exclusive {
-        None => object(None, &[]).description(Some(description)).into(),
-        Some(Exclusive::AtMostOneOf(names)) => {
-            let alternative = |name: &&str| {
-                object(Some(name), names).title(Some(format!("with {name}, or without"))).build()
-            };
-            let any_of = AnyOfBuilder::new().description(Some(description));
-            names.iter().map(alternative).fold(any_of, AnyOfBuilder::item).into()
-        }
-        Some(Exclusive::ExactlyOneOf(names)) => {
-            let alternative = |name: &&'static str| {
-                let field = fields.iter().find(|field| field.name == *name).expect("a field");
-                let object = object(Some(name), names).title(Some(format!("with {name}")));
-                object.property(*name, not_null(&field.schema)).required(*name).build()
-            };
-            let one_of = OneOfBuilder::new().description(Some(description));
-            names.iter().map(alternative).fold(one_of, OneOfBuilder::item).into()
-        }
+        Some(rule) => rule.added_to(object).into(),
+        None => object.into(),
     }
 }
 
 /// Returns a reference to a schema among the document's components.
 pub(crate) fn reference<T: ToSchema>() -> RefOr<Schema> {
     Ref::from_schema_name(T::name()).into()
+}
+
+/// Returns a keyword that the types of the document do not know: they write an extension as it is. It has to be the only
+/// one of its schema, because extensions are written in any order.
+pub(super) fn keyword(name: &str, value: Value) -> Extensions {
+    Extensions::from_iter([(name, value)])
 }
 
 /// Returns the schema with this description, if it is not empty.
@@ -155,14 +164,6 @@ pub(crate) fn or_null(schema: RefOr<Schema>) -> RefOr<Schema> {
             object.into()
         }
         RefOr::T(_) | RefOr::Ref(_) => OneOfBuilder::new().item(schema).item(null()).into(),
-    }
-}
-
-/// Returns the schema of a value that may not be `null`, given that of one that may.
-fn not_null(schema: &RefOr<Schema>) -> RefOr<Schema> {
-    match schema {
-        RefOr::T(Schema::OneOf(one_of)) => one_of.items.first().expect("the value, and null").clone(),
-        RefOr::T(_) | RefOr::Ref(_) => schema.clone(),
     }
 }
 
@@ -260,6 +261,8 @@ fn string(description: &str) -> ObjectBuilder {
 fn number(description: &str, example: u64) -> Object {
     ObjectBuilder::new()
         .schema_type(Type::Integer)
+        // Without it, many generators of clients take 32 bits. They know no format of unsigned numbers.
+        .format(Some(SchemaFormat::KnownFormat(KnownFormat::Int64)))
         .description(Some(description))
         .minimum(Some(whole(0)))
         .maximum(Some(whole(u64::MAX)))

@@ -24,7 +24,8 @@ pub(crate) struct Asset {
 }
 
 /// The files that the page loads.
-pub(crate) const ASSETS: [Asset; 3] = [
+pub(crate) const ASSETS: [Asset; 4] = [
+    Asset { path: "/docs/docs.css", answer: |_| file(CSS, POLICY, include_str!("docs/docs.css")) },
     Asset { path: "/docs/start.js", answer: |_| file(SCRIPT, POLICY, include_str!("docs/start.js")) },
     Asset { path: "/docs/swagger-ui.css", answer: |headers| STYLES.answer(CSS, headers) },
     Asset { path: "/docs/swagger-ui-bundle.js", answer: |headers| BUNDLE.answer(SCRIPT, headers) },
