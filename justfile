@@ -38,6 +38,9 @@ bench:
 api:
     .ci/api
 
+clients:
+    .ci/clients
+
 container:
     .ci/container
 

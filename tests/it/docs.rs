@@ -169,3 +169,25 @@ fn contributing_and_justfile_give_the_same_commands() {
     assert_eq!(commands(&contributing), recipes(&justfile));
     assert!(commands(&contributing).len() >= 15);
 }
+
+/// Each package of `tests/clients` stands in the tables of docs/api.md, with the version that is tried.
+#[test]
+fn the_clients_that_are_tried_are_listed() {
+    let read = |path: &str| std::fs::read_to_string(Path::new(ROOT).join(path)).unwrap();
+    let package: serde_json::Value = serde_json::from_str(&read("tests/clients/package.json")).unwrap();
+    let of_node = package["dependencies"].as_object().unwrap().iter();
+    let of_node =
+        of_node.map(|(name, version)| (format!("npm `{name}`"), version.as_str().unwrap().to_owned()));
+    let requirements = read("tests/clients/requirements.txt");
+    let of_python = requirements.lines().map(|line| line.split_once("==").expect("a pinned version"));
+    let of_python = of_python.map(|(name, version)| (format!("PyPI `{name}`"), version.to_owned()));
+    // These only carry the clients: a driver of browsers, and two HTTP libraries.
+    let carriers = ["npm `playwright-core`", "PyPI `aiohttp`", "PyPI `httpx`"];
+    let tried: Vec<_> = of_node.chain(of_python).filter(|(name, _)| !carriers.contains(&&**name)).collect();
+    let api = read("docs/api.md");
+    for (name, version) in &tried {
+        let row = api.lines().find(|line| line.starts_with('|') && line.contains(name.as_str()));
+        assert!(row.is_some_and(|row| row.contains(version.as_str())), "{name} {version}");
+    }
+    assert!(tried.len() >= 9, "{} were found", tried.len());
+}

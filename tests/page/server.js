@@ -8,7 +8,7 @@ import { join } from "node:path";
 
 const BINARY = process.env.CHINWAG ?? new URL("../../target/debug/chinwag", import.meta.url).pathname;
 
-async function freePort() {
+export async function freePort() {
   const server = createServer().listen(0, "127.0.0.1");
   await new Promise((resolve) => server.once("listening", resolve));
   const { port } = server.address();
@@ -35,10 +35,10 @@ export class Server {
     });
   }
 
-  /** Ends the process without a chance to finish. */
-  async kill() {
+  /** Ends the process, by default without a chance to finish. */
+  async kill(signal = "SIGKILL") {
     const ended = new Promise((resolve) => this.process.once("exit", resolve));
-    this.process.kill("SIGKILL");
+    this.process.kill(signal);
     await ended;
   }
 

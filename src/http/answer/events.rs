@@ -44,11 +44,11 @@ A comment every 15 s keeps the stream open. A client that reads nothing for 30 s
 its last `id`. When the server stops, streams are closed.";
 
 /// An example of a stream, for the API's document.
-pub(crate) const EXAMPLE: &str = "retry: 1000\nid: 5-8f3c2a917b5de604\nevent: begin\ndata: {\"position\":5}\n\n\
-                       id: 6-8f3c2a917b5de604\nevent: message\ndata: {\"id\":\"01a20aa4-0a3f-70c2-b3b5-10f6a3a5cb02\",\
+pub(crate) const EXAMPLE: &str = "retry: 1000\nevent: begin\ndata: {\"position\":5}\nid: 5-8f3c2a917b5de604\n\n\
+                       event: message\ndata: {\"id\":\"01a20aa4-0a3f-70c2-b3b5-10f6a3a5cb02\",\
                        \"chat\":\"01a20aa4-0a1b-7d0e-a3cf-4b7d4ed1a2d5\",\
                        \"author\":\"01a20aa4-0a09-74de-9d72-3ca94e1ae31f\",\"text\":\"Milk?\",\
-                       \"created_at\":\"2026-11-23T15:04:06.234567Z\",\"seq\":3}\n\n";
+                       \"created_at\":\"2026-11-23T15:04:06.234567Z\",\"seq\":3}\nid: 6-8f3c2a917b5de604\n\n";
 
 /// The position after which a stream begins.
 #[derive(Serialize, ToSchema)]
@@ -151,12 +151,13 @@ fn render_one(cache: &EventCache, &FeedEvent { id, ref kind }: &FeedEvent) -> By
     }
 }
 
-/// Returns the block of one event.
+/// Returns the block of one event. The id comes last: some clients keep it as soon as its line has arrived, so one that
+/// is cut off in the middle of an event would resume after it.
 fn block(EventId { position, epoch }: EventId, event: &str, data: &impl Serialize) -> Vec<u8> {
-    let mut block = format!("id: {position}-{epoch}\nevent: {event}\ndata: ").into_bytes();
+    let mut block = format!("event: {event}\ndata: ").into_bytes();
     let mut json = Serializer::with_formatter(&mut block, OneLine);
     data.serialize(&mut json).expect("answers hold nothing that JSON cannot");
-    block.extend_from_slice(b"\n\n");
+    block.extend_from_slice(format!("\nid: {position}-{epoch}\n\n").as_bytes());
     block
 }
 
@@ -198,11 +199,17 @@ mod tests {
         let text = "a\u{85}\u{2028}b\u{2029}\r\n\u{b}\u{c}\u{1c}\u{1d}\u{1e}é\u{2027}\u{84}\"\\🦀\u{2028}";
         let id = EventId { position: Position(9), epoch: Epoch::default() };
         let block = String::from_utf8(block(id, "test", &text)).expect("text");
-        let data = block.strip_prefix("id: 9-0\nevent: test\ndata: ").expect("a block");
-        let data = data.strip_suffix("\n\n").expect("a whole block");
+        let data = block.strip_prefix("event: test\ndata: ").expect("a block");
+        let data = data.strip_suffix("\nid: 9-0\n\n").expect("a whole block");
         let line_ends = "\n\r\u{b}\u{c}\u{1c}\u{1d}\u{1e}\u{85}\u{2028}\u{2029}";
         assert!(!data.contains(|c| line_ends.contains(c)), "{data}");
         assert_eq!(serde_json::from_str::<String>(data).expect("JSON"), text);
+    }
+
+    #[test]
+    fn an_id_is_sent_after_its_event() {
+        let id = EventId { position: Position(9), epoch: Epoch::default() };
+        assert_eq!(block(id, "test", &1), b"event: test\ndata: 1\nid: 9-0\n\n");
     }
 
     #[test]
@@ -224,8 +231,8 @@ mod tests {
             let pieces: Vec<_> = render(&EventCache::default(), vec![event]).collect();
             assert!(pieces.iter().all(|piece| piece.len() < 32 * 1024), "{count}");
             let text = String::from_utf8(pieces.concat()).expect("text");
-            let data = text.strip_prefix("id: 9-0\nevent: chat\ndata: ").expect("a block");
-            let data = data.strip_suffix("\n\n").expect("a whole block");
+            let data = text.strip_prefix("event: chat\ndata: ").expect("a block");
+            let data = data.strip_suffix("\nid: 9-0\n\n").expect("a whole block");
             assert_eq!(serde_json::from_str::<Value>(data).expect("JSON"), whole, "{count}");
         }
     }

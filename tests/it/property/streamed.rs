@@ -115,9 +115,9 @@ impl Stream {
 
 /// Returns `None` if the block is not an event.
 fn parsed(block: &str) -> Option<StreamedEvent> {
-    let (id, rest) = block.strip_prefix("id: ")?.split_once("\nevent: ").expect("an event has a type");
-    let (event, data) = rest.split_once("\ndata: ").expect("an event has data");
-    let mut data: Value = serde_json::from_str(data.trim_end()).expect("JSON");
+    let (event, rest) = block.strip_prefix("event: ")?.split_once("\ndata: ").expect("an event has data");
+    let (data, id) = rest.split_once("\nid: ").expect("an event has an id");
+    let mut data: Value = serde_json::from_str(data).expect("JSON");
     let event = ["message", "chat", "member", "member_removed", "read"]
         .into_iter()
         .find(|known| *known == event)
