@@ -34,6 +34,9 @@ fn stops(document: &str, heading: &str) -> Vec<Stop> {
     stops
 }
 
+/// The data of the first event of a stream, up to the position.
+const BEGIN: &str = r#"data: {"position":"#;
+
 /// Puts a letter in the place of what differs from run to run: ids and times in quotes, the time at the end
 /// of a name, positions.
 fn masked(text: &str) -> String {
@@ -50,6 +53,7 @@ fn masked(text: &str) -> String {
     };
     let mask_line = |line: &str| match line.strip_prefix("id: ") {
         Some(_) => "id: x".to_owned(),
+        None if line.starts_with(BEGIN) => format!("{BEGIN}x}}"),
         None => line.split('"').map(mask_word).collect::<Vec<_>>().join("\""),
     };
     text.lines().map(mask_line).collect::<Vec<_>>().join("\n")

@@ -224,7 +224,7 @@ fn cursor(item: &str, example: &str) -> Object {
 /// Returns the schema of the place at which a stream of events begins.
 pub(crate) fn event_id() -> RefOr<Schema> {
     string("The `id` of an event, or the position of one.")
-        .pattern(Some("^[0-9]{1,20}(-(0|[0-9a-f]{16}))?$"))
+        .pattern(Some("^[0-9]{1,19}(-(0|[0-9a-f]{16}))?$"))
         .examples([json!("6-8f3c2a917b5de604")])
         .build()
         .into()
