@@ -31,7 +31,7 @@ pub struct Cli {
 /// Settings of the process's own log, which goes to stderr.
 #[derive(Debug, Args)]
 pub struct Logging {
-    /// Level of log messages: off, error, warn, info, debug or trace, in either case; or also one for each
+    /// Level of log messages: off, error, warn, info, debug or trace, in upper or lower case; or also one for each
     /// part, as in `info,chinwag::log=debug`
     #[arg(long, env = "CHINWAG_LOG", value_name = "FILTER", default_value = "info", global = true,
         value_parser = log_filter)]
@@ -82,7 +82,7 @@ fn is_target(name: &str) -> bool {
 /// Returns the filter in lower case. Refuses what [`EnvFilter`] accepts, and what would log nothing: a level
 /// or a part that does not exist.
 fn log_filter(filter: &str) -> Result<String, String> {
-    let is_level = |level: &str| level == "off" || level.parse::<tracing::Level>().is_ok();
+    let is_level = |level: &str| ["off", "error", "warn", "info", "debug", "trace"].contains(&level);
     let filter = filter.to_ascii_lowercase();
     let directives: Vec<_> = filter.split(',').map(str::trim).collect();
     for directive in &directives {
@@ -96,14 +96,14 @@ fn log_filter(filter: &str) -> Result<String, String> {
             parts.dedup();
             let parts: Vec<_> = parts.into_iter().map(|part| format!("chinwag::{part}")).collect();
             return Err(format!(
-                "{unknown:?} is not a part that logs; these are {}, and chinwag for all of them, as in \
+                "{unknown:?} is not a part that logs; the parts are {}, and chinwag for all of them, as in \
                  info,chinwag::log=debug",
                 parts.join(", ")
             ));
         }
         if !is_level(level) {
             return Err(format!(
-                "{level:?} is not a level; these are off, error, warn, info, debug and trace, as in info or \
+                "{level:?} is not a level; the levels are off, error, warn, info, debug and trace, as in info or \
                  info,chinwag::log=debug"
             ));
         }
@@ -202,7 +202,9 @@ impl FromStr for ListenAddress {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let is_of_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
         let has_name = text.rsplit_once(':').is_some_and(|(name, port)| {
-            !name.is_empty() && name.bytes().all(is_of_name) && port.parse::<u16>().is_ok()
+            !name.is_empty()
+                && name.bytes().all(is_of_name)
+                && whole_number(port).is_some_and(|port| port <= u16::MAX.into())
         });
         if has_name || text.parse::<SocketAddr>().is_ok() {
             return Ok(Self(text.to_owned()));
@@ -370,7 +372,7 @@ pub struct Limits {
     /// Maximum time for which a connection stays open while no request has begun, in seconds. Set it to more than the
     /// same time of a load balancer in front
     #[arg(long, env = "CHINWAG_IDLE_TIMEOUT_S", value_name = "SECONDS", default_value_t = 75,
-        value_parser = clap::value_parser!(u32).range(1..=3600))]
+        value_parser = number(1..=3600, 75))]
     pub idle_timeout_s: u32,
     /// Deadline for a whole request to arrive, in seconds, from its first byte; also (but at most 30 s) the maximum
     /// time without progress while a client reads an answer
@@ -497,6 +499,7 @@ mod tests {
     fn a_number_out_of_range_is_refused_with_an_example() {
         for (flag, bad, example) in [
             ("--queue-max", "0", "as in 1024"),
+            ("--idle-timeout-s", "0", "from 1 to 3600, as in 75"),
             ("--request-timeout-s", "3601", "from 1 to 3600, as in 30"),
             ("--connections-max", "many", "as in 16384"),
             ("--streams-max", "-1", "as in 14336"),
@@ -524,6 +527,7 @@ mod tests {
             ":9000",
             "localhost:",
             "localhost:70000",
+            "localhost:+9000",
             "::1:9000",
             "[::1]",
             "http://a:9000",

@@ -39,8 +39,14 @@ pub enum Unhealthy {
         status: StatusCode,
     },
     /// The server refuses writes.
-    #[error("{address} takes no writes: its disk has no room")]
+    #[error("{address} refuses writes: there is no room for them")]
     NotWritable {
+        /// Address of the server.
+        address: SocketAddr,
+    },
+    /// The answer has no `writable`, or cannot be read.
+    #[error("{address} does not say whether it accepts writes")]
+    WritableUnknown {
         /// Address of the server.
         address: SocketAddr,
     },
@@ -71,9 +77,11 @@ pub async fn healthcheck(listen: &[SocketAddr], must_be_writable: bool) -> Resul
         let (stream, address) = connect(&addresses).await?;
         let (status, body) = request_health(stream, address).await?;
         match status {
-            StatusCode::OK if must_be_writable && !says_writable(&body) => {
-                Err(Unhealthy::NotWritable { address })
-            }
+            StatusCode::OK if must_be_writable => match says_writable(&body) {
+                Some(true) => Ok(()),
+                Some(false) => Err(Unhealthy::NotWritable { address }),
+                None => Err(Unhealthy::WritableUnknown { address }),
+            },
             StatusCode::OK => Ok(()),
             status => Err(Unhealthy::Answer { address, status }),
         }
@@ -123,7 +131,7 @@ async fn request_health(stream: TcpStream, address: SocketAddr) -> Result<(Statu
     Ok((status, body.map_or_else(|_| Vec::new(), |body| body.to_bytes().to_vec())))
 }
 
-/// Returns whether this is the body of a server that accepts writes.
-fn says_writable(body: &[u8]) -> bool {
-    serde_json::from_slice::<serde_json::Value>(body).is_ok_and(|health| health["writable"] == true)
+/// Returns whether the server accepts writes, if the body says so.
+fn says_writable(body: &[u8]) -> Option<bool> {
+    serde_json::from_slice::<serde_json::Value>(body).ok()?["writable"].as_bool()
 }

@@ -255,7 +255,7 @@ impl Engine {
         self.live.followers()
     }
 
-    /// Returns whether there is room for writes: `false` from a write that was refused for want of room until
+    /// Returns whether there is room for writes: `false` from a write that was refused because there was none until
     /// there is room for one as long, and while there is no room for a long message.
     #[must_use]
     pub fn is_writable(&self) -> bool {

@@ -13,12 +13,14 @@ impl Engine {
     /// **Invariant:** a reader never stalls the writer. Many marks are looked at part by part.
     #[must_use]
     pub fn read_marks(&self, chat: ChatIndex) -> Vec<(UserId, Seq)> {
-        let (mut marks, mut next) = self.read(|model| model.read_marks_after(chat, None, LOOKS_MAX));
-        while next.is_some() {
-            let more;
-            (more, next) = self.read(|model| model.read_marks_after(chat, next, LOOKS_MAX));
+        let (mut marks, mut after) = (Vec::new(), None);
+        loop {
+            let (more, next) = self.read(|model| model.read_marks_after(chat, after, LOOKS_MAX));
             marks.extend(more);
+            if next.is_none() {
+                return marks;
+            }
+            after = next;
         }
-        marks
     }
 }

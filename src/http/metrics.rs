@@ -66,9 +66,9 @@ impl HttpMetrics {
             .sum()
     }
 
-    /// Shows at 0 the requests of a route that are answered with this status. A rate misses the first request
-    /// of a series that begins with it.
-    pub(crate) fn expect(&self, route: Option<&str>, status: &str) {
+    /// Begins the counter of a route's requests that are answered with this status at 0. A rate misses the first
+    /// request of a series that begins with it.
+    pub(crate) fn begin_at_0(&self, route: Option<&str>, status: &str) {
         let path = route.unwrap_or(NO_ROUTE);
         self.requests.with_label_values(&[path, status]).inc_by(0);
         self.seconds.with_label_values(&[path]);

@@ -27,7 +27,7 @@ use crate::http::web::{chat_page, cors, docs_page};
 /// Returns all routes. Web pages of these origins may also call them.
 pub fn router(app: Arc<App>, cors_origins: Option<&CorsOrigins>) -> Router {
     let (routes, document) = routes().split_for_parts();
-    expect_answers(&app.metrics, &document);
+    show_expected_answers(&app.metrics, &document);
     let routes = routes.fallback(route_not_found).method_not_allowed_fallback(method_not_allowed);
     let routes = match cors_origins {
         Some(origins) => routes.layer(cors::layer(origins)),
@@ -36,22 +36,21 @@ pub fn router(app: Arc<App>, cors_origins: Option<&CorsOrigins>) -> Router {
     routes.with_state(app)
 }
 
-/// Shows the counters of the answers that are to be expected, before there is one: those that the API's
-/// document names, and those of other paths.
-fn expect_answers(metrics: &HttpMetrics, document: &OpenApi) {
+/// Begins the counters of all documented answers at 0, and those of the answers to other paths and methods.
+fn show_expected_answers(metrics: &HttpMetrics, document: &OpenApi) {
     for (path, item) in &document.paths.paths {
         let operations = [&item.get, &item.post].into_iter().flatten();
         for status in operations.flat_map(|operation| operation.responses.responses.keys()) {
-            metrics.expect(Some(path), status);
+            metrics.begin_at_0(Some(path), status);
         }
-        metrics.expect(Some(path), StatusCode::METHOD_NOT_ALLOWED.as_str());
+        metrics.begin_at_0(Some(path), StatusCode::METHOD_NOT_ALLOWED.as_str());
     }
     let files =
         docs_page::ASSETS.iter().map(|asset| asset.path).chain(chat_page::FILES.iter().map(|file| file.path));
     for path in files {
-        metrics.expect(Some(path), StatusCode::OK.as_str());
+        metrics.begin_at_0(Some(path), StatusCode::OK.as_str());
     }
-    metrics.expect(None, StatusCode::NOT_FOUND.as_str());
+    metrics.begin_at_0(None, StatusCode::NOT_FOUND.as_str());
 }
 
 /// Returns all routes, each with its part of the API's document.

@@ -83,8 +83,9 @@ pub trait EventLog: Send {
     fn append(&mut self, frame: &mut Frame) -> Result<(), AppendError>;
 
     /// Looks whether there is room for a frame of this length: returns an error if there is none, and `None`
-    /// while that is not known. It does not wait for the preparation of a segment, and leaves every failure
-    /// but want of room to [`append`](Self::append).
+    /// while that is not known. It does not wait for the spare segment. For a frame that is longer than a segment,
+    /// it prepares one and removes it again. All failures but a lack of room are left to
+    /// [`append`](Self::append).
     fn look_for_room(&mut self, _frame_bytes: usize) -> Option<Result<(), LogError>> {
         Some(Ok(()))
     }

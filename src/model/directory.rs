@@ -206,7 +206,7 @@ impl Directory {
         self.usernames.find(self.name_hash.hash_one(username), is_it).copied()
     }
 
-    /// Returns the users whose names begin with `prefix` in any case, in the order of their names.
+    /// Returns the users whose names begin with `prefix`, in the order of their names.
     pub(super) fn users_beginning_with(&self, prefix: &str) -> impl Iterator<Item = UserIndex> {
         self.names_in_order.beginning_with(prefix)
     }

@@ -26,7 +26,7 @@ impl<T> Pieces<T> {
     }
 
     /// Returns the index of the first item for which `is_before` is false. It must be true for all items before
-    /// that one, and false for all behind it.
+    /// that one, and false for all after it.
     pub(super) fn partition_point(&self, is_before: impl Fn(&T) -> bool) -> usize {
         let begun = self.0.partition_point(|piece| is_before(&piece[0]));
         let Some(last) = begun.checked_sub(1) else { return 0 };

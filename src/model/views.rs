@@ -99,7 +99,7 @@ impl Model {
         UserView { id: *id, username: Arc::clone(username), created_at: *created_at }
     }
 
-    /// Returns views of the first users whose names begin with `prefix` in any case, in the order of their names.
+    /// Returns views of the first users whose names begin with `prefix`, in the order of their names.
     #[must_use]
     pub fn users_beginning_with(&self, prefix: &str, users_max: usize) -> Vec<UserView> {
         let users = self.index.directory.users_beginning_with(prefix);

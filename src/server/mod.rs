@@ -143,7 +143,7 @@ pub async fn serve(
     let served = Arc::clone(&app);
     let connections = tokio::spawn(async move {
         let stop = async { drop(stopped.await) };
-        http::serve_connections(listener, router, &served, stop, GRACE).await;
+        http::serve_connections(listener, router, &served, stop, GRACE).await
     });
 
     let mut shutdown = std::pin::pin!(shutdown);
@@ -177,10 +177,10 @@ pub async fn serve(
     engine.end_following();
     // Dropping the sender resolves `stopped`.
     drop(stop);
-    connections.await?;
+    let is_drained = connections.await?;
     engine.close();
     tokio::time::timeout(LAST_SYNC, writer.wait()).await.map_err(|_| ServeError::Unfinished)??;
-    drain.log(&app, &engine);
+    drain.log(&app, &engine, is_drained);
     Ok(())
 }
 
@@ -211,19 +211,13 @@ impl Drain {
         }
     }
 
-    /// Logs what was in flight, and is finished now.
-    fn log(&self, app: &App, engine: &Engine) {
+    /// Logs what was in flight. It is finished now, unless the time was too short.
+    fn log(&self, app: &App, engine: &Engine, is_drained: bool) {
         let (requests, events) = (app.answered() - self.answered, engine.position().0 - self.position);
         let (connections, streams, took_ms) =
             (self.connections, self.streams, whole_ms(self.began.elapsed()));
-        tracing::info!(
-            connections,
-            streams,
-            requests,
-            events,
-            took_ms,
-            "stopped: what had arrived is answered and stored"
-        );
+        let outcome = if is_drained { ": what had arrived is answered and stored" } else { "" };
+        tracing::info!(connections, streams, requests, events, took_ms, "stopped{outcome}");
     }
 }
 

@@ -17,7 +17,7 @@ impl ServiceManager {
         Self { socket: std::env::var_os("NOTIFY_SOCKET").filter(|socket| !socket.is_empty()) }
     }
 
-    /// Sends a message. A service manager that does not get it does not stop the server.
+    /// Sends a message. If it cannot be sent, the server logs that and goes on.
     pub(super) fn notify(&self, message: &str) {
         let Some(socket) = &self.socket else { return };
         let sent = address(socket).and_then(|address| {

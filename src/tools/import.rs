@@ -175,14 +175,14 @@ fn read_exported<R: BufRead>(
     bad: &mut BadLines,
 ) -> Result<(), ToolError> {
     let bar = bar();
-    let mut next = Position(1);
+    // A bad line leaves no gap, so that the lines after it are not all bad.
+    let mut next = Position(bad.count() + 1);
     loop {
         let exported = lines.line().and_then(|line| ExportedEvent::parse(line, clock));
         match exported.as_ref().map_err(String::clone).and_then(|event| decide(builder, event, next)) {
             Ok(record) => builder.push(&record)?,
             Err(what) => bad.add(lines.number(), what)?,
         }
-        // A bad line leaves no gap, so that the lines after it are not all bad.
         let position = exported.map_or(next, |event| event.position);
         next = Position(position.0.saturating_add(1));
         bar.inc(1);

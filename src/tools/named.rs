@@ -73,7 +73,7 @@ pub(super) struct Changes {
     pub(super) without_text: u64,
     /// Number of lines that came below one of a later time.
     pub(super) out_of_order: u64,
-    /// Number of users and chats that got a number behind their names.
+    /// Number of users and chats that got a number at the end of their names.
     pub(super) renamed: u64,
     /// Number of texts that became several messages.
     pub(super) split: u64,

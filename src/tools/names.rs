@@ -11,7 +11,7 @@ pub(super) struct Names<N, I> {
     chars_max: usize,
     by_foreign_id: HashMap<String, usize>,
     by_name: HashMap<String, usize>,
-    /// For each name that was given, the last number that was put behind it.
+    /// For each name that was given, the last number that was put at its end.
     given: HashMap<String, u64>,
     all: Vec<Named<N, I>>,
     renamed: u64,
@@ -47,7 +47,7 @@ impl<N: TryFrom<String, Error = InvalidValue> + Deref<Target = str>, I> Names<N,
         number
     }
 
-    /// Returns the name if it is free, or otherwise the name with the first number behind it that makes it
+    /// Returns the name if it is free, or otherwise the name with the first number at its end that makes it
     /// free.
     fn free(&mut self, name: N) -> N {
         let Some(&last) = self.given.get(&*name) else {
@@ -67,18 +67,18 @@ impl<N: TryFrom<String, Error = InvalidValue> + Deref<Target = str>, I> Names<N,
         self.all.len()
     }
 
-    /// Returns the name and the id behind a number.
+    /// Returns the name and the id of a number.
     pub(super) fn named(&mut self, number: usize) -> &mut Named<N, I> {
         &mut self.all[number]
     }
 
-    /// Returns how many got a number behind their names.
+    /// Returns how many got a number at the end of their names.
     pub(super) fn renamed(&self) -> u64 {
         self.renamed
     }
 }
 
-/// Returns the name with a number behind it. A long name loses its end.
+/// Returns the name with a number at its end. A long name loses its end.
 fn numbered(name: &str, number: u64, chars_max: usize) -> String {
     let number = format!(" {number}");
     let kept: String = name.chars().take(chars_max - number.len()).collect();

@@ -7,14 +7,14 @@ pub(super) fn parts(text: &str, bytes_max: usize) -> impl Iterator<Item = &str> 
         if rest.is_empty() {
             return None;
         }
-        let (part, behind) = rest.split_at(part_bytes(rest, bytes_max));
-        rest = behind;
+        let (part, after) = rest.split_at(part_bytes(rest, bytes_max));
+        rest = after;
         Some(part)
     })
 }
 
-/// Returns the length of the first part. It ends behind a line end, or otherwise behind white space, if one
-/// of them is in the last eighth of what fits; otherwise it ends behind the last character that fits.
+/// Returns the length of the first part. It ends after a line end, or otherwise after white space, if one
+/// of them is in the last eighth of what fits; otherwise it ends after the last character that fits.
 fn part_bytes(text: &str, bytes_max: usize) -> usize {
     if text.len() <= bytes_max {
         return text.len();

@@ -1,4 +1,4 @@
-// Every client sees each message once and in order, over cuts of its connection, and sees no event that is none.
+// Every client sees each message once and in order, over cuts of its connection, and receives nothing but events.
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";

@@ -51,12 +51,12 @@ export class Cut {
   #join(client) {
     const server = connect(this.#server.port, "127.0.0.1");
     client.on("data", (bytes) => {
-      if (bytes.includes("GET /events?")) this.streams += 1;
       server.write(bytes);
     });
     server.on("data", (bytes) => {
       const passed = bytes.subarray(0, this.#left);
       this.#left -= passed.length;
+      if (passed.includes("text/event-stream")) this.streams += 1;
       this.answered += passed.toString("latin1");
       client.write(passed, () => {
         if (this.#left === 0 && this.isOpen) this.close();

@@ -27,7 +27,7 @@ fn a_head_that_stops_halfway_times_out() {
 }
 
 #[test]
-fn an_idle_connection_stays_open_beyond_the_time_of_a_request() {
+fn an_idle_connection_outlasts_the_request_timeout() {
     let server = TestServer::start_with(&["--request-timeout-s", "1"]);
     let mut connection = RawConnection::open(&server.address);
     for name in ["ann", "bob"] {

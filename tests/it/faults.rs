@@ -229,7 +229,7 @@ async fn health_follows_the_room_while_others_write() {
 }
 
 #[tokio::test]
-async fn a_server_on_a_full_disk_is_not_writable_from_the_start() {
+async fn a_start_on_a_full_disk_is_not_writable() {
     let server = FaultyServer::starting().await;
     server.has_room.store(false, Ordering::SeqCst);
     server.replay_now.send(()).unwrap();

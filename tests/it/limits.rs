@@ -61,7 +61,7 @@ async fn healthcheck_tells_whether_writes_have_room() {
     problem(&server.post("/users/add", &json!({ "username": "bob" })).await, 507, "storage_full");
     let refused = check(&["--writable"]);
     assert_eq!(refused.code, Some(1), "{}", refused.stderr);
-    assert!(refused.stderr.contains("takes no writes"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("refuses writes"), "{}", refused.stderr);
     assert_eq!(check(&[]).code, Some(0), "reads go on");
     limit(&server, None);
     let lifted = Instant::now();

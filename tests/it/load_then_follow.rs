@@ -36,13 +36,14 @@ type Known = BTreeMap<String, BTreeMap<u64, String>>;
 
 /// Loads all chats of the user with all their messages, and then follows, until a chat named `end` comes. This is the
 /// recipe of docs/api.md.
-async fn load_and_follow(server: &Client, user: &str) -> Known {
+async fn load_and_follow(server: &Client, user: &str, loading: &AtomicUsize) -> Known {
     let mut known = Known::new();
     // The position of the first read is the one to follow from: what the later reads show beyond it comes again.
     let chats = server.post("/chats/get", &json!({ "user": user })).await;
     for chat in chats.json().as_array().expect("a list") {
         load(server, &mut known, chat).await;
     }
+    loading.fetch_sub(1, Ordering::Relaxed);
     let mut stream = server.follow(user, Some(chats.position())).await;
     loop {
         let event = stream.next().await.expect("the stream goes on");
@@ -100,8 +101,7 @@ async fn a_client_that_loads_and_then_follows_misses_nothing() {
         while server.position().await < 100 * number as u64 {
             tokio::task::yield_now().await;
         }
-        loading.fetch_sub(1, Ordering::Relaxed);
-        load_and_follow(&server, &ann).await
+        load_and_follow(&server, &ann, &loading).await
     };
     let writers = async {
         let chats = futures_util::future::join_all((0..CHATS).map(write)).await;

@@ -173,7 +173,7 @@ async fn one_to_a_thousand_users_are_looked_up() {
 }
 
 #[tokio::test]
-async fn users_are_listed_in_the_order_in_which_they_were_added() {
+async fn users_are_listed_as_they_were_added() {
     let server = TestServer::start();
     assert_eq!(server.list("/users/list", &json!({})).await, Vec::<serde_json::Value>::new());
     let mut ids = Vec::new();
@@ -206,7 +206,7 @@ async fn users_are_listed_in_the_order_in_which_they_were_added() {
 }
 
 #[tokio::test]
-async fn a_cursor_that_is_not_of_the_list_of_users_is_refused() {
+async fn a_cursor_of_another_list_is_refused() {
     let server = TestRouter::start();
     let ann = server.add_user("ann").await;
     server.add_chat("den", &[&ann]).await;

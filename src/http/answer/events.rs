@@ -14,6 +14,7 @@ use super::bodies::{ChatBody, MessageBody};
 use super::event_cache::EventCache;
 use crate::domain::{ChatId, Position, Seq, UserId};
 use crate::engine::{EventId, FeedEvent, FeedEventKind, Follower};
+use crate::http::openapi::schema;
 use crate::model::ChatView;
 
 /// The description of `/events` in the API's document. Its table lists every event that [`render`] writes.
@@ -63,8 +64,7 @@ pub(crate) fn opening(follower: &Follower) -> Bytes {
     [b"retry: 1000\n".to_vec(), block(id, event, &BeginEvent { position: id.position })].concat().into()
 }
 
-/// A comment, which keeps a stream open. A blank line would follow an event; after a comment alone, some clients
-/// take it for the end of an empty one.
+/// A comment, which keeps a stream open. No blank line follows it: some clients would deliver an empty event.
 pub(crate) const HEARTBEAT: Bytes = Bytes::from_static(b":\n");
 
 /// A chat, and a user who has joined or left it.
@@ -84,10 +84,7 @@ pub(crate) struct ReadEvent {
 
 /// Returns the schemas of the data that only events have, by name.
 pub(crate) fn schemas() -> [(String, RefOr<Schema>); 3] {
-    fn named<T: ToSchema>() -> (String, RefOr<Schema>) {
-        (T::name().into_owned(), T::schema())
-    }
-    [named::<MemberEvent>(), named::<ReadEvent>(), named::<BeginEvent>()]
+    [schema::named::<MemberEvent>(), schema::named::<ReadEvent>(), schema::named::<BeginEvent>()]
 }
 
 /// Returns events as bytes. The bytes of a single event are shared with the other streams that send it.

@@ -87,10 +87,7 @@ impl utoipa::PartialSchema for UserOrUsers {
 
 impl ToSchema for UserOrUsers {
     fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
-        fn named<T: ToSchema>() -> (String, RefOr<Schema>) {
-            (T::name().into_owned(), T::schema())
-        }
-        schemas.extend([named::<UserBody<'_>>(), named::<FoundUser>()]);
+        schemas.extend([schema::named::<UserBody<'_>>(), schema::named::<FoundUser>()]);
     }
 }
 
@@ -108,7 +105,7 @@ impl ToSchema for FoundUser {}
 
 /// Looks up a user by id or by name, or up to 1,000 users by their ids.
 ///
-/// Several users are answered in the order in which they are asked for. Ids that name nobody are left out.
+/// Several users are answered in the order in which they are asked for. An id without a user is left out.
 #[utoipa::path(
     post,
     path = "/users/get",
@@ -184,7 +181,7 @@ request! {
     }
 }
 
-/// Lists all users, the one who was added first first.
+/// Lists all users in the order in which they were added.
 #[utoipa::path(
     post,
     path = "/users/list",

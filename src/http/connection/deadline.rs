@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_idle_connection_and_a_begun_request_have_their_own_times() {
+    async fn idle_connections_and_requests_have_their_own_times() {
         let timeouts = ReadTimeouts { idle: Duration::from_mins(10), request: Duration::from_millis(200) };
         let (arrival, mut deadline) = (Arrival::default(), ReadDeadline::new(timeouts));
         // Given a connection that waits longer than a request may take.

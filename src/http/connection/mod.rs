@@ -39,14 +39,14 @@ use crate::http::limits::{CONNECTIONS_WAITING_MAX, HEAD_BYTES_MAX};
 const LINGER: Duration = Duration::from_millis(500);
 
 /// Serves connections until `stop` resolves. Then it accepts no more of them, and answers the requests that
-/// have arrived or are in flight, for at most `grace`.
+/// have arrived or are in flight, for at most `grace`. Returns whether all connections have finished.
 pub async fn serve_connections(
     listener: TcpListener,
     router: Router,
     app: &Arc<App>,
     stop: impl Future<Output = ()>,
     grace: Duration,
-) {
+) -> bool {
     let server = Server::new(app, router);
     let permits = Arc::new(Semaphore::new(app.limits.connections_max as usize));
     let mut stop = std::pin::pin!(stop);
@@ -70,9 +70,11 @@ pub async fn serve_connections(
         server.drain.send_replace(());
         drop(permits.acquire_many(app.limits.connections_max).await);
     });
-    if finished.await.is_err() {
+    let is_drained = finished.await.is_ok();
+    if !is_drained {
         tracing::warn!(connections = app.connections(), "some connections did not finish in time");
     }
+    is_drained
 }
 
 /// The state that all connections share.

@@ -110,42 +110,28 @@ impl Answered {
         let (path, status) = (path.as_ref(), status.as_u16());
         // A number of 128 bits would be text in JSON.
         let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        tracing::debug!(
-            request_id = request_id.to_string(),
-            method = shown(method.as_str()),
-            path,
-            route,
-            status,
-            client = client.map(tracing::field::display),
-            took_us,
-            "answered"
-        );
+        macro_rules! line {
+            ($level:ident, $message:literal $(, $field:ident = $value:expr)*) => {
+                tracing::$level!(
+                    request_id = request_id.to_string(),
+                    method = shown(method.as_str()),
+                    path,
+                    route,
+                    status,
+                    client = client.map(tracing::field::display),
+                    $($field = $value,)*
+                    $message
+                )
+            };
+        }
+        line!(debug, "answered", took_us = took_us);
         if has_panicked {
-            tracing::error!(
-                request_id = request_id.to_string(),
-                method = shown(method.as_str()),
-                path,
-                route,
-                status,
-                client = client.map(tracing::field::display),
-                took_us,
-                "a request panicked"
-            );
+            line!(error, "a request panicked", took_us = took_us);
         }
         if took > SLOW
             && let Some(suppressed) = SLOW_LINES.lock().next(Instant::now())
         {
-            tracing::warn!(
-                request_id = request_id.to_string(),
-                method = shown(method.as_str()),
-                path,
-                route,
-                status,
-                client = client.map(tracing::field::display),
-                took_ms = took_us / 1_000,
-                others_before = suppressed,
-                "a request was slow"
-            );
+            line!(warn, "a request was slow", took_ms = took_us / 1_000, others_before = suppressed);
         }
     }
 }

@@ -27,9 +27,10 @@ pub(super) const POSITION: &str = "Chinwag-Position";
 
 /// Returns the position that the answers to writes and reads carry.
 pub(super) fn position() -> Header {
-    let description = "A position in the log. Of a write, it is that of its event; of a batch, that of the last event; of \
-                       a write that changed nothing, the position at which the server found that. Of a read, it is the \
-                       position up to which the answer shows everything: a stream of events after it misses nothing.";
+    let description = "A position in the log. After a write, it is the position of the write's event, or of the last event \
+                       of a batch. If the write changed nothing, it is the position at which the server found that. After \
+                       a read, the answer shows everything up to this position, so a stream of events after it misses \
+                       nothing.";
     HeaderBuilder::new().schema(Some(Position::schema())).description(Some(description)).build()
 }
 

@@ -131,6 +131,11 @@ pub(crate) fn reference<T: ToSchema>() -> RefOr<Schema> {
     Ref::from_schema_name(T::name()).into()
 }
 
+/// Returns a schema with its name, for the document's components.
+pub(crate) fn named<T: ToSchema>() -> (String, RefOr<Schema>) {
+    (T::name().into_owned(), T::schema())
+}
+
 /// Returns a keyword that the types of the document do not know: they write an extension as it is. It has to be the only
 /// one of its schema, because extensions are written in any order.
 pub(super) fn keyword(name: &str, value: Value) -> Extensions {
@@ -201,7 +206,7 @@ fn limit_within(range: &RangeInclusive<u64>, description: &str, example: u64) ->
 
 /// Returns the schema of the beginning of a username.
 pub(crate) fn name_prefix() -> Object {
-    string("The beginning of a username, in any case.")
+    string("The beginning of a username. Upper and lower case are the same.")
         .min_length(Some(1))
         .max_length(Some(Username::CHARS_MAX))
         .examples([json!("an")])

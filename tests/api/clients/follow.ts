@@ -14,7 +14,7 @@ export async function textsOf(stream: ReadableStream<Uint8Array>, count: number)
     for (const line of lines) {
       if (!line.startsWith("data: ")) continue;
       const data = JSON.parse(line.slice("data: ".length));
-      // The first event, `begin`, is no message.
+      // The first event, `begin`, is not a message.
       if (data.text !== undefined) texts.push(data.text);
     }
   }

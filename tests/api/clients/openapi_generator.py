@@ -57,7 +57,7 @@ with ApiClient(Configuration(host=sys.argv[1])) as client:
     for line in stream:
         if line.startswith(b"data: "):
             data = json.loads(line.removeprefix(b"data: "))
-            # The first event, `begin`, is no message.
+            # The first event, `begin`, is not a message.
             if "text" in data:
                 followed.append(data["text"])
             if followed == TEXTS:

@@ -42,7 +42,7 @@ with Client(base_url=sys.argv[1]) as client:
         for line in stream.iter_lines():
             if line.startswith("data: "):
                 data = json.loads(line.removeprefix("data: "))
-                # The first event, `begin`, is no message.
+                # The first event, `begin`, is not a message.
                 if "text" in data:
                     followed.append(data["text"])
                 if followed == TEXTS:

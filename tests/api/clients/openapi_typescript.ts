@@ -7,7 +7,7 @@ import { textsOf } from "./follow";
 
 const TEXTS = ["Kettle is on.", "On my way!", "Milk?"];
 
-/** Returns the data of an answer that is no problem. */
+/** Returns the data of an answer that is not a problem. */
 async function done<T, E>(call: Promise<{ data?: T; error?: E }>): Promise<T> {
   const { data, error } = await call;
   assert.equal(error, undefined);

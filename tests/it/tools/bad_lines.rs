@@ -67,6 +67,11 @@ fn a_check_of_an_export_names_every_bad_line() {
     assert!(named[0].starts_with(&format!("line {}: missing field", mark + 1)), "{named:?}");
     assert!(named[1].starts_with(&format!("line {}: its position is 1", bad.len())), "{named:?}");
     assert_eq!(named.len(), 2);
+    // A bad first line counts as one, too.
+    let first = lines.replacen('{', "nonsense {", 1);
+    let checked = import_with(&["--check"], Path::new("nowhere"), &first);
+    checked.refused(2, &["bad lines: "]);
+    assert!(!checked.stdout.contains("its position is"), "{}", checked.stdout);
 }
 
 #[test]

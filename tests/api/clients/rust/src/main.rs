@@ -28,6 +28,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let Err(Error::ResponseError(taken)) = add("ann of rust").await else {
         panic!("two users have one name")
     };
+    // The generated enum is untagged, so its first variant holds every problem.
     let Some(UsersAddError::Status400(problem)) = taken.entity else { panic!("not a problem: {taken:?}") };
     assert_eq!((taken.status.as_u16(), problem.code), (409, Code::UsernameTaken));
 
@@ -60,7 +61,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             let line: Vec<u8> = begun.drain(..=end).collect();
             if let Some(data) = line.strip_prefix(b"data: ") {
                 let message: serde_json::Value = serde_json::from_slice(data)?;
-                // The first event, `begin`, is no message.
+                // The first event, `begin`, is not a message.
                 followed.extend(message["text"].as_str().map(str::to_owned));
             }
         }
