@@ -211,10 +211,10 @@ impl Directory {
         self.names_in_order.beginning_with(prefix)
     }
 
-    /// Returns the users who were added after this time, in the order in which they were added.
-    pub(super) fn users_added_after(&self, time: Timestamp) -> impl Iterator<Item = UserIndex> {
+    /// Returns the users who were added after this time, or all, in the order in which they were added.
+    pub(super) fn users_added_after(&self, time: Option<Timestamp>) -> impl Iterator<Item = UserIndex> {
         // Times increase strictly in the order of the log.
-        let first = self.users.partition_point(|user| user.created_at <= time);
+        let first = time.map_or(0, |time| self.users.partition_point(|user| user.created_at <= time));
         (first..self.users.len()).map(UserIndex::from_len)
     }
 

@@ -106,9 +106,10 @@ impl Model {
         users.take(users_max).map(|user| self.user_view(user)).collect()
     }
 
-    /// Returns views of the first users who were added after this time, in the order in which they were added.
+    /// Returns views of the first users who were added after this time, or of the first of all, in the order in which
+    /// they were added.
     #[must_use]
-    pub fn users_added_after(&self, time: Timestamp, users_max: usize) -> Vec<UserView> {
+    pub fn users_added_after(&self, time: Option<Timestamp>, users_max: usize) -> Vec<UserView> {
         let users = self.index.directory.users_added_after(time);
         users.take(users_max).map(|user| self.user_view(user)).collect()
     }

@@ -17,23 +17,23 @@ impl ServiceManager {
         Self { socket: std::env::var_os("NOTIFY_SOCKET").filter(|socket| !socket.is_empty()) }
     }
 
-    /// Sends a message. If it cannot be sent, the server logs that and goes on.
-    pub(super) fn notify(&self, message: &str) {
+    /// Sends a state. If it cannot be sent, the server logs that and goes on.
+    pub(super) fn notify(&self, state: &str) {
         let Some(socket) = &self.socket else { return };
         let sent = address(socket).and_then(|address| {
             let sender = UnixDatagram::unbound()?;
             // A full queue must not block the server.
             sender.set_nonblocking(true)?;
-            sender.send_to_addr(message.as_bytes(), &address)
+            sender.send_to_addr(state.as_bytes(), &address)
         });
         if let Err(error) = sent {
             let socket = socket.display();
-            tracing::warn!(%socket, %error, message, "failed to notify the service manager");
+            tracing::warn!(%socket, %error, state, "failed to notify the service manager");
         }
     }
 }
 
-/// Returns the address of a socket: a path, or an abstract name behind an `@`.
+/// Returns the address of a socket: a path, or an abstract name after an `@`.
 fn address(socket: &OsStr) -> io::Result<SocketAddr> {
     match socket.as_bytes() {
         #[cfg(target_os = "linux")]

@@ -219,14 +219,13 @@ async fn list(
         Some(_) | None => Ok(model.position()),
     })?;
     let left = limit.map_or(usize::MAX, |Limit(limit)| usize::try_from(limit).unwrap_or(usize::MAX));
-    let after = after.unwrap_or_default();
     Ok(list::respond(position, ListedUsers { engine, after, left }))
 }
 
-/// The users who were added after a time, read from the model a few at a time.
+/// The users who were added after a time, or all, read from the model a few at a time.
 struct ListedUsers {
     engine: Arc<Engine>,
-    after: Timestamp,
+    after: Option<Timestamp>,
     /// Maximum number of further users.
     left: usize,
 }
@@ -236,7 +235,7 @@ impl Pieces for ListedUsers {
         let users = self.engine.read(|model| model.users_added_after(self.after, self.left.min(VIEWS_MAX)));
         for user in &users {
             list::push(out, &ListedUserBody::from(user));
-            self.after = user.created_at;
+            self.after = Some(user.created_at);
         }
         self.left -= users.len();
     }

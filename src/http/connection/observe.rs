@@ -111,8 +111,8 @@ impl Answered {
         // A number of 128 bits would be text in JSON.
         let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         macro_rules! line {
-            ($level:ident, $message:literal $(, $field:ident = $value:expr)*) => {
-                tracing::$level!(
+            ([$($log:tt)+] $message:literal $(, $field:ident = $value:expr)*) => {
+                $($log)+(
                     request_id = request_id.to_string(),
                     method = shown(method.as_str()),
                     path,
@@ -124,14 +124,14 @@ impl Answered {
                 )
             };
         }
-        line!(debug, "answered", took_us = took_us);
+        line!([tracing::debug!] "answered", took_us = took_us);
         if has_panicked {
-            line!(error, "a request panicked", took_us = took_us);
+            line!([tracing::error!] "a request panicked", took_us = took_us);
         }
         if took > SLOW
             && let Some(suppressed) = SLOW_LINES.lock().next(Instant::now())
         {
-            line!(warn, "a request was slow", took_ms = took_us / 1_000, others_before = suppressed);
+            line!([tracing::warn!] "a request was slow", took_ms = took_us / 1_000, others_before = suppressed);
         }
     }
 }

@@ -258,3 +258,15 @@ fn a_bad_line_is_refused_with_its_number() {
         assert!(!dir.path().join("data").exists(), "left behind by {bad}");
     }
 }
+
+#[tokio::test]
+async fn a_user_of_the_first_moment_is_listed() {
+    let dir = TempDir::new().unwrap();
+    let data = dir.path().join("data");
+    let said = |name: &str, time: u64| {
+        json!({ "op": "message", "chat": "den", "user": name, "time": time, "text": "hello" }).to_string()
+    };
+    import(&data, &[said("zero", 0), said("one", 1)].join("\n"));
+    let users = TestServer::start_at(&data, &[]).list("/users/list", &json!({})).await;
+    assert_eq!(users.iter().map(|user| &user["username"]).collect::<Vec<_>>(), ["zero", "one"]);
+}
