@@ -7,14 +7,11 @@ use axum::body::Bytes;
 use serde::Serialize;
 use serde_json::ser::{Formatter, Serializer};
 use utoipa::ToSchema;
-use utoipa::openapi::RefOr;
-use utoipa::openapi::schema::Schema;
 
 use super::bodies::{ChatBody, MessageBody};
 use super::event_cache::EventCache;
 use crate::domain::{ChatId, Position, Seq, UserId};
 use crate::engine::{EventId, FeedEvent, FeedEventKind, Follower};
-use crate::http::openapi::schema;
 use crate::model::ChatView;
 
 /// The description of `/events` in the API's document. Its table lists every event that [`render`] writes.
@@ -80,11 +77,6 @@ pub(crate) struct ReadEvent {
     chat: ChatId,
     user: UserId,
     seq: Seq,
-}
-
-/// Returns the schemas of the data that only events have, by name.
-pub(crate) fn schemas() -> [(String, RefOr<Schema>); 3] {
-    [schema::named::<MemberEvent>(), schema::named::<ReadEvent>(), schema::named::<BeginEvent>()]
 }
 
 /// Returns events as bytes. The bytes of a single event are shared with the other streams that send it.

@@ -87,7 +87,7 @@ impl utoipa::PartialSchema for UserOrUsers {
 
 impl ToSchema for UserOrUsers {
     fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
-        schemas.extend([schema::named::<UserBody<'_>>(), schema::named::<FoundUser>()]);
+        schemas.push((FoundUser::name().into_owned(), <FoundUser as utoipa::PartialSchema>::schema()));
     }
 }
 

@@ -11,8 +11,9 @@ use utoipa::openapi::schema::Components;
 use utoipa::openapi::{Ref, RefOr, Response};
 
 use crate::domain::{ChatId, ChatName, MessageId, Position, Seq, Text, Timestamp, UserId, Username};
+use crate::http::answer::bodies::UserBody;
 use crate::http::answer::codes::Code;
-use crate::http::answer::events;
+use crate::http::answer::events::{BeginEvent, MemberEvent, ReadEvent};
 use crate::http::answer::problem::ProblemBody;
 use crate::http::cursor::{ChatCursor, UserCursor};
 use crate::http::headers::IDEMPOTENCY_KEY;
@@ -33,7 +34,7 @@ use headers::{POSITION, REPLAYED, REQUEST_ID};
     ),
     components(schemas(
         UserId, ChatId, MessageId, Username, ChatName, Text, Seq, Position, Timestamp, ChatCursor, UserCursor, ProblemBody,
-        Code,
+        Code, UserBody, BeginEvent, MemberEvent, ReadEvent,
     ))
 )]
 pub(crate) struct Api;
@@ -42,7 +43,6 @@ pub(crate) struct Api;
 pub(crate) fn document(mut api: utoipa::openapi::OpenApi) -> Bytes {
     api.info.description = api.info.description.as_deref().map(unwrapped);
     let components = api.components.get_or_insert_with(Components::new);
-    components.schemas.extend(events::schemas());
     components.responses.extend(refusals::components());
     components.responses.values_mut().for_each(|response| add_header(response, REQUEST_ID));
     for (path, item) in &mut api.paths.paths {

@@ -131,11 +131,6 @@ pub(crate) fn reference<T: ToSchema>() -> RefOr<Schema> {
     Ref::from_schema_name(T::name()).into()
 }
 
-/// Returns a schema with its name, for the document's components.
-pub(crate) fn named<T: ToSchema>() -> (String, RefOr<Schema>) {
-    (T::name().into_owned(), T::schema())
-}
-
 /// Returns a keyword that the types of the document do not know: they write an extension as it is. It has to be the only
 /// one of its schema, because extensions are written in any order.
 pub(super) fn keyword(name: &str, value: Value) -> Extensions {
