@@ -74,7 +74,7 @@ impl Pacing {
 mod tests {
     use std::future::poll_fn;
 
-    use tokio::time::timeout;
+    use tokio::time::{Instant, timeout};
 
     use super::*;
 
@@ -86,8 +86,9 @@ mod tests {
     /// machine it may be over.
     async fn is_paused_after(pacing: &mut Pacing, bytes: usize) -> bool {
         poll_fn(|cx| pacing.poll_written(cx, Poll::Ready(Ok(bytes)))).await.unwrap();
+        let began = Instant::now();
         let is_paused = poll_fn(|cx| Poll::Ready(pacing.poll_ready(cx).is_pending())).await;
-        is_paused || pacing.burst_bytes == 0
+        is_paused || (pacing.burst_bytes == 0 && began.elapsed() >= PAUSE)
     }
 
     #[tokio::test]
