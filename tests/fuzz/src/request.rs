@@ -85,7 +85,8 @@ impl Server {
     fn answer(&self, request: Request<Body>) -> (Response<()>, Bytes) {
         self.runtime.block_on(async {
             let (head, mut body) = self.router.clone().oneshot(request).await.unwrap().into_parts();
-            let is_endless = head.headers.get(CONTENT_TYPE).is_some_and(|kind| kind == "text/event-stream; charset=utf-8");
+            let is_endless =
+                head.headers.get(CONTENT_TYPE).is_some_and(|kind| kind == "text/event-stream; charset=utf-8");
             let answer = if is_endless {
                 body.frame().await.map(|first| first.unwrap().into_data().unwrap()).unwrap_or_default()
             } else {
