@@ -37,8 +37,8 @@ struct OrderedName {
 impl OrderedName {
     fn new(name: Arc<str>, user: UserIndex) -> Self {
         let mut begin = [0; 8];
-        let folded = folded(&name).flat_map(|c| c.encode_utf8(&mut [0; 4]).bytes().collect::<Vec<_>>());
-        begin.iter_mut().zip(folded).for_each(|(to, byte)| *to = byte);
+        let folded: String = folded(&name).take(begin.len()).collect();
+        begin.iter_mut().zip(folded.bytes()).for_each(|(to, byte)| *to = byte);
         Self { begin, user, name }
     }
 }

@@ -1,17 +1,18 @@
 //! The command line: flags, environment variables and their defaults.
 
-use std::fmt;
-use std::io;
-use std::net::{SocketAddr, ToSocketAddrs};
-use std::ops::RangeInclusive;
+mod log_filter;
+mod values;
+
 use std::path::PathBuf;
 use std::str::FromStr;
 
 use axum::http::{HeaderValue, Uri};
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use tracing_subscriber::EnvFilter;
 
 use crate::log::{SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
+use log_filter::log_filter;
+pub use values::ListenAddress;
+use values::{number, size, yes_or_no};
 
 /// A chat server that never forgets.
 #[derive(Debug, Parser)]
@@ -48,169 +49,6 @@ pub enum LogFormat {
     Text,
     /// One JSON object per line
     Json,
-}
-
-/// The modules that log, below the crate's own name. A filter may name each of them, and the modules that
-/// they are in.
-const MODULES_THAT_LOG: [&str; 11] = [
-    "engine::clock",
-    "engine::writer",
-    "http::connection",
-    "http::connection::observe",
-    "http::connection::panics",
-    "log::disk",
-    "log::file_log",
-    "log::staged",
-    "server",
-    "server::listen",
-    "server::notify",
-];
-
-/// Returns whether something that the crate logs has this target.
-fn is_target(name: &str) -> bool {
-    let logs = |module: &str| {
-        let mut rests = MODULES_THAT_LOG.iter().filter_map(|logs| logs.strip_prefix(module));
-        rests.any(|rest| rest.is_empty() || rest.starts_with("::"))
-    };
-    match name.strip_prefix("chinwag") {
-        Some("") => true,
-        Some(module) => module.strip_prefix("::").is_some_and(|module| !module.is_empty() && logs(module)),
-        None => false,
-    }
-}
-
-/// Returns the filter in lower case. Refuses what [`EnvFilter`] accepts, and what would log nothing: a level
-/// or a part that does not exist.
-fn log_filter(filter: &str) -> Result<String, String> {
-    let is_level = |level: &str| ["off", "error", "warn", "info", "debug", "trace"].contains(&level);
-    let filter = filter.to_ascii_lowercase();
-    let directives: Vec<_> = filter.split(',').map(str::trim).collect();
-    for directive in &directives {
-        let (target, level) = match directive.split_once('=') {
-            Some((target, level)) => (Some(target), level),
-            None => (None, *directive),
-        };
-        if let Some(unknown) = target.filter(|target| !is_target(target)) {
-            let mut parts: Vec<_> =
-                MODULES_THAT_LOG.iter().filter_map(|module| module.split("::").next()).collect();
-            parts.dedup();
-            let parts: Vec<_> = parts.into_iter().map(|part| format!("chinwag::{part}")).collect();
-            return Err(format!(
-                "{unknown:?} is not a part that logs; the parts are {}, and chinwag for all of them, as in \
-                 info,chinwag::log=debug",
-                parts.join(", ")
-            ));
-        }
-        if !is_level(level) {
-            return Err(format!(
-                "{level:?} is not a level; the levels are off, error, warn, info, debug and trace, as in info or \
-                 info,chinwag::log=debug"
-            ));
-        }
-    }
-    let filter = directives.join(",");
-    EnvFilter::try_new(&filter).map_err(|error| error.to_string())?;
-    Ok(filter)
-}
-
-/// Parses a variable that stands for a flag. Unlike clap's own parser, it takes an empty value for no, as a
-/// variable that is not set.
-fn yes_or_no(value: &str) -> Result<bool, String> {
-    match value.to_ascii_lowercase().as_str() {
-        "1" | "t" | "true" | "y" | "yes" | "on" => Ok(true),
-        "" | "0" | "f" | "false" | "n" | "no" | "off" => Ok(false),
-        _ => Err("must be yes or no, true or false, on or off, or 1 or 0".to_owned()),
-    }
-}
-
-/// The units of sizes, each with its bytes.
-const UNITS: [(&str, u64); 3] = [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
-
-/// Returns a parser of a size: a number of bytes, or of a unit.
-fn size<T: TryFrom<u64> + 'static>(
-    range: RangeInclusive<u64>,
-    example: &'static str,
-) -> impl Fn(&str) -> Result<T, String> + Clone + Send + Sync + 'static {
-    move |text| {
-        let unit = UNITS.iter().find_map(|(unit, bytes)| Some((text.strip_suffix(*unit)?, *bytes)));
-        let (digits, unit_bytes) = unit.unwrap_or((text, 1));
-        let bytes = whole_number(digits).and_then(|number| number.checked_mul(unit_bytes));
-        bytes.filter(|bytes| range.contains(bytes)).and_then(|bytes| T::try_from(bytes).ok()).ok_or_else(
-            || {
-                let (min, max) = (Size(*range.start()), Size(*range.end()));
-                format!("must be a size from {min} to {max}, in bytes, KiB, MiB or GiB, as in {example}")
-            },
-        )
-    }
-}
-
-/// Returns a parser of a number without a unit.
-fn number(
-    range: RangeInclusive<u32>,
-    example: u32,
-) -> impl Fn(&str) -> Result<u32, String> + Clone + Send + Sync + 'static {
-    move |text| {
-        let number = whole_number(text).and_then(|number| u32::try_from(number).ok());
-        number.filter(|number| range.contains(number)).ok_or_else(|| {
-            format!("must be a whole number from {} to {}, as in {example}", range.start(), range.end())
-        })
-    }
-}
-
-/// Parses digits. [`str::parse`] also accepts a sign.
-fn whole_number(digits: &str) -> Option<u64> {
-    digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?
-}
-
-/// Shows bytes in the largest unit of which they are a whole number.
-struct Size(u64);
-
-impl fmt::Display for Size {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match UNITS.iter().rfind(|(_, bytes)| self.0.is_multiple_of(*bytes)) {
-            Some((unit, bytes)) => write!(f, "{}{unit}", self.0 / bytes),
-            None => write!(f, "{}", self.0),
-        }
-    }
-}
-
-/// An address and a port, as an operator writes them: the address may be a name.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ListenAddress(String);
-
-impl ListenAddress {
-    /// Returns the addresses of the name, in the order of the system's resolver. An address that is not a
-    /// name is returned as it is.
-    ///
-    /// # Errors
-    ///
-    /// The name cannot be resolved.
-    pub fn resolve(&self) -> io::Result<Vec<SocketAddr>> {
-        self.0.to_socket_addrs().map(Iterator::collect)
-    }
-}
-
-impl fmt::Display for ListenAddress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl FromStr for ListenAddress {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let is_of_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
-        let has_name = text.rsplit_once(':').is_some_and(|(name, port)| {
-            !name.is_empty()
-                && name.bytes().all(is_of_name)
-                && whole_number(port).is_some_and(|port| port <= u16::MAX.into())
-        });
-        if has_name || text.parse::<SocketAddr>().is_ok() {
-            return Ok(Self(text.to_owned()));
-        }
-        Err("must be an address or a name, and a port, as in 127.0.0.1:9000, [::1]:9000 or localhost:9000")
-    }
 }
 
 /// Commands of the binary.
@@ -296,8 +134,8 @@ const DATA_DEFAULT: &str = "./data";
 /// Settings of `serve`.
 #[derive(Debug, Clone, Args)]
 pub struct ServeConfig {
-    /// Address and port to listen on; port 0 selects a free port; of the addresses of a name, the first that
-    /// can be bound is used
+    /// Address or name, and port to listen on; port 0 selects a free port. If it is a name, the server listens on
+    /// the first of its addresses that it can bind
     #[arg(long, env = "CHINWAG_LISTEN", value_name = "ADDR:PORT", default_value = LISTEN_DEFAULT)]
     pub listen: ListenAddress,
     /// Directory of the log; created if it is missing
@@ -401,9 +239,6 @@ impl Limits {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-    use std::path::Path;
-
     use super::*;
     use crate::log::SEGMENT_BYTES_DEFAULT;
     use clap::CommandFactory;
@@ -411,63 +246,6 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn a_mistyped_level_or_part_is_refused() {
-        for good in ["info", "OFF", "warn,chinwag::log=debug", "chinwag=trace", "Info, CHINWAG::Log=Debug"] {
-            assert_eq!(log_filter(good), Ok(good.to_lowercase().replace(' ', "")));
-        }
-        for (bad, named) in [
-            ("", ""),
-            ("inof", "inof"),
-            ("warning", "warning"),
-            ("loud", "loud"),
-            ("chinwag::log", "chinwag::log"),
-            ("info,", ""),
-            ("chinwag::log=loud", "loud"),
-            ("info,debgu", "debgu"),
-            ("hyper=debug", "hyper"),
-            ("chinwag::log::nothing=debug", "chinwag::log::nothing"),
-            ("CHINWAG::LO=debug", "CHINWAG::LO"),
-            ("CHINWAG::=debug", "CHINWAG::"),
-            ("=debug", ""),
-        ] {
-            let refused = log_filter(bad).expect_err(bad);
-            assert!(refused.contains(&format!("{:?} is not a ", named.to_lowercase())), "{refused}");
-            assert!(refused.contains("as in info"), "{refused}");
-        }
-    }
-
-    /// Adds the modules below this directory whose code logs. `module` is the directory's own.
-    fn add_modules_that_log(dir: &Path, module: &str, found: &mut BTreeSet<String>) {
-        let logs = |code: &str| {
-            let mut levels = ["trace", "debug", "info", "warn", "error"].into_iter();
-            levels.any(|level| code.contains(&format!("tracing::{level}!")))
-        };
-        for path in std::fs::read_dir(dir).expect("sources").map(|entry| entry.expect("an entry").path()) {
-            let name = path.file_stem().and_then(|name| name.to_str()).expect("ASCII");
-            let name = if ["main", "mod"].contains(&name) { "" } else { name };
-            let within = [module, name].join("::");
-            let within = within.trim_matches(':');
-            if path.is_dir() {
-                add_modules_that_log(&path, within, found);
-            } else if std::fs::read_to_string(&path).is_ok_and(|code| logs(&code)) {
-                found.insert(within.to_owned());
-            }
-        }
-    }
-
-    #[test]
-    fn every_module_that_logs_is_a_target() {
-        let mut found = BTreeSet::new();
-        add_modules_that_log(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), "", &mut found);
-        // That of `main.rs`.
-        assert!(found.remove(""));
-        assert_eq!(found, MODULES_THAT_LOG.map(str::to_owned).into());
-        for module in ["", "::http", "::http::connection", "::log::disk"] {
-            assert!(is_target(&format!("chinwag{module}")), "{module}");
-        }
     }
 
     fn parsed<const N: usize>(flags: [&str; N]) -> Result<ServeConfig, String> {
