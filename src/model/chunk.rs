@@ -189,22 +189,16 @@ impl Chunk {
 }
 
 impl MessageRun {
-    pub(super) fn of(chunk: &Arc<Chunk>) -> Self {
-        Self { chunk: Arc::clone(chunk), first: 0, end: chunk.messages.len() }
+    /// Returns the messages of the chunk from this one on.
+    pub(super) fn starting_at(chunk: &Arc<Chunk>, seq: Seq) -> Self {
+        Self { end: chunk.messages.len(), ..Self::of_one(chunk, seq) }
     }
 
-    /// Returns the part of the run that starts at this seq, at most `messages_max` messages.
-    ///
-    /// # Panics
-    ///
-    /// Panics if the run does not hold the seq.
-    #[must_use]
-    pub fn starting_at(self, seq: Seq, messages_max: usize) -> Self {
-        let offset = seq.0.checked_sub(self.chunk.first.0).expect("the run holds the seq");
-        let first = usize::try_from(offset).expect("a chunk is small");
-        assert!(self.first <= first && first < self.end, "the run holds the seq");
-        let end = self.end.min(first.saturating_add(messages_max));
-        Self { chunk: self.chunk, first, end }
+    /// Returns this message of the chunk alone.
+    pub(super) fn of_one(chunk: &Arc<Chunk>, seq: Seq) -> Self {
+        let first = usize::try_from(seq.0 - chunk.first.0).expect("a chunk is small");
+        assert!(first < chunk.messages.len(), "the chunk holds the seq");
+        Self { chunk: Arc::clone(chunk), first, end: first + 1 }
     }
 
     /// Returns the messages, in order.

@@ -182,7 +182,12 @@ impl ChatHistory {
 
     /// Returns the messages from this one to the end of its chunk.
     pub(super) fn run_at(&self, seq: Seq) -> MessageRun {
-        MessageRun::of(&self.chunks[self.chunk_of(seq)]).starting_at(seq, usize::MAX)
+        MessageRun::starting_at(&self.chunks[self.chunk_of(seq)], seq)
+    }
+
+    /// Returns this message alone.
+    pub(super) fn message_at(&self, seq: Seq) -> MessageRun {
+        MessageRun::of_one(&self.chunks[self.chunk_of(seq)], seq)
     }
 
     /// Returns the number of the chunk that holds this message, which must exist.

@@ -191,7 +191,7 @@ impl Model {
         let (chat, rank, last) = (listed.chat, listed.rank, listed.last());
         let ChatEntry { id, name, users, created_at } = self.index.directory.chat_entry(chat).clone();
         let history = self.histories.of(chat);
-        let last_message = (last > Seq(0)).then(|| history.run_at(last).starting_at(last, 1));
+        let last_message = (last > Seq(0)).then(|| history.message_at(last));
         let unread = reader.map_or(0, |user| history.unread(user, self.index.mark_of(chat, user), last));
         ChatView { id, name, users, created_at, rank, last_message, unread }
     }
@@ -210,6 +210,16 @@ impl Model {
     #[must_use]
     pub fn run_at(&self, chat: ChatIndex, seq: Seq) -> MessageRun {
         self.histories.of(chat).run_at(seq)
+    }
+
+    /// Returns this message of the chat, as a run of one.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the chat has no such message.
+    #[must_use]
+    pub fn message_at(&self, chat: ChatIndex, seq: Seq) -> MessageRun {
+        self.histories.of(chat).message_at(seq)
     }
 
     /// Returns the first event of the chat after this position. The addition of the chat itself does not

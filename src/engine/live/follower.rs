@@ -257,9 +257,7 @@ fn look_up(model: &Model, user: UserIndex, entry: FeedEntry) -> FeedEventKind {
     };
     let chat = model.chat_id(index);
     match event {
-        ChatEvent::Message(seq) => {
-            FeedEventKind::Message { chat, run: model.run_at(index, seq).starting_at(seq, 1) }
-        }
+        ChatEvent::Message(seq) => FeedEventKind::Message { chat, run: model.message_at(index, seq) },
         ChatEvent::Joined(user) => FeedEventKind::Joined { chat, user: model.user_id(user) },
         ChatEvent::Left(user) => FeedEventKind::Left { chat, user: model.user_id(user) },
         ChatEvent::Read { user, seq } => FeedEventKind::Read { chat, user: model.user_id(user), seq },
