@@ -23,6 +23,7 @@
 //! | [`server`] | a server's life: starting, ready, stopping |
 //! | [`system_clock`] | the system's clock, and ids that begin with a time |
 //! | [`thread`] | threads, each with a name |
+//! | [`access`] | credentials and rates: who a caller is, and how much a caller may ask for |
 //! | [`config`] | flags and environment variables |
 //! | [`healthcheck`] | the check whether a running server is ready |
 //!
@@ -32,6 +33,7 @@
 //! `docs/architecture.md` in the repository follows a write and a read through these modules and lists the
 //! invariants. To follow a write in the code, begin at [`engine::Engine::submit`].
 
+pub mod access;
 pub mod config;
 pub mod domain;
 pub mod engine;

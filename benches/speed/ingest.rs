@@ -9,12 +9,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use chinwag::config::Cli;
+use chinwag::config::ServeConfig;
 use chinwag::domain::{Command, NewMessage, Text};
 use chinwag::engine::Engine;
 use chinwag::log::{EventLog, MemoryLog};
 use chinwag::server::{ServeError, serve};
-use clap::Parser;
 use criterion::{BenchmarkId, Criterion, SamplingMode, Throughput};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
@@ -121,12 +120,14 @@ impl<'r> Server<'r> {
         runtime.block_on(async {
             let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
             let address = listener.local_addr().expect("bound");
-            let limits = Cli::parse_from(["chinwag"]).serve.limits;
             let (stop, stopped) = oneshot::channel();
             let (ready, is_ready) = oneshot::channel();
             let ready = || ready.send(()).expect("awaited");
             let stopped = async { drop(stopped.await) };
-            let serving = tokio::spawn(serve(listener, log, limits, None, ready, stopped));
+            let serving =
+                tokio::spawn(
+                    async move { serve(listener, log, &ServeConfig::default(), ready, stopped).await },
+                );
             is_ready.await.expect("the log can be replayed");
             let mut connected = Vec::new();
             for _ in 0..connections {

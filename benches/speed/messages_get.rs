@@ -7,11 +7,10 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::http::{Request, StatusCode};
-use chinwag::config::Cli;
+use chinwag::config::ServeConfig;
 use chinwag::engine::ReplayProgress;
 use chinwag::http::{App, router};
 use chinwag::log::MemoryLog;
-use clap::Parser;
 use criterion::{Criterion, SamplingMode, Throughput};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
@@ -24,10 +23,9 @@ use crate::support::{LogWriter, World, chat, messages};
 pub(crate) fn bench(criterion: &mut Criterion, runtime: &Runtime) {
     let messages = messages();
     let running = RunningEngine::start(Box::new(log(messages)), runtime);
-    let limits = Cli::parse_from(["chinwag"]).serve.limits;
-    let app = App::starting(Arc::new(ReplayProgress::default()), limits);
+    let app = App::starting(Arc::new(ReplayProgress::default()), &ServeConfig::default());
     app.ready(Arc::clone(&running.engine));
-    let router = router(Arc::new(app), None);
+    let router = router(Arc::new(app));
     let newest = json!({ "chat": chat(0), "limit": 50 });
     let whole = json!({ "chat": chat(0) });
 

@@ -1,5 +1,6 @@
 //! The command line: flags, environment variables and their defaults.
 
+mod access;
 mod log_filter;
 mod values;
 
@@ -10,6 +11,7 @@ use axum::http::{HeaderValue, Uri};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::log::{SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
+pub use access::{AccessConfig, UserLimits};
 use log_filter::log_filter;
 pub use values::ListenAddress;
 use values::{number, size, yes_or_no};
@@ -153,9 +155,19 @@ pub struct ServeConfig {
     /// without this flag, other origins are not allowed
     #[arg(long, env = "CHINWAG_CORS_ORIGINS", value_name = "ORIGINS")]
     pub cors_origins: Option<CorsOrigins>,
+    /// Who may call, and how much
+    #[command(flatten)]
+    pub access: AccessConfig,
     /// Limits that keep one client from harming others
     #[command(flatten)]
     pub limits: Limits,
+}
+
+/// The settings of a command line without flags.
+impl Default for ServeConfig {
+    fn default() -> Self {
+        Cli::parse_from(["chinwag"]).serve
+    }
 }
 
 /// Web origins (RFC 6454) whose pages may call the API.

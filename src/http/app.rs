@@ -6,7 +6,7 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use tokio::sync::Semaphore;
 
-use crate::config::Limits;
+use crate::config::{CorsOrigins, Limits, ServeConfig};
 use crate::engine::{Engine, ReplayProgress};
 use crate::http::answer::codes::Code;
 use crate::http::answer::event_cache::EventCache;
@@ -21,6 +21,8 @@ pub struct App {
     engine: OnceLock<Arc<Engine>>,
     pub(crate) progress: Arc<ReplayProgress>,
     pub(crate) limits: Limits,
+    /// Web pages of these origins may call the API.
+    pub(crate) cors_origins: Option<CorsOrigins>,
     pub(crate) body_budget: BodyBudget,
     pub(crate) event_cache: EventCache,
     /// A permit for each stream that may be opened.
@@ -31,11 +33,13 @@ pub struct App {
 impl App {
     /// Returns an app that answers 503 `starting` until it is [ready](Self::ready).
     #[must_use]
-    pub fn starting(progress: Arc<ReplayProgress>, limits: Limits) -> Self {
+    pub fn starting(progress: Arc<ReplayProgress>, config: &ServeConfig) -> Self {
+        let limits = config.limits;
         Self {
             engine: OnceLock::new(),
             progress,
             limits,
+            cors_origins: config.cors_origins.clone(),
             body_budget: BodyBudget::new(limits.body_bytes_max as usize * BODIES_IN_PARTS_MAX),
             event_cache: EventCache::default(),
             streams: Arc::new(Semaphore::new(limits.streams_max as usize)),

@@ -14,7 +14,6 @@ use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::config::CorsOrigins;
 use crate::http::answer::codes::Code;
 use crate::http::answer::problem::{Problem, shown};
 use crate::http::app::App;
@@ -24,12 +23,12 @@ use crate::http::openapi;
 use crate::http::request::body;
 use crate::http::web::{chat_page, cors, docs_page};
 
-/// Returns all routes. Web pages of these origins may also call them.
-pub fn router(app: Arc<App>, cors_origins: Option<&CorsOrigins>) -> Router {
+/// Returns all routes.
+pub fn router(app: Arc<App>) -> Router {
     let (routes, document) = routes().split_for_parts();
     show_expected_answers(&app.metrics, &document);
     let routes = routes.fallback(route_not_found).method_not_allowed_fallback(method_not_allowed);
-    let routes = match cors_origins {
+    let routes = match &app.cors_origins {
         Some(origins) => routes.layer(cors::layer(origins)),
         None => routes,
     };
@@ -120,11 +119,10 @@ async fn method_not_allowed(request: Request) -> Problem {
 #[cfg(test)]
 mod tests {
     use axum::body::Body;
-    use clap::Parser;
     use tower::ServiceExt;
 
     use super::*;
-    use crate::config::Cli;
+    use crate::config::ServeConfig;
     use crate::engine::ReplayProgress;
 
     #[test]
@@ -154,8 +152,8 @@ mod tests {
 
     #[tokio::test]
     async fn the_document_and_its_page_are_there_while_the_server_starts() {
-        let limits = Cli::parse_from(["chinwag"]).serve.limits;
-        let router = router(Arc::new(App::starting(Arc::new(ReplayProgress::default()), limits)), None);
+        let app = App::starting(Arc::new(ReplayProgress::default()), &ServeConfig::default());
+        let router = router(Arc::new(app));
         for path in ["/docs", "/openapi.json"].into_iter().chain(docs_page::ASSETS.map(|asset| asset.path)) {
             let request = Request::get(path).body(Body::empty()).expect("a request");
             let response = router.clone().oneshot(request).await.expect("infallible");

@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
 use self::notify::ServiceManager;
-use crate::config::{CorsOrigins, Limits, ServeConfig};
+use crate::config::ServeConfig;
 use crate::engine::{Engine, ReplayProgress, WriterError};
 pub use crate::http::log_panics;
 use crate::http::{self, App};
@@ -108,7 +108,7 @@ async fn run_until_signal(mut config: ServeConfig) -> Result<(), ServeError> {
         signal.await;
         manager.notify("STOPPING=1");
     };
-    serve(listener, log, config.limits, config.cors_origins, ready, shutdown).await
+    serve(listener, log, &config, ready, shutdown).await
 }
 
 /// Opens the log, and creates its directory if it is missing.
@@ -131,15 +131,14 @@ fn open_log(config: &ServeConfig) -> Result<Box<dyn EventLog>, LogError> {
 pub async fn serve(
     listener: TcpListener,
     log: Box<dyn EventLog>,
-    limits: Limits,
-    cors_origins: Option<CorsOrigins>,
+    config: &ServeConfig,
     ready: impl FnOnce(),
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
     let (progress, began) = (Arc::new(ReplayProgress::default()), Instant::now());
-    let app = Arc::new(App::starting(Arc::clone(&progress), limits));
+    let app = Arc::new(App::starting(Arc::clone(&progress), config));
     let (stop, stopped) = oneshot::channel::<()>();
-    let router = http::router(Arc::clone(&app), cors_origins.as_ref());
+    let router = http::router(Arc::clone(&app));
     let served = Arc::clone(&app);
     let connections = tokio::spawn(async move {
         let stop = async { drop(stopped.await) };
@@ -147,7 +146,7 @@ pub async fn serve(
     });
 
     let mut shutdown = std::pin::pin!(shutdown);
-    let queue_max = limits.queue_max as usize;
+    let queue_max = config.limits.queue_max as usize;
     let (started, starting) = oneshot::channel();
     // It is not a blocking task of the runtime, which would wait for ever for a thread that does not start.
     let replayed = Arc::clone(&progress);

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
-use chinwag::config::Limits;
+use chinwag::config::ServeConfig;
 use chinwag::domain::Epoch;
 use chinwag::log::{AppendError, EventLog, Frame, LogError, LogId, MemoryLog, Progress, Replay};
 use chinwag::server::{ServeError, serve};
@@ -83,24 +83,11 @@ impl FaultyServer {
         let ready = Arc::new(Notify::new());
         let is_ready = Arc::clone(&ready);
         let (shutdown, is_shut_down) = oneshot::channel();
-        let limits = Limits {
-            queue_max: 100,
-            body_bytes_max: 1 << 20,
-            idle_timeout_s: 75,
-            request_timeout_s: 30,
-            connections_max: 100,
-            streams_max: 100,
-        };
-        let end = tokio::spawn(serve(
-            listener,
-            Box::new(log),
-            limits,
-            None,
-            move || is_ready.notify_one(),
-            async {
-                drop(is_shut_down.await);
-            },
-        ));
+        let config = ServeConfig::default();
+        let end = tokio::spawn(async move {
+            let shutdown = async { drop(is_shut_down.await) };
+            serve(listener, Box::new(log), &config, move || is_ready.notify_one(), shutdown).await
+        });
         Self { address, client, replay_now, outcome, has_room, ready, shutdown, end }
     }
 

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Request as HttpRequest, StatusCode};
-use chinwag::config::Limits;
+use chinwag::config::ServeConfig;
 use chinwag::domain::Position;
 use chinwag::engine::{Engine, ReplayProgress, WriterEnd};
 use chinwag::http::{App, router};
@@ -339,19 +339,11 @@ impl Server {
         let disk = RealDisk::lock(dir).expect("nobody else has it");
         let log = FileLog::new(disk, SEGMENT_BYTES_MIN);
         let progress = Arc::new(ReplayProgress::default());
-        let limits = Limits {
-            queue_max: 100,
-            body_bytes_max: 1 << 20,
-            idle_timeout_s: 75,
-            request_timeout_s: 30,
-            connections_max: 10,
-            streams_max: 1_000,
-        };
         let (engine, end) = Engine::start(Box::new(log), 100, &progress).expect("a sound log");
         let engine = Arc::new(engine);
-        let app = Arc::new(App::starting(progress, limits));
+        let app = Arc::new(App::starting(progress, &ServeConfig::default()));
         app.ready(Arc::clone(&engine));
-        Self { router: router(app, None), engine, end }
+        Self { router: router(app), engine, end }
     }
 
     async fn close(mut self) {

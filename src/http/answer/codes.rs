@@ -50,6 +50,27 @@ codes! {
         "username must not be empty; it is \"\"", blaming "username";
     InvalidHost: BAD_REQUEST, "invalid_host", "The header Host is not as it must be",
         "the header Host is missing; a request of HTTP/1.1 must have it", blaming "Host";
+    CredentialsMissing: UNAUTHORIZED, "credentials_missing", "The request has no credentials",
+        "this call needs a server key or a user's token, as in Authorization: Bearer TOKEN";
+    CredentialsInvalid: UNAUTHORIZED, "credentials_invalid", "The credentials are not valid",
+        "the server key or token is not valid";
+    TokenExpired: UNAUTHORIZED, "token_expired", "The credentials have expired",
+        "the server key or token has expired";
+    TokenRevoked: UNAUTHORIZED, "token_revoked", "The token was revoked",
+        "the token was issued before its user's tokens were revoked";
+    HostRefused: FORBIDDEN, "host_refused", "The server is not called by this name",
+        "the server has no name evil.example; --hosts names the allowed ones", blaming "Host";
+    OriginRefused: FORBIDDEN, "origin_refused", "Pages of this origin may not call the server",
+        "pages of https://evil.example may not call this server; --cors-origins names those that may",
+        blaming "Origin";
+    ServerKeyRequired: FORBIDDEN, "server_key_required", "The call needs a server key",
+        "this call needs a server key; a user's token does not allow it";
+    ScopeMissing: FORBIDDEN, "scope_missing", "The credentials do not have the scope of this call",
+        "this call needs the scope write";
+    TokenTooBroad: FORBIDDEN, "token_too_broad", "The token must not be in a URL",
+        "the parameter token takes a token of /events/token alone, because URLs are logged", blaming "token";
+    NotYourself: FORBIDDEN, "not_yourself", "A user's token acts for that user only",
+        "the token is not one of user 01a20aa4-09fe-7b4a-8d5d-3a0a2f9d6f43", blaming "user";
     NotAMember: FORBIDDEN, "not_a_member", "The user is not in the chat",
         "user 01a20aa4-09fe-7b4a-8d5d-3a0a2f9d6f43 is not a member of chat 01a20aa4-0a1b-7d0e-a3cf-4b7d4ed1a2d5",
         blaming "author";
@@ -74,6 +95,8 @@ codes! {
     IdempotencyKeyReused: UNPROCESSABLE_ENTITY, "idempotency_key_reused",
         "The idempotency key was used for another request",
         "the key 7f3a-1 was used for another call, or for other values", blaming "Idempotency-Key";
+    RateLimited: TOO_MANY_REQUESTS, "rate_limited", "Too many requests",
+        "this user has made too many requests; the header Retry-After says when to go on";
     Internal: INTERNAL_SERVER_ERROR, "internal", "The server failed",
         "the server failed to answer this request; its log says why";
     Starting: SERVICE_UNAVAILABLE, "starting", "The server is starting",
@@ -96,10 +119,20 @@ mod tests {
     use crate::http::answer::problem::Problem;
 
     /// Clients depend on the codes and statuses, so a change of this table is a change of the API.
-    const CONTRACT: [(&str, u16); 19] = [
+    const CONTRACT: [(&str, u16); 30] = [
         ("invalid_json", 400),
         ("invalid_field", 400),
         ("invalid_host", 400),
+        ("credentials_missing", 401),
+        ("credentials_invalid", 401),
+        ("token_expired", 401),
+        ("token_revoked", 401),
+        ("host_refused", 403),
+        ("origin_refused", 403),
+        ("server_key_required", 403),
+        ("scope_missing", 403),
+        ("token_too_broad", 403),
+        ("not_yourself", 403),
         ("not_a_member", 403),
         ("user_not_found", 404),
         ("chat_not_found", 404),
@@ -111,6 +144,7 @@ mod tests {
         ("body_too_large", 413),
         ("unsupported_media_type", 415),
         ("idempotency_key_reused", 422),
+        ("rate_limited", 429),
         ("internal", 500),
         ("starting", 503),
         ("overloaded", 503),

@@ -29,11 +29,10 @@ mod tests {
     use axum::extract::Request;
     use axum::response::Response;
     use axum::routing::get;
-    use clap::Parser;
     use http_body_util::BodyExt;
 
     use super::*;
-    use crate::config::Cli;
+    use crate::config::ServeConfig;
     use crate::engine::ReplayProgress;
     use crate::http::App;
     use crate::http::connection::observe::observe;
@@ -67,8 +66,7 @@ mod tests {
     async fn panic_in_a_handler() {
         tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).init();
         log_panics();
-        let limits = Cli::parse_from(["chinwag"]).serve.limits;
-        let app = Arc::new(App::starting(Arc::new(ReplayProgress::default()), limits));
+        let app = Arc::new(App::starting(Arc::new(ReplayProgress::default()), &ServeConfig::default()));
         let routes = Router::new()
             .route("/", get(async || -> Response { panic!("an inner secret") }))
             .route("/neighbour", get(async || "fine"));

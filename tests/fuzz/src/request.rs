@@ -7,7 +7,7 @@ use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
-use chinwag::config::Limits;
+use chinwag::config::{Limits, ServeConfig};
 use chinwag::engine::{Engine, ReplayProgress, WriterEnd};
 use chinwag::http::{App, router};
 use chinwag::log::MemoryLog;
@@ -54,12 +54,12 @@ impl Server {
             streams_max: 8,
         };
         let (engine, end) = Engine::start(Box::new(MemoryLog::default()), 8, &progress).unwrap();
-        let app = Arc::new(App::starting(progress, limits));
+        let app = Arc::new(App::starting(progress, &ServeConfig { limits, ..ServeConfig::default() }));
         app.ready(Arc::new(engine));
         let runtime = Builder::new_current_thread().enable_time().build().unwrap();
         let mut server = Self {
             runtime,
-            router: router(app, None),
+            router: router(app),
             _end: end,
             user: String::new(),
             chat: String::new(),

@@ -15,11 +15,10 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
-use chinwag::config::Cli;
+use chinwag::config::ServeConfig;
 use chinwag::engine::{Engine, ReplayProgress};
 use chinwag::http::{App, router};
 use chinwag::log::MemoryLog;
-use clap::Parser;
 
 use super::client::{Client, Reply, answer_in_process};
 
@@ -32,13 +31,14 @@ pub struct TestRouter {
 impl TestRouter {
     /// Starts an engine on an empty log, and a router over it.
     pub fn start() -> Self {
-        let limits = Cli::parse_from(["chinwag"]).serve.limits;
+        let config = ServeConfig::default();
         let progress = Arc::new(ReplayProgress::default());
-        let (engine, _) = Engine::start(Box::new(MemoryLog::default()), limits.queue_max as usize, &progress)
-            .expect("an empty log can be replayed");
-        let app = Arc::new(App::starting(progress, limits));
+        let (engine, _) =
+            Engine::start(Box::new(MemoryLog::default()), config.limits.queue_max as usize, &progress)
+                .expect("an empty log can be replayed");
+        let app = Arc::new(App::starting(progress, &config));
         app.ready(Arc::new(engine));
-        let router = router(app, None);
+        let router = router(app);
         Self { client: Client::in_process(router.clone()), router }
     }
 

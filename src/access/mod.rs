@@ -1,0 +1,7 @@
+//! Credentials and rates: who a caller is, and how much a caller may ask for.
+//!
+//! Nothing here knows a file, a socket or a clock: texts, addresses and times come in, and verdicts go out.
+
+mod token_sub;
+
+pub use token_sub::TokenSub;

@@ -1,0 +1,12 @@
+//! The meaning of a token's claim `sub`.
+
+use clap::ValueEnum;
+
+/// What a token's claim `sub` is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum TokenSub {
+    /// The user's id
+    Id,
+    /// The username
+    Username,
+}
