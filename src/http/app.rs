@@ -8,6 +8,7 @@ use tokio::sync::Semaphore;
 
 use crate::config::{CorsOrigins, Limits, ServeConfig};
 use crate::engine::{Engine, ReplayProgress};
+use crate::http::admission::{Caller, Cost, Head, Keyed};
 use crate::http::answer::codes::Code;
 use crate::http::answer::event_cache::EventCache;
 use crate::http::answer::problem::Problem;
@@ -28,6 +29,8 @@ pub struct App {
     /// A permit for each stream that may be opened.
     pub(crate) streams: Arc<Semaphore>,
     pub(crate) metrics: HttpMetrics,
+    /// Admission, unless calls need no credentials.
+    pub(crate) keyed: Option<Arc<Keyed>>,
 }
 
 impl App {
@@ -44,7 +47,14 @@ impl App {
             event_cache: EventCache::default(),
             streams: Arc::new(Semaphore::new(limits.streams_max as usize)),
             metrics: HttpMetrics::default(),
+            keyed: None,
         }
+    }
+
+    /// Makes each call need the credentials that its rule asks for.
+    #[must_use]
+    pub fn with_credentials(self, keyed: Arc<Keyed>) -> Self {
+        Self { keyed: Some(keyed), ..self }
     }
 
     /// Makes the app ready: from now on, the engine answers.
@@ -68,19 +78,37 @@ impl App {
         self.metrics.answered()
     }
 
+    /// Admits the caller of a call, before anything but the head of the request is looked at.
+    pub(crate) fn admit<'r>(
+        &self,
+        engine: &Engine,
+        head: impl Into<Head<'r>>,
+        cost: Cost,
+    ) -> Result<Caller, Problem> {
+        match &self.keyed {
+            None => Ok(Caller::Anyone),
+            Some(keyed) => keyed.admit(engine, head.into(), cost),
+        }
+    }
+
     pub(crate) fn engine(&self) -> Result<&Arc<Engine>, Problem> {
         self.engine.get().ok_or_else(|| Problem::usual(Code::Starting))
     }
 }
 
-/// The engine, for a request without a body. The request is refused with 503 `starting` while the log is
-/// replayed.
-pub(crate) struct Ready(pub(crate) Arc<Engine>);
+/// The engine and the caller, for a request without a body. The request is refused with 503 `starting` while the log
+/// is replayed.
+pub(crate) struct Ready {
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) caller: Caller,
+}
 
 impl FromRequestParts<Arc<App>> for Ready {
     type Rejection = Problem;
 
-    async fn from_request_parts(_: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
-        app.engine().map(|engine| Self(Arc::clone(engine)))
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
+        let engine = app.engine()?;
+        let caller = app.admit(engine, &*parts, Cost::Read)?;
+        Ok(Self { engine: Arc::clone(engine), caller })
     }
 }

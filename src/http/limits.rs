@@ -29,6 +29,11 @@ pub(crate) const DISCARDED_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Maximum time for which a refused request is read and discarded.
 pub(crate) const DISCARD_TIME_MAX: Duration = Duration::from_secs(5);
 
+/// Maximum bytes of the body of a caller without the right credentials that are read and discarded, and the maximum
+/// time for that.
+pub(crate) const TURNED_AWAY_BYTES_MAX: usize = 64 * 1024;
+pub(crate) const TURNED_AWAY_TIME_MAX: Duration = Duration::from_secs(1);
+
 /// Maximum characters of a client's own text that an error shows.
 pub(crate) const SHOWN_CHARS_MAX: usize = 64;
 

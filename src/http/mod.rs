@@ -6,12 +6,14 @@
 //! | --- | --- |
 //! | `connection` | accepts, keeps deadlines, checks each `Host`, gives each request an id, counts and times it |
 //! | `router` | finds the call of a path |
+//! | `admission` | finds out who calls, and refuses a caller who may not |
 //! | `request` | reads the body and parses it into the type that the call declares, or refuses it |
 //! | `calls` | asks the engine and chooses the answer: one function for each call, and nothing else |
 //! | `answer` | writes JSON, problems, lists and events |
 //!
 //! `openapi` describes all of that, and `web` holds what a browser loads. `app` is what every call can reach.
 
+mod admission;
 mod answer;
 mod app;
 mod body_budget;
@@ -27,6 +29,7 @@ mod request_id;
 mod router;
 mod web;
 
+pub use admission::Keyed;
 pub use app::App;
 pub use connection::panics::log_panics;
 pub use connection::serve_connections;

@@ -163,6 +163,7 @@ mod tests {
             assert_eq!((code.kind().name, response.status().as_u16()), (name, status));
             assert_eq!(response.headers()[header::CONTENT_TYPE], "application/problem+json");
             assert_eq!(response.headers().contains_key(header::RETRY_AFTER), status == 503, "{name}");
+            assert_eq!(response.headers().contains_key(header::WWW_AUTHENTICATE), status == 401, "{name}");
         }
     }
 }

@@ -4,6 +4,7 @@
 //! status.
 
 use std::fmt::Display;
+use std::time::Duration;
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -22,6 +23,8 @@ pub(crate) struct Problem {
     detail: String,
     field: Option<String>,
     replay: Option<Replay>,
+    /// Seconds after which the request can be repeated.
+    retry_after_s: Option<u64>,
 }
 
 /// The progress of the replay, while the server is starting.
@@ -74,7 +77,8 @@ pub(crate) struct ProblemBody<'a> {
 impl Problem {
     /// Returns a problem with this detail, a sentence about what was wrong this time.
     pub(crate) fn new(code: Code, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into(), field: None, replay: None }
+        let retry_after_s = (code.kind().status == StatusCode::SERVICE_UNAVAILABLE).then_some(1);
+        Self { code, detail: detail.into(), field: None, replay: None, retry_after_s }
     }
 
     /// Returns a problem with the detail that stands in the table of codes.
@@ -93,6 +97,12 @@ impl Problem {
     /// Returns the problem of a server that is starting, with the progress of its replay.
     pub(crate) fn starting_at(replay: Replay) -> Self {
         Self { replay: Some(replay), ..Self::usual(Code::Starting) }
+    }
+
+    /// Returns the refusal of a request that can be repeated after this time, and not before.
+    pub(crate) fn rate_limited(detail: impl Into<String>, retry_after: Duration) -> Self {
+        let seconds = retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0);
+        Self { retry_after_s: Some(seconds.max(1)), ..Self::new(Code::RateLimited, detail) }
     }
 
     /// Names the field, header or parameter at fault.
@@ -142,8 +152,11 @@ impl IntoResponse for Problem {
         let mut response = (status, to_json(&self.body())).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        if status == StatusCode::SERVICE_UNAVAILABLE {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        if let Some(seconds) = self.retry_after_s {
+            headers.insert(header::RETRY_AFTER, seconds.into());
+        }
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(r#"Bearer realm="chinwag""#));
         }
         response
     }

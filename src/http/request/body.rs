@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{self, FromRequest};
@@ -12,38 +13,57 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{Request, object};
 use crate::engine::Engine;
+use crate::http::admission::{Caller, Cost};
 use crate::http::answer::codes::Code;
 use crate::http::answer::problem::{Problem, shown};
 use crate::http::app::App;
 use crate::http::body_budget::{BodyBudget, NoRoom};
-use crate::http::limits::{DISCARD_TIME_MAX, DISCARDED_BYTES_MAX};
+use crate::http::limits::{
+    DISCARD_TIME_MAX, DISCARDED_BYTES_MAX, TURNED_AWAY_BYTES_MAX, TURNED_AWAY_TIME_MAX,
+};
 
 /// A look-up: the call's fields, from a JSON body, and the engine that answers it.
 pub(crate) struct Read<T> {
     pub(crate) engine: Arc<Engine>,
+    pub(crate) caller: Caller,
     pub(crate) request: T,
 }
 
 impl<T: Request> FromRequest<Arc<App>> for Read<T> {
     type Rejection = Problem;
 
-    // An `async fn` would hold the request twice.
-    #[expect(clippy::manual_async_fn, reason = "it is smaller")]
     fn from_request(
-        mut request: extract::Request,
+        request: extract::Request,
         app: &Arc<App>,
     ) -> impl Future<Output = Result<Self, Problem>> + Send {
+        Self::admitted(request, app, Cost::Read)
+    }
+}
+
+impl<T: Request> Read<T> {
+    // An `async fn` would hold the request twice.
+    #[expect(clippy::manual_async_fn, reason = "it is smaller")]
+    pub(super) fn admitted(
+        mut request: extract::Request,
+        app: &Arc<App>,
+        cost: Cost,
+    ) -> impl Future<Output = Result<Self, Problem>> + Send {
         async move {
+            let admitted = app.engine().and_then(|engine| Ok((engine, app.admit(engine, &request, cost)?)));
+            let (engine, caller) = match admitted {
+                Ok(admitted) => admitted,
+                Err(problem) => {
+                    turn_away(request);
+                    return Err(problem);
+                }
+            };
             let read = async {
-                let engine = app.engine()?;
                 let bytes_max = app.limits.body_bytes_max as usize * T::BODY_FACTOR;
                 check_head(request.headers(), bytes_max)?;
-                Ok((engine, read_within(request.body_mut(), bytes_max, &app.body_budget).await?))
+                read_within(request.body_mut(), bytes_max, &app.body_budget).await
             };
             match read.await {
-                Ok((engine, bytes)) => {
-                    Ok(Self { engine: Arc::clone(engine), request: object::parse(&bytes)? })
-                }
+                Ok(bytes) => Ok(Self { engine: Arc::clone(engine), caller, request: object::parse(&bytes)? }),
                 Err(problem) => {
                     discard(request);
                     Err(problem)
@@ -159,14 +179,23 @@ fn is_timeout(error: &(dyn Error + 'static)) -> bool {
 /// client that waits for `100 Continue` has not sent a body and may never send one, so its connection is
 /// closed after the answer.
 pub(crate) fn discard(request: extract::Request) {
+    discard_within(request, DISCARDED_BYTES_MAX, DISCARD_TIME_MAX);
+}
+
+/// Does what [`discard`] does for a caller who was not admitted, whose body is worth less.
+fn turn_away(request: extract::Request) {
+    discard_within(request, TURNED_AWAY_BYTES_MAX, TURNED_AWAY_TIME_MAX);
+}
+
+fn discard_within(request: extract::Request, bytes_max: usize, time_max: Duration) {
     if request.headers().contains_key(header::EXPECT) {
         return;
     }
     let mut body = request.into_body();
     tokio::spawn(async move {
-        let deadline = Instant::now() + DISCARD_TIME_MAX;
+        let deadline = Instant::now() + time_max;
         let mut discarded = 0;
-        while discarded < DISCARDED_BYTES_MAX {
+        while discarded < bytes_max {
             match timeout_at(deadline, body.frame()).await {
                 Ok(Some(Ok(frame))) => discarded += frame.data_ref().map_or(0, Bytes::len),
                 Ok(Some(Err(_)) | None) | Err(_) => break,
@@ -179,7 +208,6 @@ pub(crate) fn discard(request: extract::Request) {
 mod tests {
     use std::convert::Infallible;
     use std::pin::pin;
-    use std::time::Duration;
 
     use futures_util::{FutureExt, StreamExt, stream};
 

@@ -11,6 +11,7 @@ use super::Request;
 use super::body::Read;
 use crate::domain::{Command, IdempotencyKey};
 use crate::engine::Engine;
+use crate::http::admission::{Caller, Cost};
 use crate::http::answer::problem::Problem;
 use crate::http::answer::receipt;
 use crate::http::app::App;
@@ -19,6 +20,7 @@ use crate::http::headers::IDEMPOTENCY_KEY;
 /// A write: the call's fields, the idempotency key, and the engine that carries it out.
 pub(crate) struct Write<T> {
     engine: Arc<Engine>,
+    caller: Caller,
     request: T,
     key: Option<HeaderValue>,
 }
@@ -31,9 +33,9 @@ impl<T: Request> FromRequest<Arc<App>> for Write<T> {
         app: &Arc<App>,
     ) -> impl Future<Output = Result<Self, Problem>> + Send {
         let key = only_key(request.headers());
-        Read::from_request(request, app).map(|read| {
-            let Read { engine, request } = read?;
-            Ok(Self { engine, request, key: key? })
+        Read::admitted(request, app, Cost::Write).map(|read| {
+            let Read { engine, caller, request } = read?;
+            Ok(Self { engine, caller, request, key: key? })
         })
     }
 }
@@ -47,23 +49,27 @@ fn only_key(headers: &HeaderMap) -> Result<Option<HeaderValue>, Problem> {
 }
 
 impl<T> Write<T> {
-    /// Submits the command that the fields ask for, and answers with its receipt.
+    /// Submits the command that the caller asks for with the fields, and answers with its receipt.
     ///
     /// An `async fn` would hold the fields beside the command that they have become, in every request.
     pub(crate) fn submit(
         self,
-        command: impl FnOnce(T) -> Command,
+        command: impl FnOnce(T, &Caller) -> Result<Command, Problem>,
     ) -> impl Future<Output = Result<Response, Problem>> {
-        let Self { engine, request, key } = self;
-        let command = command(request);
-        let key = key.map(|key| {
-            let text = String::from_utf8_lossy(key.as_bytes());
-            IdempotencyKey::new(text.to_string(), &command)
-                .map_err(|invalid| Problem::invalid_field(IDEMPOTENCY_KEY, &invalid.to_string(), Some(&text)))
+        let Self { engine, caller, request, key } = self;
+        let by = caller.by();
+        let submitted = command(request, &caller).and_then(|command| {
+            let key = key.map(|key| {
+                let text = String::from_utf8_lossy(key.as_bytes());
+                IdempotencyKey::new(text.to_string(), &command, &by).map_err(|invalid| {
+                    Problem::invalid_field(IDEMPOTENCY_KEY, &invalid.to_string(), Some(&text))
+                })
+            });
+            Ok((command, key.transpose()?))
         });
-        let key = key.transpose();
         async move {
-            let accepted = engine.submit(command, key?).await?;
+            let (command, key) = submitted?;
+            let accepted = engine.submit(command, key, by).await?;
             Ok(receipt::respond(&accepted))
         }
     }

@@ -1,0 +1,95 @@
+//! The rule of a call: whose credentials let a caller make it. It stands beside the call's route.
+
+use crate::access::{KeyScope, Scope, Scopes};
+use crate::http::answer::codes::Code;
+use crate::http::answer::problem::Problem;
+
+/// Who may make a call.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Rule {
+    /// Everyone, without credentials.
+    Everyone,
+    /// Those with one of these credentials.
+    Callers {
+        /// What a server key must be good for.
+        keys: KeyNeed,
+        /// What a user's token must be good for.
+        users: UserNeed,
+    },
+}
+
+/// What a server key must be good for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum KeyNeed {
+    /// Reads. A key of the scope `read` or `all` is.
+    Reads,
+    /// Everything. Only a key of the scope `all` is.
+    All,
+    /// The metrics. A key of the scope `metrics` or `all` is.
+    Metrics,
+}
+
+/// What a user's token must be good for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum UserNeed {
+    /// The call is not for users.
+    NotForUsers,
+    /// One of these scopes; none of them is needed if there are none.
+    OneOf(&'static [Scope]),
+}
+
+impl Rule {
+    /// Returns the rule of a call that only servers make.
+    pub(crate) const fn servers(keys: KeyNeed) -> Self {
+        Self::Callers { keys, users: UserNeed::NotForUsers }
+    }
+
+    /// Returns the rule of a call that users also make, with one of these scopes.
+    pub(crate) const fn users(keys: KeyNeed, scopes: &'static [Scope]) -> Self {
+        Self::Callers { keys, users: UserNeed::OneOf(scopes) }
+    }
+}
+
+impl KeyNeed {
+    /// Refuses a key whose scope is too small.
+    pub(super) fn check(self, scope: KeyScope) -> Result<(), Problem> {
+        let is_enough = match scope {
+            KeyScope::All => true,
+            KeyScope::Read => self == Self::Reads,
+            KeyScope::Metrics => self == Self::Metrics,
+        };
+        if is_enough { Ok(()) } else { Err(scope_missing(self.scope_names())) }
+    }
+
+    fn scope_names(self) -> &'static str {
+        match self {
+            Self::Reads => "read or all",
+            Self::All => "all",
+            Self::Metrics => "metrics or all",
+        }
+    }
+}
+
+impl UserNeed {
+    /// Returns whether the call takes a token in its URL: a browser's `EventSource` sends no header.
+    pub(super) fn takes_token_in_url(self) -> bool {
+        matches!(self, Self::OneOf(scopes) if scopes.contains(&Scope::Events))
+    }
+
+    /// Refuses a token without the scope.
+    pub(super) fn check(self, scopes: Scopes) -> Result<(), Problem> {
+        match self {
+            Self::NotForUsers => Err(Problem::usual(Code::ServerKeyRequired)),
+            Self::OneOf([]) => Ok(()),
+            Self::OneOf(these) if these.iter().any(|&scope| scopes.has(scope)) => Ok(()),
+            Self::OneOf(these) => {
+                let names: Vec<_> = these.iter().map(ToString::to_string).collect();
+                Err(scope_missing(&names.join(" or ")))
+            }
+        }
+    }
+}
+
+fn scope_missing(scopes: &str) -> Problem {
+    Problem::new(Code::ScopeMissing, format!("this call needs the scope {scopes}"))
+}
