@@ -103,7 +103,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::domain::{Event, Record, Text};
+    use crate::domain::{Actor, Event, Record, Text};
 
     #[test]
     fn a_key_whose_request_contradicts_the_log_counts_as_reused() {
@@ -123,7 +123,7 @@ mod tests {
         for (number, event) in events.into_iter().enumerate() {
             let time = Timestamp::from_micros(number as u64).expect("in range");
             let key = (number == last).then(|| key.borrowed());
-            model.apply(&Record { time, key, event });
+            model.apply(&Record { time, by: Actor::Unknown, key, event });
         }
         // Then a retry of the request is not recognised.
         assert_eq!(model.recall(&key, &request), Some(Err(KeyReused)));

@@ -11,6 +11,9 @@
 //! | `read_marked` | `chat`, `user`, `seq` |
 //! | `nothing_changed` | no fields; the event exists for its key |
 //!
+//! Then comes the one who caused the event, if that is known: a server key by its name, `"by":{"key":"backend"}`, or
+//! a user, `"by":{"user":"…"}`.
+//!
 //! If the request had an idempotency key, the key comes last:
 //! `"idempotency_key":{"key":"7f3a-1","fingerprint":"…"}`. The fingerprint is a digest of the request, in 32
 //! hexadecimal digits.
@@ -23,8 +26,8 @@ use uuid::Uuid;
 use super::shown;
 use super::time::parse_time;
 use crate::domain::{
-    Command, Event, Fingerprint, IdempotencyKey, InvalidValue, NewMessage, Position, Record, Seq, Timestamp,
-    UserId,
+    Actor, Command, Event, Fingerprint, IdempotencyKey, InvalidValue, NewMessage, Position, Record, Seq,
+    Timestamp, UserId,
 };
 
 const VERSION: u64 = 1;
@@ -37,6 +40,8 @@ struct WrittenLine<'a> {
     time: Timestamp,
     #[serde(flatten)]
     event: &'a Event<'a>,
+    #[serde(skip_serializing_if = "is_unknown")]
+    by: &'a Actor<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     idempotency_key: Option<WrittenKey<'a>>,
 }
@@ -53,8 +58,8 @@ pub(super) fn write_line(out: &mut impl Write, position: Position, record: &Reco
         key: key.text(),
         fingerprint: Uuid::from_bytes(key.fingerprint().0).simple(),
     });
-    let (time, event) = (record.time, &record.event);
-    let line = WrittenLine { v: VERSION, position, time, event, idempotency_key };
+    let (time, event, by) = (record.time, &record.event, &record.by);
+    let line = WrittenLine { v: VERSION, position, time, event, by, idempotency_key };
     serde_json::to_writer(&mut *out, &line)?;
     out.write_all(b"\n")
 }
@@ -68,6 +73,7 @@ pub(super) struct ExportedEvent {
     pub(super) id: Uuid,
     /// The command that becomes the event, or `None` if nothing changed.
     pub(super) command: Option<Command>,
+    pub(super) by: Actor<'static>,
     pub(super) key: Option<IdempotencyKey<'static>>,
 }
 
@@ -88,7 +94,15 @@ struct RawLine {
     user: Option<String>,
     text: Option<String>,
     seq: Option<u64>,
+    by: Option<RawActor>,
     idempotency_key: Option<RawKey>,
+}
+
+#[derive(PartialEq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum RawActor {
+    Key(String),
+    User(String),
 }
 
 #[derive(PartialEq, Deserialize)]
@@ -111,6 +125,7 @@ impl ExportedEvent {
         }
         let kind = std::mem::take(&mut raw.r#type);
         let (id, command) = raw.command(&kind)?;
+        let by = raw.by.take().map_or(Ok(Actor::Unknown), RawActor::check)?;
         let key = raw.idempotency_key.take().map(RawKey::check).transpose()?;
         let (position, time) = (Position(raw.position), parse_time(&raw.time, clock)?);
         let rest = RawLine { v: raw.v, position: raw.position, time: raw.time.clone(), ..RawLine::default() };
@@ -120,7 +135,7 @@ impl ExportedEvent {
         if command.is_none() && key.is_none() {
             return Err(format!("a {kind} must have an idempotency_key"));
         }
-        Ok(Self { position, time, id, command, key })
+        Ok(Self { position, time, id, command, by, key })
     }
 }
 
@@ -165,6 +180,18 @@ impl RawLine {
     }
 }
 
+impl RawActor {
+    fn check(self) -> Result<Actor<'static>, String> {
+        match self {
+            Self::User(user) => parse_id("by", &user).map(Actor::User),
+            Self::Key(name) => {
+                let given = shown(&name);
+                Actor::key(name).map_err(|invalid| format!("the name of a key in by {invalid}: {given}"))
+            }
+        }
+    }
+}
+
 impl RawKey {
     fn check(self) -> Result<IdempotencyKey<'static>, String> {
         let Self { key, fingerprint } = self;
@@ -175,6 +202,11 @@ impl RawKey {
         let refused = format!("the key {}", shown(&key));
         IdempotencyKey::from_parts(key, Fingerprint(bytes)).map_err(|invalid| format!("{refused} {invalid}"))
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "this is what serde calls")]
+fn is_unknown(by: &&Actor<'_>) -> bool {
+    by.is_unknown()
 }
 
 fn take<T>(name: &str, field: &mut Option<T>) -> Result<T, String> {

@@ -9,7 +9,7 @@ use futures_util::FutureExt;
 
 use super::Request;
 use super::body::Read;
-use crate::domain::{Command, IdempotencyKey};
+use crate::domain::{Actor, Command, IdempotencyKey};
 use crate::engine::Engine;
 use crate::http::answer::problem::Problem;
 use crate::http::answer::receipt;
@@ -63,7 +63,7 @@ impl<T> Write<T> {
         });
         let key = key.transpose();
         async move {
-            let accepted = engine.submit(command, key?).await?;
+            let accepted = engine.submit(command, key?, Actor::Unknown).await?;
             Ok(receipt::respond(&accepted))
         }
     }
