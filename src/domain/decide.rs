@@ -21,6 +21,8 @@ pub trait Facts {
     fn last_seq(&self, chat: ChatId) -> Seq;
     /// Returns the seq up to which the user has read the chat, or 0 if they have read nothing.
     fn read_mark(&self, chat: ChatId, user: UserId) -> Seq;
+    /// Returns the time from which the user's tokens are good, in Unix seconds, or 0 if none was ever revoked.
+    fn tokens_from(&self, user: UserId) -> u64;
 }
 
 /// The result of a command that breaks no rule.
@@ -102,7 +104,7 @@ pub enum Refusal {
 pub enum UserField {
     /// As a message's author.
     Author,
-    /// As the user whose membership or read mark the command changes.
+    /// As the user whose membership, read mark or tokens the command changes.
     User,
     /// In a list of users, at this index.
     Users(usize),
@@ -178,6 +180,11 @@ pub fn decide<'c>(
                 return Ok(Decision::Unchanged);
             }
             Event::ReadMarked { chat, user, seq }
+        }
+        &Command::RevokeTokens { user, from } => {
+            check_user(facts, user, UserField::User)?;
+            // Each revocation is an event, even if the clock went back: there may be tokens of later times.
+            Event::TokensRevoked { user, from: from.max(facts.tokens_from(user).saturating_add(1)) }
         }
     };
     Ok(Decision::Event(event))

@@ -86,6 +86,13 @@ pub enum Event<'a> {
     ///
     /// The record keeps its key: without it, a late retry could undo what happened in between.
     NothingChanged,
+    /// The tokens of a user that were issued before a time were revoked.
+    TokensRevoked {
+        /// The user.
+        user: UserId,
+        /// The time, in Unix seconds, later than that of the user's revocation before.
+        from: u64,
+    },
 }
 
 /// The actor is not encoded: the log keeps actors beside the records.
@@ -125,7 +132,10 @@ impl Event<'_> {
             | Self::ReadMarked { user, .. }
             | Self::MemberAdded { user, .. }
             | Self::MemberRemoved { user, .. } => Some(*user),
-            Self::UserAdded { .. } | Self::ChatAdded { .. } | Self::NothingChanged => None,
+            Self::UserAdded { .. }
+            | Self::ChatAdded { .. }
+            | Self::NothingChanged
+            | Self::TokensRevoked { .. } => None,
         }
     }
 
@@ -139,7 +149,7 @@ impl Event<'_> {
             | Self::MemberAdded { chat, .. }
             | Self::MemberRemoved { chat, .. }
             | Self::ReadMarked { chat, .. } => Some(*chat),
-            Self::UserAdded { .. } | Self::NothingChanged => None,
+            Self::UserAdded { .. } | Self::NothingChanged | Self::TokensRevoked { .. } => None,
         }
     }
 }

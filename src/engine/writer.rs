@@ -44,7 +44,8 @@ impl Job {
             | Command::AddChat { .. }
             | Command::AddMember { .. }
             | Command::RemoveMember { .. }
-            | Command::MarkRead { .. } => true,
+            | Command::MarkRead { .. }
+            | Command::RevokeTokens { .. } => true,
         }
     }
 }

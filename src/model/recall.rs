@@ -19,7 +19,7 @@ pub struct Receipt {
     pub outcome: Outcome,
 }
 
-/// The user, chat or messages that a write created.
+/// The user, chat or messages that a write created, or the time of its revocation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
     /// A user.
@@ -30,6 +30,8 @@ pub enum Outcome {
     Message(SentMessage),
     /// Messages, in the order of the request.
     Messages(Vec<SentMessage>),
+    /// The time from which the user's tokens are good, in Unix seconds.
+    TokensFrom(u64),
     /// Nothing that has an id.
     Done,
 }
@@ -58,6 +60,7 @@ impl Model {
     fn receipt(&self, Recalled { position, created }: Recalled, command: &Command) -> Option<Receipt> {
         let outcome = match created {
             Created::Nothing => Outcome::Done,
+            Created::TokensFrom(from) => Outcome::TokensFrom(from),
             Created::User(user) => Outcome::User(self.user_id(user)),
             Created::Chat(chat) => Outcome::Chat(self.chat_id(chat)),
             Created::Message { chat, seq } => {

@@ -219,6 +219,12 @@ fn decide<'e>(
             {
                 return Err("users names a user twice".to_owned());
             }
+            if let (Command::RevokeTokens { from: named, .. }, Event::TokensRevoked { from, .. }) =
+                (command, &event)
+                && named < from
+            {
+                return Err(format!("its from is {named}; it must be at least {from}, after the one before"));
+            }
             event
         }
     };

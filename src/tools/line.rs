@@ -9,6 +9,7 @@
 //! | `message_added` | `id`, `chat`, `author`, `text` |
 //! | `member_added`, `member_removed` | `chat`, `user` |
 //! | `read_marked` | `chat`, `user`, `seq` |
+//! | `tokens_revoked` | `user`, `from` (Unix seconds) |
 //! | `nothing_changed` | no fields; the event exists for its key |
 //!
 //! Then comes the one who caused the event, if that is known: a server key by its name, `"by":{"key":"backend"}`, or
@@ -94,6 +95,7 @@ struct RawLine {
     user: Option<String>,
     text: Option<String>,
     seq: Option<u64>,
+    from: Option<u64>,
     by: Option<RawActor>,
     idempotency_key: Option<RawKey>,
 }
@@ -173,6 +175,10 @@ impl RawLine {
                 user: id_of("user", &mut self.user)?,
                 seq: Seq(take("seq", &mut self.seq)?),
             },
+            "tokens_revoked" => Command::RevokeTokens {
+                user: id_of("user", &mut self.user)?,
+                from: unix_seconds(take("from", &mut self.from)?)?,
+            },
             "nothing_changed" => return Ok((id, None)),
             _ => return Err(format!("there is no type {}", shown(kind))),
         };
@@ -235,6 +241,13 @@ fn id_of<T: std::str::FromStr>(name: &str, field: &mut Option<String>) -> Result
 
 fn parse_id<T: std::str::FromStr>(name: &str, text: &str) -> Result<T, String> {
     text.parse().map_err(|_| format!("{name} must be a UUID in the hyphenated form: {}", shown(text)))
+}
+
+/// Checks that these are Unix seconds up to the year 9999.
+fn unix_seconds(seconds: u64) -> Result<u64, String> {
+    let time = seconds.checked_mul(1_000_000).and_then(Timestamp::from_micros);
+    time.map(|_| seconds)
+        .ok_or_else(|| format!("from must be Unix seconds up to the year 9999; it is {seconds}"))
 }
 
 /// Parses a UUID of version 7, as the server generates them. To the API, any other UUID names nothing.

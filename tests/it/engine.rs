@@ -45,7 +45,7 @@ fn id(receipt: &Receipt) -> Uuid {
         Outcome::User(id) => (*id).into(),
         Outcome::Chat(id) => (*id).into(),
         Outcome::Message(message) => message.id.into(),
-        Outcome::Messages(_) | Outcome::Done => panic!("no one thing was made"),
+        Outcome::Messages(_) | Outcome::TokensFrom(_) | Outcome::Done => panic!("no one thing was made"),
     }
 }
 
@@ -506,8 +506,17 @@ fn contradicting_events_are_damage_instead_of_a_panic() {
     let chat = Event::ChatAdded { id: nobody.into(), name: "tea".into(), users: vec![nobody.into()] };
     let text = "hello".into();
     let message = Event::MessageAdded { id: nobody.into(), chat: nobody.into(), author: nobody.into(), text };
-    let contradictions =
-        [user(2, 1, "bob"), user(2, 2, "ann"), user(1, 2, "bob"), at(2, chat), at(2, message)];
+    let revoked = |id: u128, from| at(2, Event::TokensRevoked { user: Uuid::from_u128(id).into(), from });
+    let contradictions = [
+        user(2, 1, "bob"),
+        user(2, 2, "ann"),
+        user(1, 2, "bob"),
+        at(2, chat),
+        at(2, message),
+        revoked(99, 5),
+        revoked(1, 0),
+        revoked(1, u64::MAX),
+    ];
     for contradiction in contradictions {
         let mut log = MemoryLog::default();
         let mut frame = Frame::new(Position(1));

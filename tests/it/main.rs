@@ -41,6 +41,7 @@ mod property;
 mod read_marks;
 mod requests;
 mod restarts;
+mod revocations;
 mod rough;
 mod streams;
 mod support;

@@ -42,13 +42,21 @@ fn a_segment_with_every_event() {
     third.push(&by(Actor::User(user), 8, said(5)));
     third.push(&by(Actor::User(id(9).into()), 9, said(6)));
     third.push(&by(Actor::Unknown, 10, said(7)));
+    let mut fourth = Frame::new(Position(12));
+    fourth.push(&by(Actor::Key("backend".into()), 11, Event::TokensRevoked { user, from: 1_763_910_256 }));
 
     let header = Header::new(log, Position(1)).encode();
     let (block, copy) = header.split_at(BLOCK_BYTES);
     assert!(block[64..].iter().all(|&byte| byte == 0));
     assert_eq!(block, copy);
-    let bytes =
-        [&header[..64], first.seal(log, epoch), second.seal(log, epoch), third.seal(log, epoch)].concat();
+    let bytes = [
+        &header[..64],
+        first.seal(log, epoch),
+        second.seal(log, epoch),
+        third.seal(log, epoch),
+        fourth.seal(log, epoch),
+    ]
+    .concat();
     let lines = bytes.chunks(16).enumerate().map(|(index, line)| {
         let hex = line.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(" ");
         let text = line.iter().map(|&byte| if byte.is_ascii_graphic() { byte as char } else { '.' });

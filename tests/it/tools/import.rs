@@ -105,6 +105,11 @@ fn a_bad_line_is_named_and_nothing_imported() {
         line.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
         with(line)
     };
+    let revoked = |fields: Value| {
+        let mut line = json!({ "type": "tokens_revoked", "chat": null });
+        line.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        with(line)
+    };
     let chat = |users: Value| {
         with(
             json!({ "type": "chat_added", "id": OTHER, "name": "den", "users": users, "chat": null, "user": null }),
@@ -155,6 +160,11 @@ fn a_bad_line_is_named_and_nothing_imported() {
         (with(json!({ "by": { "key": "b", "user": ANN } })), &["column"]),
         (with(json!({ "by": "backend" })), &["column"]),
         (user(json!({ "by": { "user": OTHER } })), &["by names a user who does not exist"]),
+        (revoked(json!({ "from": 0 })), &["its from is 0; it must be at least 1"]),
+        (revoked(json!({ "from": null })), &["from is missing"]),
+        (revoked(json!({ "from": 253_402_300_800_u64 })), &["the year 9999"]),
+        (revoked(json!({ "from": u64::MAX })), &["the year 9999"]),
+        (revoked(json!({ "from": 5, "user": OTHER })), &["there is no user", OTHER]),
         (user(json!({ "username": "ann" })), &["username is taken"]),
         (user(json!({ "username": " ann" })), &["white space", "\" ann\""]),
         (user(json!({ "username": long })), &["at most 64 characters", "é\"…"]),
