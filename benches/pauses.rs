@@ -10,7 +10,7 @@ use std::env;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use chinwag::domain::{ChatId, Event, Fingerprint, IdempotencyKey, Record, Seq, Timestamp, UserId};
+use chinwag::domain::{Actor, ChatId, Event, Fingerprint, IdempotencyKey, Record, Seq, Timestamp, UserId};
 use chinwag::model::Model;
 use hdrhistogram::Histogram;
 use rustix::time::{ClockId, clock_gettime};
@@ -91,7 +91,7 @@ impl Bench {
         for number in 0..count {
             let (event, key) = event(number, &self.model);
             let time = Timestamp::from_micros(self.model.position().0 + 1).expect("in range");
-            let record = Record { time, key, event };
+            let record = Record { time, by: Actor::Unknown, key, event };
             let (processor_before, clock) = (processor_time(), Instant::now());
             self.model.apply(&record);
             let (clock, processor) = (clock.elapsed(), processor_time().saturating_sub(processor_before));

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use chinwag::config::ServeConfig;
-use chinwag::domain::{Command, NewMessage, Text};
+use chinwag::domain::{Actor, Command, NewMessage, Text};
 use chinwag::engine::Engine;
 use chinwag::log::{EventLog, MemoryLog};
 use chinwag::server::{ServeError, serve};
@@ -89,7 +89,7 @@ async fn submit_all(engine: &Arc<Engine>, writers: usize, messages: u64) -> Dura
                 let (chat, author) = WORLD.place(number);
                 let text = Text::try_from(text(number).to_owned()).expect("a valid text");
                 engine
-                    .submit(Command::AddMessage(NewMessage { chat, author, text }), None)
+                    .submit(Command::AddMessage(NewMessage { chat, author, text }), None, Actor::Unknown)
                     .await
                     .expect("written");
             }

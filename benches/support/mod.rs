@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use chinwag::domain::{ChatId, Event, Position, Record, Timestamp, UserId};
+use chinwag::domain::{Actor, ChatId, Event, Position, Record, Timestamp, UserId};
 use chinwag::log::{EventLog, FileLog, Frame, RealDisk, SEGMENT_BYTES_DEFAULT};
 use tempfile::TempDir;
 use uuid::{Builder, Uuid};
@@ -89,7 +89,7 @@ impl<'l> LogWriter<'l> {
         const FRAME_EVENTS: u64 = 256;
         const TIME_OF_FIRST_US: u64 = 1_700_000_000_000_000;
         let time = Timestamp::from_micros(TIME_OF_FIRST_US + self.next.0).expect("before 9999");
-        self.frame.push(&Record { time, key: None, event });
+        self.frame.push(&Record { time, by: Actor::Unknown, key: None, event });
         self.next = self.next.next();
         if self.next.0 - self.frame.first().0 == FRAME_EVENTS {
             self.flush();

@@ -49,6 +49,14 @@ pub enum Command {
         /// The last message that the user has read. If a later one is marked already, nothing changes.
         seq: Seq,
     },
+    /// Revokes the tokens of a user that were issued before a time.
+    RevokeTokens {
+        /// The user.
+        user: UserId,
+        /// The time, in Unix seconds. The server chooses it. If it is not later than that of the user's last
+        /// revocation, the second after that takes its place.
+        from: u64,
+    },
 }
 
 /// A message to send.
@@ -94,6 +102,8 @@ impl Command {
             Self::MarkRead { chat, user, seq } => {
                 hasher.path("/chats/read").id(*chat).id(*user).number(seq.0)
             }
+            // A retry comes at another time.
+            Self::RevokeTokens { user, from: _ } => hasher.path("/users/tokens/revoke").id(*user),
         };
         hasher.finish()
     }
@@ -155,6 +165,8 @@ mod tests {
             Command::MarkRead { chat, user, seq: Seq(2) },
             Command::AddMessages(vec![message(1)]),
             Command::AddMessages(vec![message(1), message(3)]),
+            Command::RevokeTokens { user, from: 1 },
+            Command::RevokeTokens { user: id(3).into(), from: 1 },
         ]
     }
 
@@ -167,6 +179,12 @@ mod tests {
                 assert_ne!(one.fingerprint(), other.fingerprint(), "{one:?} {other:?}");
             }
         }
+    }
+
+    #[test]
+    fn a_revocation_is_the_same_at_any_time() {
+        let at = |from| Command::RevokeTokens { user: Uuid::nil().into(), from }.fingerprint();
+        assert_eq!(at(1), at(2));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
-use super::{ChatId, Command, Event, NewMessage, Seq, Stamp, UserId};
+use super::{Actor, ChatId, Command, Event, NewMessage, Seq, Stamp, UserId};
 
 /// The facts about the state that a decision may ask for, by ids and names.
 pub trait Facts {
@@ -21,6 +21,8 @@ pub trait Facts {
     fn last_seq(&self, chat: ChatId) -> Seq;
     /// Returns the seq up to which the user has read the chat, or 0 if they have read nothing.
     fn read_mark(&self, chat: ChatId, user: UserId) -> Seq;
+    /// Returns the time from which the user's tokens are good, in Unix seconds, or 0 if none was ever revoked.
+    fn tokens_from(&self, user: UserId) -> u64;
 }
 
 /// The result of a command that breaks no rule.
@@ -102,13 +104,18 @@ pub enum Refusal {
 pub enum UserField {
     /// As a message's author.
     Author,
-    /// As the user whose membership or read mark the command changes.
+    /// As the user whose membership, read mark or tokens the command changes.
     User,
     /// In a list of users, at this index.
     Users(usize),
+    /// As the user who asks for the command.
+    Caller,
 }
 
 /// Decides a command on the facts. `stamps` holds one stamp for each event that the command may become.
+///
+/// A user who asks for a command must be a member of the chat whose members it changes, except to leave it. A server,
+/// and somebody unknown, may change the members of any chat.
 ///
 /// The checks come in this order: existence of users and chats, membership, other state. Several messages are
 /// checked one after the other.
@@ -123,6 +130,7 @@ pub enum UserField {
 pub fn decide<'c>(
     facts: &impl Facts,
     command: &'c Command,
+    by: &Actor<'_>,
     stamps: &[Stamp],
 ) -> Result<Decision<'c>, Refusal> {
     debug_assert_eq!(stamps.len(), command.events_max(), "a stamp for each event");
@@ -155,6 +163,7 @@ pub fn decide<'c>(
         &Command::AddMember { chat, user } => {
             check_chat(facts, chat)?;
             check_user(facts, user, UserField::User)?;
+            check_caller(facts, chat, by)?;
             if facts.is_member(chat, user) {
                 return Ok(Decision::Unchanged);
             }
@@ -163,6 +172,9 @@ pub fn decide<'c>(
         &Command::RemoveMember { chat, user } => {
             check_chat(facts, chat)?;
             check_user(facts, user, UserField::User)?;
+            if *by != Actor::User(user) {
+                check_caller(facts, chat, by)?;
+            }
             if !facts.is_member(chat, user) {
                 return Ok(Decision::Unchanged);
             }
@@ -178,6 +190,11 @@ pub fn decide<'c>(
                 return Ok(Decision::Unchanged);
             }
             Event::ReadMarked { chat, user, seq }
+        }
+        &Command::RevokeTokens { user, from } => {
+            check_user(facts, user, UserField::User)?;
+            // Each revocation is an event, even if the clock went back: there may be tokens of later times.
+            Event::TokensRevoked { user, from: from.max(facts.tokens_from(user).saturating_add(1)) }
         }
     };
     Ok(Decision::Event(event))
@@ -204,6 +221,13 @@ fn check_member(facts: &impl Facts, chat: ChatId, user: UserId, field: UserField
     check_chat(facts, chat)?;
     check_user(facts, user, field)?;
     if facts.is_member(chat, user) { Ok(()) } else { Err(Refusal::NotAMember { chat, user, field }) }
+}
+
+fn check_caller(facts: &impl Facts, chat: ChatId, by: &Actor<'_>) -> Result<(), Refusal> {
+    match *by {
+        Actor::User(user) => check_member(facts, chat, user, UserField::Caller),
+        Actor::Unknown | Actor::Key(_) => Ok(()),
+    }
 }
 
 fn each_once(users: &[UserId]) -> Vec<UserId> {

@@ -4,9 +4,8 @@
 
 use std::borrow::Cow;
 
-use bincode::de::BorrowDecoder;
 use bincode::enc::Encoder;
-use bincode::error::{DecodeError, EncodeError};
+use bincode::error::EncodeError;
 use bincode::{BorrowDecode, Encode};
 use sha2::{Digest, Sha256};
 
@@ -99,18 +98,11 @@ impl<'a> IdempotencyKey<'a> {
     }
 }
 
-/// The digest is not stored: it follows from the text.
+/// The digest is not encoded: it follows from the text. [`Record::decode`](super::Record::decode) is the way back.
 impl Encode for IdempotencyKey<'_> {
     fn encode<E: Encoder>(&self, encoder: &mut E) -> Result<(), EncodeError> {
         self.text.encode(encoder)?;
         self.fingerprint.encode(encoder)
-    }
-}
-
-impl<'de, Context> BorrowDecode<'de, Context> for IdempotencyKey<'de> {
-    fn borrow_decode<D: BorrowDecoder<'de, Context = Context>>(decoder: &mut D) -> Result<Self, DecodeError> {
-        let text = Cow::borrow_decode(decoder)?;
-        Ok(Self::recorded(text, Fingerprint::borrow_decode(decoder)?))
     }
 }
 

@@ -3,6 +3,7 @@
 //! **Invariant:** nothing in this module knows a clock, a file, a lock, a socket or a source of randomness.
 //! Times and ids come in with the command, so that two replays of one log give equal models.
 
+mod actor;
 mod command;
 mod decide;
 mod event;
@@ -10,6 +11,7 @@ mod idempotency;
 mod ids;
 mod values;
 
+pub use actor::{Actor, InvalidKeyName};
 pub use command::{Command, NewMessage, Stamp};
 pub use decide::{Decision, Facts, Refusal, UserField, decide};
 pub use event::{Event, Record};

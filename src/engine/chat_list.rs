@@ -31,7 +31,7 @@ impl Engine {
 mod tests {
     use uuid::Uuid;
 
-    use crate::domain::{ChatId, Event, Position, Record, Timestamp, UserId};
+    use crate::domain::{Actor, ChatId, Event, Position, Record, Timestamp, UserId};
     use crate::engine::{Engine, ReplayProgress};
     use crate::log::{EventLog, Frame, MemoryLog};
 
@@ -41,7 +41,7 @@ mod tests {
         let mut frame = Frame::new(Position(1));
         let mut add = |event| {
             let time = Timestamp::from_micros(frame.last().0 + 1).unwrap();
-            frame.push(&Record { time, key: None, event });
+            frame.push(&Record { time, by: Actor::Unknown, key: None, event });
         };
         for user in [1, 2] {
             add(Event::UserAdded { id: id(user).into(), username: format!("user {user}").into() });

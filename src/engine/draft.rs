@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 use crate::domain::{ChatId, Event, Facts, Fingerprint, IdempotencyKey, KeyDigest, Seq, UserId};
 use crate::model::Index;
 
-/// The draft holds names, keys, memberships, read marks and the number of messages, but no ids. No client
+/// The draft holds names, keys, memberships, read marks, revocations and the number of messages, but no ids. No client
 /// knows the ids of this batch yet, so no command can name them.
 pub(super) struct Draft<'i> {
     index: &'i Index,
@@ -16,6 +16,7 @@ pub(super) struct Draft<'i> {
     chat_names: HashSet<Box<str>>,
     memberships: HashMap<(ChatId, UserId), bool>,
     read_marks: HashMap<(ChatId, UserId), Seq>,
+    tokens_from: HashMap<UserId, u64>,
     /// The chat of each message.
     messages: Vec<ChatId>,
     keys: HashMap<KeyDigest, DraftedKey>,
@@ -37,6 +38,7 @@ impl<'i> Draft<'i> {
             chat_names: HashSet::new(),
             memberships: HashMap::new(),
             read_marks: HashMap::new(),
+            tokens_from: HashMap::new(),
             messages: Vec::new(),
             keys: HashMap::new(),
         }
@@ -60,6 +62,9 @@ impl<'i> Draft<'i> {
                 self.read_marks.insert((*chat, *user), *seq);
             }
             Event::MessageAdded { chat, .. } => self.messages.push(*chat),
+            Event::TokensRevoked { user, from } => {
+                self.tokens_from.insert(*user, *from);
+            }
             Event::NothingChanged => {}
         }
     }
@@ -103,5 +108,9 @@ impl Facts for Draft<'_> {
     fn read_mark(&self, chat: ChatId, user: UserId) -> Seq {
         let drafted = self.read_marks.get(&(chat, user)).copied();
         drafted.unwrap_or_else(|| self.index.read_mark(chat, user))
+    }
+
+    fn tokens_from(&self, user: UserId) -> u64 {
+        self.tokens_from.get(&user).copied().unwrap_or_else(|| self.index.tokens_from(user))
     }
 }

@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 use parking_lot::RwLock;
 use tokio::sync::oneshot;
 
-use crate::domain::{Command, Epoch, IdempotencyKey, Position, Refusal};
+use crate::domain::{Actor, Command, Epoch, IdempotencyKey, Position, Refusal};
 pub use crate::log::LogId;
 pub use crate::log::Progress as ReplayProgress;
 use crate::log::{AppendError, EventLog, LogError};
@@ -194,8 +194,8 @@ impl Engine {
         Ok((Self { model, queue, queued, live, metrics, log_id, epoch }, WriterEnd(end)))
     }
 
-    /// Submits a command, and waits until it is refused or its events are durable. A command with a key is
-    /// carried out only once, even if it is submitted again. A command in the queue is carried out even if
+    /// Submits a command, and waits until it is refused or its events are durable. `by` is the one who caused its
+    /// events. A command with a key is carried out only once, even if it is submitted again. A command in the queue is carried out even if
     /// its client no longer waits for the answer.
     ///
     /// # Errors
@@ -205,9 +205,10 @@ impl Engine {
         &self,
         command: Command,
         key: Option<IdempotencyKey<'static>>,
+        by: Actor<'static>,
     ) -> Result<Accepted, SubmitError> {
         let (reply, answer) = oneshot::channel();
-        let answered = match self.enqueue(Job { command, key, reply }) {
+        let answered = match self.enqueue(Job { command, key, by, reply }) {
             Ok(()) => answer.await.unwrap_or(Err(SubmitError::Failed)),
             Err(refused) => Err(refused),
         };

@@ -1,5 +1,6 @@
 //! The writer: the loop that makes commands durable. It gathers, decides, appends, applies and answers.
 
+use std::collections::HashSet;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -12,7 +13,9 @@ use super::draft::Draft;
 use super::live::Live;
 use super::metrics::EngineMetrics;
 use super::{Accepted, Queue, Queued, SubmitError};
-use crate::domain::{Command, Decision, Event, IdempotencyKey, Position, Record, Refusal, Stamp, decide};
+use crate::domain::{
+    Actor, Command, Decision, Event, IdempotencyKey, Position, Record, Refusal, Stamp, decide,
+};
 use crate::log::{AppendError, EventLog, Frame, LogError};
 use crate::model::{KeyReused, Model, Outcome, Receipt};
 
@@ -25,7 +28,26 @@ const BATCH_BYTES_MAX: usize = 1024 * 1024;
 pub(super) struct Job {
     pub(super) command: Command,
     pub(super) key: Option<IdempotencyKey<'static>>,
+    pub(super) by: Actor<'static>,
     pub(super) reply: oneshot::Sender<Answer>,
+}
+
+impl Job {
+    /// Returns whether the actor may take a place in the frame's table of actors.
+    fn may_take_a_place(&self) -> bool {
+        let Actor::User(user) = self.by else { return !self.by.is_unknown() };
+        match &self.command {
+            Command::AddMessage(message) => message.author != user,
+            Command::AddMessages(messages) => messages.iter().any(|message| message.author != user),
+            // Their events name no doer, at least if nothing changes.
+            Command::AddUser { .. }
+            | Command::AddChat { .. }
+            | Command::AddMember { .. }
+            | Command::RemoveMember { .. }
+            | Command::MarkRead { .. }
+            | Command::RevokeTokens { .. } => true,
+        }
+    }
 }
 
 type Answer = Result<Accepted, SubmitError>;
@@ -58,6 +80,27 @@ enum Stored {
     NoRoom,
 }
 
+/// The share of a frame that the jobs of a batch may need.
+#[derive(Default)]
+struct Load {
+    bytes: usize,
+    /// The actors who may take a place in the frame's table of actors.
+    actors: HashSet<Actor<'static>>,
+}
+
+impl Load {
+    fn add(&mut self, job: &Job) {
+        self.bytes += job.command.payload_bytes();
+        if job.may_take_a_place() && !self.actors.contains(&job.by) {
+            self.actors.insert(job.by.clone());
+        }
+    }
+
+    fn is_below_limits(&self) -> bool {
+        self.bytes < BATCH_BYTES_MAX && self.actors.len() < Frame::ACTORS_MAX
+    }
+}
+
 /// The writer's end of the queue.
 pub(super) struct Inbox {
     pub(super) jobs: Receiver<Job>,
@@ -87,14 +130,15 @@ impl Inbox {
     /// Gathers what is in the queue, without waiting for more: while one batch is being synced, the next one
     /// queues up.
     fn gather(&self, first: Job) -> Vec<Job> {
-        let mut bytes = first.command.payload_bytes();
+        let mut load = Load::default();
+        load.add(&first);
         let mut batch = vec![first];
-        while batch.len() < BATCH_COMMANDS_MAX && bytes < BATCH_BYTES_MAX {
+        while batch.len() < BATCH_COMMANDS_MAX && load.is_below_limits() {
             let Ok(job) = self.jobs.try_recv() else { break };
-            bytes += job.command.payload_bytes();
+            load.add(&job);
             batch.push(job);
         }
-        self.queued.remove(batch.len(), bytes);
+        self.queued.remove(batch.len(), load.bytes);
         batch
     }
 
@@ -348,10 +392,10 @@ fn resolve<'b>(
         }
     }
     let key = job.key.as_ref().map(IdempotencyKey::borrowed);
-    let record = |event, key| Record { time: stamps[0].time, key, event };
+    let record = |event, key| Record { time: stamps[0].time, by: job.by.borrowed(), key, event };
     match decide(draft, &job.command, stamps) {
         Ok(Decision::Event(event)) => Resolution::Write(record(event, key)),
-        Ok(Decision::Events(events)) => Resolution::WriteAll(under_key(events, stamps, key)),
+        Ok(Decision::Events(events)) => Resolution::WriteAll(under_key(events, stamps, &job.by, key)),
         Ok(Decision::Unchanged) if key.is_some() => Resolution::Write(record(Event::NothingChanged, key)),
         Ok(Decision::Unchanged) => {
             let receipt = Receipt { position: last, outcome: Outcome::Done };
@@ -365,9 +409,11 @@ fn resolve<'b>(
 fn under_key<'b>(
     events: Vec<Event<'b>>,
     stamps: &[Stamp],
+    by: &'b Actor<'_>,
     key: Option<IdempotencyKey<'b>>,
 ) -> Vec<Record<'b>> {
-    let record = |(event, stamp): (_, &Stamp)| Record { time: stamp.time, key: None, event };
+    let record =
+        |(event, stamp): (_, &Stamp)| Record { time: stamp.time, by: by.borrowed(), key: None, event };
     let mut records: Vec<_> = events.into_iter().zip(stamps).map(record).collect();
     if let Some(last) = records.last_mut() {
         last.key = key;

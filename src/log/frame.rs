@@ -14,8 +14,10 @@
 //!
 //! The payload of version 1 is the encoded records. That of version 2 begins with a table of actors: a byte
 //! with the number of its entries, and the encoded entries. Before each record there is a byte with the number
-//! of its actor: 0 is unknown, 1 is the user whom the event names, and 2 is the first entry of the table.
+//! of its actor: 0 is unknown, 1 is the user whom the event names as its doer, and 2 is the first entry of the
+//! table.
 
+use super::actors::{self, WrittenActors};
 use super::codec::{self, FRAME_BYTES_MAX, Records};
 use super::segment::{FrameFormat, LogId, Version};
 use crate::domain::{Epoch, Position, Record};
@@ -24,6 +26,8 @@ pub(super) const ALIGNMENT_BYTES: usize = 8;
 const MAGIC: [u8; 4] = [0xFF, b'c', b'w', 0xFE];
 /// Length of the header of a frame that this release writes, in bytes.
 const HEADER_BYTES: usize = header_bytes(Version::Two);
+/// Length of the number of actors, which the payload begins with.
+const COUNT_BYTES: usize = 1;
 
 /// Returns the length of a frame's header, in bytes.
 const fn header_bytes(version: Version) -> usize {
@@ -36,31 +40,40 @@ const fn header_bytes(version: Version) -> usize {
 /// A frame being written: records are pushed, then the log seals it.
 #[derive(Debug)]
 pub struct Frame {
+    /// Everything but the actors, who are put in their place when the frame is sealed.
     bytes: Vec<u8>,
+    actors: WrittenActors,
     first: Position,
     count: u32,
 }
 
 impl Frame {
+    /// Maximum actors who take a place in the frame's table of actors. A user whose own event a record is, as the
+    /// author of a message, takes none.
+    pub const ACTORS_MAX: usize = actors::ENTRIES_MAX;
+
     /// Creates an empty frame whose first record will have this position.
     #[must_use]
     pub fn new(first: Position) -> Self {
-        let mut frame = Self { bytes: vec![0; HEADER_BYTES], first, count: 0 };
-        frame.restart(first);
-        frame
+        let bytes = vec![0; HEADER_BYTES + COUNT_BYTES];
+        Self { bytes, actors: WrittenActors::default(), first, count: 0 }
     }
 
     /// Empties the frame for records from this position on, and keeps its memory.
     pub fn restart(&mut self, first: Position) {
-        self.bytes.truncate(HEADER_BYTES);
-        self.bytes.push(codec::NO_ACTORS);
+        self.bytes.truncate(HEADER_BYTES + COUNT_BYTES);
+        self.actors.clear();
         self.first = first;
         self.count = 0;
     }
 
     /// Adds a record.
+    ///
+    /// # Panics
+    ///
+    /// Panics if its actor takes a place in the table of actors and that [is full](Self::has_all_actors).
     pub fn push(&mut self, record: &Record<'_>) {
-        self.bytes.push(codec::UNKNOWN_ACTOR);
+        self.bytes.push(self.actors.number(&record.by, &record.event));
         codec::encode(record, &mut self.bytes);
         self.count += 1;
     }
@@ -71,10 +84,16 @@ impl Frame {
         self.count == 0
     }
 
+    /// Returns whether the frame has as many actors as its table has places.
+    #[must_use]
+    pub fn has_all_actors(&self) -> bool {
+        usize::from(self.actors.count()) == Self::ACTORS_MAX
+    }
+
     /// Returns the length of the payload, in bytes.
     #[must_use]
     pub fn payload_bytes(&self) -> usize {
-        self.bytes.len() - HEADER_BYTES
+        self.bytes.len() - HEADER_BYTES + self.actors.bytes().len()
     }
 
     /// Returns the position of the first record.
@@ -96,15 +115,17 @@ impl Frame {
     /// Returns the frame's length on disk, padding included.
     #[must_use]
     pub fn sealed_bytes(&self) -> usize {
-        self.bytes.len().next_multiple_of(ALIGNMENT_BYTES)
+        (HEADER_BYTES + self.payload_bytes()).next_multiple_of(ALIGNMENT_BYTES)
     }
 
-    /// Completes the header and the padding, and returns the bytes to write.
+    /// Completes the header, the table of actors and the padding, and returns the bytes to write. A sealed frame
+    /// can only be [restarted](Self::restart).
     pub(super) fn seal(&mut self, log: LogId, epoch: Epoch) -> &[u8] {
         assert!(self.count > 0, "a frame holds at least one event");
         let padded = self.sealed_bytes();
         assert!(padded <= FRAME_BYTES_MAX, "a frame of {padded} bytes is over the limit");
         let payload = u32::try_from(self.payload_bytes()).expect("FRAME_BYTES_MAX fits");
+        self.place_actors();
         self.bytes.resize(padded, 0);
         self.bytes[0..4].copy_from_slice(&MAGIC);
         self.bytes[8..12].copy_from_slice(&payload.to_le_bytes());
@@ -114,6 +135,16 @@ impl Frame {
         let checksum = log.checksum(&self.bytes[8..]);
         self.bytes[4..8].copy_from_slice(&checksum.to_le_bytes());
         &self.bytes
+    }
+
+    /// Moves the actors before the records.
+    fn place_actors(&mut self) {
+        self.bytes[HEADER_BYTES] = self.actors.count();
+        if self.actors.count() > 0 {
+            self.bytes.extend_from_slice(self.actors.bytes());
+            self.bytes[HEADER_BYTES + COUNT_BYTES..].rotate_right(self.actors.bytes().len());
+            self.actors.clear();
+        }
     }
 }
 
@@ -212,8 +243,10 @@ fn u64_at(bytes: &[u8], offset: usize) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::{Actor, UserId};
     use crate::log::DecodeError;
-    use crate::log::tests::{chat_added, user_added};
+    use crate::log::tests::{chat_added, message_added, user_added};
+    use uuid::Uuid;
 
     const EPOCH: Epoch = Epoch(0xe90c);
 
@@ -264,15 +297,88 @@ mod tests {
         assert!(FrameHeader::check(&bytes, format(LogId::from_bytes([2; 16]))).is_none());
     }
 
-    /// Returns a payload of version 2: a table with these entries, and an event of each of these actors.
+    const ANN: u128 = 1;
+
+    fn user(number: u128) -> UserId {
+        Uuid::from_u128(number).into()
+    }
+
+    fn key(name: &str) -> Actor<'static> {
+        Actor::key(name.to_owned()).expect("a name")
+    }
+
+    /// Pushes these records, and reads them back from the sealed frame.
+    #[track_caller]
+    fn check_read_back(frame: &mut Frame, records: &[Record<'_>]) {
+        let log = LogId::from_bytes([1; 16]);
+        records.iter().for_each(|record| frame.push(record));
+        let (payload_bytes, sealed_bytes) = (frame.payload_bytes(), frame.sealed_bytes());
+        let bytes = frame.seal(log, EPOCH);
+        let header = FrameHeader::check(bytes, format(log)).expect("sound");
+        assert_eq!((header.payload_bytes, bytes.len()), (payload_bytes, sealed_bytes));
+        let read: Result<Vec<_>, _> = header.frame(bytes).records().collect();
+        assert_eq!(read.expect("decodes"), records);
+    }
+
+    /// Returns a payload of version 2: a table with these entries, and a message of Ann by each of these actors.
     fn payload(entries: &[&[u8]], actors: &[u8]) -> Vec<u8> {
         let mut bytes = vec![u8::try_from(entries.len()).expect("few")];
         bytes.extend(entries.concat());
         for (number, actor) in (1..).zip(actors) {
             bytes.push(*actor);
-            codec::encode(&user_added(number), &mut bytes);
+            codec::encode(&message_added(number, user(ANN), Actor::Unknown), &mut bytes);
         }
         bytes
+    }
+
+    #[test]
+    fn each_event_keeps_its_actor() {
+        let records = [
+            Record { by: key("bot"), ..user_added(1) },
+            Record { by: Actor::User(user(9)), ..user_added(2) },
+            Record { by: Actor::Unknown, ..user_added(3) },
+            message_added(4, user(ANN), key("bot")),
+            message_added(5, user(ANN), Actor::User(user(9))),
+            message_added(6, user(ANN), Actor::User(user(ANN))),
+            message_added(7, user(ANN), Actor::Unknown),
+            message_added(8, user(9), Actor::User(user(9))),
+            message_added(9, user(ANN), key("bot.2")),
+        ];
+        let mut frame = Frame::new(Position(1));
+        check_read_back(&mut frame, &records);
+        // Actors of one frame are not those of the next.
+        frame.restart(Position(1));
+        check_read_back(&mut frame, &records[2..3]);
+        frame.restart(Position(1));
+        check_read_back(&mut frame, &records[4..]);
+    }
+
+    #[test]
+    fn an_author_costs_no_more_than_nobody() {
+        let bytes = |by: Actor<'static>| {
+            let mut frame = Frame::new(Position(1));
+            frame.push(&message_added(1, user(ANN), by));
+            frame.payload_bytes()
+        };
+        assert_eq!(bytes(Actor::User(user(ANN))), bytes(Actor::Unknown));
+        assert_eq!(bytes(Actor::User(user(2))), bytes(Actor::Unknown) + 4 + 16);
+    }
+
+    #[test]
+    fn a_frame_has_254_actors() {
+        let records: Vec<_> = (1..=254)
+            .map(|number| Record { by: key(&format!("key-{number}")), ..user_added(number) })
+            .collect();
+        let mut frame = Frame::new(Position(1));
+        check_read_back(&mut frame, &records);
+        frame.restart(Position(1));
+        for record in &records {
+            assert!(!frame.has_all_actors());
+            frame.push(record);
+        }
+        assert!(frame.has_all_actors());
+        frame.push(&message_added(255, user(ANN), Actor::User(user(ANN))));
+        frame.push(&message_added(256, user(ANN), key("key-7")));
     }
 
     #[test]
@@ -294,6 +400,10 @@ mod tests {
         for (entries, actor) in unsound {
             assert!(read(entries, &[actor]).is_err(), "{actor} of {}", entries.len());
         }
+        // An event that names no doer has none.
+        let mut bytes = vec![0, 1];
+        codec::encode(&user_added(1), &mut bytes);
+        assert!(Records::new(&bytes, 1, Version::Two).any(|record| record.is_err()));
     }
 
     #[test]

@@ -15,6 +15,7 @@
 //! version, events are only added, at the end: an older release refuses a log that holds an event it does not
 //! know.
 
+mod actors;
 mod chain;
 mod codec;
 mod disk;

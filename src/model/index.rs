@@ -1,4 +1,4 @@
-//! The index that rules and tools consult: users, chats, members, read marks, and used idempotency keys.
+//! The index that rules and tools consult: users, chats, members, read marks, revocations, and used idempotency keys.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
@@ -22,6 +22,9 @@ pub struct Index {
     pub(super) directory: Directory,
     pub(super) activity: Activity,
     read_marks: BTreeMap<(ChatIndex, UserIndex), ReadMark>,
+    /// The time of the last revocation of each user who has one, in Unix seconds.
+    tokens_from: BTreeMap<UserIndex, u64>,
+    pub(super) revocations: u64,
     pub(super) keys: Keys,
 }
 
@@ -124,6 +127,17 @@ impl Index {
                 let overtaken = before.map(|mark| mark.position);
                 Some(Effect::creating_nothing(Addition::Event { chat, entry, overtaken }))
             }
+            Event::TokensRevoked { user, from } => {
+                let (user, from) = (self.directory.user(*user)?, *from);
+                // After the last second of all, no other could come.
+                if from <= self.tokens_from_of(user) || from == u64::MAX {
+                    return None;
+                }
+                self.tokens_from.insert(user, from);
+                self.revocations += 1;
+                let (outcome, created) = (Outcome::TokensFrom(from), Created::TokensFrom(from));
+                Some(Effect { outcome, created, addition: Addition::Nothing })
+            }
             Event::NothingChanged => Some(Effect::creating_nothing(Addition::Nothing)),
         }
     }
@@ -174,6 +188,11 @@ impl Index {
     pub(super) fn mark_of(&self, chat: ChatIndex, user: UserIndex) -> Seq {
         self.read_marks.get(&(chat, user)).map_or(Seq(0), |mark| mark.seq)
     }
+
+    /// Returns the time from which the user's tokens are good, in Unix seconds, or 0 if none was ever revoked.
+    pub(super) fn tokens_from_of(&self, user: UserIndex) -> u64 {
+        self.tokens_from.get(&user).copied().unwrap_or(0)
+    }
 }
 
 impl Facts for Index {
@@ -205,5 +224,9 @@ impl Facts for Index {
     fn read_mark(&self, chat: ChatId, user: UserId) -> Seq {
         let (chat, user) = (self.directory.chat(chat), self.directory.user(user));
         chat.zip(user).map_or(Seq(0), |(chat, user)| self.mark_of(chat, user))
+    }
+
+    fn tokens_from(&self, user: UserId) -> u64 {
+        self.directory.user(user).map_or(0, |user| self.tokens_from_of(user))
     }
 }

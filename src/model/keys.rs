@@ -27,13 +27,18 @@ pub(super) struct Recalled {
     pub(super) created: Created,
 }
 
-/// The place in the model of the thing that a request created.
+/// The place in the model of the thing that a request created, or what else its answer holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Created {
     Nothing,
     User(UserIndex),
     Chat(ChatIndex),
-    Message { chat: ChatIndex, seq: Seq },
+    Message {
+        chat: ChatIndex,
+        seq: Seq,
+    },
+    /// Nothing, but tokens issued before this time were revoked. It is in Unix seconds, and never 0.
+    TokensFrom(u64),
 }
 
 /// The error for a key that was used for another request.
@@ -47,6 +52,7 @@ struct KeyRecord {
     fingerprint: [u32; 2],
     /// The position (lower 62 bits), and the kind of the created thing (upper two bits).
     position_and_kind: [u32; 2],
+    /// The index of the created thing. Where nothing was created, it is one half of a time, and `seq` the other.
     index: u32,
     seq: u32,
 }
@@ -87,6 +93,10 @@ impl KeyRecord {
     fn new(digest: KeyDigest, fingerprint: Fingerprint, Recalled { position, created }: Recalled) -> Self {
         let (kind, index, seq) = match created {
             Created::Nothing => (0, 0, 0),
+            Created::TokensFrom(from) => {
+                let [low, high] = halves(from);
+                (0, low, high)
+            }
             Created::User(user) => (1, user.to_u32(), 0),
             Created::Chat(chat) => (2, chat.to_u32(), 0),
             Created::Message { chat, seq: Seq(seq) } => {
@@ -99,21 +109,27 @@ impl KeyRecord {
     }
 
     fn recalled(&self) -> Recalled {
-        let [low, high] = self.position_and_kind;
-        let whole = u64::from(high) << 32 | u64::from(low);
-        let created = match whole >> KIND_SHIFT {
-            0 => Created::Nothing,
+        let position_and_kind = whole(self.position_and_kind);
+        let created = match position_and_kind >> KIND_SHIFT {
+            0 => match whole([self.index, self.seq]) {
+                0 => Created::Nothing,
+                from => Created::TokensFrom(from),
+            },
             1 => Created::User(UserIndex::from_u32(self.index)),
             2 => Created::Chat(ChatIndex::from_u32(self.index)),
             _ => Created::Message { chat: ChatIndex::from_u32(self.index), seq: Seq(self.seq.into()) },
         };
-        Recalled { position: Position(whole & ((1 << KIND_SHIFT) - 1)), created }
+        Recalled { position: Position(position_and_kind & ((1 << KIND_SHIFT) - 1)), created }
     }
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "the two halves make the whole")]
 fn halves(whole: u64) -> [u32; 2] {
     [whole as u32, (whole >> 32) as u32]
+}
+
+fn whole([low, high]: [u32; 2]) -> u64 {
+    u64::from(high) << 32 | u64::from(low)
 }
 
 /// Only the records are compared, because equal records may lie in tables of different layouts.
@@ -134,8 +150,12 @@ mod tests {
     fn recalled(number: u32) -> Recalled {
         let (user, chat) = (UserIndex::from_u32(number), ChatIndex::from_u32(number));
         let message = Created::Message { chat, seq: Seq(u64::from(number)) };
-        let kinds = [Created::Nothing, Created::User(user), Created::Chat(chat), message];
-        Recalled { position: Position(u64::from(number) << 20), created: kinds[number as usize % 4] }
+        let tokens_from = Created::TokensFrom((u64::from(number) << 30) + 1);
+        let kinds = [Created::Nothing, Created::User(user), Created::Chat(chat), message, tokens_from];
+        Recalled {
+            position: Position(u64::from(number) << 20),
+            created: kinds[number as usize % kinds.len()],
+        }
     }
 
     #[test]

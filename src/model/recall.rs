@@ -19,7 +19,7 @@ pub struct Receipt {
     pub outcome: Outcome,
 }
 
-/// The user, chat or messages that a write created.
+/// The user, chat or messages that a write created, or the time of its revocation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
     /// A user.
@@ -30,6 +30,8 @@ pub enum Outcome {
     Message(SentMessage),
     /// Messages, in the order of the request.
     Messages(Vec<SentMessage>),
+    /// The time from which the user's tokens are good, in Unix seconds.
+    TokensFrom(u64),
     /// Nothing that has an id.
     Done,
 }
@@ -58,6 +60,7 @@ impl Model {
     fn receipt(&self, Recalled { position, created }: Recalled, command: &Command) -> Option<Receipt> {
         let outcome = match created {
             Created::Nothing => Outcome::Done,
+            Created::TokensFrom(from) => Outcome::TokensFrom(from),
             Created::User(user) => Outcome::User(self.user_id(user)),
             Created::Chat(chat) => Outcome::Chat(self.chat_id(chat)),
             Created::Message { chat, seq } => {
@@ -103,7 +106,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::domain::{Event, Record, Text};
+    use crate::domain::{Actor, Event, Record, Text};
 
     #[test]
     fn a_key_whose_request_contradicts_the_log_counts_as_reused() {
@@ -123,7 +126,7 @@ mod tests {
         for (number, event) in events.into_iter().enumerate() {
             let time = Timestamp::from_micros(number as u64).expect("in range");
             let key = (number == last).then(|| key.borrowed());
-            model.apply(&Record { time, key, event });
+            model.apply(&Record { time, by: Actor::Unknown, key, event });
         }
         // Then a retry of the request is not recognised.
         assert_eq!(model.recall(&key, &request), Some(Err(KeyReused)));

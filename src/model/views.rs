@@ -159,6 +159,18 @@ impl Model {
         self.index.directory.last_left(user)
     }
 
+    /// Returns the time from which the user's tokens are good, in Unix seconds, or 0 if none was ever revoked.
+    #[must_use]
+    pub fn tokens_from(&self, user: UserIndex) -> u64 {
+        self.index.tokens_from_of(user)
+    }
+
+    /// Returns the number of revocations of all users.
+    #[must_use]
+    pub fn revocations(&self) -> u64 {
+        self.index.revocations
+    }
+
     /// Returns the user's chats, in no order.
     #[must_use]
     pub fn chats_of(&self, user: UserIndex) -> Vec<ChatIndex> {

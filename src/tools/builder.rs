@@ -8,7 +8,7 @@ use crate::model::Index;
 
 use super::{ToolError, shown};
 
-/// Payload length at which a frame is written. The shortest segment has room for such a frame.
+/// Payload length at which a frame is written, if it does not have all actors before. The shortest segment has room for such a frame.
 const FRAME_BYTES: usize = 32 * 1024;
 
 /// A log that is being built.
@@ -76,7 +76,8 @@ impl<'l> Builder<'l> {
     pub(super) fn push(&mut self, record: &Record<'_>) -> Result<(), ToolError> {
         self.frame.push(record);
         self.index.try_apply(record).expect("it breaks no rule");
-        if self.frame.payload_bytes() >= FRAME_BYTES { self.write() } else { Ok(()) }
+        let is_full = self.frame.payload_bytes() >= FRAME_BYTES || self.frame.has_all_actors();
+        if is_full { self.write() } else { Ok(()) }
     }
 
     fn write(&mut self) -> Result<(), ToolError> {

@@ -13,7 +13,7 @@ use super::line::{ExportedEvent, parse_object};
 use super::lines::{LINE_BYTES_MAX, Lines};
 use super::named::{Changes, NamedHistory};
 use super::{ToolError, print, unless_closed};
-use crate::domain::{Command, Event, Position, Record, Stamp, Timestamp};
+use crate::domain::{Actor, Command, Event, Facts, Position, Record, Stamp, Timestamp};
 use crate::log::StagedLog;
 use crate::system_clock;
 
@@ -199,11 +199,16 @@ fn decide<'e>(
     exported: &'e ExportedEvent,
     next: Position,
 ) -> Result<Record<'e>, String> {
-    let ExportedEvent { position, time, id, command, key } = exported;
+    let ExportedEvent { position, time, id, command, by, key } = exported;
     if *position != next {
         return Err(format!("its position is {position}; it must be {next}"));
     }
     builder.check_later(*time)?;
+    if let Actor::User(user) = by
+        && !builder.index().user_exists(*user)
+    {
+        return Err(format!("by names a user who does not exist: {user}"));
+    }
     let event = match command {
         None => Event::NothingChanged,
         Some(command) => {
@@ -214,13 +219,20 @@ fn decide<'e>(
             {
                 return Err("users names a user twice".to_owned());
             }
+            if let (Command::RevokeTokens { from: named, .. }, Event::TokensRevoked { from, .. }) =
+                (command, &event)
+                && named < from
+            {
+                return Err(format!("its from is {named}; it must be at least {from}, after the one before"));
+            }
             event
         }
     };
     if let Some(key) = key {
         builder.check_free(key)?;
     }
-    Ok(Record { time: *time, key: key.as_ref().map(|key| key.borrowed()), event })
+    let by = by.borrowed();
+    Ok(Record { time: *time, by, key: key.as_ref().map(|key| key.borrowed()), event })
 }
 
 /// Returns a counter on stderr. It shows nothing if stderr is not a terminal.

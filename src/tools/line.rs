@@ -9,7 +9,11 @@
 //! | `message_added` | `id`, `chat`, `author`, `text` |
 //! | `member_added`, `member_removed` | `chat`, `user` |
 //! | `read_marked` | `chat`, `user`, `seq` |
+//! | `tokens_revoked` | `user`, `from` (Unix seconds) |
 //! | `nothing_changed` | no fields; the event exists for its key |
+//!
+//! Then comes the one who caused the event, if that is known: a server key by its name, `"by":{"key":"backend"}`, or
+//! a user, `"by":{"user":"…"}`.
 //!
 //! If the request had an idempotency key, the key comes last:
 //! `"idempotency_key":{"key":"7f3a-1","fingerprint":"…"}`. The fingerprint is a digest of the request, in 32
@@ -23,8 +27,8 @@ use uuid::Uuid;
 use super::shown;
 use super::time::parse_time;
 use crate::domain::{
-    Command, Event, Fingerprint, IdempotencyKey, InvalidValue, NewMessage, Position, Record, Seq, Timestamp,
-    UserId,
+    Actor, Command, Event, Fingerprint, IdempotencyKey, InvalidValue, NewMessage, Position, Record, Seq,
+    Timestamp, UserId,
 };
 
 const VERSION: u64 = 1;
@@ -37,6 +41,8 @@ struct WrittenLine<'a> {
     time: Timestamp,
     #[serde(flatten)]
     event: &'a Event<'a>,
+    #[serde(skip_serializing_if = "is_unknown")]
+    by: &'a Actor<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     idempotency_key: Option<WrittenKey<'a>>,
 }
@@ -53,8 +59,8 @@ pub(super) fn write_line(out: &mut impl Write, position: Position, record: &Reco
         key: key.text(),
         fingerprint: Uuid::from_bytes(key.fingerprint().0).simple(),
     });
-    let (time, event) = (record.time, &record.event);
-    let line = WrittenLine { v: VERSION, position, time, event, idempotency_key };
+    let (time, event, by) = (record.time, &record.event, &record.by);
+    let line = WrittenLine { v: VERSION, position, time, event, by, idempotency_key };
     serde_json::to_writer(&mut *out, &line)?;
     out.write_all(b"\n")
 }
@@ -68,6 +74,7 @@ pub(super) struct ExportedEvent {
     pub(super) id: Uuid,
     /// The command that becomes the event, or `None` if nothing changed.
     pub(super) command: Option<Command>,
+    pub(super) by: Actor<'static>,
     pub(super) key: Option<IdempotencyKey<'static>>,
 }
 
@@ -88,7 +95,16 @@ struct RawLine {
     user: Option<String>,
     text: Option<String>,
     seq: Option<u64>,
+    from: Option<u64>,
+    by: Option<RawActor>,
     idempotency_key: Option<RawKey>,
+}
+
+#[derive(PartialEq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum RawActor {
+    Key(String),
+    User(String),
 }
 
 #[derive(PartialEq, Deserialize)]
@@ -111,6 +127,7 @@ impl ExportedEvent {
         }
         let kind = std::mem::take(&mut raw.r#type);
         let (id, command) = raw.command(&kind)?;
+        let by = raw.by.take().map_or(Ok(Actor::Unknown), RawActor::check)?;
         let key = raw.idempotency_key.take().map(RawKey::check).transpose()?;
         let (position, time) = (Position(raw.position), parse_time(&raw.time, clock)?);
         let rest = RawLine { v: raw.v, position: raw.position, time: raw.time.clone(), ..RawLine::default() };
@@ -120,7 +137,7 @@ impl ExportedEvent {
         if command.is_none() && key.is_none() {
             return Err(format!("a {kind} must have an idempotency_key"));
         }
-        Ok(Self { position, time, id, command, key })
+        Ok(Self { position, time, id, command, by, key })
     }
 }
 
@@ -158,10 +175,26 @@ impl RawLine {
                 user: id_of("user", &mut self.user)?,
                 seq: Seq(take("seq", &mut self.seq)?),
             },
+            "tokens_revoked" => Command::RevokeTokens {
+                user: id_of("user", &mut self.user)?,
+                from: unix_seconds(take("from", &mut self.from)?)?,
+            },
             "nothing_changed" => return Ok((id, None)),
             _ => return Err(format!("there is no type {}", shown(kind))),
         };
         Ok((id, Some(command)))
+    }
+}
+
+impl RawActor {
+    fn check(self) -> Result<Actor<'static>, String> {
+        match self {
+            Self::User(user) => parse_id("by", &user).map(Actor::User),
+            Self::Key(name) => {
+                let given = shown(&name);
+                Actor::key(name).map_err(|invalid| format!("the name of a key in by {invalid}: {given}"))
+            }
+        }
     }
 }
 
@@ -175,6 +208,11 @@ impl RawKey {
         let refused = format!("the key {}", shown(&key));
         IdempotencyKey::from_parts(key, Fingerprint(bytes)).map_err(|invalid| format!("{refused} {invalid}"))
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "this is what serde calls")]
+fn is_unknown(by: &&Actor<'_>) -> bool {
+    by.is_unknown()
 }
 
 fn take<T>(name: &str, field: &mut Option<T>) -> Result<T, String> {
@@ -203,6 +241,13 @@ fn id_of<T: std::str::FromStr>(name: &str, field: &mut Option<String>) -> Result
 
 fn parse_id<T: std::str::FromStr>(name: &str, text: &str) -> Result<T, String> {
     text.parse().map_err(|_| format!("{name} must be a UUID in the hyphenated form: {}", shown(text)))
+}
+
+/// Checks that these are Unix seconds up to the year 9999.
+fn unix_seconds(seconds: u64) -> Result<u64, String> {
+    let time = seconds.checked_mul(1_000_000).and_then(Timestamp::from_micros);
+    time.map(|_| seconds)
+        .ok_or_else(|| format!("from must be Unix seconds up to the year 9999; it is {seconds}"))
 }
 
 /// Parses a UUID of version 7, as the server generates them. To the API, any other UUID names nothing.

@@ -33,7 +33,7 @@ use super::parts::parts;
 use super::time::parse_foreign_time;
 use super::{ToolError, shown};
 use crate::domain::{
-    ChatId, ChatName, Command, NewMessage, Position, Record, Stamp, Text, Timestamp, UserId, Username,
+    Actor, ChatId, ChatName, Command, NewMessage, Position, Record, Stamp, Text, Timestamp, UserId, Username,
 };
 use crate::system_clock::uuid_at;
 
@@ -216,7 +216,7 @@ impl NamedHistory {
                 let refused = |what| ToolError::BadLine { number: line, what };
                 builder.check_later(stamp.time).map_err(refused)?;
                 let Some(event) = builder.decide(&command, stamp).map_err(refused)? else { return Ok(None) };
-                builder.push(&Record { time: stamp.time, key: None, event })?;
+                builder.push(&Record { time: stamp.time, by: Actor::Unknown, key: None, event })?;
                 Ok(Some(stamp.id))
             };
             let Named { name: username, id: user } = self.users.named(user);

@@ -8,8 +8,8 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 use chinwag::domain::{
-    ChatId, ChatName, Command, Event, IdempotencyKey, NewMessage, Position, Record, Refusal, Seq, Text,
-    Timestamp, UserId, Username,
+    Actor, ChatId, ChatName, Command, Event, IdempotencyKey, NewMessage, Position, Record, Refusal, Seq,
+    Text, Timestamp, UserId, Username,
 };
 use chinwag::engine::{Accepted, Engine, ReplayProgress, SubmitError, WriterEnd, WriterError};
 use chinwag::log::{EventLog, FileLog, Frame, LogError, MemoryLog, RealDisk, SEGMENT_BYTES_MIN};
@@ -37,7 +37,7 @@ async fn plug(engine: &Engine, script: &LogScript) -> impl Future<Output = ()> {
 
 /// Submits without a key.
 async fn submit(engine: &Engine, command: Command) -> Result<Receipt, SubmitError> {
-    engine.submit(command, None).await.map(|accepted| accepted.receipt)
+    engine.submit(command, None, Actor::Unknown).await.map(|accepted| accepted.receipt)
 }
 
 fn id(receipt: &Receipt) -> Uuid {
@@ -45,7 +45,7 @@ fn id(receipt: &Receipt) -> Uuid {
         Outcome::User(id) => (*id).into(),
         Outcome::Chat(id) => (*id).into(),
         Outcome::Message(message) => message.id.into(),
-        Outcome::Messages(_) | Outcome::Done => panic!("no one thing was made"),
+        Outcome::Messages(_) | Outcome::TokensFrom(_) | Outcome::Done => panic!("no one thing was made"),
     }
 }
 
@@ -129,9 +129,14 @@ async fn within_a_batch_a_name_is_taken_once() {
 }
 
 /// Returns the number of these commands that are in their first batch. The log has room for that batch only.
-async fn count_first_batch(commands: &[Command], engine: &Engine, script: &LogScript) -> usize {
+async fn count_first_batch(
+    commands: &[(Command, Actor<'static>)],
+    engine: &Engine,
+    script: &LogScript,
+) -> usize {
     let plug = plug(engine, script).await;
-    let batches = join_all(commands.iter().map(|command| submit(engine, command.clone())));
+    let commands = commands.iter().cloned();
+    let batches = join_all(commands.map(|(command, by)| engine.submit(command, None, by)));
     let outcomes = [AppendOutcome::Stored, AppendOutcome::Stored, AppendOutcome::NoRoom];
     let (answers, (), ()) = tokio::join!(batches, plug, async { script.give(outcomes) });
     let (stored, refused): (Vec<_>, Vec<_>) = answers.into_iter().partition(Result::is_ok);
@@ -142,7 +147,8 @@ async fn count_first_batch(commands: &[Command], engine: &Engine, script: &LogSc
 #[tokio::test]
 async fn a_batch_has_at_most_1024_commands() {
     let (engine, _end, script) = start(2_000);
-    let commands: Vec<_> = (0..1_500).map(|number| add_user(&format!("user {number}"))).collect();
+    let commands: Vec<_> =
+        (0..1_500).map(|number| (add_user(&format!("user {number}")), Actor::Unknown)).collect();
     assert_eq!(count_first_batch(&commands, &engine, &script).await, 1_024);
 }
 
@@ -154,8 +160,24 @@ async fn a_batch_of_1_mib_gets_no_more_commands() {
     let name = ChatName::try_from("tea".to_owned()).unwrap();
     let chat = id(&submit(&engine, Command::AddChat { name, users: vec![ann] }).await.unwrap()).into();
     script.wait_for_appends(2);
-    let commands = vec![message(chat, ann, &"x".repeat(16 * 1024)); 100];
+    let commands = vec![(message(chat, ann, &"x".repeat(16 * 1024)), Actor::Unknown); 100];
     assert_eq!(count_first_batch(&commands, &engine, &script).await, 64);
+}
+
+#[tokio::test]
+async fn a_batch_names_at_most_254_actors() {
+    let (engine, _end, script) = start(1_000);
+    script.give([AppendOutcome::Stored, AppendOutcome::Stored]);
+    let ann = id(&submit(&engine, add_user("ann")).await.unwrap()).into();
+    let name = ChatName::try_from("tea".to_owned()).unwrap();
+    let chat = id(&submit(&engine, Command::AddChat { name, users: vec![ann] }).await.unwrap()).into();
+    script.wait_for_appends(2);
+    // Authors of their own messages, and those who were named before, are not counted.
+    let own = vec![(message(chat, ann, "hi"), Actor::User(ann)); 300];
+    let keys = (0..300).map(|number| Actor::key(format!("key-{number}")).unwrap());
+    let by_keys = keys.flat_map(|key| vec![(message(chat, ann, "hi"), key); 2]);
+    let commands: Vec<_> = own.into_iter().chain(by_keys).collect();
+    assert_eq!(count_first_batch(&commands, &engine, &script).await, 300 + 2 * 253 + 1);
 }
 
 #[tokio::test]
@@ -183,7 +205,7 @@ async fn a_batch_without_room_leaves_no_trace() {
 /// Submits under a key.
 async fn submit_keyed(engine: &Engine, key: &str, command: Command) -> Result<Accepted, SubmitError> {
     let key = IdempotencyKey::new(key.to_owned(), &command).unwrap();
-    engine.submit(command, Some(key)).await
+    engine.submit(command, Some(key), Actor::Unknown).await
 }
 
 #[tokio::test]
@@ -472,16 +494,29 @@ async fn a_replayed_model_equals_the_written_one() {
 fn contradicting_events_are_damage_instead_of_a_panic() {
     let user = |time, id: u128, username: &'static str| Record {
         time: Timestamp::from_micros(time).unwrap(),
+        by: Actor::Unknown,
         key: None,
         event: Event::UserAdded { id: Uuid::from_u128(id).into(), username: username.into() },
     };
-    let at = |time, event| Record { time: Timestamp::from_micros(time).unwrap(), key: None, event };
+    let at = |time, event| {
+        let time = Timestamp::from_micros(time).unwrap();
+        Record { time, by: Actor::Unknown, key: None, event }
+    };
     let nobody = Uuid::from_u128(99);
     let chat = Event::ChatAdded { id: nobody.into(), name: "tea".into(), users: vec![nobody.into()] };
     let text = "hello".into();
     let message = Event::MessageAdded { id: nobody.into(), chat: nobody.into(), author: nobody.into(), text };
-    let contradictions =
-        [user(2, 1, "bob"), user(2, 2, "ann"), user(1, 2, "bob"), at(2, chat), at(2, message)];
+    let revoked = |id: u128, from| at(2, Event::TokensRevoked { user: Uuid::from_u128(id).into(), from });
+    let contradictions = [
+        user(2, 1, "bob"),
+        user(2, 2, "ann"),
+        user(1, 2, "bob"),
+        at(2, chat),
+        at(2, message),
+        revoked(99, 5),
+        revoked(1, 0),
+        revoked(1, u64::MAX),
+    ];
     for contradiction in contradictions {
         let mut log = MemoryLog::default();
         let mut frame = Frame::new(Position(1));

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use tokio::time::timeout;
 
-use chinwag::domain::{ChatId, ChatName, Command, NewMessage, Position, Text, UserId, Username};
+use chinwag::domain::{Actor, ChatId, ChatName, Command, NewMessage, Position, Text, UserId, Username};
 use chinwag::engine::{Begin, Engine, Follower, ReplayProgress};
 use chinwag::log::MemoryLog;
 use chinwag::model::Outcome;
@@ -16,7 +16,7 @@ use chinwag::model::Outcome;
 const DEADLINE: Duration = Duration::from_secs(30);
 
 async fn add(engine: &Engine, command: Command) -> Outcome {
-    engine.submit(command, None).await.expect("accepted").receipt.outcome
+    engine.submit(command, None, Actor::Unknown).await.expect("accepted").receipt.outcome
 }
 
 /// Returns an engine with a user who is in all of this number of chats.

@@ -6,6 +6,7 @@
 #![expect(unreachable_pub, reason = "the fixtures are public to the tests beside them")]
 #![expect(clippy::unwrap_used, reason = "in a test, to panic is to fail")]
 
+mod actors;
 mod architecture;
 mod batch;
 mod chats;
@@ -40,6 +41,7 @@ mod property;
 mod read_marks;
 mod requests;
 mod restarts;
+mod revocations;
 mod rough;
 mod streams;
 mod support;

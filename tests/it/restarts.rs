@@ -6,7 +6,7 @@ use std::net::TcpListener;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use chinwag::domain::{Event, Position, Record, Timestamp};
+use chinwag::domain::{Actor, Event, Position, Record, Timestamp};
 use chinwag::log::{EventLog, FileLog, Frame, RealDisk};
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -25,7 +25,7 @@ fn log_of(users: u64) -> TempDir {
     for position in 1..=users {
         let (time, id) = (Timestamp::from_micros(position).unwrap(), Uuid::from_u128(position.into()).into());
         let username = format!("user {position}").into();
-        frame.push(&Record { time, key: None, event: Event::UserAdded { id, username } });
+        frame.push(&Record { time, by: Actor::Unknown, key: None, event: Event::UserAdded { id, username } });
         if position % USERS_PER_FRAME == 0 || position == users {
             log.append(&mut frame).unwrap();
             frame.restart(Position(position + 1));

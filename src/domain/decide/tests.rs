@@ -50,6 +50,14 @@ impl Facts for Given {
         });
         marks.max().unwrap_or_default()
     }
+
+    fn tokens_from(&self, who: UserId) -> u64 {
+        let revoked = self.0.iter().filter_map(|event| match event {
+            Event::TokensRevoked { user, from } if *user == who => Some(*from),
+            _ => None,
+        });
+        revoked.max().unwrap_or_default()
+    }
 }
 
 impl Given {
@@ -293,4 +301,19 @@ fn only_members_have_their_marks_moved() {
         let refusal = Refusal::NotAMember { chat: chat(10), user: user(2), field: UserField::User };
         given_tea(3, []).when_then(&read(2, seq), Err(refusal));
     }
+}
+
+#[test]
+fn tokens_are_revoked_later_each_time() {
+    let revoke = |number, from| Command::RevokeTokens { user: user(number), from };
+    let revoked = |number, from| Event::TokensRevoked { user: user(number), from };
+    let once = given([user_added(1, "ann"), user_added(2, "bob"), revoked(1, 100)]);
+    once.when_then(&revoke(1, 200), Ok(revoked(1, 200)));
+    for not_later in [100, 99, 0] {
+        once.when_then(&revoke(1, not_later), Ok(revoked(1, 101)));
+    }
+    // Each user has their own.
+    once.when_then(&revoke(2, 50), Ok(revoked(2, 50)));
+    once.when_then(&revoke(2, 0), Ok(revoked(2, 1)));
+    once.when_then(&revoke(3, 50), Err(Refusal::UserNotFound { user: user(3), field: UserField::User }));
 }

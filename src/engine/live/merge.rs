@@ -178,7 +178,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::domain::{ChatId, Event, Facts, Record, Timestamp, UserId};
+    use crate::domain::{Actor, ChatId, Event, Facts, Record, Timestamp, UserId};
 
     fn user(number: u64) -> UserId {
         Uuid::from_u128(number.into()).into()
@@ -202,7 +202,7 @@ mod tests {
     impl Scenario {
         fn apply(&mut self, event: Event<'_>, is_seen: bool) {
             let time = Timestamp::from_micros(self.model.position().0 + 1).expect("in range");
-            let position = self.model.apply(&Record { time, key: None, event }).position;
+            let position = self.model.apply(&Record { time, by: Actor::Unknown, key: None, event }).position;
             self.events.extend(is_seen.then_some(position));
         }
 

@@ -266,7 +266,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::domain::{Record, Timestamp};
+    use crate::domain::{Actor, Record, Timestamp};
 
     fn chats(count: u64) -> Vec<ChatIndex> {
         let mut model = Model::default();
@@ -274,7 +274,7 @@ mod tests {
             let id = Uuid::from_u128(number.into()).into();
             let event = Event::ChatAdded { id, name: format!("chat {number}").into(), users: Vec::new() };
             let time = Timestamp::from_micros(number).expect("in range");
-            model.apply(&Record { time, key: None, event });
+            model.apply(&Record { time, by: Actor::Unknown, key: None, event });
             model.chat(id).expect("it was added")
         });
         added.collect()

@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::Keyed;
 use super::session::Session;
 use crate::access::{KeyName, KeyScope, Scope, Scopes};
-use crate::domain::{By, UserId};
+use crate::domain::{Actor, UserId};
 use crate::http::answer::codes::Code;
 use crate::http::answer::problem::Problem;
 use crate::model::UserIndex;
@@ -39,11 +39,11 @@ pub(crate) struct UserCaller {
 
 impl Caller {
     /// Returns how the log names the caller.
-    pub(crate) fn by(&self) -> By<'static> {
+    pub(crate) fn by(&self) -> Actor<'static> {
         match self {
-            Self::Anyone => By::Unknown,
-            Self::Server(server) => By::Key(server.key.to_string().into()),
-            Self::User(user) => By::User(user.id),
+            Self::Anyone => Actor::Unknown,
+            Self::Server(server) => Actor::Key(server.key.to_string().into()),
+            Self::User(user) => Actor::User(user.id),
         }
     }
 

@@ -157,6 +157,15 @@ pub(crate) struct AddedBody {
     pub(super) id: Uuid,
 }
 
+/// The time from which the user's tokens are good.
+#[derive(Serialize, ToSchema)]
+#[schema(as = TokensFrom)]
+pub(crate) struct TokensFromBody {
+    /// Unix seconds. Tokens issued before are refused.
+    #[schema(examples(1_795_446_256))]
+    pub(super) tokens_from: u64,
+}
+
 /// A message that was sent.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Sent)]

@@ -37,6 +37,8 @@ fn name_of(field: UserField) -> String {
     match field {
         UserField::Author => "author".to_owned(),
         UserField::User => "user".to_owned(),
+        // No field names the caller.
+        UserField::Caller => "chat".to_owned(),
         UserField::Users(index) => format!("users[{index}]"),
     }
 }

@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use crate::domain::{Epoch, Event, Fingerprint, IdempotencyKey, Position, Record, Seq, Timestamp};
+use crate::domain::{Actor, Epoch, Event, Fingerprint, IdempotencyKey, Position, Record, Seq, Timestamp};
 use crate::log::Frame;
 use crate::log::segment::{BLOCK_BYTES, Header, LogId};
 
@@ -14,6 +14,7 @@ fn a_segment_with_every_event() {
     let id = |number: u128| Uuid::from_u128(0x0193_a1b2_c3d4_7e5f_8a9b_0000_0000_0000 + number);
     let record = |micros: u64, event| Record {
         time: Timestamp::from_micros(1_763_910_245_123_456 + micros).expect("in range"),
+        by: Actor::Unknown,
         key: None,
         event,
     };
@@ -31,12 +32,31 @@ fn a_segment_with_every_event() {
     second.push(&record(4, Event::MemberRemoved { chat, user }));
     second.push(&record(5, Event::MemberAdded { chat, user }));
     second.push(&record(6, Event::NothingChanged));
+    let mut third = Frame::new(Position(8));
+    let by = |by, micros, event| Record { by, ..record(micros, event) };
+    let said = |number| {
+        let text = "hi".into();
+        Event::MessageAdded { id: id(number).into(), chat: id(2).into(), author: id(1).into(), text }
+    };
+    third.push(&by(Actor::Key("backend".into()), 7, said(4)));
+    third.push(&by(Actor::User(user), 8, said(5)));
+    third.push(&by(Actor::User(id(9).into()), 9, said(6)));
+    third.push(&by(Actor::Unknown, 10, said(7)));
+    let mut fourth = Frame::new(Position(12));
+    fourth.push(&by(Actor::Key("backend".into()), 11, Event::TokensRevoked { user, from: 1_763_910_256 }));
 
     let header = Header::new(log, Position(1)).encode();
     let (block, copy) = header.split_at(BLOCK_BYTES);
     assert!(block[64..].iter().all(|&byte| byte == 0));
     assert_eq!(block, copy);
-    let bytes = [&header[..64], first.seal(log, epoch), second.seal(log, epoch)].concat();
+    let bytes = [
+        &header[..64],
+        first.seal(log, epoch),
+        second.seal(log, epoch),
+        third.seal(log, epoch),
+        fourth.seal(log, epoch),
+    ]
+    .concat();
     let lines = bytes.chunks(16).enumerate().map(|(index, line)| {
         let hex = line.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(" ");
         let text = line.iter().map(|&byte| if byte.is_ascii_graphic() { byte as char } else { '.' });

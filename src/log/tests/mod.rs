@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 use super::segment::LogId;
 use super::{LogError, Replay, codec};
-use crate::domain::{Event, Record, Timestamp};
+use crate::domain::{Actor, Event, Record, Timestamp, UserId};
 
 /// Returns an event that can be recognised by its number.
 pub(super) fn user_added(number: u64) -> Record<'static> {
@@ -31,6 +31,12 @@ pub(super) fn user_added(number: u64) -> Record<'static> {
 /// Returns a chat without users, whose number of users is its last eight bytes.
 pub(super) fn chat_added(number: u64) -> Record<'static> {
     record(number, Event::ChatAdded { id: Uuid::nil().into(), name: "tea".into(), users: vec![] })
+}
+
+/// Returns a message of this author, which this actor sent.
+pub(super) fn message_added(number: u64, author: UserId, by: Actor<'static>) -> Record<'static> {
+    let (id, chat) = (Uuid::from_u128(u128::from(number)).into(), Uuid::nil().into());
+    Record { by, ..record(number, Event::MessageAdded { id, chat, author, text: "hello".into() }) }
 }
 
 /// Returns a sealed frame of version 1, as earlier releases wrote it, with this number of [`user_added`].
@@ -45,7 +51,7 @@ fn old_frame(log: LogId, first: u64, count: u64) -> Vec<u8> {
 }
 
 fn record(number: u64, event: Event<'static>) -> Record<'static> {
-    Record { time: Timestamp::from_micros(number).expect("small"), key: None, event }
+    Record { time: Timestamp::from_micros(number).expect("small"), by: Actor::Unknown, key: None, event }
 }
 
 /// Replays the whole log, whose events must be those of [`user_added`] from 1 on. Returns the number after

@@ -5,6 +5,7 @@
 //! | [`TestRouter`] | the router in process, on a log in memory | forms, refusals, answers |
 //! | [`TestServer`] | the real binary, on a free port and its own directory | restarts, signals, sockets, deadlines |
 //! | [`ScriptedLog`] | a log that does what the test tells it | the engine: batches, failures, order |
+//! | [`TestEngine`] | the engine in process, on its own directory | who asked, and what is replayed |
 //! | [`RawConnection`] | a TCP connection, written byte by byte | framing, half a request, slow clients |
 //!
 //! A [`TestRouter`] and a [`TestServer`] are called alike, through [`Client`]; a [`Scene`] fills either with
@@ -17,6 +18,7 @@
 //! ```
 
 mod client;
+mod engine;
 mod events;
 mod raw;
 mod router;
@@ -25,6 +27,7 @@ mod scripted_log;
 mod server;
 
 pub use client::{Client, Reply, assert_id, assert_time, problem};
+pub use engine::{TestEngine, add_user, exported, imported, server_key};
 pub use events::Event;
 pub use raw::{RawConnection, head, post, post_bytes, post_many, post_under};
 pub use router::TestRouter;

@@ -105,6 +105,11 @@ fn a_bad_line_is_named_and_nothing_imported() {
         line.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
         with(line)
     };
+    let revoked = |fields: Value| {
+        let mut line = json!({ "type": "tokens_revoked", "chat": null });
+        line.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        with(line)
+    };
     let chat = |users: Value| {
         with(
             json!({ "type": "chat_added", "id": OTHER, "name": "den", "users": users, "chat": null, "user": null }),
@@ -147,6 +152,19 @@ fn a_bad_line_is_named_and_nothing_imported() {
         (with(json!({ "idempotency_key": { "key": "x", "fingerprint": OTHER } })), &["32 digits", OTHER]),
         (with(json!({ "type": "nothing_changed" })), &["no nothing_changed has"]),
         (event(5, &json!({ "type": "nothing_changed" })), &["idempotency_key"]),
+        (with(json!({ "by": { "user": OTHER } })), &["by names a user who does not exist", OTHER]),
+        (with(json!({ "by": { "user": "bob" } })), &["by must be a UUID", "\"bob\""]),
+        (with(json!({ "by": { "key": "Backend" } })), &["a-z", "\"Backend\""]),
+        (with(json!({ "by": { "key": "b".repeat(33) } })), &["1 to 32 characters"]),
+        (with(json!({ "by": { "what": "x" } })), &["unknown variant `what`"]),
+        (with(json!({ "by": { "key": "b", "user": ANN } })), &["column"]),
+        (with(json!({ "by": "backend" })), &["column"]),
+        (user(json!({ "by": { "user": OTHER } })), &["by names a user who does not exist"]),
+        (revoked(json!({ "from": 0 })), &["its from is 0; it must be at least 1"]),
+        (revoked(json!({ "from": null })), &["from is missing"]),
+        (revoked(json!({ "from": 253_402_300_800_u64 })), &["the year 9999"]),
+        (revoked(json!({ "from": u64::MAX })), &["the year 9999"]),
+        (revoked(json!({ "from": 5, "user": OTHER })), &["there is no user", OTHER]),
         (user(json!({ "username": "ann" })), &["username is taken"]),
         (user(json!({ "username": " ann" })), &["white space", "\" ann\""]),
         (user(json!({ "username": long })), &["at most 64 characters", "é\"…"]),
@@ -181,6 +199,21 @@ fn a_bad_line_is_named_and_nothing_imported() {
         5,
         "a good line in place of the bad"
     );
+}
+
+#[test]
+fn any_number_of_actors_is_imported() {
+    let added = (1..=600).map(|position| {
+        let id = format!("01a20ad7-0c2a-7768-938d-{position:012}");
+        let time = format!("2026-11-23T15:04:05.{position:06}Z");
+        let by = json!({ "key": format!("key-{position}") });
+        event(position, &json!({ "type": "user_added", "id": id, "time": time, "username": id, "by": by }))
+    });
+    let lines: String = added.collect();
+    let dir = TempDir::new().unwrap();
+    assert_eq!(import(dir.path(), &lines).position(), 600);
+    assert_eq!(export(dir.path()).matches("\"by\":{\"key\":\"key-").count(), 600);
+    assert_eq!(tool(&["log", "verify"], dir.path()).found("frames"), "3");
 }
 
 #[test]

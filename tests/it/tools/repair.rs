@@ -1,6 +1,6 @@
 //! `log repair`.
 
-use chinwag::domain::{Event, Position, Record, Timestamp};
+use chinwag::domain::{Actor, Event, Position, Record, Timestamp};
 use chinwag::log::{EventLog, FileLog, Frame, RealDisk, SEGMENT_BYTES_MIN};
 use tempfile::TempDir;
 use uuid::Uuid;
@@ -93,7 +93,12 @@ fn undecided(users: [(&'static str, u64); 3]) -> TempDir {
     for ((username, micros), position) in users.into_iter().zip(1..) {
         let (time, id) = (Timestamp::from_micros(micros).unwrap(), Uuid::from_u128(position.into()).into());
         let mut frame = Frame::new(Position(position));
-        frame.push(&Record { time, key: None, event: Event::UserAdded { id, username: username.into() } });
+        frame.push(&Record {
+            time,
+            by: Actor::Unknown,
+            key: None,
+            event: Event::UserAdded { id, username: username.into() },
+        });
         log.append(&mut frame).unwrap();
     }
     dir

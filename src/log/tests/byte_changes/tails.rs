@@ -114,11 +114,11 @@ fn a_text_that_imitates_a_later_frame_is_no_frame() {
     let (end, next) = (log.segments[2].end(), log.next_after(2));
     let imitation: String = nearly_text(next).iter().map(|&byte| char::from(byte.min(0x7f))).collect();
     for shift in 0..8 {
-        let Record { time, key, event } = user_added(next);
+        let Record { time, by, key, event } = user_added(next);
         let Event::UserAdded { id, .. } = event else { panic!("a user") };
         let username = format!("{}{imitation}", "-".repeat(shift)).into();
         let mut frame = Frame::new(Position(next));
-        frame.push(&Record { time, key, event: Event::UserAdded { id, username } });
+        frame.push(&Record { time, by, key, event: Event::UserAdded { id, username } });
         let mut torn = frame.seal(LOG, Epoch(7)).to_vec();
         torn[4] ^= 1;
         let (log, files) = with_behind(2, 0, &torn);

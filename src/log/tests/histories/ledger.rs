@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use crate::domain::{Event, Position, Record, Timestamp};
+use crate::domain::{Actor, Event, Position, Record, Timestamp};
 use crate::log::{EventLog, Frame, LogError, Progress};
 
 /// A frame as it was submitted. Each of its records holds its number.
@@ -18,6 +18,7 @@ impl Submitted {
         let id = |number: usize| Uuid::from_u128(number as u128);
         Record {
             time: Timestamp::from_micros(position).expect("small"),
+            by: Actor::Unknown,
             key: None,
             event: Event::MessageAdded {
                 id: id(number).into(),
