@@ -393,7 +393,7 @@ fn resolve<'b>(
     }
     let key = job.key.as_ref().map(IdempotencyKey::borrowed);
     let record = |event, key| Record { time: stamps[0].time, by: job.by.borrowed(), key, event };
-    match decide(draft, &job.command, stamps) {
+    match decide(draft, &job.command, &job.by, stamps) {
         Ok(Decision::Event(event)) => Resolution::Write(record(event, key)),
         Ok(Decision::Events(events)) => Resolution::WriteAll(under_key(events, stamps, &job.by, key)),
         Ok(Decision::Unchanged) if key.is_some() => Resolution::Write(record(Event::NothingChanged, key)),

@@ -13,3 +13,7 @@ pub(crate) const REPLAYED: HeaderName = HeaderName::from_static("idempotent-repl
 pub(crate) const LAST_EVENT_ID: &str = "Last-Event-ID";
 /// Identifies a request in its answer and in the server's log messages.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Says how many reads or writes a user may make, and in what time.
+pub(crate) const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+/// Says how many of them are left (draft-ietf-httpapi-ratelimit-headers-10).
+pub(crate) const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");

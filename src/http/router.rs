@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock};
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::Request;
+use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -17,6 +17,8 @@ use utoipa_axum::routes;
 use crate::http::answer::codes::Code;
 use crate::http::answer::problem::{Problem, shown};
 use crate::http::app::App;
+use crate::http::admission::Rule;
+use crate::http::calls::table::Calls;
 use crate::http::calls::{chats, events, health, messages, metrics, users};
 use crate::http::metrics::HttpMetrics;
 use crate::http::openapi;
@@ -25,8 +27,14 @@ use crate::http::web::{chat_page, cors, docs_page};
 
 /// Returns all routes.
 pub fn router(app: Arc<App>) -> Router {
-    let (routes, document) = routes().split_for_parts();
+    let is_keyed = app.keyed.is_some();
+    let Calls { router, rules } = calls(is_keyed);
+    if let Some(keyed) = &app.keyed {
+        keyed.set_rules(rules.into_iter().collect());
+    }
+    let (routes, document) = router.split_for_parts();
     show_expected_answers(&app.metrics, &document);
+    let routes = with_files(routes);
     let routes = routes.fallback(route_not_found).method_not_allowed_fallback(method_not_allowed);
     let routes = match &app.cors_origins {
         Some(origins) => routes.layer(cors::layer(origins)),
@@ -52,19 +60,28 @@ fn show_expected_answers(metrics: &HttpMetrics, document: &OpenApi) {
     metrics.begin_at_0(None, StatusCode::NOT_FOUND.as_str());
 }
 
-/// Returns all routes, each with its part of the API's document.
-fn routes() -> OpenApiRouter<Arc<App>> {
-    let calls = OpenApiRouter::with_openapi(<openapi::Api as utoipa::OpenApi>::openapi())
-        .merge(users::routes())
-        .merge(chats::routes())
-        .merge(messages::routes())
-        .merge(events::routes())
-        .merge(health::routes())
-        .merge(metrics::routes())
-        .routes(routes!(document))
-        .routes(routes!(docs_page::get))
-        .routes(routes!(chat_page::get));
-    let docs = docs_page::ASSETS.iter().fold(calls, |routes, asset| {
+/// Returns all calls. Some of them are there only where calls need credentials.
+fn calls(is_keyed: bool) -> Calls {
+    let calls = Calls::none()
+        .and(users::calls())
+        .and(chats::calls())
+        .and(messages::calls())
+        .and(events::calls())
+        .and(health::calls())
+        .and(metrics::calls())
+        .call(Rule::Everyone, routes!(document))
+        .call(Rule::Everyone, routes!(docs_page::get))
+        .call(Rule::Everyone, routes!(chat_page::get));
+    if is_keyed {
+        calls.and(users::calls_with_credentials()).and(events::calls_with_credentials())
+    } else {
+        calls
+    }
+}
+
+/// Adds the files of the pages.
+fn with_files(routes: Router<Arc<App>>) -> Router<Arc<App>> {
+    let docs = docs_page::ASSETS.iter().fold(routes, |routes, asset| {
         routes.route(asset.path, get(async move |headers: HeaderMap| (asset.answer)(&headers)))
     });
     chat_page::FILES
@@ -74,14 +91,11 @@ fn routes() -> OpenApiRouter<Arc<App>> {
 
 /// Returns the route of this path, if it has one. No route has parameters, so a path names its route
 /// completely. The path may be percent-encoded, but an encoded slash separates nothing (RFC 3986, 2.2).
-pub(crate) fn route_of(path: &str) -> Option<&'static str> {
-    static ROUTES: LazyLock<HashSet<String>> = LazyLock::new(|| {
-        let calls = routes().into_openapi().paths.paths.into_keys();
-        let assets = docs_page::ASSETS.iter().map(|asset| asset.path);
-        let files = chat_page::FILES.iter().map(|file| file.path);
-        calls.chain(assets.chain(files).map(str::to_owned)).collect()
-    });
-    let route = |path: &str| ROUTES.get(path).map(String::as_str);
+pub(crate) fn route_of(path: &str, is_keyed: bool) -> Option<&'static str> {
+    static OPEN: LazyLock<HashSet<String>> = LazyLock::new(|| routes(false));
+    static KEYED: LazyLock<HashSet<String>> = LazyLock::new(|| routes(true));
+    let routes = if is_keyed { &KEYED } else { &OPEN };
+    let route = |path: &str| routes.get(path).map(String::as_str);
     if !path.contains('%') {
         return route(path);
     }
@@ -91,6 +105,13 @@ pub(crate) fn route_of(path: &str) -> Option<&'static str> {
     route(&decoded).filter(|route| slashes(route) == slashes(path))
 }
 
+fn routes(is_keyed: bool) -> HashSet<String> {
+    let calls = calls(is_keyed).rules.into_iter().map(|(path, _)| path);
+    let assets = docs_page::ASSETS.iter().map(|asset| asset.path);
+    let files = chat_page::FILES.iter().map(|file| file.path);
+    calls.chain(assets.chain(files).map(str::to_owned)).collect()
+}
+
 /// The OpenAPI 3.1 document: this one.
 #[utoipa::path(
     get,
@@ -98,9 +119,18 @@ pub(crate) fn route_of(path: &str) -> Option<&'static str> {
     tag = "server",
     responses((status = OK, description = "The document.", body = Object))
 )]
-async fn document() -> Response {
-    static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| openapi::document(routes().into_openapi()));
-    ([(header::CONTENT_TYPE, "application/json")], DOCUMENT.clone()).into_response()
+async fn document(State(app): State<Arc<App>>) -> Response {
+    static OPEN: LazyLock<Bytes> = LazyLock::new(|| document_of(false));
+    static KEYED: LazyLock<Bytes> = LazyLock::new(|| document_of(true));
+    let document = if app.keyed.is_some() { &KEYED } else { &OPEN };
+    ([(header::CONTENT_TYPE, "application/json")], Bytes::clone(document)).into_response()
+}
+
+fn document_of(is_keyed: bool) -> Bytes {
+    let Calls { router, rules } = calls(is_keyed);
+    let api = <openapi::Api as utoipa::OpenApi>::openapi();
+    let api = OpenApiRouter::<Arc<App>>::with_openapi(api).merge(router).into_openapi();
+    openapi::document(api, if is_keyed { Some(&rules) } else { None })
 }
 
 async fn route_not_found(request: Request) -> Problem {
@@ -127,15 +157,15 @@ mod tests {
 
     #[test]
     fn a_route_is_known_by_its_whole_path() {
-        assert!(routes().into_openapi().paths.paths.keys().all(|path| !path.contains('{')), "no parameters");
+        assert!(routes(true).iter().all(|path| !path.contains('{')), "no parameters");
         for path in ["/", "/messages/add", "/events", "/metrics", "/docs/start.js", "/page/page.js"] {
-            assert_eq!(route_of(path), Some(path));
+            assert_eq!(route_of(path, false), Some(path));
         }
         for path in ["", "/nothing", "/messages/add/", "/messages/Add"] {
-            assert_eq!(route_of(path), None);
+            assert_eq!(route_of(path, false), None);
         }
         for path in ["/messages/%61dd", "/%6D%65ssages/ad%64", "/messages/%61%64%64"] {
-            assert_eq!(route_of(path), Some("/messages/add"), "{path}");
+            assert_eq!(route_of(path, false), Some("/messages/add"), "{path}");
         }
         for path in [
             "/messages%2Fadd",
@@ -146,7 +176,7 @@ mod tests {
             "/%",
             "/messages/add%",
         ] {
-            assert_eq!(route_of(path), None, "{path}");
+            assert_eq!(route_of(path, false), None, "{path}");
         }
     }
 

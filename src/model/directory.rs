@@ -26,7 +26,9 @@ macro_rules! index {
                 Self(u32::try_from(len).expect("memory ends before 2^32 entries"))
             }
 
-            pub(super) fn as_usize(self) -> usize {
+            /// Returns the index as a number.
+            #[must_use]
+            pub fn as_usize(self) -> usize {
                 self.0 as usize
             }
 

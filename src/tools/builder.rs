@@ -1,7 +1,7 @@
 //! Builds a log event by event, by the server's rules.
 
 use crate::domain::{
-    Command, Decision, Event, Facts, IdempotencyKey, Position, Record, Stamp, Timestamp, decide,
+    Actor, Command, Decision, Event, Facts, IdempotencyKey, Position, Record, Stamp, Timestamp, decide,
 };
 use crate::log::{EventLog, Frame};
 use crate::model::Index;
@@ -49,7 +49,8 @@ impl<'l> Builder<'l> {
         {
             return Err(format!("the id {} already exists", stamp.id));
         }
-        match decide(&self.index, command, &[stamp]) {
+        // Who may ask for a command is a rule of the server, not of the history.
+        match decide(&self.index, command, &Actor::Unknown, &[stamp]) {
             Ok(Decision::Event(event)) => Ok(Some(event)),
             Ok(Decision::Events(_)) => unreachable!("each event has a command of its own"),
             Ok(Decision::Unchanged) => Ok(None),

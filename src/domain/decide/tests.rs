@@ -63,12 +63,12 @@ impl Facts for Given {
 impl Given {
     #[track_caller]
     fn when_then(&self, command: &Command, expected: Result<Event<'_>, Refusal>) {
-        assert_eq!(decide(self, command, &[STAMP]), expected.map(Decision::Event));
+        assert_eq!(decide(self, command, &Actor::Unknown, &[STAMP]), expected.map(Decision::Event));
     }
 
     #[track_caller]
     fn when_then_unchanged(&self, command: &Command) {
-        assert_eq!(decide(self, command, &[STAMP]), Ok(Decision::Unchanged));
+        assert_eq!(decide(self, command, &Actor::Unknown, &[STAMP]), Ok(Decision::Unchanged));
     }
 }
 
@@ -125,7 +125,7 @@ fn usernames_are_unique_byte_for_byte() {
     let given = given([user_added(1, "ann"), chat_added(2, "bob", &[1])]);
     given.when_then(&add_user("ann"), Err(Refusal::UsernameTaken { username: "ann".to_owned() }));
     for free in ["Ann", "bob", "änn"] {
-        assert!(decide(&given, &add_user(free), &[STAMP]).is_ok(), "{free}");
+        assert!(decide(&given, &add_user(free), &Actor::Unknown, &[STAMP]).is_ok(), "{free}");
     }
 }
 
@@ -178,7 +178,7 @@ fn each_of_several_messages_has_its_own_stamp() {
         text: text.into(),
     };
     let batch = Command::AddMessages(vec![message(3, 1, "a"), message(2, 1, "b"), message(3, 1, "c")]);
-    let decided = decide(&given, &batch, &[stamp(0), stamp(1), stamp(2)]);
+    let decided = decide(&given, &batch, &Actor::Unknown, &[stamp(0), stamp(1), stamp(2)]);
     assert_eq!(decided, Ok(Decision::Events(vec![sent(0, 3, "a"), sent(1, 2, "b"), sent(2, 3, "c")])));
 }
 
@@ -189,7 +189,7 @@ fn the_first_bad_one_of_several_messages_is_named() {
     let check = |messages: Vec<NewMessage>, index, refusal| {
         let stamps = vec![STAMP; messages.len()];
         let batch = Command::AddMessages(messages);
-        let refused = decide(&given, &batch, &stamps);
+        let refused = decide(&given, &batch, &Actor::Unknown, &stamps);
         assert_eq!(refused, Err(Refusal::OfMessage { index, refusal: Box::new(refusal) }));
     };
     let not_a_member = Refusal::NotAMember { chat: chat(3), user: user(2), field: UserField::Author };

@@ -4,10 +4,11 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::http::request::Parts;
-use axum::http::{Extensions, HeaderMap, HeaderName, HeaderValue, Request, Uri};
+use axum::http::{Extensions, HeaderMap, HeaderValue, Request, Uri};
 use parking_lot::Mutex;
 
 use crate::access::{Credentials, Exceeded, Left, Quota, Token};
+use crate::http::headers::{RATE_LIMIT, RATE_LIMIT_POLICY};
 
 /// The head of a request.
 #[derive(Clone, Copy)]
@@ -104,6 +105,3 @@ impl Peer {
         }
     }
 }
-
-pub(crate) const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
-pub(crate) const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");

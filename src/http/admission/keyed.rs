@@ -14,11 +14,11 @@ use super::presented::{Presented, presented, too_broad};
 use super::rule::{Rule, UserNeed};
 use super::session::{Session, UserToken};
 use crate::access::{
-    Credentials, Exceeded, Failures, Quota, Scope, Scopes, Secret, Subject, Token, TokenPolicy, TokenRefusal,
+    Credentials, EventToken, Exceeded, Failures, Quota, Scope, Scopes, Secret, Subject, Token, TokenPolicy, TokenRefusal,
     TrustedProxies, UserRates,
 };
 use crate::config::AccessConfig;
-use crate::domain::Timestamp;
+use crate::domain::{Timestamp, UserId};
 use crate::engine::Engine;
 use crate::http::answer::codes::Code;
 use crate::http::answer::problem::Problem;
@@ -31,6 +31,8 @@ const SERVER_KEY_PREFIX: &str = "cw_";
 const OLDER_THAN_USER_MAX: Duration = Duration::from_secs(60);
 /// Time after which a user with too many streams may try again.
 const STREAM_RETRY_AFTER: Duration = Duration::from_secs(5);
+/// Maximum time for which a token for a stream's URL is good.
+const EVENTS_TOKEN_TIME_MAX: Duration = Duration::from_hours(1);
 /// Maximum time between two looks at the clock, which may jump.
 const LOOK_INTERVAL: Duration = Duration::from_secs(15);
 
@@ -41,7 +43,7 @@ pub struct Keyed {
     /// Changes when credentials that were good may no longer be.
     changes: watch::Sender<()>,
     policy: TokenPolicy,
-    pub(super) secret: Secret,
+    secret: Secret,
     failures: Failures,
     writes: UserRates,
     pub(super) reads: UserRates,
@@ -137,7 +139,7 @@ impl Keyed {
         let rules = self.rules.get().expect("the router has set the rules");
         let (keys, users) = match rules.get(path).expect("every call has a rule") {
             Rule::Everyone => return Ok(Caller::Anyone),
-            &Rule::Callers { keys, users } => (keys, users),
+            &Rule::Callers { keys, users, .. } => (keys, users),
         };
         let now = system_clock::now();
         let caller = self.identify(engine, head, users, now).map_err(|refused| match refused {
@@ -284,6 +286,34 @@ impl Keyed {
 
 /// Streams.
 impl Keyed {
+    /// Creates a token for the URL of a stream of this user's events, and returns it with its end.
+    pub(crate) fn events_token(
+        &self,
+        engine: &Engine,
+        caller: &Caller,
+        user: UserId,
+        index: UserIndex,
+    ) -> (String, Timestamp) {
+        let now = system_clock::now();
+        let (source, issued_at, ends_at) = match caller {
+            Caller::User(UserCaller { session: Session { source, token: Some(token), .. }, .. }) => {
+                (*source, token.issued_at, Some(token.expires_at))
+            }
+            // A server's own token is as good as one that was issued after the last revocation.
+            Caller::Server(server) => {
+                let from = engine.read(|model| model.tokens_from(index));
+                let from = Timestamp::from_micros(from.saturating_mul(1_000_000)).unwrap_or(now);
+                (server.session.source, now.max(from), server.session.ends_at)
+            }
+            Caller::User(_) | Caller::Anyone => unreachable!("the caller was admitted with credentials"),
+        };
+        let hour = now.as_micros() + EVENTS_TOKEN_TIME_MAX.as_micros() as u64;
+        let expires_at = Timestamp::from_micros(hour).unwrap_or(now);
+        let expires_at = ends_at.map_or(expires_at, |end| expires_at.min(end));
+        let token = EventToken { user, source, issued_at, expires_at };
+        (self.secret.seal(&token), expires_at)
+    }
+
     /// Counts a stream of a user, until it is dropped.
     ///
     /// # Errors

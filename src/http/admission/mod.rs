@@ -19,7 +19,7 @@ mod rule;
 mod session;
 
 pub(crate) use caller::{Caller, UserCaller};
-pub(crate) use head::{Head, Peer, RATE_LIMIT, RATE_LIMIT_POLICY};
+pub(crate) use head::{Head, Peer};
 pub use keyed::Keyed;
 pub(crate) use keyed::{Cost, UserStream};
 pub(crate) use presented::TOKEN;

@@ -15,6 +15,8 @@ pub(crate) enum Rule {
         keys: KeyNeed,
         /// What a user's token must be good for.
         users: UserNeed,
+        /// Further refusals of the call itself, of a user.
+        refusals: &'static [Code],
     },
 }
 
@@ -41,12 +43,17 @@ pub(crate) enum UserNeed {
 impl Rule {
     /// Returns the rule of a call that only servers make.
     pub(crate) const fn servers(keys: KeyNeed) -> Self {
-        Self::Callers { keys, users: UserNeed::NotForUsers }
+        Self::Callers { keys, users: UserNeed::NotForUsers, refusals: &[] }
     }
 
-    /// Returns the rule of a call that users also make, with one of these scopes.
-    pub(crate) const fn users(keys: KeyNeed, scopes: &'static [Scope]) -> Self {
-        Self::Callers { keys, users: UserNeed::OneOf(scopes) }
+    /// Returns the rule of a call that users also make, with one of these scopes. The call itself may refuse a user
+    /// with these codes.
+    pub(crate) const fn users(
+        keys: KeyNeed,
+        scopes: &'static [Scope],
+        refusals: &'static [Code],
+    ) -> Self {
+        Self::Callers { keys, users: UserNeed::OneOf(scopes), refusals }
     }
 }
 
@@ -61,7 +68,7 @@ impl KeyNeed {
         if is_enough { Ok(()) } else { Err(scope_missing(self.scope_names())) }
     }
 
-    fn scope_names(self) -> &'static str {
+    pub(crate) fn scope_names(self) -> &'static str {
         match self {
             Self::Reads => "read or all",
             Self::All => "all",

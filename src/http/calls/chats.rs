@@ -3,35 +3,37 @@
 use std::sync::Arc;
 
 use axum::response::Response;
-use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::table::Calls;
 use super::users;
+use crate::access::Scope;
 use crate::domain::{ChatId, ChatName, Command, Refusal, Seq, UserField, UserId};
 use crate::engine::Engine;
+use crate::http::admission::{Caller, KeyNeed, Rule};
 use crate::http::answer;
 use crate::http::answer::bodies::{AddedBody, ChatBody, ReadMarkBody, ShownChatBody};
+use crate::http::answer::codes::Code;
 use crate::http::answer::list::{self, Pieces};
 use crate::http::answer::problem::Problem;
-use crate::http::app::App;
 use crate::http::cursor::{ChatCursor, Cursor};
 use crate::http::openapi::headers::Key;
 use crate::http::openapi::refusals;
 use crate::http::request::body::Read;
 use crate::http::request::request;
-use crate::http::request::value::{Limit, foreign_cursor};
+use crate::http::request::value::{ActingUser, Limit, foreign_cursor};
 use crate::http::request::write::Write;
 use crate::model::{ListedChat, UserIndex};
 
 /// Returns the calls of this file.
-pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
-    OpenApiRouter::new()
-        .routes(routes!(add))
-        .routes(routes!(get))
-        .routes(routes!(show))
-        .routes(routes!(add_user))
-        .routes(routes!(remove_user))
-        .routes(routes!(read))
+pub(crate) fn calls() -> Calls {
+    Calls::none()
+        .call(Rule::users(KeyNeed::All, &[Scope::Chats], &[Code::NotYourself]), routes!(add))
+        .call(Rule::users(KeyNeed::Reads, &[Scope::Read], &[Code::NotYourself]), routes!(get))
+        .call(Rule::users(KeyNeed::Reads, &[Scope::Read], &[Code::NotYourself]), routes!(show))
+        .call(Rule::users(KeyNeed::All, &[Scope::Chats], &[Code::NotAMember]), routes!(add_user))
+        .call(Rule::users(KeyNeed::All, &[], &[Code::NotYourself, Code::NotAMember]), routes!(remove_user))
+        .call(Rule::users(KeyNeed::All, &[Scope::Write], &[Code::NotYourself]), routes!(read))
 }
 
 request! {
@@ -68,7 +70,13 @@ request! {
     )
 )]
 async fn add(write: Write<AddChat>) -> Result<Response, Problem> {
-    write.submit(|AddChat { name, users }| Command::AddChat { name, users }).await
+    let command = |AddChat { name, users }, caller: &Caller| {
+        if let Some(user) = caller.user().filter(|user| !users.contains(&user.id)) {
+            return Err(user.not_yourself("other users alone", "users"));
+        }
+        Ok(Command::AddChat { name, users })
+    };
+    write.submit(command).await
 }
 
 request! {
@@ -100,7 +108,7 @@ request! {
     )
 )]
 async fn add_user(write: Write<Membership>) -> Result<Response, Problem> {
-    write.submit(|Membership { chat, user }| Command::AddMember { chat, user }).await
+    write.submit(|Membership { chat, user }, _| Ok(Command::AddMember { chat, user })).await
 }
 
 /// Removes a user from a chat.
@@ -124,14 +132,20 @@ async fn add_user(write: Write<Membership>) -> Result<Response, Problem> {
     )
 )]
 async fn remove_user(write: Write<Membership>) -> Result<Response, Problem> {
-    write.submit(|Membership { chat, user }| Command::RemoveMember { chat, user }).await
+    let command = |Membership { chat, user }, caller: &Caller| {
+        if let Some(by) = caller.user().filter(|by| !by.has(Scope::Moderate)) {
+            by.must_be(user, "user")?;
+        }
+        Ok(Command::RemoveMember { chat, user })
+    };
+    write.submit(command).await
 }
 
 request! {
     /// A user's read mark in a chat.
     pub(crate) struct MarkRead {
         chat: ChatId,
-        user: UserId,
+        user: ActingUser,
         /// The `seq` of the last message that was read. 0 changes nothing. A `seq` beyond the chat's last
         /// message is 400.
         seq: Seq,
@@ -161,13 +175,16 @@ request! {
     )
 )]
 async fn read(write: Write<MarkRead>) -> Result<Response, Problem> {
-    write.submit(|MarkRead { chat, user, seq }| Command::MarkRead { chat, user, seq }).await
+    let command = |MarkRead { chat, user, seq }, caller: &Caller| {
+        Ok(Command::MarkRead { chat, user: user.of(caller, "user")?, seq })
+    };
+    write.submit(command).await
 }
 
 request! {
     /// A request for a user's chats, or for a page of them.
     pub(crate) struct GetChats {
-        user: UserId,
+        user: ActingUser,
         limit: Option<Limit>,
         /// The list continues after the chat that had this cursor. A chat that gets a message meanwhile may
         /// be missed, but is never repeated.
@@ -214,14 +231,15 @@ request! {
         refusals::NoSuchUser,
     )
 )]
-async fn get(Read { engine, request }: Read<GetChats>) -> Result<Response, Problem> {
+async fn get(Read { engine, caller, request }: Read<GetChats>) -> Result<Response, Problem> {
+    let reader = request.user.of(&caller, "user")?;
     let limit = request.limit.map_or(usize::MAX, |Limit(limit)| usize::try_from(limit).unwrap_or(usize::MAX));
     let below = request.cursor.map(|Cursor(rank)| rank);
     let (position, user) = engine.read(|model| {
         if let Some(below) = below.filter(|below| below.position() > model.position()) {
             return Err(foreign_cursor(&Cursor(below).to_string()));
         }
-        let user = model.user(request.user).ok_or_else(|| users::not_found(request.user))?;
+        let user = model.user(reader).ok_or_else(|| users::not_found(reader))?;
         Ok((model.position(), user))
     })?;
     let listed = engine.list_chats(user, below, limit);
@@ -232,7 +250,8 @@ request! {
     /// A chat to look up.
     pub(crate) struct ShowChat {
         chat: ChatId,
-        /// A member. With it, the answer holds the number of messages that are unread for this user.
+        /// A member. With it, the answer holds the number of messages that are unread for this user. A user's token
+        /// may leave it out.
         user: Option<UserId>,
     }
 }
@@ -275,8 +294,12 @@ request! {
     )
 )]
 async fn show(
-    Read { engine, request: ShowChat { chat, user } }: Read<ShowChat>,
+    Read { engine, caller, request: ShowChat { chat, user } }: Read<ShowChat>,
 ) -> Result<Response, Problem> {
+    let user = match caller.user() {
+        Some(_) => Some(caller.acting_for(user, "user")?),
+        None => user,
+    };
     let (position, index, view) = engine.read(|model| {
         let index = model.chat(chat).ok_or(Refusal::ChatNotFound { chat })?;
         let reader =

@@ -5,28 +5,43 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Extension;
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::State;
-use axum::http::{HeaderName, header};
+use axum::http::{HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::{StreamExt, stream};
 use tokio::sync::OwnedSemaphorePermit;
+use serde::Serialize;
 use tokio::time::timeout;
-use utoipa_axum::router::OpenApiRouter;
+use utoipa::ToSchema;
 use utoipa_axum::routes;
 
+use super::table::Calls;
 use super::users;
-use crate::engine::{Begin, FollowError, Follower};
+use crate::access::Scope;
+use crate::domain::Timestamp;
+use crate::engine::{Begin, Engine, FollowError, Follower};
+use crate::http::admission::{Caller, KeyNeed, Rule, Session, UserStream};
+use crate::http::answer;
 use crate::http::answer::codes::Code;
 use crate::http::answer::problem::Problem;
 use crate::http::answer::{Endless, events};
 use crate::http::app::{App, Ready};
 use crate::http::openapi::refusals;
+use crate::http::request::body::Read;
 use crate::http::request::follow::Follow;
+use crate::http::request::request;
+use crate::http::request::value::ActingUser;
 
 /// Returns the calls of this file.
-pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
-    OpenApiRouter::new().routes(routes!(get))
+pub(crate) fn calls() -> Calls {
+    let scopes = &[Scope::Read, Scope::Events];
+    Calls::none().call(Rule::users(KeyNeed::Reads, scopes, &[Code::TokenTooBroad, Code::NotYourself]), routes!(get))
+}
+
+/// Returns the calls of this file that are there only where calls need credentials.
+pub(crate) fn calls_with_credentials() -> Calls {
+    Calls::none().call(Rule::users(KeyNeed::Reads, &[Scope::Read], &[Code::NotYourself]), routes!(token))
 }
 
 /// Time after which a comment is sent if nothing else was sent.
@@ -52,12 +67,20 @@ const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(15);
     )
 )]
 async fn get(
-    Ready(engine): Ready,
+    Ready { engine, caller }: Ready,
     State(app): State<Arc<App>>,
     Follow { user, begin, begin_field }: Follow,
 ) -> Result<Response, Problem> {
-    let follower = engine.follow(user, begin).map_err(|error| match error {
-        FollowError::UserNotFound => users::not_found(user),
+    let followed = match (&caller, user) {
+        (Caller::Server(_), None) => None,
+        (Caller::Anyone | Caller::User(_), _) | (Caller::Server(_), Some(_)) => Some(caller.acting_for(user, "user")?),
+    };
+    let follower = match followed {
+        Some(user) => engine.follow(user, begin),
+        None => engine.follow_all(begin),
+    };
+    let follower = follower.map_err(|error| match error {
+        FollowError::UserNotFound => users::not_found(followed.expect("it was looked for")),
         FollowError::BeyondTheLog { last } => {
             let what = format!("must not be beyond the last position, {last}");
             let after = match begin {
@@ -72,6 +95,11 @@ async fn get(
         let detail = format!("{} streams are open, and more are not allowed", app.limits.streams_max);
         Problem::new(Code::Overloaded, detail)
     })?;
+    let session = match caller {
+        Caller::Anyone => None,
+        Caller::Server(server) => Some((server.session, None)),
+        Caller::User(user) => Some((user.session, Some(user.keyed.count_stream(user.index)?))),
+    };
     let headers = [
         (header::CONTENT_TYPE, "text/event-stream; charset=utf-8"),
         // no-transform: a proxy that compresses holds events back until it has enough of them.
@@ -79,18 +107,98 @@ async fn get(
         // Without this header, nginx holds back a short piece until it has more.
         (HeaderName::from_static("x-accel-buffering"), "no"),
     ];
-    Ok((Extension(Endless), headers, streamed(app, follower, permit)).into_response())
+    Ok((Extension(Endless), headers, streamed(Stream { app, engine, follower, session, _permit: permit })).into_response())
 }
 
-fn streamed(app: Arc<App>, follower: Follower, permit: OwnedSemaphorePermit) -> Body {
-    let opening = stream::iter([events::opening(&follower)]);
-    let events = stream::unfold((app, follower, permit), async |(app, mut follower, permit)| {
-        let rendered = match timeout(HEARTBEAT_INTERVAL, follower.wait()).await {
-            Ok(true) => stream::iter(events::render(&app.event_cache, follower.take())).left_stream(),
-            Ok(false) => return None,
-            Err(_) => stream::iter([events::HEARTBEAT]).right_stream(),
+/// A stream that is being sent.
+struct Stream {
+    app: Arc<App>,
+    engine: Arc<Engine>,
+    follower: Follower,
+    /// The session of the credentials that opened it, if calls need any, and its count among the user's streams.
+    session: Option<(Session, Option<UserStream>)>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Stream {
+    /// Waits until the credentials that opened the stream are no longer good.
+    async fn over(app: &App, engine: &Engine, session: Option<&Session>) {
+        match (&app.keyed, session) {
+            (Some(keyed), Some(session)) => keyed.over(session, engine).await,
+            _ => std::future::pending().await,
+        }
+    }
+
+    /// Waits for the next part of the stream. Returns `None` at its end.
+    async fn next(&mut self) -> Option<impl futures_util::Stream<Item = Bytes> + use<>> {
+        let Self { app, engine, follower, session, .. } = self;
+        let session = session.as_ref().map(|(session, _)| session);
+        let waited = tokio::select! {
+            biased;
+            () = Self::over(app, engine, session) => return None,
+            waited = timeout(HEARTBEAT_INTERVAL, follower.wait()) => waited,
         };
-        Some((rendered, (app, follower, permit)))
-    });
+        match waited {
+            Ok(true) => Some(stream::iter(events::render(&app.event_cache, follower.take())).left_stream()),
+            Ok(false) => None,
+            Err(_) => Some(stream::iter([events::HEARTBEAT]).right_stream()),
+        }
+    }
+}
+
+fn streamed(stream: Stream) -> Body {
+    let opening = stream::iter([events::opening(&stream.follower)]);
+    let events = stream::unfold(stream, async |mut stream| Some((stream.next().await?, stream)));
     Body::from_stream(opening.chain(events.flatten()).map(Ok::<_, Infallible>))
+}
+
+request! {
+    /// A user whose events a browser will follow.
+    pub(crate) struct NewEventsToken {
+        user: ActingUser,
+    }
+}
+
+/// A token for a stream's URL.
+#[derive(Serialize, ToSchema)]
+#[schema(as = EventsToken)]
+struct EventsTokenBody {
+    /// Good in the parameter `token` of `/events`, and nowhere else.
+    #[schema(examples("cwe_AQAZ"))]
+    token: String,
+    expires_at: Timestamp,
+}
+
+/// Creates a token for the URL of a stream.
+///
+/// A browser's `EventSource` sends no header, so its credentials stand in the URL, which is often logged. This token
+/// lets its bearer follow one user's events and do nothing else. It is good for an hour at most, and no longer than the
+/// token that it was created with.
+#[utoipa::path(
+    post,
+    path = "/events/token",
+    tag = "events",
+    request_body(content = NewEventsToken, example = json!({})),
+    responses(
+        (
+            status = CREATED,
+            description = "The token.",
+            body = EventsTokenBody,
+            example = json!({ "token": "cwe_AQAZ", "expires_at": "2026-11-23T16:04:05.123456Z" }),
+        ),
+        refusals::OfCall,
+        refusals::NoSuchUser,
+    )
+)]
+async fn token(
+    State(app): State<Arc<App>>,
+    Read { engine, caller, request: NewEventsToken { user } }: Read<NewEventsToken>,
+) -> Result<Response, Problem> {
+    let user = user.of(&caller, "user")?;
+    let keyed = app.keyed.as_ref().expect("the call is there only where calls need credentials");
+    let (position, index) = engine.read(|model| (model.position(), model.user(user)));
+    let index = index.ok_or_else(|| users::not_found(user))?;
+    let (token, expires_at) = keyed.events_token(&engine, &caller, user, index);
+    let body = answer::json(&EventsTokenBody { token, expires_at });
+    Ok(answer::at(position, (StatusCode::CREATED, body).into_response()))
 }

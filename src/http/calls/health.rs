@@ -6,10 +6,11 @@ use axum::extract::State;
 use axum::response::Response;
 use serde::Serialize;
 use utoipa::ToSchema;
-use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::table::Calls;
 use crate::domain::Position;
+use crate::http::admission::Rule;
 use crate::http::answer;
 use crate::http::answer::problem::{Problem, Replay};
 use crate::http::app::App;
@@ -17,8 +18,8 @@ use crate::http::openapi::refusals;
 use crate::model::Model;
 
 /// Returns the calls of this file.
-pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
-    OpenApiRouter::new().routes(routes!(get))
+pub(crate) fn calls() -> Calls {
+    Calls::none().call(Rule::Everyone, routes!(get))
 }
 
 /// The server's state.

@@ -3,33 +3,47 @@
 use std::sync::Arc;
 
 use axum::response::Response;
-use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::domain::{self, ChatId, Command, Refusal, Seq, Text, UserId};
+use super::table::Calls;
+use crate::access::Scope;
+use crate::domain::{self, ChatId, Command, Refusal, Seq, Text, UserField, UserId};
 use crate::engine::Engine;
+use crate::http::admission::{Caller, KeyNeed, Rule};
 use crate::http::answer::bodies::{MessageBody, SentBody};
+use crate::http::answer::codes::Code;
 use crate::http::answer::list::{self, Pieces};
 use crate::http::answer::message_json::MessageJson;
 use crate::http::answer::problem::Problem;
-use crate::http::app::App;
 use crate::http::limits::BATCH_BODY_FACTOR;
 use crate::http::openapi::headers::Key;
 use crate::http::openapi::refusals;
 use crate::http::openapi::schema::Exclusive;
 use crate::http::request::body::Read;
 use crate::http::request::request;
-use crate::http::request::value::{Batch, Limit};
+use crate::http::request::value::{ActingUser, Batch, Limit};
 use crate::http::request::write::Write;
 use crate::model::ChatIndex;
 
 /// Returns the calls of this file.
-pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
-    OpenApiRouter::new().routes(routes!(add)).routes(routes!(batch)).routes(routes!(get))
+pub(crate) fn calls() -> Calls {
+    Calls::none()
+        .call(Rule::users(KeyNeed::All, &[Scope::Write], &[Code::NotYourself]), routes!(add))
+        .call(Rule::servers(KeyNeed::All), routes!(batch))
+        .call(Rule::users(KeyNeed::Reads, &[Scope::Read], &[Code::NotAMember]), routes!(get))
 }
 
 request! {
     /// A message to send.
+    pub(crate) struct AddMessage {
+        chat: ChatId,
+        author: ActingUser,
+        text: Text,
+    }
+}
+
+request! {
+    /// A message that is sent together with others.
     pub(crate) struct NewMessage {
         chat: ChatId,
         author: UserId,
@@ -51,7 +65,7 @@ impl From<NewMessage> for domain::NewMessage {
     path = "/messages/add",
     tag = "messages",
     params(Key),
-    request_body(content = NewMessage, example = json!({
+    request_body(content = AddMessage, example = json!({
         "chat": "01a20aa4-0a1b-7d0e-a3cf-4b7d4ed1a2d5",
         "author": "01a20aa4-09fe-7b4a-8d5d-3a0a2f9d6f43",
         "text": "Kettle is on.",
@@ -73,8 +87,11 @@ impl From<NewMessage> for domain::NewMessage {
         refusals::NotAMember,
     )
 )]
-async fn add(write: Write<NewMessage>) -> Result<Response, Problem> {
-    write.submit(|message| Command::AddMessage(message.into())).await
+async fn add(write: Write<AddMessage>) -> Result<Response, Problem> {
+    let command = |AddMessage { chat, author, text }, caller: &Caller| {
+        Ok(Command::AddMessage(domain::NewMessage { chat, author: author.of(caller, "author")?, text }))
+    };
+    write.submit(command).await
 }
 
 request! {
@@ -133,8 +150,8 @@ request! {
     )
 )]
 async fn batch(write: Write<AddMessages>) -> Result<Response, Problem> {
-    let command = |AddMessages { messages: Batch(messages) }| {
-        Command::AddMessages(messages.into_iter().map(domain::NewMessage::from).collect())
+    let command = |AddMessages { messages: Batch(messages) }, _: &Caller| {
+        Ok(Command::AddMessages(messages.into_iter().map(domain::NewMessage::from).collect()))
     };
     write.submit(command).await
 }
@@ -184,14 +201,16 @@ request! {
         refusals::NoSuchChat,
     )
 )]
-async fn get(Read { engine, request }: Read<GetMessages>) -> Result<Response, Problem> {
-    let (position, chat, last) = engine
-        .read(|model| {
-            let chat = model.chat(request.chat)?;
-            Some((model.position(), chat, model.newest_seq(chat)))
-        })
-        .ok_or(Refusal::ChatNotFound { chat: request.chat })?;
+async fn get(Read { engine, caller, request }: Read<GetMessages>) -> Result<Response, Problem> {
+    let (position, chat, last) = engine.read(|model| {
+        let chat = model.chat(request.chat).ok_or(Refusal::ChatNotFound { chat: request.chat })?;
+        if let Some(user) = caller.user().filter(|user| !model.has_member(chat, user.index)) {
+            return Err(Refusal::NotAMember { chat: request.chat, user: user.id, field: UserField::Caller });
+        }
+        Ok((model.position(), chat, model.newest_seq(chat)))
+    })?;
     let Range { next, end } = request.range(last);
+    caller.charge_for_messages(end.saturating_sub(next));
     let messages = ListedMessages { engine, chat, json: MessageJson::new(request.chat), next, end };
     Ok(list::respond(position, messages))
 }

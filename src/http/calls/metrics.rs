@@ -6,15 +6,16 @@ use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use prometheus::{TEXT_FORMAT, TextEncoder};
-use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::table::Calls;
+use crate::http::admission::{KeyNeed, Rule};
 use crate::http::app::{App, Ready};
 use crate::http::openapi::refusals;
 
 /// Returns the calls of this file.
-pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
-    OpenApiRouter::new().routes(routes!(get))
+pub(crate) fn calls() -> Calls {
+    Calls::none().call(Rule::servers(KeyNeed::Metrics), routes!(get))
 }
 
 /// Answers with the metrics, for Prometheus.
@@ -30,7 +31,7 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
         refusals::OfMetrics,
     )
 )]
-async fn get(Ready(engine): Ready, State(app): State<Arc<App>>) -> Response {
+async fn get(Ready { engine, .. }: Ready, State(app): State<Arc<App>>) -> Response {
     let mut families = app.metrics.gather();
     families.extend(engine.metrics());
     let text = TextEncoder::new().encode_to_string(&families).expect("names and numbers are text");

@@ -5,4 +5,5 @@ pub(crate) mod events;
 pub(crate) mod health;
 pub(crate) mod messages;
 pub(crate) mod metrics;
+pub(crate) mod table;
 pub(crate) mod users;

@@ -6,17 +6,18 @@ use axum::response::Response;
 use utoipa::ToSchema;
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{ArrayBuilder, OneOfBuilder, Schema};
-use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::table::Calls;
+use crate::access::{Scope, TOKEN_AHEAD_S_MAX};
 use crate::domain::{Command, Refusal, Timestamp, UserField, UserId, Username};
 use crate::engine::Engine;
+use crate::http::admission::{Caller, KeyNeed, Rule};
 use crate::http::answer;
-use crate::http::answer::bodies::{AddedBody, ListedUserBody, UserBody};
+use crate::http::answer::bodies::{AddedBody, ListedUserBody, TokensFromBody, UserBody};
 use crate::http::answer::codes::Code;
 use crate::http::answer::list::{self, Pieces};
 use crate::http::answer::problem::{Problem, shown};
-use crate::http::app::App;
 use crate::http::cursor::{Cursor, UserCursor};
 use crate::http::limits::FOUND_LIMIT_DEFAULT;
 use crate::http::openapi::headers::Key;
@@ -27,10 +28,20 @@ use crate::http::request::request;
 use crate::http::request::value::{FoundLimit, Limit, NamePrefix, UserIds, foreign_cursor};
 use crate::http::request::write::Write;
 use crate::model::Model;
+use crate::system_clock;
 
 /// Returns the calls of this file.
-pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
-    OpenApiRouter::new().routes(routes!(add)).routes(routes!(get)).routes(routes!(list)).routes(routes!(find))
+pub(crate) fn calls() -> Calls {
+    Calls::none()
+        .call(Rule::servers(KeyNeed::All), routes!(add))
+        .call(Rule::users(KeyNeed::Reads, &[Scope::Read], &[Code::NotYourself]), routes!(get))
+        .call(Rule::servers(KeyNeed::Reads), routes!(list))
+        .call(Rule::users(KeyNeed::Reads, &[Scope::Chats], &[]), routes!(find))
+}
+
+/// Returns the calls of this file that are there only where calls need credentials.
+pub(crate) fn calls_with_credentials() -> Calls {
+    Calls::none().call(Rule::servers(KeyNeed::All), routes!(revoke_tokens))
 }
 
 request! {
@@ -62,7 +73,7 @@ request! {
     )
 )]
 async fn add(write: Write<AddUser>) -> Result<Response, Problem> {
-    write.submit(|AddUser { username }| Command::AddUser { username }).await
+    write.submit(|AddUser { username }, _| Ok(Command::AddUser { username })).await
 }
 
 request! {
@@ -126,8 +137,11 @@ impl ToSchema for FoundUser {}
         refusals::NoSuchUser,
     )
 )]
-async fn get(Read { engine, request }: Read<GetUser>) -> Result<Response, Problem> {
+async fn get(Read { engine, caller, request }: Read<GetUser>) -> Result<Response, Problem> {
     let GetUser { user, username, users } = request;
+    if let Some(name) = &username {
+        check_own_name(&engine, &caller, name)?;
+    }
     if let Some(UserIds(ids)) = users {
         let position = engine.read(Model::position);
         return Ok(list::respond(position, LookedUpUsers { engine, ids: ids.into_iter() }));
@@ -145,6 +159,15 @@ async fn get(Read { engine, request }: Read<GetUser>) -> Result<Response, Proble
             Err(Problem::new(Code::UserNotFound, detail).blaming("username"))
         }
     }
+}
+
+/// Refuses a user's look-up of another user by name: with that, names could be guessed.
+fn check_own_name(engine: &Engine, caller: &Caller, name: &str) -> Result<(), Problem> {
+    let Some(user) = caller.user() else { return Ok(()) };
+    if *engine.read(|model| model.user_view(user.index)).username == *name {
+        return Ok(());
+    }
+    Err(user.not_yourself(&format!("the user named {}", shown(name)), "username"))
 }
 
 /// Maximum users that are copied under one hold of the lock.
@@ -211,7 +234,7 @@ request! {
     )
 )]
 async fn list(
-    Read { engine, request: ListUsers { limit, cursor } }: Read<ListUsers>,
+    Read { engine, request: ListUsers { limit, cursor }, .. }: Read<ListUsers>,
 ) -> Result<Response, Problem> {
     let after = cursor.map(|Cursor(added)| added);
     let position = engine.read(|model| match after {
@@ -273,7 +296,7 @@ request! {
         refusals::OfCall,
     )
 )]
-async fn find(Read { engine, request }: Read<FindUsers>) -> Result<Response, Problem> {
+async fn find(Read { engine, request, .. }: Read<FindUsers>) -> Result<Response, Problem> {
     let FindUsers { prefix: NamePrefix(prefix), limit } = request;
     let FoundLimit(limit) = limit.unwrap_or(FoundLimit(FOUND_LIMIT_DEFAULT));
     let limit = usize::try_from(limit).expect("at most 100");
@@ -281,6 +304,41 @@ async fn find(Read { engine, request }: Read<FindUsers>) -> Result<Response, Pro
         engine.read(|model| (model.position(), model.users_beginning_with(&prefix, limit)));
     let found: Vec<_> = found.iter().map(UserBody::from).collect();
     Ok(answer::at(position, answer::json(&found)))
+}
+
+request! {
+    /// A user whose tokens are revoked.
+    pub(crate) struct RevokeTokens {
+        user: UserId,
+    }
+}
+
+/// Revokes a user's tokens.
+///
+/// All tokens that were issued before `tokens_from` are refused from now on, and the streams that they opened end
+/// within a second. The time is 11 s ahead, so that a token of a clock that is fast is also revoked. A token whose
+/// `iat` is `tokens_from` is good at once.
+#[utoipa::path(
+    post,
+    path = "/users/tokens/revoke",
+    tag = "users",
+    params(Key),
+    request_body(content = RevokeTokens, example = json!({ "user": "01a20aa4-09fe-7b4a-8d5d-3a0a2f9d6f43" })),
+    responses(
+        (
+            status = OK,
+            description = "The tokens are revoked.",
+            body = TokensFromBody,
+            example = json!({ "tokens_from": 1_795_446_256 }),
+        ),
+        refusals::OfCall,
+        refusals::OfWrite,
+        refusals::NoSuchUser,
+    )
+)]
+async fn revoke_tokens(write: Write<RevokeTokens>) -> Result<Response, Problem> {
+    let from = system_clock::now().as_micros() / 1_000_000 + TOKEN_AHEAD_S_MAX;
+    write.submit(|RevokeTokens { user }, _| Ok(Command::RevokeTokens { user, from })).await
 }
 
 /// Returns the refusal of a look-up whose user does not exist.

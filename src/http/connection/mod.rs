@@ -30,6 +30,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use self::deadline::{Arrival, ReadTimeouts};
 use self::observe::observe;
 use self::stream::{Timeouts, WatchedStream};
+use crate::http::admission::Peer;
 use crate::http::app::App;
 use crate::http::limits::{CONNECTIONS_WAITING_MAX, HEAD_BYTES_MAX};
 
@@ -109,15 +110,23 @@ impl<'a> Server<'a> {
         open.inc();
         // A client that has disconnected has no address any more.
         let client = stream.peer_addr().ok();
+        let peer = self.app.keyed.as_ref().map(|_| Peer::new(client.map(|client| client.ip())));
         let arrival = Arrival::default();
         let mut drain = self.drain.subscribe();
         let stream = WatchedStream::new(stream, arrival.clone(), self.timeouts, drain.clone());
         let (app, router, stopping) = (Arc::clone(self.app), self.router.clone(), Arc::clone(&self.stopping));
         let service = service_fn(move |request: Request<Incoming>| {
             arrival.begun();
-            let (arrival, stopping) = (arrival.clone(), Arc::clone(&stopping));
-            observe(&app, &router, client, request.map(Body::new)).map(move |mut answer| {
+            let (arrival, stopping, peer) = (arrival.clone(), Arc::clone(&stopping), peer.clone());
+            let mut request = request.map(Body::new);
+            if let Some(peer) = &peer {
+                request.extensions_mut().insert(peer.clone());
+            }
+            observe(&app, &router, client, request).map(move |mut answer| {
                 arrival.answered(&answer);
+                if let Some(peer) = peer {
+                    peer.add_rate(answer.headers_mut());
+                }
                 if stopping.load(Ordering::Relaxed) {
                     answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
                 }

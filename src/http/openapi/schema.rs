@@ -154,6 +154,15 @@ pub(crate) fn described(mut schema: RefOr<Schema>, description: &str) -> RefOr<S
     schema
 }
 
+/// Description of the user whom a call acts for. Where a field has it, a user's token may leave the field out.
+pub(super) const ACTING_USER: &str = "The user whom the call acts for.";
+
+/// Returns the schema of the user whom a call acts for.
+pub(crate) fn acting_user(description: &str) -> RefOr<Schema> {
+    debug_assert!(description.is_empty(), "a field of this type has no description of its own");
+    described(reference::<UserId>(), ACTING_USER)
+}
+
 /// Returns the schema of a value that may be `null`.
 pub(crate) fn or_null(schema: RefOr<Schema>) -> RefOr<Schema> {
     match schema {

@@ -1,5 +1,7 @@
 //! The request of `/events`: its query, and the header with which a client resumes.
 
+use std::sync::Arc;
+
 use axum::extract::FromRequestParts;
 use axum::http::HeaderMap;
 use axum::http::request::Parts;
@@ -9,24 +11,27 @@ use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
 
 use crate::domain::{Epoch, Position, UserId};
 use crate::engine::{Begin, EventId};
+use crate::http::admission::TOKEN;
 use crate::http::answer::problem::Problem;
+use crate::http::app::App;
 use crate::http::headers::LAST_EVENT_ID;
 use crate::http::openapi::schema;
 
-/// A user, and the place at which the stream of the user's events begins.
+/// Whose events to follow, and the place at which the stream of these events begins.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Follow {
-    pub(crate) user: UserId,
+    /// The user, unless the request leaves that out.
+    pub(crate) user: Option<UserId>,
     pub(crate) begin: Begin,
     /// The parameter or header that names the place.
     pub(crate) begin_field: &'static str,
 }
 
-impl<S: Sync> FromRequestParts<S> for Follow {
+impl FromRequestParts<Arc<App>> for Follow {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let asked = from_query(parts.uri.query().unwrap_or_default())?;
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
+        let asked = from_query(parts.uri.query().unwrap_or_default(), app.keyed.is_some())?;
         Ok(match last_event_id(&parts.headers)? {
             Some(begin) => Self { begin, begin_field: LAST_EVENT_ID, ..asked },
             None => asked,
@@ -37,7 +42,7 @@ impl<S: Sync> FromRequestParts<S> for Follow {
 const AFTER: &str = "after";
 const LAST_EVENT_ID_QUERY: &str = "lastEventId";
 
-fn from_query(query: &str) -> Result<Follow, Problem> {
+fn from_query(query: &str, may_hold_token: bool) -> Result<Follow, Problem> {
     let (mut user, mut after, mut last) = (None, None, None);
     for (name, value) in form_urlencoded::parse(query.as_bytes()) {
         let known = match &*name {
@@ -45,16 +50,19 @@ fn from_query(query: &str) -> Result<Follow, Problem> {
             AFTER => &mut after,
             // The name that clients use which cannot send headers. They add it to their URL when they reconnect.
             LAST_EVENT_ID_QUERY => &mut last,
+            // Admission has looked at it.
+            TOKEN if may_hold_token => continue,
             _ => return Err(Problem::invalid_field(name, "is no parameter of this call", None)),
         };
         if known.replace(value).is_some() {
             return Err(Problem::invalid_field(name, "is given twice", None));
         }
     }
-    let Some(user) = user else { return Err(Problem::invalid_field("user", "is missing", None)) };
-    let user = user
-        .parse()
-        .map_err(|_| Problem::invalid_field("user", "must be a UUID in the hyphenated form", Some(&user)))?;
+    let user = user.map(|user| {
+        user.parse()
+            .map_err(|_| Problem::invalid_field("user", "must be a UUID in the hyphenated form", Some(&user)))
+    });
+    let user = user.transpose()?;
     let after = after.map(|after| begin_after(AFTER, &after)).transpose()?;
     let last = last.map(|last| begin_after(LAST_EVENT_ID_QUERY, &last)).transpose()?;
     Ok(match last {

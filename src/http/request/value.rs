@@ -13,6 +13,7 @@ use utoipa::openapi::schema::Schema;
 use super::Request;
 use super::object::{BorrowedText, FieldPath, Object, invalid_json, parse_item};
 use crate::domain::{ChatId, ChatName, Seq, Text, UserId, Username};
+use crate::http::admission::Caller;
 use crate::http::answer::problem::Problem;
 use crate::http::cursor::{Cursor, Place};
 use crate::http::limits::{BATCH_MESSAGES, FOUND_LIMIT, LIST_LIMIT, LOOKED_UP_USERS};
@@ -51,6 +52,29 @@ impl<T: FieldValue> Field for Option<T> {
 
     fn schema(description: &str) -> RefOr<Schema> {
         schema::or_null(schema::described(T::schema(), description))
+    }
+}
+
+/// The user whom a call acts for. A user's token may leave the field out, and then acts for its own user.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ActingUser(Option<UserId>);
+
+impl ActingUser {
+    /// Returns the user, whom the caller must be allowed to act for.
+    pub(crate) fn of(self, caller: &Caller, field: &'static str) -> Result<UserId, Problem> {
+        caller.acting_for(self.0, field)
+    }
+}
+
+impl Field for ActingUser {
+    const IS_REQUIRED: bool = true;
+
+    fn take(object: &Object<'_>, name: &str) -> Result<Self, Problem> {
+        object.optional(name).map(Self)
+    }
+
+    fn schema(description: &str) -> RefOr<Schema> {
+        schema::acting_user(description)
     }
 }
 

@@ -6,7 +6,9 @@ use axum::http::{HeaderName, Method, header};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::config::CorsOrigins;
-use crate::http::headers::{IDEMPOTENCY_KEY, LAST_EVENT_ID, POSITION, REPLAYED, REQUEST_ID};
+use crate::http::headers::{
+    IDEMPOTENCY_KEY, LAST_EVENT_ID, POSITION, RATE_LIMIT, RATE_LIMIT_POLICY, REPLAYED, REQUEST_ID,
+};
 
 /// Time for which a browser caches a permission.
 const MAX_AGE: Duration = Duration::from_hours(1);
@@ -20,7 +22,21 @@ pub(crate) fn layer(origins: &CorsOrigins) -> CorsLayer {
     CorsLayer::new()
         .allow_origin(origins)
         .allow_methods([Method::GET, Method::POST])
-        .allow_headers([header::CONTENT_TYPE, name(IDEMPOTENCY_KEY), name(LAST_EVENT_ID), REQUEST_ID])
-        .expose_headers([POSITION, REPLAYED, REQUEST_ID, header::RETRY_AFTER])
+        .allow_headers([
+            header::AUTHORIZATION,
+            header::CONTENT_TYPE,
+            name(IDEMPOTENCY_KEY),
+            name(LAST_EVENT_ID),
+            REQUEST_ID,
+        ])
+        .expose_headers([
+            POSITION,
+            REPLAYED,
+            REQUEST_ID,
+            RATE_LIMIT,
+            RATE_LIMIT_POLICY,
+            header::RETRY_AFTER,
+            header::WWW_AUTHENTICATE,
+        ])
         .max_age(MAX_AGE)
 }
