@@ -16,7 +16,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use chinwag::config::Cli;
-use chinwag::engine::{Engine, ReplayProgress};
+use chinwag::engine::{Engine, EngineSettings, ReplayProgress};
 use chinwag::http::{App, router};
 use chinwag::log::MemoryLog;
 use clap::Parser;
@@ -34,7 +34,8 @@ impl TestRouter {
     pub fn start() -> Self {
         let limits = Cli::parse_from(["chinwag"]).serve.limits;
         let progress = Arc::new(ReplayProgress::default());
-        let (engine, _) = Engine::start(Box::new(MemoryLog::default()), limits.queue_max as usize, &progress)
+        let settings = EngineSettings { queue_max: limits.queue_max as usize, can_follow_all: false };
+        let (engine, _) = Engine::start(Box::new(MemoryLog::default()), settings, &progress)
             .expect("an empty log can be replayed");
         let app = Arc::new(App::starting(progress, limits));
         app.ready(Arc::new(engine));
