@@ -350,4 +350,14 @@ mod tests {
         assert!(matches!(changed, Changed::These(these) if these.len() == 2));
         assert!(matches!(mailbox.take(), MailboxState::Closed));
     }
+
+    #[test]
+    fn only_events_are_news_and_only_to_followers() {
+        let user = Event::UserAdded { id: Uuid::from_u128(1).into(), username: "ann".into() };
+        let live = Live::default();
+        assert!(!live.note([&user].into_iter()));
+        live.changed.lock().get_or_insert_with(ChangedChats::default);
+        assert!(live.note([&user].into_iter()));
+        assert!(!live.note([].into_iter()));
+    }
 }
