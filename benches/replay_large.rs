@@ -11,14 +11,13 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
-use chinwag::engine::{Engine, ReplayProgress};
+use chinwag::engine::{Engine, EngineSettings, ReplayProgress};
 use chinwag::log::{EventLog, MemoryLog};
 
 use support::{LogWriter, World, messages, open_log, temporary_dir, text};
 
 /// Environment variable of the process that replays: the log's directory.
 const REPLAY: &str = "CHINWAG_BENCH_REPLAY";
-const QUEUE_MAX: usize = 1;
 
 fn main() {
     let messages = messages();
@@ -79,7 +78,8 @@ fn replay(dir: &Path, messages: u64) {
 }
 
 fn start(log: Box<dyn EventLog>, progress: &ReplayProgress) -> Engine {
-    let (engine, _) = Engine::start(log, QUEUE_MAX, progress).expect("the log can be replayed");
+    let settings = EngineSettings { queue_max: 1, can_follow_all: false };
+    let (engine, _) = Engine::start(log, settings, progress).expect("the log can be replayed");
     engine
 }
 

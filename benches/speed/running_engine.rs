@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use chinwag::engine::{Engine, ReplayProgress, WriterEnd};
+use chinwag::engine::{Engine, EngineSettings, ReplayProgress, WriterEnd};
 use chinwag::log::EventLog;
 use tokio::runtime::Runtime;
 
@@ -15,9 +15,9 @@ pub(crate) struct RunningEngine<'r> {
 
 impl<'r> RunningEngine<'r> {
     pub(crate) fn start(log: Box<dyn EventLog>, runtime: &'r Runtime) -> Self {
-        const QUEUE_MAX: usize = 1024;
+        let settings = EngineSettings { queue_max: 1024, can_follow_all: false };
         let (engine, end) =
-            Engine::start(log, QUEUE_MAX, &ReplayProgress::default()).expect("the log can be replayed");
+            Engine::start(log, settings, &ReplayProgress::default()).expect("the log can be replayed");
         Self { engine: Arc::new(engine), end, runtime }
     }
 }

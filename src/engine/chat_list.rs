@@ -32,7 +32,7 @@ mod tests {
     use uuid::Uuid;
 
     use crate::domain::{Actor, ChatId, Event, Position, Record, Timestamp, UserId};
-    use crate::engine::{Engine, ReplayProgress};
+    use crate::engine::{Engine, EngineSettings, ReplayProgress};
     use crate::log::{EventLog, Frame, MemoryLog};
 
     /// Returns a log with this many chats of one user, each with a message, and then as many of another user.
@@ -60,7 +60,9 @@ mod tests {
     #[test]
     fn very_many_quiet_chats_are_listed_in_order() {
         const CHATS: u64 = 10_000;
-        let (engine, _end) = Engine::start(Box::new(log(CHATS)), 1, &ReplayProgress::default()).unwrap();
+        let settings = EngineSettings { queue_max: 1, can_follow_all: false };
+        let (engine, _end) =
+            Engine::start(Box::new(log(CHATS)), settings, &ReplayProgress::default()).unwrap();
         for number in [1, 2] {
             let user = engine.read(|model| model.user(Uuid::from_u128(number).into())).unwrap();
             let whole = engine.list_chats(user, None, usize::MAX);

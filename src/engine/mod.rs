@@ -33,6 +33,7 @@ use crate::thread::spawn;
 use live::Live;
 pub use live::{Begin, EventId, FeedEvent, FeedEventKind, FollowError, Follower};
 use metrics::EngineMetrics;
+pub use read_marks::ReadMarks;
 use writer::{Inbox, Job, Writer};
 
 /// Carries out commands, and lets readers look at the model.
@@ -44,6 +45,15 @@ pub struct Engine {
     metrics: Arc<EngineMetrics>,
     log_id: LogId,
     epoch: Epoch,
+}
+
+/// The settings with which an engine starts.
+#[derive(Debug, Clone, Copy)]
+pub struct EngineSettings {
+    /// Maximum commands that wait for the disk.
+    pub queue_max: usize,
+    /// Whether [`follow_all`](Engine::follow_all) may be called. It costs four bytes of memory an event.
+    pub can_follow_all: bool,
 }
 
 /// A bounded queue: a command that does not fit is refused at once. `None` after [`close`](Engine::close), or
@@ -148,23 +158,22 @@ impl WriterEnd {
 }
 
 impl Engine {
-    /// Replays the log, and starts the writer with room for `queue_max` waiting commands. Blocks during the
-    /// replay.
+    /// Replays the log, and starts the writer. Blocks during the replay.
     ///
     /// # Errors
     ///
     /// Returns an error if the log cannot be replayed.
     pub fn start(
         mut log: Box<dyn EventLog>,
-        queue_max: usize,
+        settings: EngineSettings,
         progress: &ReplayProgress,
     ) -> Result<(Self, WriterEnd), LogError> {
         let started = Instant::now();
-        let model = Arc::new(RwLock::new(projector::replay(log.as_mut(), progress)?));
+        let model = Arc::new(RwLock::new(projector::replay(log.as_mut(), settings, progress)?));
         clock::warn_if_behind(model.read().index().time());
         let (log_id, epoch) = (log.id(), log.epoch());
         let metrics = Arc::new(EngineMetrics::new(&log.metrics(), started.elapsed()));
-        let (queue, jobs) = sync_channel(queue_max);
+        let (queue, jobs) = sync_channel(settings.queue_max);
         let queue = Arc::new(RwLock::new(Some(queue)));
         let queued = Arc::new(Queued::default());
         let live = Arc::new(Live::default());
@@ -288,7 +297,7 @@ impl Engine {
         clock::whole_seconds(self.clock_behind())
     }
 
-    /// Ends all feeds: a [follower](Self::follow) still sees what has happened, and then its feed ends.
+    /// Ends all feeds: a [follower](Follower) still sees what has happened, and then its feed ends.
     pub fn end_following(&self) {
         self.live.finish(&self.model);
     }

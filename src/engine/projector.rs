@@ -3,6 +3,7 @@
 
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
+use super::EngineSettings;
 use crate::log::{EventLog, LogError, Progress, SealedFrame};
 use crate::model::{Addition, Histories, Index, Model};
 use crate::thread::spawn;
@@ -11,21 +12,26 @@ use crate::thread::spawn;
 const BLOCKS_MAX: usize = 4;
 
 /// Replays the whole log into a new model.
-pub(super) fn replay(log: &mut dyn EventLog, progress: &Progress) -> Result<Model, LogError> {
+pub(super) fn replay(
+    log: &mut dyn EventLog,
+    settings: EngineSettings,
+    progress: &Progress,
+) -> Result<Model, LogError> {
     let (blocks, filled) = sync_channel(BLOCKS_MAX);
     let filled = spawn("histories", || fill(filled))?;
-    let indexed = index_all(log, progress, blocks);
+    let index = if settings.can_follow_all { Index::keeping_subjects() } else { Index::default() };
+    let indexed = index_all(log, index, progress, blocks);
     let histories = filled.join().expect("filling does not panic");
     Ok(Model::from_parts(indexed?, histories))
 }
 
-/// Indexes all events, and sends their additions to the other thread.
+/// Adds all events to the index, and sends their additions to the other thread.
 fn index_all(
     log: &mut dyn EventLog,
+    mut index: Index,
     progress: &Progress,
     blocks: SyncSender<Block>,
 ) -> Result<Index, LogError> {
-    let mut index = Index::default();
     let mut additions = Additions { blocks, block: Block::default() };
     let mut replay = log.replay(progress)?;
     while let Some(frame) = replay.next_frame()? {

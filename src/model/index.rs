@@ -10,6 +10,7 @@ use super::epochs::Epochs;
 use super::history::Addition;
 use super::keys::{Created, Keys, Recalled};
 use super::recall::{Outcome, Receipt, SentMessage};
+use super::subjects::{Subject, Subjects};
 use super::timeline::{ChatEvent, TimelineEntry};
 use crate::domain::{ChatId, Epoch, Event, Facts, IdempotencyKey, Position, Record, Seq, Timestamp, UserId};
 
@@ -26,6 +27,8 @@ pub struct Index {
     tokens_from: BTreeMap<UserIndex, u64>,
     pub(super) revocations: u64,
     pub(super) keys: Keys,
+    /// `None` if nobody follows all events: they cost four bytes an event.
+    subjects: Option<Subjects>,
 }
 
 /// The last message that a user has read, and the position of the event that marked it.
@@ -47,9 +50,27 @@ impl Effect<'_> {
     fn creating_nothing(addition: Addition<&str>) -> Effect<'_> {
         Effect { outcome: Outcome::Done, created: Created::Nothing, addition }
     }
+
+    fn subject(&self) -> Option<Subject> {
+        match self.created {
+            Created::User(user) => Some(Subject::AddedUser(user)),
+            Created::Chat(chat) => Some(Subject::AddedChat(chat)),
+            Created::Message { chat, .. } => Some(Subject::InChat(chat)),
+            Created::Nothing => match self.addition {
+                Addition::Event { chat, .. } => Some(Subject::InChat(chat)),
+                Addition::Nothing | Addition::Chat | Addition::Message(_) => None,
+            },
+        }
+    }
 }
 
 impl Index {
+    /// Returns an empty index that also keeps the [subject](Self::subject_at) of each event.
+    #[must_use]
+    pub fn keeping_subjects() -> Self {
+        Self { subjects: Some(Subjects::default()), ..Self::default() }
+    }
+
     /// Applies the next event of a log. Returns its receipt, and its addition to the histories.
     ///
     /// Returns `None` if the event contradicts those before it. [`decide`](crate::domain::decide) never
@@ -62,7 +83,11 @@ impl Index {
         }
         self.position = self.position.next();
         self.time = record.time;
-        let Effect { outcome, created, addition } = self.try_apply_event(&record.event)?;
+        let effect = self.try_apply_event(&record.event)?;
+        if let Some(subjects) = &mut self.subjects {
+            subjects.push(effect.subject());
+        }
+        let Effect { outcome, created, addition } = effect;
         if let Some(key) = &record.key {
             self.keys.add(key, Recalled { position: self.position, created });
         }
@@ -157,6 +182,22 @@ impl Index {
     #[must_use]
     pub fn epoch_at(&self, position: Position) -> Epoch {
         self.epochs.at(position)
+    }
+
+    /// Returns whether this index keeps the [subject](Self::subject_at) of each event.
+    #[must_use]
+    pub fn keeps_subjects(&self) -> bool {
+        self.subjects.is_some()
+    }
+
+    /// Returns the user or chat that the event at this position is about, or `None` if it is about neither.
+    ///
+    /// # Panics
+    ///
+    /// Panics if there is no such event, or if this index does not [keep subjects](Self::keeping_subjects).
+    #[must_use]
+    pub fn subject_at(&self, position: Position) -> Option<Subject> {
+        self.subjects.as_ref().expect("the index keeps subjects").at(position)
     }
 
     /// Returns the time of the last event.

@@ -55,9 +55,11 @@ impl Members {
         self.pieces().flatten().copied()
     }
 
-    /// Returns the members, in order and in pieces of limited length.
+    /// Returns the members, in order and in pieces of limited length. No piece is empty.
     pub fn pieces(&self) -> impl Iterator<Item = &[UserId]> {
-        self.earlier.iter().map(|piece| &**piece).chain(std::iter::once(&*self.last))
+        let pieces = self.earlier.iter().map(|piece| &**piece).chain(std::iter::once(&*self.last));
+        // The last one is empty when all of its members have left.
+        pieces.filter(|piece| !piece.is_empty())
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! | module | contents |
 //! | --- | --- |
-//! | `index` | what rules and tools consult; it rests on `directory`, `activity`, `keys` and `epochs` |
+//! | `index` | what rules and tools consult; it rests on `directory`, `activity`, `keys`, `epochs` and `subjects` |
 //! | `history` | the events of each chat; it rests on `chunk` and `timeline` |
 //! | `views` | what readers see |
 //! | `recall` | the results of requests |
@@ -19,6 +19,7 @@ mod members;
 mod names;
 mod pieces;
 mod recall;
+mod subjects;
 mod table;
 mod timeline;
 mod views;
@@ -32,6 +33,7 @@ pub use index::Index;
 pub use keys::KeyReused;
 pub use members::Members;
 pub use recall::{Outcome, Receipt, SentMessage};
+pub use subjects::Subject;
 pub use timeline::{ChatEvent, TimelineEntry};
 pub use views::{ChatView, Counts, UserView};
 

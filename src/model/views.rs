@@ -9,7 +9,7 @@ use super::activity::{ListedChat, Rank};
 use super::chunk::MessageRun;
 use super::directory::{ChatEntry, ChatIndex, Stay, UserEntry, UserIndex};
 use super::members::Members;
-use super::timeline::TimelineEntry;
+use super::timeline::{ChatEvent, TimelineEntry};
 use crate::domain::{ChatId, Position, Seq, Timestamp, UserId};
 
 /// The numbers of users, chats and messages.
@@ -239,5 +239,13 @@ impl Model {
     #[must_use]
     pub fn first_after(&self, chat: ChatIndex, position: Position) -> Option<TimelineEntry> {
         self.histories.of(chat).first_after(position)
+    }
+
+    /// Returns the event of the chat at this position, or `None` if there is none: it may be a read mark that was
+    /// overtaken. The addition of the chat itself does not count.
+    #[must_use]
+    pub fn event_at(&self, chat: ChatIndex, position: Position) -> Option<ChatEvent> {
+        let entry = self.first_after(chat, Position(position.0 - 1))?;
+        (entry.position == position).then_some(entry.event)
     }
 }

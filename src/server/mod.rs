@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 
 use self::notify::ServiceManager;
 use crate::config::ServeConfig;
-use crate::engine::{Engine, ReplayProgress, WriterError};
+use crate::engine::{Engine, EngineSettings, ReplayProgress, WriterError};
 pub use crate::http::log_panics;
 use crate::http::{self, App};
 use crate::log::{EventLog, FileLog, LogError, MemoryLog, RealDisk};
@@ -146,13 +146,17 @@ pub async fn serve(
     });
 
     let mut shutdown = std::pin::pin!(shutdown);
-    let queue_max = config.limits.queue_max as usize;
+    let settings = EngineSettings {
+        queue_max: config.limits.queue_max as usize,
+        // Only servers follow everything.
+        can_follow_all: config.access.api_keys.is_some(),
+    };
     let (started, starting) = oneshot::channel();
     // It is not a blocking task of the runtime, which would wait for ever for a thread that does not start.
     let replayed = Arc::clone(&progress);
     spawn("replay", move || {
         // At a signal, the server ends without waiting for the replay.
-        drop(started.send(Engine::start(log, queue_max, &replayed)));
+        drop(started.send(Engine::start(log, settings, &replayed)));
     })?;
     let (engine, mut writer) = tokio::select! {
         started = starting => started.map_err(|_| ServeError::ReplayPanicked)??,

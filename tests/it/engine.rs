@@ -11,7 +11,9 @@ use chinwag::domain::{
     Actor, ChatId, ChatName, Command, Event, IdempotencyKey, NewMessage, Position, Record, Refusal, Seq,
     Text, Timestamp, UserId, Username,
 };
-use chinwag::engine::{Accepted, Engine, ReplayProgress, SubmitError, WriterEnd, WriterError};
+use chinwag::engine::{
+    Accepted, Engine, EngineSettings, ReplayProgress, SubmitError, WriterEnd, WriterError,
+};
 use chinwag::log::{EventLog, FileLog, Frame, LogError, MemoryLog, RealDisk, SEGMENT_BYTES_MIN};
 use chinwag::model::{Model, Outcome, Receipt};
 
@@ -19,8 +21,9 @@ use crate::support::{AppendOutcome, LogScript, ScriptedLog};
 
 fn start(queue_max: usize) -> (Engine, WriterEnd, LogScript) {
     let (log, script) = ScriptedLog::new();
+    let settings = EngineSettings { queue_max, can_follow_all: false };
     let (engine, end) =
-        Engine::start(Box::new(log), queue_max, &ReplayProgress::default()).expect("an empty log");
+        Engine::start(Box::new(log), settings, &ReplayProgress::default()).expect("an empty log");
     (engine, end, script)
 }
 
@@ -472,7 +475,8 @@ async fn a_replayed_model_equals_the_written_one() {
     let open = || {
         let disk = RealDisk::lock(disk.path()).unwrap();
         let log = FileLog::new(disk, SEGMENT_BYTES_MIN);
-        Engine::start(Box::new(log), 10, &ReplayProgress::default()).unwrap()
+        let settings = EngineSettings { queue_max: 10, can_follow_all: true };
+        Engine::start(Box::new(log), settings, &ReplayProgress::default()).unwrap()
     };
     let (engine, mut end) = open();
     let ann = id(&submit(&engine, add_user("ann")).await.unwrap()).into();
@@ -523,7 +527,8 @@ fn contradicting_events_are_damage_instead_of_a_panic() {
         frame.push(&user(1, 1, "ann"));
         frame.push(&contradiction);
         log.append(&mut frame).unwrap();
-        let started = Engine::start(Box::new(log), 1, &ReplayProgress::default());
+        let settings = EngineSettings { queue_max: 1, can_follow_all: false };
+        let started = Engine::start(Box::new(log), settings, &ReplayProgress::default());
         assert!(matches!(started, Err(LogError::Damaged { .. })), "{contradiction:?}");
     }
 }

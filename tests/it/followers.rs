@@ -1,5 +1,7 @@
 //! Followers of an engine: what they see while others write, and when feeds end.
 
+mod of_all;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -8,7 +10,7 @@ use futures_util::future::join_all;
 use tokio::time::timeout;
 
 use chinwag::domain::{Actor, ChatId, ChatName, Command, NewMessage, Position, Text, UserId, Username};
-use chinwag::engine::{Begin, Engine, Follower, ReplayProgress};
+use chinwag::engine::{Begin, Engine, EngineSettings, Follower, ReplayProgress};
 use chinwag::log::MemoryLog;
 use chinwag::model::Outcome;
 
@@ -19,10 +21,16 @@ async fn add(engine: &Engine, command: Command) -> Outcome {
     engine.submit(command, None, Actor::Unknown).await.expect("accepted").receipt.outcome
 }
 
+fn engine(can_follow_all: bool) -> Engine {
+    let settings = EngineSettings { queue_max: 10_000, can_follow_all };
+    let (engine, _) = Engine::start(Box::new(MemoryLog::default()), settings, &ReplayProgress::default())
+        .expect("an empty log can be replayed");
+    engine
+}
+
 /// Returns an engine with a user who is in all of this number of chats.
 async fn engine_with_chats(count: usize) -> (Engine, UserId, Vec<ChatId>) {
-    let (engine, _) =
-        Engine::start(Box::new(MemoryLog::default()), 10_000, &ReplayProgress::default()).expect("empty");
+    let engine = engine(false);
     let username = Username::try_from("ann".to_owned()).unwrap();
     let Outcome::User(ann) = add(&engine, Command::AddUser { username }).await else { panic!("no user") };
     let chats = (0..count).map(|number| {

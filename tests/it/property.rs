@@ -13,7 +13,7 @@ use axum::body::Body;
 use axum::http::{Request as HttpRequest, StatusCode};
 use chinwag::config::ServeConfig;
 use chinwag::domain::Position;
-use chinwag::engine::{Engine, ReplayProgress, WriterEnd};
+use chinwag::engine::{Engine, EngineSettings, ReplayProgress, WriterEnd};
 use chinwag::http::{App, router};
 use chinwag::log::{FileLog, RealDisk, SEGMENT_BYTES_MIN};
 use chinwag::tools::{self, Import, Lenience};
@@ -339,7 +339,8 @@ impl Server {
         let disk = RealDisk::lock(dir).expect("nobody else has it");
         let log = FileLog::new(disk, SEGMENT_BYTES_MIN);
         let progress = Arc::new(ReplayProgress::default());
-        let (engine, end) = Engine::start(Box::new(log), 100, &progress).expect("a sound log");
+        let settings = EngineSettings { queue_max: 100, can_follow_all: false };
+        let (engine, end) = Engine::start(Box::new(log), settings, &progress).expect("a sound log");
         let engine = Arc::new(engine);
         let app = Arc::new(App::starting(progress, &ServeConfig::default()));
         app.ready(Arc::clone(&engine));

@@ -3,8 +3,9 @@
 
 use std::collections::BTreeMap;
 
+use super::feed::FeedEntry;
 use crate::domain::Position;
-use crate::model::{ChatEvent, ChatIndex, Model, Stay, UserIndex};
+use crate::model::{ChatIndex, Model, Stay, UserIndex};
 
 /// A merge of a user's [stays](Stay).
 ///
@@ -37,20 +38,6 @@ enum Stays {
 const NEXT_MAX: usize = 512;
 /// The horizon of a pass that has not left out any event.
 const NO_HORIZON: Position = Position(u64::MAX);
-
-/// An event that the user sees.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum FeedEntry {
-    /// The user joined the chat, and sees from now on what happens in it.
-    Entered(ChatIndex),
-    /// Something happened in a chat of which the user was a member.
-    Happened {
-        /// The chat.
-        chat: ChatIndex,
-        /// The event.
-        event: ChatEvent,
-    },
-}
 
 impl Merge {
     /// Returns the merge of nothing.
@@ -136,12 +123,11 @@ impl Merge {
             let (position, number) = self.next.pop_first()?;
             let stay = model.stays(self.user)[number as usize];
             let entry = if position == stay.joined {
-                Some(FeedEntry::Entered(stay.chat))
+                Some(FeedEntry::Entered { chat: stay.chat, user: self.user })
             } else {
                 // A read mark that was overtaken since the pass is no longer there.
-                let at = model.first_after(stay.chat, Position(position.0 - 1));
-                let at = at.filter(|entry| entry.position == position);
-                at.map(|entry| FeedEntry::Happened { chat: stay.chat, event: entry.event })
+                let event = model.event_at(stay.chat, position);
+                event.map(|event| FeedEntry::Happened { chat: stay.chat, event })
             };
             self.go_on(model, stay, number, position);
             if let Some(entry) = entry {

@@ -4,8 +4,10 @@
 //! position, and then reads the events from the model, like a client that resumes after a disconnection. So
 //! there is no queue that could overflow, and no seam between missed events and live ones.
 
+mod feed;
 mod follower;
 mod merge;
+mod scan;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -16,7 +18,8 @@ use tokio::sync::Notify;
 
 use crate::domain::{ChatId, Event, Position, UserId};
 use crate::model::{ChatIndex, Model, UserIndex};
-pub use follower::{Begin, EventId, FeedEvent, FeedEventKind, FollowError, Follower};
+pub use feed::{EventId, FeedEvent, FeedEventKind};
+pub use follower::{Begin, FollowError, Follower};
 
 /// **Invariant:** locks are acquired in this order: `fanning_out`, `followed`, the model's, `changed`, a
 /// mailbox's.
@@ -34,7 +37,18 @@ pub(super) struct Live {
 #[derive(Default)]
 struct Followed {
     by_user: HashMap<UserId, Followers>,
+    /// The mailboxes of those who follow all events.
+    of_all: Vec<Arc<Mailbox>>,
     closed: bool,
+}
+
+/// The events that a follower gets.
+#[derive(Debug, Clone, Copy)]
+enum Scope {
+    /// Those that this user sees.
+    User { user: UserId, index: UserIndex },
+    /// All.
+    All,
 }
 
 /// The followers of one user.
@@ -71,7 +85,8 @@ struct Contents {
     closed: bool,
 }
 
-/// **Invariant:** up to `upto`, the user sees nothing new in a chat that is not in `changed`.
+/// **Invariant:** up to `upto`, the user sees nothing new in a chat that is not in `changed`. A follower of all events
+/// looks at everything up to `upto`, and no chats are listed for it.
 struct News {
     changed: Changed,
     upto: Position,
@@ -141,13 +156,18 @@ impl ChangedChats {
 }
 
 impl Live {
-    /// Notes events that are being applied, under the model's write lock. Returns whether there are
+    /// Notes events that are being applied, under the model's write lock. Returns whether there are events and
     /// followers.
     pub(super) fn note<'e>(&self, events: impl Iterator<Item = &'e Event<'e>>) -> bool {
         let mut changed = self.changed.lock();
         let Some(changed) = changed.as_mut() else { return false };
-        events.for_each(|event| changed.note(event));
-        true
+        let mut is_news = false;
+        for event in events {
+            changed.note(event);
+            // An event outside of all chats is news to those who follow all events.
+            is_news = true;
+        }
+        is_news
     }
 
     /// Sends the news to the followers at each wake-up, until the channel is closed.
@@ -192,11 +212,12 @@ impl Live {
         for users in marked.chunks(USERS_AT_ONCE) {
             self.followed.lock().send(users, upto);
         }
+        self.followed.lock().send_to_followers_of_all(upto);
     }
 
     /// Returns the number of followers.
     pub(super) fn followers(&self) -> usize {
-        self.followed.lock().by_user.values().map(|followers| followers.mailboxes.len()).sum()
+        self.followed.lock().mailboxes().count()
     }
 
     /// Ends all feeds, after the news of what has happened. No new one can begin.
@@ -209,7 +230,7 @@ impl Live {
     pub(super) fn close(&self) {
         let mut followed = self.followed.lock();
         followed.closed = true;
-        for mailbox in followed.by_user.values().flat_map(|followers| &followers.mailboxes) {
+        for mailbox in followed.mailboxes() {
             mailbox.update(|contents| contents.closed = true);
         }
     }
@@ -226,9 +247,36 @@ fn members_among(users: &[(UserId, UserIndex)], chat: ChatIndex, model: &Model) 
 }
 
 impl Followed {
-    fn register(&mut self, user: UserId, index: UserIndex, mailbox: Arc<Mailbox>) {
-        let empty = || Followers { user: index, mailboxes: Vec::new(), marked: Vec::new() };
-        self.by_user.entry(user).or_insert_with(empty).mailboxes.push(mailbox);
+    fn register(&mut self, scope: Scope, mailbox: Arc<Mailbox>) {
+        match scope {
+            Scope::User { user, index } => {
+                let empty = || Followers { user: index, mailboxes: Vec::new(), marked: Vec::new() };
+                self.by_user.entry(user).or_insert_with(empty).mailboxes.push(mailbox);
+            }
+            Scope::All => self.of_all.push(mailbox),
+        }
+    }
+
+    fn deregister(&mut self, scope: Scope, mailbox: &Arc<Mailbox>) {
+        let is_other = |other: &Arc<Mailbox>| !Arc::ptr_eq(other, mailbox);
+        match scope {
+            Scope::User { user, .. } => {
+                let Some(followers) = self.by_user.get_mut(&user) else { return };
+                followers.mailboxes.retain(is_other);
+                if followers.mailboxes.is_empty() {
+                    self.by_user.remove(&user);
+                }
+            }
+            Scope::All => self.of_all.retain(is_other),
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.by_user.is_empty() && self.of_all.is_empty()
+    }
+
+    fn mailboxes(&self) -> impl Iterator<Item = &Arc<Mailbox>> {
+        self.by_user.values().flat_map(|followers| &followers.mailboxes).chain(&self.of_all)
     }
 
     fn users(&self) -> Vec<(UserId, UserIndex)> {
@@ -258,6 +306,11 @@ impl Followed {
             }
             marked.clear();
         }
+    }
+
+    /// Sends the news that something has happened up to this position.
+    fn send_to_followers_of_all(&self, upto: Position) {
+        self.of_all.iter().for_each(|mailbox| mailbox.add(&[], upto));
     }
 }
 
@@ -296,5 +349,15 @@ mod tests {
         let MailboxState::News(News { changed, .. }) = mailbox.take() else { panic!("there are news") };
         assert!(matches!(changed, Changed::These(these) if these.len() == 2));
         assert!(matches!(mailbox.take(), MailboxState::Closed));
+    }
+
+    #[test]
+    fn only_events_are_news_and_only_to_followers() {
+        let user = Event::UserAdded { id: Uuid::from_u128(1).into(), username: "ann".into() };
+        let live = Live::default();
+        assert!(!live.note([&user].into_iter()));
+        live.changed.lock().get_or_insert_with(ChangedChats::default);
+        assert!(live.note([&user].into_iter()));
+        assert!(!live.note([].into_iter()));
     }
 }

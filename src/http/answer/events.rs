@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::ser::{Formatter, Serializer};
 use utoipa::ToSchema;
 
-use super::bodies::{ChatBody, MessageBody};
+use super::bodies::{ChatBody, MessageBody, ReadMarkBody, ShownChatBody, UserBody};
 use super::event_cache::EventCache;
 use crate::domain::{ChatId, Position, Seq, UserId};
 use crate::engine::{EventId, FeedEvent, FeedEventKind, Follower};
@@ -28,6 +28,7 @@ without that check; one beyond the log is 400.
 
 | `event` | sent to | `data` |
 | --- | --- | --- |
+| `user` | a server key that follows everything, when a user is added | the `User` |
 | `message` | all members | a `Message` |
 | `chat` | the user who is added to a chat, at its creation or later | the `Chat` as it is now, or, if the user has left it, without members and messages |
 | `member` | the other members, when a user joins | a `MemberEvent` |
@@ -35,6 +36,9 @@ without that check; one beyond the log is 400.
 | `read` | all members | a `ReadEvent` |
 | `begin` | every client, first | a `BeginEvent` |
 | `reset` | instead of `begin`, a client whose id is not of this log's history | a `BeginEvent` |
+
+Without `user`, a server key follows everything: the events of all chats, each once. `chat` is then sent when a chat is
+created, with a `ShownChat` without `unread`, and `member` for every user who joins a chat later.
 
 A stream that catches up sends only the last of each member's read marks.
 
@@ -94,29 +98,56 @@ pub(crate) fn render(
     Some(short).into_iter().filter(|short| !short.is_empty()).chain(long.into_iter().flatten())
 }
 
-/// Returns the event of a chat with very many members, in pieces. The whole event might take megabytes for
-/// each stream.
+/// Returns the event of a chat with many members, in pieces. The whole event might take megabytes for each stream.
 fn long_chat(event: &FeedEvent) -> Option<impl Iterator<Item = Bytes> + Send + use<>> {
-    const SHORT_MEMBERS_MAX: usize = 512;
-    const NO_USERS: &str = r#""users":[]"#;
-    let FeedEventKind::Entered(chat) = &event.kind else { return None };
+    const SHORT_MEMBERS_MAX: usize = 128;
+    const USERS: &str = r#""users":["#;
+    const READ_MARKS: &str = r#""read_marks":["#;
+    let (chat, read_marks) = match &event.kind {
+        FeedEventKind::Entered(chat) => (chat, None),
+        FeedEventKind::ChatAdded { chat, read_marks } => (chat, Some(read_marks.clone())),
+        FeedEventKind::Message { .. }
+        | FeedEventKind::Joined { .. }
+        | FeedEventKind::Left { .. }
+        | FeedEventKind::Read { .. }
+        | FeedEventKind::UserAdded(_) => return None,
+    };
     if chat.users.len() <= SHORT_MEMBERS_MAX {
         return None;
     }
     let users = Arc::clone(&chat.users);
     let without_users = ChatView { users: Arc::default(), ..chat.clone() };
-    let block =
-        String::from_utf8(block(event.id, "chat", &ChatBody::from(&without_users))).expect("JSON is text");
-    // Nothing else looks like this field: a quotation mark within a string is escaped.
-    let (before, after) = block.split_once(NO_USERS).expect("a chat has users");
-    let (before, after) = (format!("{before}\"users\":["), format!("]{after}"));
-    let pieces = (0..users.pieces().count()).map(move |number| {
+    let block = match read_marks {
+        None => block(event.id, "chat", &ChatBody::from(&without_users)),
+        Some(_) => block(event.id, "chat", &ShownChatBody::new(&without_users, false, &[])),
+    };
+    let block = String::from_utf8(block).expect("JSON is text");
+    // Nothing else looks like these fields: a quotation mark within a string is escaped.
+    let (before, rest) = block.split_once(USERS).expect("a chat has users");
+    let (between, after) = match read_marks {
+        None => (rest, ""),
+        Some(_) => rest.split_at(rest.find(READ_MARKS).expect("a shown chat has marks") + READ_MARKS.len()),
+    };
+    let (before, between, after) = (format!("{before}{USERS}"), between.to_owned(), after.to_owned());
+    let users = (0..users.pieces().count()).map(move |number| {
         let piece = users.pieces().nth(number).expect("counted");
-        let json = serde_json::to_string(piece).expect("ids are JSON");
-        let comma = if number == 0 { "" } else { "," };
-        format!("{comma}{}", &json[1..json.len() - 1])
+        further_items(number, piece)
     });
-    Some(std::iter::once(before).chain(pieces).chain(std::iter::once(after)).map(Bytes::from))
+    let read_marks = read_marks.into_iter().flatten().map(mark_bodies).filter(|marks| !marks.is_empty());
+    let read_marks = read_marks.enumerate().map(|(number, marks)| further_items(number, &marks));
+    let pieces = std::iter::once(before).chain(users).chain([between]).chain(read_marks).chain([after]);
+    Some(pieces.filter(|piece| !piece.is_empty()).map(Bytes::from))
+}
+
+/// Returns the items as a piece of a JSON list. A comma comes before each piece but the first.
+fn further_items(piece_number: usize, items: &[impl Serialize]) -> String {
+    let json = serde_json::to_string(items).expect("items are JSON");
+    let comma = if piece_number == 0 { "" } else { "," };
+    format!("{comma}{}", &json[1..json.len() - 1])
+}
+
+fn mark_bodies(marks: Vec<(UserId, Seq)>) -> Vec<ReadMarkBody> {
+    marks.into_iter().map(|(user, seq)| ReadMarkBody { user, seq }).collect()
 }
 
 /// Returns the bytes of an event. If they are the same for all users, they are shared with the other streams
@@ -130,6 +161,11 @@ fn render_one(cache: &EventCache, &FeedEvent { id, ref kind }: &FeedEvent) -> By
         }),
         // The chat as this user sees it, and as it is now.
         FeedEventKind::Entered(ref chat) => block(id, "chat", &ChatBody::from(chat)).into(),
+        FeedEventKind::ChatAdded { ref chat, ref read_marks } => {
+            let read_marks: Vec<_> = read_marks.clone().flat_map(mark_bodies).collect();
+            block(id, "chat", &ShownChatBody::new(chat, false, &read_marks)).into()
+        }
+        FeedEventKind::UserAdded(ref user) => shared(&|| block(id, "user", &UserBody::from(user))),
         FeedEventKind::Joined { chat, user } => shared(&|| block(id, "member", &MemberEvent { chat, user })),
         FeedEventKind::Left { chat, user } => {
             shared(&|| block(id, "member_removed", &MemberEvent { chat, user }))
@@ -176,12 +212,14 @@ const OTHER_LINE_ENDS: [char; 3] = ['\u{85}', '\u{2028}', '\u{2029}'];
 
 #[cfg(test)]
 mod tests {
-    use serde_json::Value;
+    use parking_lot::RwLock;
+    use serde_json::{Value, json};
     use uuid::Uuid;
 
     use super::*;
-    use crate::domain::{Epoch, Timestamp};
-    use crate::model::Rank;
+    use crate::domain::{Epoch, Event, Record, Timestamp};
+    use crate::engine::ReadMarks;
+    use crate::model::{ChatIndex, Model, Rank};
 
     #[test]
     fn data_holds_no_line_end() {
@@ -201,9 +239,24 @@ mod tests {
         assert_eq!(block(id, "test", &1), b"event: test\ndata: 1\nid: 9-0\n\n");
     }
 
+    /// Returns the data of what is written as one event of this kind.
+    fn data(written: &[Bytes], event: &str) -> Value {
+        let text = String::from_utf8(written.concat()).expect("text");
+        let data = text.strip_prefix(&format!("event: {event}\ndata: ")).expect("a block");
+        let data = data.strip_suffix("\nid: 9-0\n\n").expect("a whole block");
+        serde_json::from_str(data).expect("JSON")
+    }
+
+    fn written(kind: FeedEventKind) -> Vec<Bytes> {
+        let id = EventId { position: Position(9), epoch: Epoch::default() };
+        let pieces: Vec<_> = render(&EventCache::default(), vec![FeedEvent { id, kind }]).collect();
+        assert!(pieces.iter().all(|piece| !piece.is_empty() && piece.len() < 32 * 1024));
+        pieces
+    }
+
     #[test]
     fn a_chat_of_any_size_is_one_event() {
-        for count in [0, 1, 512, 513, 1024, 1025, 5_000] {
+        for count in [0, 1, 128, 129, 512, 513, 1024, 1025, 5_000] {
             let users: Vec<UserId> = (0..count).map(|number| Uuid::from_u64_pair(0, number).into()).collect();
             let chat = ChatView {
                 id: Uuid::from_u128(7).into(),
@@ -215,14 +268,102 @@ mod tests {
                 unread: 3,
             };
             let whole = serde_json::to_value(ChatBody::from(&chat)).expect("JSON");
-            let id = EventId { position: Position(9), epoch: Epoch::default() };
-            let event = FeedEvent { id, kind: FeedEventKind::Entered(chat) };
-            let pieces: Vec<_> = render(&EventCache::default(), vec![event]).collect();
-            assert!(pieces.iter().all(|piece| piece.len() < 32 * 1024), "{count}");
-            let text = String::from_utf8(pieces.concat()).expect("text");
-            let data = text.strip_prefix("event: chat\ndata: ").expect("a block");
-            let data = data.strip_suffix("\nid: 9-0\n\n").expect("a whole block");
-            assert_eq!(serde_json::from_str::<Value>(data).expect("JSON"), whole, "{count}");
+            assert_eq!(data(&written(FeedEventKind::Entered(chat)), "chat"), whole, "{count}");
+        }
+    }
+
+    /// A model of users, each of whom has read the one message of a chat.
+    struct World {
+        model: Arc<RwLock<Model>>,
+        users: Vec<UserId>,
+        chat: ChatId,
+    }
+
+    impl World {
+        fn of(users: u64) -> Self {
+            let users: Vec<UserId> =
+                (1..=users).map(|number| Uuid::from_u64_pair(0, number).into()).collect();
+            let chat: ChatId = Uuid::from_u128(7).into();
+            let world = Self { model: Arc::default(), users: users.clone(), chat };
+            for (number, id) in users.iter().enumerate() {
+                world.apply(Event::UserAdded { id: *id, username: format!("user {number}").into() });
+            }
+            let name = r#"its "users":[] and "read_marks":[] are many"#.into();
+            world.apply(Event::ChatAdded { id: chat, name, users: users.clone() });
+            let (id, author) = (Uuid::from_u128(8).into(), users[0]);
+            let text = r#""users":[], "read_marks":[]"#.into();
+            world.apply(Event::MessageAdded { id, chat, author, text });
+            users.iter().for_each(|user| world.apply(Event::ReadMarked { chat, user: *user, seq: Seq(1) }));
+            world
+        }
+
+        fn apply(&self, event: Event<'_>) {
+            let mut model = self.model.write();
+            let time = Timestamp::from_micros(model.position().0 + 1).expect("in range");
+            model.apply(&Record { time, key: None, event });
+        }
+
+        fn look<T>(&self, look: impl FnOnce(&Model, ChatIndex) -> T) -> T {
+            let model = self.model.read();
+            look(&model, model.chat(self.chat).expect("it exists"))
+        }
+
+        fn chat_added(&self) -> FeedEventKind {
+            let (chat, index) = self.look(|model, chat| (model.view(None, model.listed(chat)), chat));
+            FeedEventKind::ChatAdded { chat, read_marks: ReadMarks::of(&self.model, index) }
+        }
+    }
+
+    #[test]
+    fn an_added_chat_of_any_size_is_shown_as_by_chats_show() {
+        for count in [1, 128, 129, 256, 257, 512, 513, 1025, 2_000] {
+            // Given a chat whose last member has left, and with them perhaps a whole piece of its members.
+            let World { model, users, chat } = World::of(count + 1);
+            let left = users[users.len() - 1];
+            let world = World { model, users: users[..users.len() - 1].to_vec(), chat };
+            world.apply(Event::MemberRemoved { chat, user: left });
+            let view = world.look(|model, chat| model.view(None, model.listed(chat)));
+            // When the addition of the chat is written.
+            let shown = data(&written(world.chat_added()), "chat");
+            // Then it is what `/chats/show` answers, with the marks of all members but not of the one who left.
+            let marks = mark_bodies(world.users.iter().map(|user| (*user, Seq(1))).collect());
+            let whole = serde_json::to_value(ShownChatBody::new(&view, false, &marks)).expect("JSON");
+            assert_eq!(shown, whole, "{count}");
+            assert_eq!(shown.get("unread"), None);
+            assert_eq!(shown["users"].as_array().map(Vec::len), usize::try_from(count).ok());
+        }
+    }
+
+    #[test]
+    fn each_kind_of_event_is_written() {
+        let world = World::of(2);
+        let (chat, [ann, bob]) = (world.chat, [world.users[0], world.users[1]]);
+        let user = world.look(|model, _| model.user_view(model.user(ann).expect("it exists")));
+        let run = world.look(|model, chat| model.message_at(chat, Seq(1)));
+        let member = json!({ "chat": chat, "user": bob });
+        let created_at = |micros| Timestamp::from_micros(micros).expect("in range");
+        let message = json!({
+            "id": Uuid::from_u128(8), "chat": chat, "author": ann, "text": r#""users":[], "read_marks":[]"#,
+            "created_at": created_at(4), "seq": 1,
+        });
+        let shown = json!({
+            "id": chat, "name": r#"its "users":[] and "read_marks":[] are many"#, "users": [ann, bob],
+            "created_at": created_at(3), "last_message": message, "cursor": "8000000000000004d2f3a3c1",
+            "read_marks": [{ "user": ann, "seq": 1 }, { "user": bob, "seq": 1 }],
+        });
+        let added = json!({ "id": ann, "username": "user 0", "created_at": created_at(1) });
+        let read = json!({ "chat": chat, "user": bob, "seq": 1 });
+        let kinds = [
+            (FeedEventKind::UserAdded(user), "user", added),
+            (world.chat_added(), "chat", shown),
+            (FeedEventKind::Message { chat, run }, "message", message),
+            (FeedEventKind::Joined { chat, user: bob }, "member", member.clone()),
+            (FeedEventKind::Left { chat, user: bob }, "member_removed", member),
+            (FeedEventKind::Read { chat, user: bob, seq: Seq(1) }, "read", read),
+        ];
+        for (kind, event, expected) in kinds {
+            assert_eq!(data(&written(kind), event), expected);
+            assert!(DESCRIPTION.contains(&format!("\n| `{event}` | ")), "{event} is documented");
         }
     }
 }

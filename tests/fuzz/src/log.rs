@@ -2,7 +2,7 @@
 //! code.
 
 use chinwag::domain::Position;
-use chinwag::engine::{Engine, ReplayProgress};
+use chinwag::engine::{Engine, EngineSettings, ReplayProgress};
 use chinwag::log::{FileLog, SEGMENT_BYTES_MIN};
 use chinwag::model::Model;
 
@@ -54,6 +54,7 @@ pub fn start(segment: Vec<u8>) -> Option<Position> {
 
 fn replayed(disk: &MemoryDisk) -> Option<Position> {
     let log = FileLog::new(disk.clone(), SEGMENT_BYTES_MIN);
-    let (engine, _end) = Engine::start(Box::new(log), 1, &ReplayProgress::default()).ok()?;
+    let settings = EngineSettings { queue_max: 1, can_follow_all: true };
+    let (engine, _end) = Engine::start(Box::new(log), settings, &ReplayProgress::default()).ok()?;
     Some(engine.read(Model::position))
 }

@@ -8,7 +8,7 @@ use axum::body::{Body, Bytes};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use chinwag::config::{Limits, ServeConfig};
-use chinwag::engine::{Engine, ReplayProgress, WriterEnd};
+use chinwag::engine::{Engine, EngineSettings, ReplayProgress, WriterEnd};
 use chinwag::http::{App, router};
 use chinwag::log::MemoryLog;
 use http_body_util::BodyExt;
@@ -53,7 +53,8 @@ impl Server {
             connections_max: 8,
             streams_max: 8,
         };
-        let (engine, end) = Engine::start(Box::new(MemoryLog::default()), 8, &progress).unwrap();
+        let settings = EngineSettings { queue_max: 8, can_follow_all: false };
+        let (engine, end) = Engine::start(Box::new(MemoryLog::default()), settings, &progress).unwrap();
         let app = Arc::new(App::starting(progress, &ServeConfig { limits, ..ServeConfig::default() }));
         app.ready(Arc::new(engine));
         let runtime = Builder::new_current_thread().enable_time().build().unwrap();

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use chinwag::config::ServeConfig;
-use chinwag::engine::{Engine, ReplayProgress};
+use chinwag::engine::{Engine, EngineSettings, ReplayProgress};
 use chinwag::http::{App, router};
 use chinwag::log::MemoryLog;
 
@@ -33,9 +33,10 @@ impl TestRouter {
     pub fn start() -> Self {
         let config = ServeConfig::default();
         let progress = Arc::new(ReplayProgress::default());
-        let (engine, _) =
-            Engine::start(Box::new(MemoryLog::default()), config.limits.queue_max as usize, &progress)
-                .expect("an empty log can be replayed");
+        let settings =
+            EngineSettings { queue_max: config.limits.queue_max as usize, can_follow_all: false };
+        let (engine, _) = Engine::start(Box::new(MemoryLog::default()), settings, &progress)
+            .expect("an empty log can be replayed");
         let app = Arc::new(App::starting(progress, &config));
         app.ready(Arc::new(engine));
         let router = router(app);

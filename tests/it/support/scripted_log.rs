@@ -2,7 +2,7 @@
 //!
 //! ```ignore
 //! let (log, script) = ScriptedLog::new();
-//! let (engine, _end) = Engine::start(Box::new(log), 10, &ReplayProgress::default())?;
+//! let (engine, _end) = Engine::start(Box::new(log), settings, &ReplayProgress::default())?;
 //! let mut answer = pin!(engine.submit(command, None));
 //! assert!(timeout(Duration::from_millis(5), &mut answer).await.is_err());   // the append waits for the script
 //! script.give([AppendOutcome::Stored]);
