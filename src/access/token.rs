@@ -1,0 +1,216 @@
+//! Users' tokens: JSON Web Tokens (RFC 7519) that an application's server has signed.
+//!
+//! The library does the cryptography. What a token must look like is decided here.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::de::DeserializeOwned;
+
+use super::claims::{Claims, Header};
+use super::json::object;
+use super::token_keys::TokenKey;
+use super::{SourceId, TokenKeys, TokenSub};
+use crate::domain::{Timestamp, UserId};
+
+/// What a server demands of tokens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenPolicy {
+    /// The name that `aud` must hold.
+    pub audience: String,
+    /// Maximum seconds from `iat` to `exp`.
+    pub ttl_max_s: u32,
+    /// What `sub` is.
+    pub sub: TokenSub,
+}
+
+/// A token whose signature and claims are good.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Token {
+    /// The user. Whether there is such a user is not known here.
+    pub subject: Subject,
+    /// The claim `iat`.
+    pub issued_at: Timestamp,
+    /// The claim `exp`. The token is good for another [minute](Self::ends_at).
+    pub expires_at: Timestamp,
+    /// What the token may be used for.
+    pub scopes: Scopes,
+    /// The key that signed the token.
+    pub source: SourceId,
+    not_before: Option<Timestamp>,
+}
+
+/// The user that a token names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Subject {
+    /// By the user's id.
+    Id(UserId),
+    /// By the username. It may be any text.
+    Username(Box<str>),
+}
+
+/// The reason why a token is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum TokenRefusal {
+    /// The token is not one of this server's, or is not good yet. Nobody is told why.
+    #[error("the token is not valid")]
+    Invalid,
+    /// The token was good, and has expired.
+    #[error("the token has expired")]
+    Expired,
+}
+
+/// Maximum bytes of a token.
+const TOKEN_BYTES_MAX: usize = 4_096;
+/// The time by which the clocks of issuer and server may differ, where `exp` and `nbf` are kept to.
+const LEEWAY: Duration = Duration::from_mins(1);
+/// The time by which `iat` may be ahead. A revocation holds for all tokens up to then.
+const ISSUED_AHEAD_MAX: Duration = Duration::from_secs(11);
+
+impl TokenKeys {
+    /// Checks a token: its form, its signature, and then its claims.
+    ///
+    /// # Errors
+    ///
+    /// [`TokenRefusal::Expired`] if everything else about the token is good.
+    pub fn verify(&self, token: &str, policy: &TokenPolicy, now: Timestamp) -> Result<Token, TokenRefusal> {
+        let (key, claims) = self.verified_claims(token).ok_or(TokenRefusal::Invalid)?;
+        let token = checked(claims, key, policy, now).ok_or(TokenRefusal::Invalid)?;
+        token.check_time(now)?;
+        Ok(token)
+    }
+
+    /// Returns the claims of a token with a good signature, and the key that signed it.
+    fn verified_claims(&self, token: &str) -> Option<(&TokenKey, Claims)> {
+        if token.len() > TOKEN_BYTES_MAX {
+            return None;
+        }
+        let (message, signature) = token.rsplit_once('.')?;
+        let (header, claims) = message.split_once('.').filter(|(_, claims)| !claims.contains('.'))?;
+        let header: Header = decoded(header)?;
+        let key = self.find(header.kid.as_deref())?;
+        if !key.verifies(&header.alg, message, signature) {
+            return None;
+        }
+        Some((key, decoded(claims)?))
+    }
+}
+
+fn decoded<T: DeserializeOwned>(part: &str) -> Option<T> {
+    object(&URL_SAFE_NO_PAD.decode(part).ok()?).ok()
+}
+
+/// Checks the claims that do not depend on the time of the request.
+fn checked(claims: Claims, key: &TokenKey, policy: &TokenPolicy, now: Timestamp) -> Option<Token> {
+    let subject = match policy.sub {
+        TokenSub::Id => Subject::Id(claims.sub.parse().ok()?),
+        TokenSub::Username => Subject::Username(claims.sub.into()),
+    };
+    let (issued_at, expires_at) = (claims.iat.0, claims.exp.0);
+    let ttl_max = Duration::from_secs(policy.ttl_max_s.into());
+    let is_good = claims.aud.holds(&policy.audience)
+        && issued_at < expires_at
+        && expires_at.saturating_since(issued_at) <= ttl_max
+        && issued_at.saturating_since(now) <= ISSUED_AHEAD_MAX;
+    is_good.then(|| Token {
+        subject,
+        issued_at,
+        expires_at,
+        scopes: claims.scope.unwrap_or(Scopes::DEFAULT),
+        source: key.source,
+        not_before: claims.nbf.map(|nbf| nbf.0),
+    })
+}
+
+impl Token {
+    /// Checks the time again, for a connection that remembers the token.
+    ///
+    /// # Errors
+    ///
+    /// The token has expired, or the clock was set back to a time at which it is not good yet.
+    pub fn check_time(&self, now: Timestamp) -> Result<(), TokenRefusal> {
+        if self.not_before.is_some_and(|not_before| not_before.saturating_since(now) > LEEWAY) {
+            return Err(TokenRefusal::Invalid);
+        }
+        if now >= self.ends_at() {
+            return Err(TokenRefusal::Expired);
+        }
+        Ok(())
+    }
+
+    /// Returns the time from which on the token is refused: `exp` and the leeway.
+    #[must_use]
+    pub fn ends_at(&self) -> Timestamp {
+        let micros = self.expires_at.as_micros() + LEEWAY.as_secs() * 1_000_000;
+        // The last minute of the year 9999 has no leeway.
+        Timestamp::from_micros(micros).unwrap_or(self.expires_at)
+    }
+}
+
+/// What a token may be used for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// Reads, and streams of events.
+    Read,
+    /// Messages and read marks.
+    Write,
+    /// Chats are made, and members added.
+    Chats,
+    /// Members are removed, and others' messages deleted.
+    Moderate,
+    /// Streams of events only.
+    Events,
+}
+
+impl Scope {
+    const ALL: [Self; 5] = [Self::Read, Self::Write, Self::Chats, Self::Moderate, Self::Events];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Write => "write",
+            Self::Chats => "chats",
+            Self::Moderate => "moderate",
+            Self::Events => "events",
+        }
+    }
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Scope {
+    type Err = &'static str;
+
+    fn from_str(word: &str) -> Result<Self, Self::Err> {
+        let scope = Self::ALL.into_iter().find(|scope| scope.name() == word);
+        scope.ok_or("must be read, write, chats, moderate or events")
+    }
+}
+
+/// A set of [scopes](Scope).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Scopes(u8);
+
+impl Scopes {
+    /// The scopes of a token that names none: read and write.
+    pub const DEFAULT: Self = Self(1 << Scope::Read as u8 | 1 << Scope::Write as u8);
+
+    /// Returns whether the set holds this scope.
+    #[must_use]
+    pub fn has(self, scope: Scope) -> bool {
+        self.0 & 1 << scope as u8 != 0
+    }
+}
+
+impl FromIterator<Scope> for Scopes {
+    fn from_iter<I: IntoIterator<Item = Scope>>(scopes: I) -> Self {
+        Self(scopes.into_iter().fold(0, |set, scope| set | 1 << scope as u8))
+    }
+}
