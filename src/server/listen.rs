@@ -75,7 +75,8 @@ pub(super) fn stop_signal() -> io::Result<impl Future<Output = ()>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut quit = signal(SignalKind::quit())?;
-    // tokio keeps the handler of the signal, so a terminal that is closed does not end the server.
+    // tokio keeps the handler of the signal, so a terminal that is closed does not end the server, whether files
+    // are read again at the signal or not.
     drop(signal(SignalKind::hangup())?);
     Ok(async move {
         let signal = tokio::select! {

@@ -2,6 +2,8 @@
 
 mod listen;
 mod notify;
+#[expect(dead_code, reason = "its first user follows")]
+mod reload;
 
 use std::io::{self, Write};
 use std::sync::Arc;
