@@ -23,6 +23,9 @@ pub struct App {
     pub(crate) limits: Limits,
     /// Web pages of these origins may call the API.
     pub(crate) cors_origins: Option<CorsOrigins>,
+    /// The server's names, if it is open: without credentials, the name that a browser calls is all that tells the
+    /// server's own pages from others. `None` if every call needs a credential.
+    pub(crate) open_hosts: Option<Vec<String>>,
     pub(crate) body_budget: BodyBudget,
     pub(crate) event_cache: EventCache,
     /// A permit for each stream that may be opened.
@@ -35,15 +38,19 @@ impl App {
     #[must_use]
     pub fn starting(progress: Arc<ReplayProgress>, config: &ServeConfig) -> Self {
         let limits = config.limits;
+        let open_hosts = (!config.access.is_keyed()).then(|| config.access.hosts.clone());
+        let metrics = HttpMetrics::default();
+        metrics.open.set(open_hosts.is_some().into());
         Self {
             engine: OnceLock::new(),
             progress,
             limits,
             cors_origins: config.cors_origins.clone(),
+            open_hosts,
             body_budget: BodyBudget::new(limits.body_bytes_max as usize * BODIES_IN_PARTS_MAX),
             event_cache: EventCache::default(),
             streams: Arc::new(Semaphore::new(limits.streams_max as usize)),
-            metrics: HttpMetrics::default(),
+            metrics,
         }
     }
 

@@ -54,7 +54,7 @@ async fn a_request_in_flight_at_sigterm_is_answered_and_kept() {
     let mut socket = TcpStream::connect(&server.address).await.unwrap();
     let body = r#"{"username":"ann"}"#;
     let head = format!(
-        "POST /users/add HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        "POST /users/add HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
         body.len()
     );
     socket.write_all(head.as_bytes()).await.unwrap();
