@@ -91,3 +91,18 @@ impl FromRequestParts<Arc<App>> for Ready {
         app.engine().map(|engine| Self(Arc::clone(engine)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_metric_says_whether_the_server_is_open() {
+        for (keys, open) in [(None, 1), (Some("keys".into()), 0)] {
+            let mut config = ServeConfig::default();
+            config.access.token_keys = keys;
+            let app = App::starting(Arc::default(), &config);
+            assert_eq!(app.metrics.open.get(), open);
+        }
+    }
+}

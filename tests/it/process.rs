@@ -147,6 +147,9 @@ fn bad_usage_is_exit_2_and_names_the_value() {
     expect_exit(&serve(dir.path(), &["--log-format", "xml"]), 2, &["xml", "text", "json"]);
     let contradiction = ["--cors-origins", "*,https://example.com"];
     expect_exit(&serve(dir.path(), &contradiction), 2, &["--cors-origins", "combined with other origins"]);
+    for bad in ["http://chat.example.com", "chat.example.com:9000", "", "chinwag,", "*"] {
+        expect_exit(&serve(dir.path(), &["--hosts", bad]), 2, &["--hosts", "as in chat.example.com"]);
+    }
 }
 
 #[test]

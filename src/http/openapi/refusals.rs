@@ -36,8 +36,8 @@ macro_rules! refusals {
 
 refusals! {
     /// The refusals of every call that takes a body.
-    OfCall: [InvalidJson, InvalidField, InvalidHost] [HostRefused, OriginRefused] [RequestTimeout] [BodyTooLarge] [UnsupportedMediaType] [Internal]
-        [Starting, Overloaded, ShuttingDown];
+    OfCall: [InvalidJson, InvalidField, InvalidHost] [HostRefused, OriginRefused] [RequestTimeout] [BodyTooLarge]
+        [UnsupportedMediaType] [Internal] [Starting, Overloaded, ShuttingDown];
     /// The further refusals of every write.
     OfWrite: [IdempotencyKeyReused] [StorageFull];
     /// The refusals of a stream of events.
