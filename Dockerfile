@@ -20,7 +20,8 @@ COPY --from=build /out/chinwag /usr/local/bin/chinwag
 # A new volume gets its owner from this directory. The owner is a number, because the image does not
 # have an /etc/passwd.
 COPY --from=build --chown=65532:65532 /out/data /data
-# All addresses, because a published port does not reach the container's loopback.
+# All addresses, because a published port does not reach the container's loopback. On these, the
+# server does not start before it is given keys, or CHINWAG_OPEN=1 to serve everyone.
 ENV CHINWAG_LISTEN=0.0.0.0:9000 CHINWAG_DATA=/data
 USER 65532:65532
 VOLUME /data

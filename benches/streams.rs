@@ -76,7 +76,7 @@ impl Server {
     /// Opens a stream, and reads the head of the answer and its first chunk.
     async fn follow(&self, user: &str) -> TcpStream {
         let mut stream = self.connect().await;
-        let head = format!("GET /events?user={user} HTTP/1.1\r\nHost: bench\r\n\r\n");
+        let head = format!("GET /events?user={user} HTTP/1.1\r\nHost: localhost\r\n\r\n");
         stream.write_all(head.as_bytes()).await.expect("sent");
         let mut read = Vec::new();
         while !read.windows(3).any(|window| window == b"\n\n\r") {
@@ -107,7 +107,7 @@ impl Drop for Server {
 async fn post(stream: &mut TcpStream, path: &str, body: &Value) -> String {
     let body = body.to_string();
     let request = format!(
-        "POST {path} HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        "POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
     );
     stream.write_all(request.as_bytes()).await.expect("sent");

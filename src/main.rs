@@ -147,7 +147,9 @@ impl From<ServeError> for Failure {
             ServeError::Listen { ref source, .. } if is_out_of_files(source) => {
                 Self::new(RUNTIME_FAILURE, error)
             }
-            ServeError::Listen { .. } => Self::new(BAD_CONFIGURATION, error),
+            ServeError::Listen { .. } | ServeError::NotLoopback { .. } | ServeError::OpenWithKeys { .. } => {
+                Self::new(BAD_CONFIGURATION, error)
+            }
             ServeError::Clock(_)
             | ServeError::Thread(_)
             | ServeError::Runtime(_)

@@ -34,12 +34,13 @@ pub struct AccessConfig {
     /// other servers with the same secret; without it, each start has a random one
     #[arg(long, env = "CHINWAG_SECRET", value_name = "FILE")]
     pub secret: Option<PathBuf>,
-    /// Serve everyone without credentials on an address that is not loopback
+    /// Serve everyone without credentials on an address that is not loopback; not together with --api-keys or
+    /// --token-keys
     #[arg(long, env = "CHINWAG_OPEN", value_parser = yes_or_no)]
     pub open: bool,
     /// Names, separated by commas, under which browsers reach a server that needs no credentials, besides localhost
     /// and IP addresses; requests to other names are refused
-    #[arg(long, env = "CHINWAG_HOSTS", value_name = "NAMES", value_delimiter = ',')]
+    #[arg(long, env = "CHINWAG_HOSTS", value_name = "NAMES", value_delimiter = ',', value_parser = host_name)]
     pub hosts: Vec<String>,
     /// Addresses and networks, separated by commas, of proxies whose X-Forwarded-For names the client
     #[arg(long, env = "CHINWAG_TRUSTED_PROXIES", value_name = "NETWORKS", value_delimiter = ',',
@@ -84,9 +85,59 @@ impl AccessConfig {
     }
 }
 
+/// Returns a name of a host in lower case, without the dot that may end it.
+fn host_name(text: &str) -> Result<String, String> {
+    const BYTES_MAX: usize = 253;
+    let name = text.strip_suffix('.').unwrap_or(text);
+    let is_label = |label: &str| {
+        !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+    };
+    if name.len() <= BYTES_MAX && name.split('.').all(is_label) {
+        return Ok(name.to_ascii_lowercase());
+    }
+    Err(format!("{text:?} is not a name of a host without scheme and port, as in chat.example.com"))
+}
+
 fn network(text: &str) -> Result<IpNet, String> {
     let address = || text.parse::<IpAddr>().ok().map(IpNet::from);
     text.parse().ok().or_else(address).ok_or_else(|| {
         format!("{text:?} is neither an address nor a network, such as 10.1.2.3 or 10.0.0.0/8")
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_is_a_name_alone() {
+        for (text, name) in [
+            ("chinwag", "chinwag"),
+            ("Chat.Example.COM.", "chat.example.com"),
+            ("xn--mnchen-3ya.example", "xn--mnchen-3ya.example"),
+            ("a_b-c.1", "a_b-c.1"),
+        ] {
+            assert_eq!(host_name(text).as_deref(), Ok(name));
+        }
+        let long = "a".repeat(254);
+        for bad in [
+            "",
+            ".",
+            "a..b",
+            ".a",
+            "*",
+            "*.example.com",
+            "a b",
+            " a",
+            "a:80",
+            "http://a",
+            "a/",
+            "[::1]",
+            "münchen.example",
+            &long,
+        ] {
+            let refused = host_name(bad).expect_err(bad);
+            assert!(refused.contains("as in chat.example.com"), "{refused}");
+        }
+    }
 }

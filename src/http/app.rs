@@ -24,6 +24,9 @@ pub struct App {
     pub(crate) limits: Limits,
     /// Web pages of these origins may call the API.
     pub(crate) cors_origins: Option<CorsOrigins>,
+    /// The server's names, if it is open: without credentials, the name that a browser calls is all that tells the
+    /// server's own pages from others. `None` if every call needs a credential.
+    pub(crate) open_hosts: Option<Vec<String>>,
     pub(crate) body_budget: BodyBudget,
     pub(crate) event_cache: EventCache,
     /// A permit for each stream that may be opened.
@@ -38,15 +41,19 @@ impl App {
     #[must_use]
     pub fn starting(progress: Arc<ReplayProgress>, config: &ServeConfig) -> Self {
         let limits = config.limits;
+        let open_hosts = (!config.access.is_keyed()).then(|| config.access.hosts.clone());
+        let metrics = HttpMetrics::default();
+        metrics.open.set(open_hosts.is_some().into());
         Self {
             engine: OnceLock::new(),
             progress,
             limits,
             cors_origins: config.cors_origins.clone(),
+            open_hosts,
             body_budget: BodyBudget::new(limits.body_bytes_max as usize * BODIES_IN_PARTS_MAX),
             event_cache: EventCache::default(),
             streams: Arc::new(Semaphore::new(limits.streams_max as usize)),
-            metrics: HttpMetrics::default(),
+            metrics,
             keyed: None,
         }
     }
@@ -110,5 +117,20 @@ impl FromRequestParts<Arc<App>> for Ready {
         let engine = app.engine()?;
         let caller = app.admit(engine, &*parts, Cost::Read)?;
         Ok(Self { engine: Arc::clone(engine), caller })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_metric_says_whether_the_server_is_open() {
+        for (keys, open) in [(None, 1), (Some("keys".into()), 0)] {
+            let mut config = ServeConfig::default();
+            config.access.token_keys = keys;
+            let app = App::starting(Arc::default(), &config);
+            assert_eq!(app.metrics.open.get(), open);
+        }
     }
 }

@@ -12,6 +12,7 @@ pub(crate) struct HttpMetrics {
     requests: IntCounterVec,
     seconds: HistogramVec,
     pub(crate) connections: IntGauge,
+    pub(crate) open: IntGauge,
 }
 
 /// Label of all paths without a route, so that they add no series.
@@ -34,6 +35,11 @@ impl Default for HttpMetrics {
             seconds: HistogramVec::new(seconds.buckets(buckets), &["path"]).expect("a name"),
             connections: IntGauge::new("chinwag_http_connections", "Connections that are open.")
                 .expect("a name"),
+            open: IntGauge::new(
+                "chinwag_open",
+                "1 if the server serves everyone without credentials, 0 if every call needs one.",
+            )
+            .expect("a name"),
         };
         let build = Opts::new("chinwag_build_info", "The version that runs; always 1.");
         let build =
@@ -42,6 +48,7 @@ impl Default for HttpMetrics {
         metrics.show(metrics.requests.clone());
         metrics.show(metrics.seconds.clone());
         metrics.show(metrics.connections.clone());
+        metrics.show(metrics.open.clone());
         metrics.show(build);
         #[cfg(target_os = "linux")]
         metrics.show(prometheus::process_collector::ProcessCollector::for_self());

@@ -14,23 +14,29 @@ use crate::config::ListenAddress;
 use crate::http::CONNECTIONS_WAITING_MAX;
 use crate::thread;
 
-/// Listens on the first address of the name that can be bound, and returns that address.
-pub(super) fn listen(on: &ListenAddress) -> Result<(TcpListener, SocketAddr), ServeError> {
+/// A socket that is bound to an address, to which nobody can connect yet.
+#[derive(Debug)]
+pub(super) struct Bound {
+    pub(super) address: SocketAddr,
+    socket: TcpSocket,
+}
+
+/// Binds the first address of the name that can be bound.
+pub(super) fn bind(to: &ListenAddress) -> Result<Bound, ServeError> {
     let failed = |address, source| ServeError::Listen { address, source };
-    let addresses = on.resolve().map_err(|source| failed(on.to_string(), source))?;
-    listen_on_first(&addresses).map_err(|source| {
+    let addresses = to.resolve().map_err(|source| failed(to.to_string(), source))?;
+    bind_first(&addresses).map_err(|source| {
         let tried = addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        failed(if tried == on.to_string() { tried } else { format!("{on} ({tried})") }, source)
+        failed(if tried == to.to_string() { tried } else { format!("{to} ({tried})") }, source)
     })
 }
 
-/// Listens on the first of these addresses that can be bound. Returns the error of the first one if there is
-/// none.
-fn listen_on_first(addresses: &[SocketAddr]) -> io::Result<(TcpListener, SocketAddr)> {
+/// Binds the first of these addresses that can be bound. Returns the error of the first one if there is none.
+fn bind_first(addresses: &[SocketAddr]) -> io::Result<Bound> {
     let mut first_error = None;
     for &address in addresses {
-        match listen_on(address).and_then(|listener| Ok((listener.local_addr()?, listener))) {
-            Ok((bound, listener)) => return Ok((listener, bound)),
+        match bind_one(address) {
+            Ok(bound) => return Ok(bound),
             Err(error) => {
                 first_error.get_or_insert(error);
             }
@@ -39,14 +45,23 @@ fn listen_on_first(addresses: &[SocketAddr]) -> io::Result<(TcpListener, SocketA
     Err(first_error.unwrap_or_else(|| io::ErrorKind::NotFound.into()))
 }
 
-/// Returns a listener whose backlog has room for all clients that reconnect after a restart. The system may
-/// grant a shorter backlog.
-fn listen_on(address: SocketAddr) -> io::Result<TcpListener> {
+fn bind_one(address: SocketAddr) -> io::Result<Bound> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     // A restarted server can bind the port while connections of the previous process are in TIME_WAIT.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
-    socket.listen(CONNECTIONS_WAITING_MAX)
+    Ok(Bound { address: socket.local_addr()?, socket })
+}
+
+impl Bound {
+    /// Listens, with a backlog that has room for all clients that reconnect after a restart. The system may grant a
+    /// shorter backlog.
+    pub(super) fn listen(self) -> Result<(TcpListener, SocketAddr), ServeError> {
+        let Self { address, socket } = self;
+        // It fails if another server has bound the address at the same time.
+        let failed = |source| ServeError::Listen { address: address.to_string(), source };
+        Ok((socket.listen(CONNECTIONS_WAITING_MAX).map_err(failed)?, address))
+    }
 }
 
 /// Raises the limit on open files, and returns `connections_max`, lowered to what that limit leaves for
@@ -126,9 +141,9 @@ mod tests {
             ["127.0.0.2:0", "127.0.0.3:0"].map(|address| address.parse().expect("an address"));
         // Another machine's address.
         let foreign = "192.0.2.1:0".parse().expect("an address");
-        let (_listener, bound) = listen_on_first(&[foreign, taken, second, third]).expect("bound");
-        assert_eq!(bound.ip(), second.ip());
-        let refused = listen_on_first(&[taken, foreign]).expect_err("neither");
+        let bound = bind_first(&[foreign, taken, second, third]).expect("bound");
+        assert_eq!(bound.address.ip(), second.ip());
+        let refused = bind_first(&[taken, foreign]).expect_err("neither");
         assert_eq!(refused.kind(), io::ErrorKind::AddrInUse);
     }
 }

@@ -6,6 +6,7 @@ mod notify;
 mod reload;
 
 use std::io::{self, Write};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,7 +14,7 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
 use self::notify::ServiceManager;
-use crate::config::ServeConfig;
+use crate::config::{AccessConfig, ServeConfig};
 use crate::engine::{Engine, EngineSettings, ReplayProgress, WriterError};
 pub use crate::http::log_panics;
 use crate::http::{self, App};
@@ -46,6 +47,25 @@ pub enum ServeError {
         address: String,
         /// Error of the system.
         source: io::Error,
+    },
+    /// The server would serve everyone without credentials on an address that others may reach.
+    #[error(
+        "will not serve everyone without credentials on {address}, which is not loopback: give --api-keys or \
+         --token-keys, and every call needs a credential; or --open (CHINWAG_OPEN=1), if everyone who reaches the \
+         address may read and write everything; or a loopback address, as in --listen 127.0.0.1:{}",
+        address.port()
+    )]
+    NotLoopback {
+        /// Address that the server would listen on.
+        address: SocketAddr,
+    },
+    /// The server is told both to serve everyone without credentials, and to want credentials.
+    #[error(
+        "--open (CHINWAG_OPEN) serves everyone without credentials, and {keys} wants credentials: give one of the two"
+    )]
+    OpenWithKeys {
+        /// Flag of the file of keys.
+        keys: &'static str,
     },
     /// The runtime could not be started.
     #[error("failed to start the runtime: {0}")]
@@ -83,6 +103,7 @@ pub fn run(config: ServeConfig) -> Result<(), ServeError> {
 }
 
 async fn run_until_signal(mut config: ServeConfig) -> Result<(), ServeError> {
+    check_open(&config.access)?;
     let version = env!("CARGO_PKG_VERSION");
     if config.ephemeral {
         tracing::info!(version, "starting, with the log in memory");
@@ -96,7 +117,10 @@ async fn run_until_signal(mut config: ServeConfig) -> Result<(), ServeError> {
     // even if it is given the same address. A missing one is created only after the server listens, so that a
     // server that cannot listen leaves nothing behind.
     let opened = if config.ephemeral || config.data.exists() { Some(open_log(&config)?) } else { None };
-    let (listener, address) = listen::listen(&config.listen)?;
+    let bound = listen::bind(&config.listen)?;
+    // Before it listens, so that no client connects to a server that is refused.
+    check_address(&config.access, bound.address)?;
+    let (listener, address) = bound.listen()?;
     let log = opened.map_or_else(|| open_log(&config), Ok)?;
     let manager = ServiceManager::from_environment();
     let ready = || {
@@ -111,6 +135,27 @@ async fn run_until_signal(mut config: ServeConfig) -> Result<(), ServeError> {
         manager.notify("STOPPING=1");
     };
     serve(listener, log, &config, ready, shutdown).await
+}
+
+/// Refuses a server that is told both to be open and to want credentials.
+fn check_open(access: &AccessConfig) -> Result<(), ServeError> {
+    let files = [("--api-keys", &access.api_keys), ("--token-keys", &access.token_keys)];
+    match files.iter().find(|(_, file)| file.is_some()) {
+        Some(&(keys, _)) if access.open => Err(ServeError::OpenWithKeys { keys }),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Refuses to serve everyone on an address that others may reach, unless that is wanted.
+fn check_address(access: &AccessConfig, address: SocketAddr) -> Result<(), ServeError> {
+    if access.is_keyed() || address.ip().to_canonical().is_loopback() {
+        return Ok(());
+    }
+    if !access.open {
+        return Err(ServeError::NotLoopback { address });
+    }
+    tracing::warn!(%address, "everyone who reaches this address may read and write everything: the server is open");
+    Ok(())
 }
 
 /// Opens the log, and creates its directory if it is missing.
@@ -229,4 +274,30 @@ impl Drain {
 /// Returns whole milliseconds as a number that a log message shows as one.
 fn whole_ms(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn access(open: bool, keyed: bool) -> AccessConfig {
+        let api_keys = keyed.then(|| "keys".into());
+        AccessConfig { open, api_keys, token_keys: None, ..ServeConfig::default().access }
+    }
+
+    #[test]
+    fn only_loopback_is_open_by_itself() {
+        let refuses = |address: &str, access: &AccessConfig| {
+            check_address(access, address.parse().expect(address)).is_err()
+        };
+        for address in ["127.0.0.1:9000", "127.9.9.9:1", "[::1]:9000", "[::ffff:127.0.0.1]:9000"] {
+            assert!(!refuses(address, &access(false, false)), "{address}");
+        }
+        let others = ["0.0.0.0:9000", "[::]:9000", "192.168.0.7:80", "[fe80::1]:1", "[::ffff:10.0.0.1]:1"];
+        for address in others.into_iter().chain(["[::127.0.0.1]:1", "[::ffff:0.0.0.0]:1"]) {
+            assert!(refuses(address, &access(false, false)), "{address}");
+            assert!(!refuses(address, &access(true, false)), "{address}");
+            assert!(!refuses(address, &access(false, true)), "{address}");
+        }
+    }
 }

@@ -32,6 +32,7 @@ mod membership;
 mod messages;
 mod observed;
 mod old_logs;
+mod open_mode;
 mod openapi;
 mod ownership;
 mod page;

@@ -54,7 +54,7 @@ async fn a_request_in_flight_at_sigterm_is_answered_and_kept() {
     let mut socket = TcpStream::connect(&server.address).await.unwrap();
     let body = r#"{"username":"ann"}"#;
     let head = format!(
-        "POST /users/add HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        "POST /users/add HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
         body.len()
     );
     socket.write_all(head.as_bytes()).await.unwrap();
@@ -147,6 +147,9 @@ fn bad_usage_is_exit_2_and_names_the_value() {
     expect_exit(&serve(dir.path(), &["--log-format", "xml"]), 2, &["xml", "text", "json"]);
     let contradiction = ["--cors-origins", "*,https://example.com"];
     expect_exit(&serve(dir.path(), &contradiction), 2, &["--cors-origins", "combined with other origins"]);
+    for bad in ["http://chat.example.com", "chat.example.com:9000", "", "chinwag,", "*"] {
+        expect_exit(&serve(dir.path(), &["--hosts", bad]), 2, &["--hosts", "as in chat.example.com"]);
+    }
 }
 
 #[test]

@@ -50,7 +50,7 @@ fn a_wrong_or_missing_content_type_is_refused() {
     for path in ["/users/add", "/chats/add", "/chats/get", "/messages/add", "/messages/get"] {
         for content_type in types {
             let mut connection = RawConnection::open(&server.address);
-            let start = format!("POST {path} HTTP/1.1\r\nHost: chinwag.test\r\nContent-Length: 2\r\n");
+            let start = format!("POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n");
             connection.send([start.as_bytes(), content_type, b"\r\n{}"].concat());
             let shown = String::from_utf8_lossy(content_type);
             assert_eq!(problem(&connection.reply(), 415, "unsupported_media_type"), None, "{path} {shown}");

@@ -3,24 +3,24 @@
 use std::net::Ipv6Addr;
 
 use axum::body::Body;
-use axum::http::{Request, Version, header};
+use axum::http::{HeaderValue, Request, Version, header};
 
 use crate::http::answer::codes::Code;
 use crate::http::answer::problem::{Problem, shown};
 
-/// Refuses a request whose `Host` is missing, given twice or malformed. A proxy in front of the server might
-/// take such a request for one to another host. HTTP/1.0 does not define the header, so it may be missing
-/// there.
-pub(super) fn check(request: &Request<Body>) -> Result<(), Problem> {
+/// Returns the `Host` of a request. Refuses one that is missing, given twice or malformed: a proxy in front of
+/// the server might take such a request for one to another host. HTTP/1.0 does not define the header, so it may
+/// be missing there.
+pub(super) fn check(request: &Request<Body>) -> Result<Option<&HeaderValue>, Problem> {
     let mut hosts = request.headers().get_all(header::HOST).iter();
     match (hosts.next(), hosts.next()) {
-        (Some(host), None) if is_authority(host.as_bytes()) => Ok(()),
+        (Some(host), None) if parts(host.as_bytes()).is_some() => Ok(Some(host)),
         (Some(host), None) => {
             let host = String::from_utf8_lossy(host.as_bytes());
             Err(refused(&format!("must be a host and perhaps a port; it is {}", shown(&host))))
         }
         (Some(_), Some(_)) => Err(refused("is given twice")),
-        (None, _) if request.version() < Version::HTTP_11 => Ok(()),
+        (None, _) if request.version() < Version::HTTP_11 => Ok(None),
         (None, _) => Err(Problem::usual(Code::InvalidHost).blaming("Host")),
     }
 }
@@ -29,20 +29,22 @@ fn refused(problem: &str) -> Problem {
     Problem::new(Code::InvalidHost, format!("the header Host {problem}")).blaming("Host")
 }
 
-/// Returns whether this is `host [ ":" port ]` (RFC 3986, 3.2). The empty value is well-formed: a client
-/// sends it if the URI of its request has no authority.
-fn is_authority(value: &[u8]) -> bool {
-    let (is_host, after) = if value.first() == Some(&b'[') {
-        let Some(end) = value.iter().position(|&byte| byte == b']') else { return false };
-        (is_ip_literal(&value[1..end]), &value[end + 1..])
+/// Returns the two parts of `host [ ":" port ]` (RFC 3986, 3.2), or `None` if this is something else. A port that
+/// is absent is empty. The empty value is well-formed: a client sends it if the URI of its request has no
+/// authority.
+pub(super) fn parts(value: &[u8]) -> Option<(&str, &str)> {
+    let (is_host, host_bytes) = if value.first() == Some(&b'[') {
+        let end = value.iter().position(|&byte| byte == b']')?;
+        (is_ip_literal(&value[1..end]), end + 1)
     } else {
-        let (name, after) =
-            value.split_at(value.iter().position(|&byte| byte == b':').unwrap_or(value.len()));
+        let end = value.iter().position(|&byte| byte == b':').unwrap_or(value.len());
         // A port needs a host.
-        (is_name(name) && (!name.is_empty() || after.is_empty()), after)
+        (is_name(&value[..end]) && (end > 0 || value.is_empty()), end)
     };
-    let is_port = |port: &[u8]| port.iter().all(u8::is_ascii_digit);
-    is_host && (after.is_empty() || after.strip_prefix(b":").is_some_and(is_port))
+    let (host, after) = value.split_at(host_bytes);
+    let port = if after.is_empty() { after } else { after.strip_prefix(b":")? };
+    let is_well_formed = is_host && port.iter().all(u8::is_ascii_digit);
+    if is_well_formed { Some((str::from_utf8(host).ok()?, str::from_utf8(port).ok()?)) } else { None }
 }
 
 /// Returns whether this is what stands between brackets: an IPv6 address, or one of a later version.
@@ -101,7 +103,7 @@ mod tests {
             "[v1.a:b]",
             "[VF0.a]:9000",
         ] {
-            assert!(is_authority(good.as_bytes()), "{good:?}");
+            assert!(parts(good.as_bytes()).is_some(), "{good:?}");
         }
         for bad in [
             ":",
@@ -145,8 +147,10 @@ mod tests {
             "<a>",
             "a|b",
         ] {
-            assert!(!is_authority(bad.as_bytes()), "{bad:?}");
+            assert!(parts(bad.as_bytes()).is_none(), "{bad:?}");
         }
-        assert!(!is_authority(b"\xff"));
+        assert!(parts(b"\xff").is_none());
+        assert_eq!(parts(b"a:80"), Some(("a", "80")));
+        assert_eq!(parts(b"[::1]:"), Some(("[::1]", "")));
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! They are served by hyper directly: `axum::serve` sets no limit on the time that a head may take.
 
+mod browsers;
 mod deadline;
 mod host;
 mod observe;

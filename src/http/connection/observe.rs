@@ -16,7 +16,7 @@ use futures_util::future::{self, Either};
 use parking_lot::Mutex;
 use tower::Service;
 
-use super::host;
+use super::{browsers, host};
 use crate::http::answer::codes::Code;
 use crate::http::answer::problem::{Problem, shown};
 use crate::http::app::App;
@@ -44,7 +44,8 @@ pub(super) fn observe(
     let request_id = RequestId::of(request.headers());
     let route = route_of(request.uri().path(), app.keyed.is_some());
     let (method, path) = (request.method().clone(), path_to_log(request.uri(), route));
-    let answering = match host::check(&request) {
+    let admitted = host::check(&request).and_then(|host| browsers::check(&app, &request, host, route));
+    let answering = match admitted {
         Ok(()) => {
             if let Some(route) = route {
                 decode_path(request.uri_mut(), route);

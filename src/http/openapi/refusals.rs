@@ -36,18 +36,19 @@ macro_rules! refusals {
 
 refusals! {
     /// The refusals of every call that takes a body.
-    OfCall: [InvalidJson, InvalidField, InvalidHost] [RequestTimeout] [BodyTooLarge] [UnsupportedMediaType] [Internal]
-        [Starting, Overloaded, ShuttingDown];
+    OfCall: [InvalidJson, InvalidField, InvalidHost] [HostRefused, OriginRefused] [RequestTimeout] [BodyTooLarge]
+        [UnsupportedMediaType] [Internal] [Starting, Overloaded, ShuttingDown];
     /// The further refusals of every write.
     OfWrite: [IdempotencyKeyReused] [StorageFull];
     /// The refusals of a stream of events.
-    OfEvents: [InvalidField, InvalidHost] [Internal] [Starting, Overloaded, ShuttingDown];
+    OfEvents: [InvalidField, InvalidHost] [HostRefused, OriginRefused] [Internal] [Starting, Overloaded, ShuttingDown];
     /// The refusals of `/metrics`.
-    OfMetrics: [InvalidHost] [Internal] [Starting];
+    OfMetrics: [InvalidHost] [HostRefused, OriginRefused] [Internal] [Starting];
     NoSuchUser: [UserNotFound];
     NoSuchChat: [ChatNotFound];
     NoSuchUserOrChat: [UserNotFound, ChatNotFound];
-    NotAMember: [NotAMember];
+    /// The refusal of a call by a user who must be a member, with those of [`OfCall`] that share its status.
+    NotAMember: [HostRefused, OriginRefused, NotAMember];
     NameTaken: [UsernameTaken];
     ChatNameTaken: [ChatNameTaken];
 }
@@ -63,6 +64,7 @@ impl IntoResponses for OfHealth {
         [
             (status(&[Code::Starting]), starting.into()),
             reference(&[Code::InvalidHost]),
+            reference(&[Code::OriginRefused]),
             reference(&[Code::Internal]),
         ]
         .into()
@@ -71,7 +73,7 @@ impl IntoResponses for OfHealth {
 
 /// Returns the responses that calls refer to, by name, and those to paths and methods that are not calls.
 pub(crate) fn components() -> BTreeMap<String, RefOr<Response>> {
-    let of_no_call = [[Code::RouteNotFound], [Code::MethodNotAllowed]];
+    let of_no_call = [[Code::OriginRefused], [Code::RouteNotFound], [Code::MethodNotAllowed]];
     of_calls().into_iter().chain(of_no_call.iter().map(|codes| component(codes))).collect()
 }
 

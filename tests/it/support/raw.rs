@@ -143,7 +143,7 @@ impl RawConnection {
 /// Returns the head of a request with these headers, each `Name: value`.
 pub fn head(method: &str, path: &str, headers: &[&str]) -> String {
     let headers: String = headers.iter().flat_map(|header| [header, "\r\n"]).collect();
-    format!("{method} {path} HTTP/1.1\r\nHost: chinwag.test\r\n{headers}\r\n")
+    format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n")
 }
 
 /// Returns a whole request that posts these bytes as JSON.
