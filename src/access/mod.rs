@@ -29,6 +29,6 @@ pub use rates::{Exceeded, Left, Quota, UserRates};
 pub use server_keys::{InvalidKeyName, KeyName, KeyScope, NewKey, ServerKey, ServerKeys, parse_expiry};
 pub use signing::{Grant, NoSigningKey, SigningKey};
 pub use source_id::SourceId;
-pub use token::{Scope, Scopes, Subject, Token, TokenPolicy, TokenRefusal};
+pub use token::{Scope, Scopes, Subject, TOKEN_AHEAD_S_MAX, Token, TokenPolicy, TokenRefusal};
 pub use token_keys::TokenKeys;
 pub use token_sub::TokenSub;

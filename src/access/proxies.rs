@@ -55,7 +55,8 @@ mod tests {
 
     #[test]
     fn the_client_is_the_last_one_not_trusted() {
-        let trusted = ["10.0.0.0/8", "2001:db8::/32", "192.0.2.7/32"].map(|net| net.parse().expect("a network"));
+        let trusted =
+            ["10.0.0.0/8", "2001:db8::/32", "192.0.2.7/32"].map(|net| net.parse().expect("a network"));
         let proxies = TrustedProxies::new(trusted.into());
         for (peer, forwarded, client) in [
             ("203.0.113.5", &["198.51.100.1"][..], "203.0.113.5"),
@@ -71,7 +72,11 @@ mod tests {
             ("::ffff:10.1.1.1", &["::ffff:198.51.100.1"], "198.51.100.1"),
             ("2001:db8::1", &["2001:4860::1"], "2001:4860::1"),
         ] {
-            assert_eq!(proxies.client(address(peer), forwarded.iter().copied()), address(client), "{forwarded:?}");
+            assert_eq!(
+                proxies.client(address(peer), forwarded.iter().copied()),
+                address(client),
+                "{forwarded:?}"
+            );
         }
         let none = TrustedProxies::default();
         assert_eq!(none.client(address("10.1.1.1"), ["6.6.6.6"].into_iter()), address("10.1.1.1"));

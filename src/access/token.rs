@@ -67,8 +67,10 @@ pub enum TokenRefusal {
 const TOKEN_BYTES_MAX: usize = 4_096;
 /// The time by which the clocks of issuer and server may differ, where `exp` and `nbf` are kept to.
 const LEEWAY: Duration = Duration::from_mins(1);
-/// The time by which `iat` may be ahead. A revocation holds for all tokens up to then.
-const ISSUED_AHEAD_MAX: Duration = Duration::from_secs(11);
+/// Maximum seconds by which a token's `iat` may be ahead of the server's clock. A revocation holds for all tokens up to
+/// then.
+pub const TOKEN_AHEAD_S_MAX: u64 = 11;
+const ISSUED_AHEAD_MAX: Duration = Duration::from_secs(TOKEN_AHEAD_S_MAX);
 
 impl TokenKeys {
     /// Checks a token: its form, its signature, and then its claims.
@@ -168,7 +170,9 @@ pub enum Scope {
 impl Scope {
     const ALL: [Self; 5] = [Self::Read, Self::Write, Self::Chats, Self::Moderate, Self::Events];
 
-    fn name(self) -> &'static str {
+    /// Returns the name of the scope in a token.
+    #[must_use]
+    pub fn name(self) -> &'static str {
         match self {
             Self::Read => "read",
             Self::Write => "write",

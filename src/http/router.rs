@@ -14,10 +14,10 @@ use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::http::admission::Rule;
 use crate::http::answer::codes::Code;
 use crate::http::answer::problem::{Problem, shown};
 use crate::http::app::App;
-use crate::http::admission::Rule;
 use crate::http::calls::table::Calls;
 use crate::http::calls::{chats, events, health, messages, metrics, users};
 use crate::http::metrics::HttpMetrics;

@@ -56,7 +56,7 @@ impl Effect<'_> {
             Created::User(user) => Some(Subject::AddedUser(user)),
             Created::Chat(chat) => Some(Subject::AddedChat(chat)),
             Created::Message { chat, .. } => Some(Subject::InChat(chat)),
-            Created::Nothing => match self.addition {
+            Created::Nothing | Created::TokensFrom(_) => match self.addition {
                 Addition::Event { chat, .. } => Some(Subject::InChat(chat)),
                 Addition::Nothing | Addition::Chat | Addition::Message(_) => None,
             },

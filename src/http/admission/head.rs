@@ -90,7 +90,9 @@ impl Peer {
 
     /// Adds to an answer what the request has left of its quota (draft-ietf-httpapi-ratelimit-headers-10).
     pub(crate) fn add_rate(&self, headers: &mut HeaderMap) {
-        let Some(Rate { name, quota: Quota { burst, per_s }, taken }) = self.state.lock().rate.take() else { return };
+        let Some(Rate { name, quota: Quota { burst, per_s }, taken }) = self.state.lock().rate.take() else {
+            return;
+        };
         let (left, whole_in) = match taken {
             Ok(Left { units, whole_in }) => (units, whole_in),
             Err(Exceeded { retry_after }) => (0, retry_after),

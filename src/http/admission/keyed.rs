@@ -14,8 +14,8 @@ use super::presented::{Presented, presented, too_broad};
 use super::rule::{Rule, UserNeed};
 use super::session::{Session, UserToken};
 use crate::access::{
-    Credentials, EventToken, Exceeded, Failures, Quota, Scope, Scopes, Secret, Subject, Token, TokenPolicy, TokenRefusal,
-    TrustedProxies, UserRates,
+    Credentials, EventToken, Exceeded, Failures, Quota, Scope, Scopes, Secret, Subject, Token, TokenPolicy,
+    TokenRefusal, TrustedProxies, UserRates,
 };
 use crate::config::AccessConfig;
 use crate::domain::{Timestamp, UserId};
@@ -134,7 +134,12 @@ impl Keyed {
     /// # Errors
     ///
     /// Returns the first refusal in the order of the API: credentials, what they are good for, rates.
-    pub(crate) fn admit(self: &Arc<Self>, engine: &Engine, head: Head<'_>, cost: Cost) -> Result<Caller, Problem> {
+    pub(crate) fn admit(
+        self: &Arc<Self>,
+        engine: &Engine,
+        head: Head<'_>,
+        cost: Cost,
+    ) -> Result<Caller, Problem> {
         let path = head.uri.path();
         let rules = self.rules.get().expect("the router has set the rules");
         let (keys, users) = match rules.get(path).expect("every call has a rule") {
@@ -173,12 +178,17 @@ impl Keyed {
             None => Err(Refused::Uncounted(Problem::usual(Code::CredentialsMissing))),
             Some(Presented::Other) => Err(Refused::Failed(Code::CredentialsInvalid)),
             Some(Presented::Bearer(key)) if key.starts_with(SERVER_KEY_PREFIX) => {
-                let key = credentials.server_keys.find(key).ok_or(Refused::Failed(Code::CredentialsInvalid))?;
+                let key =
+                    credentials.server_keys.find(key).ok_or(Refused::Failed(Code::CredentialsInvalid))?;
                 if key.is_expired(now) {
                     return Err(Refused::Failed(Code::TokenExpired));
                 }
                 let session = Session { source: key.source, ends_at: key.expires, token: None };
-                Ok(Caller::Server(Box::new(ServerCaller { key: key.name.clone(), scope: key.scope, session })))
+                Ok(Caller::Server(Box::new(ServerCaller {
+                    key: key.name.clone(),
+                    scope: key.scope,
+                    session,
+                })))
             }
             Some(Presented::Bearer(token)) => {
                 let token = self.verified(&credentials, head, token, now)?;
@@ -189,7 +199,11 @@ impl Keyed {
                     Subject::Username(name) => model.user_named(name),
                 };
                 let token_of = |user| UserToken { user, issued_at, expires_at };
-                self.user(engine, find, token.scopes, |user| Session { source, ends_at, token: Some(token_of(user)) })
+                self.user(engine, find, token.scopes, |user| Session {
+                    source,
+                    ends_at,
+                    token: Some(token_of(user)),
+                })
             }
             Some(Presented::InUrl(text)) => {
                 if let Some(problem) = too_broad(&text) {
@@ -206,7 +220,7 @@ impl Keyed {
                 let (issued_at, expires_at) = (token.issued_at, token.expires_at);
                 let token_of = |user| UserToken { user, issued_at, expires_at };
                 let session = |user| Session { source, ends_at, token: Some(token_of(user)) };
-                self.user(engine, |model| model.user(token.user), Scopes::of(Scope::Events), session)
+                self.user(engine, |model| model.user(token.user), Scopes::from_iter([Scope::Events]), session)
             }
         }
     }
@@ -253,7 +267,8 @@ impl Keyed {
 
     /// Counts wrong credentials, and returns their refusal.
     fn count_failure(&self, head: Head<'_>, code: Code) -> Problem {
-        let forwarded = head.headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok());
+        let forwarded =
+            head.headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok());
         let address = head.peer().and_then(|peer| peer.address);
         let address = address.map(|address| self.proxies.client(address, forwarded));
         let counted = address.map_or(Ok(()), |address: IpAddr| self.failures.count(address, Instant::now()));
@@ -296,16 +311,17 @@ impl Keyed {
     ) -> (String, Timestamp) {
         let now = system_clock::now();
         let (source, issued_at, ends_at) = match caller {
-            Caller::User(UserCaller { session: Session { source, token: Some(token), .. }, .. }) => {
-                (*source, token.issued_at, Some(token.expires_at))
+            Caller::User(user) => {
+                let token = user.session.token.expect("the session of a user");
+                (user.session.source, token.issued_at, Some(token.expires_at))
             }
-            // A server's own token is as good as one that was issued after the last revocation.
+            // It is as good as a token that the server would issue after the last revocation.
             Caller::Server(server) => {
                 let from = engine.read(|model| model.tokens_from(index));
                 let from = Timestamp::from_micros(from.saturating_mul(1_000_000)).unwrap_or(now);
                 (server.session.source, now.max(from), server.session.ends_at)
             }
-            Caller::User(_) | Caller::Anyone => unreachable!("the caller was admitted with credentials"),
+            Caller::Anyone => unreachable!("the call needs credentials"),
         };
         let hour = now.as_micros() + EVENTS_TOKEN_TIME_MAX.as_micros() as u64;
         let expires_at = Timestamp::from_micros(hour).unwrap_or(now);
@@ -323,7 +339,8 @@ impl Keyed {
         let mut streams = self.streams.lock();
         let count = streams.entry(user).or_insert(0);
         if *count >= self.streams_max {
-            let detail = format!("{} streams of this user are open, and more are not allowed", self.streams_max);
+            let detail =
+                format!("{} streams of this user are open, and more are not allowed", self.streams_max);
             return Err(Problem::rate_limited(detail, STREAM_RETRY_AFTER));
         }
         *count += 1;

@@ -18,7 +18,7 @@ mod presented;
 mod rule;
 mod session;
 
-pub(crate) use caller::{Caller, UserCaller};
+pub(crate) use caller::Caller;
 pub(crate) use head::{Head, Peer};
 pub use keyed::Keyed;
 pub(crate) use keyed::{Cost, UserStream};

@@ -99,7 +99,11 @@ mod tests {
             assert_eq!(presented_by(query, values), expected, "{query} {values:?}");
         }
         let uri = "/users/get?token=a".parse().expect("a URI");
-        assert_eq!(presented(&uri, &HeaderMap::new(), false).map_err(drop), Ok(None), "other calls take none");
+        assert_eq!(
+            presented(&uri, &HeaderMap::new(), false).map_err(drop),
+            Ok(None),
+            "other calls take none"
+        );
     }
 
     #[test]

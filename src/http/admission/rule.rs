@@ -48,11 +48,7 @@ impl Rule {
 
     /// Returns the rule of a call that users also make, with one of these scopes. The call itself may refuse a user
     /// with these codes.
-    pub(crate) const fn users(
-        keys: KeyNeed,
-        scopes: &'static [Scope],
-        refusals: &'static [Code],
-    ) -> Self {
+    pub(crate) const fn users(keys: KeyNeed, scopes: &'static [Scope], refusals: &'static [Code]) -> Self {
         Self::Callers { keys, users: UserNeed::OneOf(scopes), refusals }
     }
 }
@@ -68,7 +64,7 @@ impl KeyNeed {
         if is_enough { Ok(()) } else { Err(scope_missing(self.scope_names())) }
     }
 
-    pub(crate) fn scope_names(self) -> &'static str {
+    fn scope_names(self) -> &'static str {
         match self {
             Self::Reads => "read or all",
             Self::All => "all",

@@ -38,9 +38,15 @@ macro_rules! codes {
             }
         }
 
-        #[cfg(test)]
         const CODES: &[Code] = &[$(Code::$code),+];
     };
+}
+
+impl Code {
+    /// Returns the code of this name.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        CODES.iter().copied().find(|code| code.kind().name == name)
+    }
 }
 
 codes! {

@@ -10,8 +10,8 @@ use axum::extract::State;
 use axum::http::{HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::{StreamExt, stream};
-use tokio::sync::OwnedSemaphorePermit;
 use serde::Serialize;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 use utoipa::ToSchema;
 use utoipa_axum::routes;
@@ -36,7 +36,8 @@ use crate::http::request::value::ActingUser;
 /// Returns the calls of this file.
 pub(crate) fn calls() -> Calls {
     let scopes = &[Scope::Read, Scope::Events];
-    Calls::none().call(Rule::users(KeyNeed::Reads, scopes, &[Code::TokenTooBroad, Code::NotYourself]), routes!(get))
+    Calls::none()
+        .call(Rule::users(KeyNeed::Reads, scopes, &[Code::TokenTooBroad, Code::NotYourself]), routes!(get))
 }
 
 /// Returns the calls of this file that are there only where calls need credentials.
@@ -73,7 +74,9 @@ async fn get(
 ) -> Result<Response, Problem> {
     let followed = match (&caller, user) {
         (Caller::Server(_), None) => None,
-        (Caller::Anyone | Caller::User(_), _) | (Caller::Server(_), Some(_)) => Some(caller.acting_for(user, "user")?),
+        (Caller::Anyone | Caller::User(_), _) | (Caller::Server(_), Some(_)) => {
+            Some(caller.acting_for(user, "user")?)
+        }
     };
     let follower = match followed {
         Some(user) => engine.follow(user, begin),
@@ -107,7 +110,8 @@ async fn get(
         // Without this header, nginx holds back a short piece until it has more.
         (HeaderName::from_static("x-accel-buffering"), "no"),
     ];
-    Ok((Extension(Endless), headers, streamed(Stream { app, engine, follower, session, _permit: permit })).into_response())
+    Ok((Extension(Endless), headers, streamed(Stream { app, engine, follower, session, _permit: permit }))
+        .into_response())
 }
 
 /// A stream that is being sent.

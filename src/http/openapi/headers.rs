@@ -1,5 +1,6 @@
 //! The headers of the API, in its document.
 
+use serde_json::json;
 use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::{Header, HeaderBuilder, Required};
@@ -76,4 +77,28 @@ fn visible_ascii(chars_max: usize) -> ObjectBuilder {
         .min_length(Some(1))
         .max_length(Some(chars_max))
         .pattern(Some("^[!-~]+$"))
+}
+
+pub(super) const RATE_LIMIT: &str = "RateLimit";
+
+/// Returns what is left of a user's quota.
+pub(super) fn rate_limit() -> Header {
+    let description = "What is left of a user's quota (draft-ietf-httpapi-ratelimit-headers-10): `r` more reads or \
+                       writes at once, and `t` seconds until all of them are there again. Answers to a server key do \
+                       not have it.";
+    quota(description, "\"writes\";r=99;t=1")
+}
+
+pub(super) const RATE_LIMIT_POLICY: &str = "RateLimit-Policy";
+
+/// Returns a user's quota.
+pub(super) fn rate_limit_policy() -> Header {
+    let description = "A user's quota (draft-ietf-httpapi-ratelimit-headers-10): `q` reads or writes at once, all of \
+                       which are there again after `w` seconds.";
+    quota(description, "\"writes\";q=100;w=5")
+}
+
+fn quota(description: &str, example: &str) -> Header {
+    let schema = Some(String::schema());
+    HeaderBuilder::new().schema(schema).description(Some(description)).example(Some(json!(example))).build()
 }

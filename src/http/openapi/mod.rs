@@ -3,6 +3,7 @@
 pub(crate) mod headers;
 pub(crate) mod refusals;
 pub(crate) mod schema;
+mod security;
 
 use axum::body::Bytes;
 use utoipa::OpenApi;
@@ -11,6 +12,7 @@ use utoipa::openapi::schema::Components;
 use utoipa::openapi::{Ref, RefOr, Response};
 
 use crate::domain::{ChatId, ChatName, MessageId, Position, Seq, Text, Timestamp, UserId, Username};
+use crate::http::admission::Rule;
 use crate::http::answer::bodies::UserBody;
 use crate::http::answer::codes::Code;
 use crate::http::answer::events::{BeginEvent, MemberEvent, ReadEvent};
@@ -39,8 +41,9 @@ use headers::{POSITION, REPLAYED, REQUEST_ID};
 )]
 pub(crate) struct Api;
 
-/// Returns the document of these calls as JSON, and adds the parts that are the same for every call.
-pub(crate) fn document(mut api: utoipa::openapi::OpenApi) -> Bytes {
+/// Returns the document of these calls as JSON, and adds the parts that are the same for every call. `rules` says who
+/// may make each call; it is `None` if calls need no credentials.
+pub(crate) fn document(mut api: utoipa::openapi::OpenApi, rules: Option<&[(String, Rule)]>) -> Bytes {
     api.info.description = api.info.description.as_deref().map(unwrapped);
     let components = api.components.get_or_insert_with(Components::new);
     components.responses.extend(refusals::components());
@@ -52,6 +55,10 @@ pub(crate) fn document(mut api: utoipa::openapi::OpenApi) -> Bytes {
             let words = path.split(['/', '.']).filter(|word| !word.is_empty());
             let id = words.collect::<Vec<_>>().join("_");
             let id = if id.is_empty() { "page".to_owned() } else { id };
+            match rules {
+                None => refusals::add(operation, components, security::open_refusals(path)),
+                Some(rules) => security::secure(operation, components, security::rule_of(rules, path)),
+            }
             finish(operation, components, has_position);
             operation.operation_id = Some(id);
         }
@@ -63,6 +70,10 @@ pub(crate) fn document(mut api: utoipa::openapi::OpenApi) -> Bytes {
     ] {
         components.headers.insert(name.to_owned(), header.into());
     }
+    if rules.is_some() {
+        security::add_schemes(components);
+    }
+    refusals::remove_unused(&mut api);
     api.to_pretty_json().expect("a document is strings and numbers").into()
 }
 

@@ -1,17 +1,19 @@
 //! The problems that a call may answer with, in the API's document: those that share a status make one
 //! response.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use axum::http::StatusCode;
 use serde_json::json;
+use utoipa::openapi::path::Operation;
 use utoipa::openapi::schema::{AllOf, AllOfBuilder, ObjectBuilder, Schema, Type};
 use utoipa::openapi::{
-    ContentBuilder, Header, HeaderBuilder, Ref, RefOr, Response, ResponseBuilder, example::ExampleBuilder,
+    Components, ContentBuilder, Header, HeaderBuilder, OpenApi, Ref, RefOr, Response, ResponseBuilder,
+    example::ExampleBuilder,
 };
 use utoipa::{IntoResponses, PartialSchema};
 
-use super::schema;
+use super::{add_header, headers, schema};
 use crate::http::answer::codes::{Code, Kind};
 use crate::http::answer::problem::{Problem, ProblemBody, Replay};
 
@@ -36,19 +38,18 @@ macro_rules! refusals {
 
 refusals! {
     /// The refusals of every call that takes a body.
-    OfCall: [InvalidJson, InvalidField, InvalidHost] [HostRefused, OriginRefused] [RequestTimeout] [BodyTooLarge]
-        [UnsupportedMediaType] [Internal] [Starting, Overloaded, ShuttingDown];
+    OfCall: [InvalidJson, InvalidField, InvalidHost] [RequestTimeout] [BodyTooLarge] [UnsupportedMediaType] [Internal]
+        [Starting, Overloaded, ShuttingDown];
     /// The further refusals of every write.
     OfWrite: [IdempotencyKeyReused] [StorageFull];
     /// The refusals of a stream of events.
-    OfEvents: [InvalidField, InvalidHost] [HostRefused, OriginRefused] [Internal] [Starting, Overloaded, ShuttingDown];
+    OfEvents: [InvalidField, InvalidHost] [Internal] [Starting, Overloaded, ShuttingDown];
     /// The refusals of `/metrics`.
-    OfMetrics: [InvalidHost] [HostRefused, OriginRefused] [Internal] [Starting];
+    OfMetrics: [InvalidHost] [Internal] [Starting];
     NoSuchUser: [UserNotFound];
     NoSuchChat: [ChatNotFound];
     NoSuchUserOrChat: [UserNotFound, ChatNotFound];
-    /// The refusal of a call by a user who must be a member, with those of [`OfCall`] that share its status.
-    NotAMember: [HostRefused, OriginRefused, NotAMember];
+    NotAMember: [NotAMember];
     NameTaken: [UsernameTaken];
     ChatNameTaken: [ChatNameTaken];
 }
@@ -64,7 +65,6 @@ impl IntoResponses for OfHealth {
         [
             (status(&[Code::Starting]), starting.into()),
             reference(&[Code::InvalidHost]),
-            reference(&[Code::OriginRefused]),
             reference(&[Code::Internal]),
         ]
         .into()
@@ -73,8 +73,45 @@ impl IntoResponses for OfHealth {
 
 /// Returns the responses that calls refer to, by name, and those to paths and methods that are not calls.
 pub(crate) fn components() -> BTreeMap<String, RefOr<Response>> {
-    let of_no_call = [[Code::OriginRefused], [Code::RouteNotFound], [Code::MethodNotAllowed]];
+    let of_no_call = [[Code::RouteNotFound], [Code::MethodNotAllowed]];
     of_calls().into_iter().chain(of_no_call.iter().map(|codes| component(codes))).collect()
+}
+
+/// Adds refusals to a call, after those of the same status that it has.
+pub(super) fn add(operation: &mut Operation, components: &mut Components, codes: &[Code]) {
+    let mut by_status = BTreeMap::<String, Vec<Code>>::new();
+    for &code in codes {
+        by_status.entry(status(&[code])).or_default().push(code);
+    }
+    for (status, mut codes) in by_status {
+        let responses = &mut operation.responses.responses;
+        if let Some(RefOr::Ref(response)) = responses.get(&status) {
+            let (_, name) = response.ref_location.rsplit_once('/').expect("a reference is a path");
+            let known: Vec<_> = name.split("-or-").map(|name| Code::named(name).expect("a code")).collect();
+            codes.retain(|code| !known.contains(code));
+            codes.splice(0..0, known);
+        }
+        let (name, mut response) = component(&codes);
+        add_header(&mut response, headers::REQUEST_ID);
+        components.responses.entry(name).or_insert(response);
+        responses.insert(status, reference(&codes).1);
+    }
+}
+
+/// Removes the responses that no call refers to.
+pub(super) fn remove_unused(api: &mut OpenApi) {
+    let mut used: HashSet<_> = [Code::RouteNotFound, Code::MethodNotAllowed].map(|code| name(&[code])).into();
+    for item in api.paths.paths.values() {
+        for operation in [&item.get, &item.post].into_iter().flatten() {
+            let references = operation.responses.responses.values().filter_map(|response| match response {
+                RefOr::Ref(reference) => reference.ref_location.rsplit_once('/'),
+                RefOr::T(_) => None,
+            });
+            used.extend(references.map(|(_, name)| name.to_owned()));
+        }
+    }
+    let components = api.components.get_or_insert_with(Components::new);
+    components.responses.retain(|name, _| used.contains(name));
 }
 
 fn component(codes: &[Code]) -> (String, RefOr<Response>) {
@@ -107,8 +144,11 @@ fn response(problems: Vec<(Code, Problem)>, schema: AllOf) -> Response {
     let content = ContentBuilder::new().schema(Some(Schema::AllOf(schema))).examples_from_iter(examples);
     let mut response =
         ResponseBuilder::new().description(description).content("application/problem+json", content.build());
-    if status == StatusCode::SERVICE_UNAVAILABLE {
+    if [StatusCode::SERVICE_UNAVAILABLE, StatusCode::TOO_MANY_REQUESTS].contains(&status) {
         response = response.header("Retry-After", retry_after());
+    }
+    if status == StatusCode::UNAUTHORIZED {
+        response = response.header("WWW-Authenticate", www_authenticate());
     }
     if status == StatusCode::METHOD_NOT_ALLOWED {
         response = response.header("Allow", allow());
@@ -134,6 +174,14 @@ fn schema_of(codes: &[Code], required: &[&str]) -> AllOf {
 fn retry_after() -> Header {
     let seconds = ObjectBuilder::new().schema_type(Type::String).pattern(Some("^[0-9]+$"));
     HeaderBuilder::new().schema(Some(seconds)).description(Some("Seconds.")).example(Some(json!("1"))).build()
+}
+
+fn www_authenticate() -> Header {
+    HeaderBuilder::new()
+        .schema(Some(String::schema()))
+        .description(Some("The kind of credentials that the call needs (RFC 6750)."))
+        .example(Some(json!("Bearer realm=\"chinwag\"")))
+        .build()
 }
 
 fn allow() -> Header {

@@ -33,8 +33,7 @@ impl TestRouter {
     pub fn start() -> Self {
         let config = ServeConfig::default();
         let progress = Arc::new(ReplayProgress::default());
-        let settings =
-            EngineSettings { queue_max: config.limits.queue_max as usize, can_follow_all: false };
+        let settings = EngineSettings { queue_max: config.limits.queue_max as usize, can_follow_all: false };
         let (engine, _) = Engine::start(Box::new(MemoryLog::default()), settings, &progress)
             .expect("an empty log can be replayed");
         let app = Arc::new(App::starting(progress, &config));
