@@ -56,14 +56,15 @@ impl<T> Write<T> {
     ) -> impl Future<Output = Result<Response, Problem>> {
         let Self { engine, request, key } = self;
         let command = command(request);
+        let by = Actor::Unknown;
         let key = key.map(|key| {
             let text = String::from_utf8_lossy(key.as_bytes());
-            IdempotencyKey::new(text.to_string(), &command)
+            IdempotencyKey::new(text.to_string(), &command, &by)
                 .map_err(|invalid| Problem::invalid_field(IDEMPOTENCY_KEY, &invalid.to_string(), Some(&text)))
         });
         let key = key.transpose();
         async move {
-            let accepted = engine.submit(command, key?, Actor::Unknown).await?;
+            let accepted = engine.submit(command, key?, by).await?;
             Ok(receipt::respond(&accepted))
         }
     }
