@@ -38,7 +38,8 @@ fn main() {
         (Event::UserAdded { id: user(number), username: format!("user {number}").into() }, None)
     });
     bench.grow("keys", sizes.keys, |number| {
-        let key = IdempotencyKey::recorded(format!("key {number}").into(), Fingerprint([1; 16]));
+        let text = format!("key {number}").into();
+        let key = IdempotencyKey::recorded(text, Fingerprint([1; 16]), &Actor::Unknown);
         (Event::NothingChanged, Some(key))
     });
     bench.grow("chats", sizes.chats, |number| {

@@ -118,7 +118,8 @@ impl<'a> Record<'a> {
         let key = Option::<(Cow<'a, str>, Fingerprint)>::borrow_decode(decoder)?;
         let event = Event::borrow_decode(decoder)?;
         let by = actor_of(&event)?;
-        let key = key.map(|(text, fingerprint)| IdempotencyKey::recorded(text, fingerprint));
+        // Whose key it is follows from the actor, who may follow from the event.
+        let key = key.map(|(text, fingerprint)| IdempotencyKey::recorded(text, fingerprint, &by));
         Ok(Self { time, by, key, event })
     }
 }

@@ -8,8 +8,9 @@ use bincode::enc::Encoder;
 use bincode::error::EncodeError;
 use bincode::{BorrowDecode, Encode};
 use sha2::{Digest, Sha256};
+use uuid::Uuid;
 
-use super::Command;
+use super::{Actor, Command};
 
 /// The text is not 1 to 255 visible ASCII characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -28,8 +29,8 @@ pub struct IdempotencyKey<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, BorrowDecode)]
 pub struct Fingerprint(pub [u8; 16]);
 
-/// A digest of a key's text, by which the key is found: the first 12 bytes of a SHA-256. At that length no
-/// two keys collide in practice.
+/// A digest of a key's text and of the user whose key it is, by which the key is found: the first 12 bytes of a
+/// SHA-256. At that length no two keys collide in practice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct KeyDigest(pub [u32; 3]);
 
@@ -42,34 +43,41 @@ impl IdempotencyKey<'static> {
     /// Maximum characters of a key; the minimum is 1.
     pub const CHARS_MAX: usize = 255;
 
-    /// Returns the key of a request for this command.
+    /// Returns the key of a request for this command, by this actor.
     ///
     /// # Errors
     ///
     /// Returns an error if the text is not a valid key.
-    pub fn new(text: String, command: &Command) -> Result<Self, InvalidKey> {
-        Self::from_parts(text, command.fingerprint())
+    pub fn new(text: String, command: &Command, by: &Actor<'_>) -> Result<Self, InvalidKey> {
+        Self::from_parts(text, command.fingerprint(), by)
     }
 
-    /// Returns the key of a request whose fingerprint is known.
+    /// Returns the key of a request by this actor whose fingerprint is known.
     ///
     /// # Errors
     ///
     /// Returns an error if the text is not a valid key.
-    pub fn from_parts(text: String, fingerprint: Fingerprint) -> Result<Self, InvalidKey> {
-        let visible = text.bytes().all(|byte| byte.is_ascii_graphic());
-        if !visible || !(1..=Self::CHARS_MAX).contains(&text.len()) {
-            return Err(InvalidKey);
-        }
-        Ok(Self::recorded(Cow::Owned(text), fingerprint))
+    pub fn from_parts(text: String, fingerprint: Fingerprint, by: &Actor<'_>) -> Result<Self, InvalidKey> {
+        Self::check(&text)?;
+        Ok(Self::recorded(Cow::Owned(text), fingerprint, by))
+    }
+
+    /// Checks the text of a key.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the text is not a valid key.
+    pub fn check(text: &str) -> Result<(), InvalidKey> {
+        let is_visible = text.bytes().all(|byte| byte.is_ascii_graphic());
+        if is_visible && (1..=Self::CHARS_MAX).contains(&text.len()) { Ok(()) } else { Err(InvalidKey) }
     }
 }
 
 impl<'a> IdempotencyKey<'a> {
-    /// Returns the key of an accepted request, whose text was checked when it was accepted.
+    /// Returns the key of an accepted request by this actor, whose text was checked when it was accepted.
     #[must_use]
-    pub fn recorded(text: Cow<'a, str>, fingerprint: Fingerprint) -> Self {
-        let digest = KeyDigest::of(&text);
+    pub fn recorded(text: Cow<'a, str>, fingerprint: Fingerprint, by: &Actor<'_>) -> Self {
+        let digest = KeyDigest::of(&text, by);
         Self { text, fingerprint, digest }
     }
 
@@ -91,6 +99,12 @@ impl<'a> IdempotencyKey<'a> {
         self.fingerprint
     }
 
+    /// Returns whether this is a key of this actor.
+    #[must_use]
+    pub fn is_of(&self, by: &Actor<'_>) -> bool {
+        self.digest == KeyDigest::of(&self.text, by)
+    }
+
     /// Returns the digest by which the key is found.
     #[must_use]
     pub fn digest(&self) -> KeyDigest {
@@ -98,7 +112,7 @@ impl<'a> IdempotencyKey<'a> {
     }
 }
 
-/// The digest is not encoded: it follows from the text. [`Record::decode`](super::Record::decode) is the way back.
+/// The digest is not encoded: it follows from the text and the actor. [`Record::decode`](super::Record::decode) is the way back.
 impl Encode for IdempotencyKey<'_> {
     fn encode<E: Encoder>(&self, encoder: &mut E) -> Result<(), EncodeError> {
         self.text.encode(encoder)?;
@@ -107,8 +121,18 @@ impl Encode for IdempotencyKey<'_> {
 }
 
 impl KeyDigest {
-    fn of(text: &str) -> Self {
-        let hash = Sha256::digest(text.as_bytes());
+    /// Each user's keys are their own. All other actors share theirs.
+    ///
+    /// **Invariant:** no key of a user is that of another actor. The bytes of a user begin with a zero byte, which
+    /// no text does.
+    fn of(text: &str, by: &Actor<'_>) -> Self {
+        let mut hasher = Sha256::new();
+        if let Actor::User(user) = by {
+            hasher.update([0]);
+            hasher.update(Uuid::from(*user).as_bytes());
+        }
+        hasher.update(text.as_bytes());
+        let hash = hasher.finalize();
         let word = |at: usize| u32::from_le_bytes([hash[at], hash[at + 1], hash[at + 2], hash[at + 3]]);
         Self([word(0), word(4), word(8)])
     }
@@ -126,7 +150,7 @@ impl FingerprintHasher {
         self
     }
 
-    pub(super) fn id(&mut self, id: impl Into<uuid::Uuid>) -> &mut Self {
+    pub(super) fn id(&mut self, id: impl Into<Uuid>) -> &mut Self {
         self.0.update(id.into().as_bytes());
         self
     }
@@ -148,12 +172,27 @@ mod tests {
 
     #[test]
     fn a_key_is_1_to_255_visible_ascii_characters() {
-        let key = |text: &str| IdempotencyKey::from_parts(text.to_owned(), Fingerprint([0; 16])).map(|_| ());
+        let key = |text: &str| {
+            let key = IdempotencyKey::from_parts(text.to_owned(), Fingerprint([0; 16]), &Actor::Unknown);
+            key.map(|_| ())
+        };
         for fine in ["x", "!~", &"k".repeat(255)] {
             assert_eq!(key(fine), Ok(()), "{fine}");
         }
         for refused in ["", "a b", " a", "é", "a\tb", "\u{7f}", &"k".repeat(256)] {
             assert_eq!(key(refused), Err(InvalidKey), "{refused}");
+        }
+    }
+    #[test]
+    fn only_users_have_keys_of_their_own() {
+        let digest = |text: &str, by: &Actor<'_>| KeyDigest::of(text, by);
+        let (ann, bob) = (Actor::User(Uuid::from_u128(1).into()), Actor::User(Uuid::from_u128(2).into()));
+        let server = Actor::Key("backend".into());
+        assert_eq!(digest("k", &server), digest("k", &Actor::Unknown));
+        assert_eq!(digest("k", &server), digest("k", &Actor::Key("other".into())));
+        let digests = [digest("k", &server), digest("k", &ann), digest("k", &bob), digest("l", &ann)];
+        for (index, one) in digests.iter().enumerate() {
+            assert!(!digests[..index].contains(one), "{index}");
         }
     }
 }

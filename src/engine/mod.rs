@@ -210,12 +210,17 @@ impl Engine {
     /// # Errors
     ///
     /// See [`SubmitError`].
+    ///
+    /// # Panics
+    ///
+    /// May panic if the key is not one of this actor's.
     pub async fn submit(
         &self,
         command: Command,
         key: Option<IdempotencyKey<'static>>,
         by: Actor<'static>,
     ) -> Result<Accepted, SubmitError> {
+        debug_assert!(key.as_ref().is_none_or(|key| key.is_of(&by)), "a key of the one who submits");
         let (reply, answer) = oneshot::channel();
         let answered = match self.enqueue(Job { command, key, by, reply }) {
             Ok(()) => answer.await.unwrap_or(Err(SubmitError::Failed)),

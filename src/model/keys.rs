@@ -142,9 +142,11 @@ impl PartialEq for Keys {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::Actor;
 
     fn key(number: u32, fingerprint: u8) -> IdempotencyKey<'static> {
-        IdempotencyKey::recorded(format!("key {number}").into(), Fingerprint([fingerprint; 16]))
+        let text = format!("key {number}").into();
+        IdempotencyKey::recorded(text, Fingerprint([fingerprint; 16]), &Actor::Unknown)
     }
 
     fn recalled(number: u32) -> Recalled {

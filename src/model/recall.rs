@@ -115,7 +115,7 @@ mod tests {
         let text = |text: &str| Text::try_from(text.to_owned()).expect("a text");
         let message = |words| NewMessage { chat: chat.into(), author: user.into(), text: text(words) };
         let request = Command::AddMessages(vec![message("a"), message("b")]);
-        let key = IdempotencyKey::new("key".to_owned(), &request).expect("a key");
+        let key = IdempotencyKey::new("key".to_owned(), &request, &Actor::Unknown).expect("a key");
         let mut model = Model::default();
         let events = [
             Event::UserAdded { id: user.into(), username: "ann".into() },

@@ -128,7 +128,7 @@ impl ExportedEvent {
         let kind = std::mem::take(&mut raw.r#type);
         let (id, command) = raw.command(&kind)?;
         let by = raw.by.take().map_or(Ok(Actor::Unknown), RawActor::check)?;
-        let key = raw.idempotency_key.take().map(RawKey::check).transpose()?;
+        let key = raw.idempotency_key.take().map(|key| key.check(&by)).transpose()?;
         let (position, time) = (Position(raw.position), parse_time(&raw.time, clock)?);
         let rest = RawLine { v: raw.v, position: raw.position, time: raw.time.clone(), ..RawLine::default() };
         if raw != rest {
@@ -199,14 +199,15 @@ impl RawActor {
 }
 
 impl RawKey {
-    fn check(self) -> Result<IdempotencyKey<'static>, String> {
+    fn check(self, by: &Actor<'_>) -> Result<IdempotencyKey<'static>, String> {
         let Self { key, fingerprint } = self;
         let digits = Some(&fingerprint).filter(|digits| digits.len() == 32);
         let bytes = digits.and_then(|digits| Uuid::try_parse(digits).ok()).map(Uuid::into_bytes);
         let bytes =
             bytes.ok_or_else(|| format!("the fingerprint {} is not 32 digits", shown(&fingerprint)))?;
         let refused = format!("the key {}", shown(&key));
-        IdempotencyKey::from_parts(key, Fingerprint(bytes)).map_err(|invalid| format!("{refused} {invalid}"))
+        IdempotencyKey::from_parts(key, Fingerprint(bytes), by)
+            .map_err(|invalid| format!("{refused} {invalid}"))
     }
 }
 

@@ -1,7 +1,9 @@
-//! Who caused an event: it is in the log, and shown by `export`.
+//! Who caused an event: it is in the log, shown by `export`, and a user's idempotency keys are their own.
 
-use chinwag::domain::{Actor, ChatName, Command, NewMessage, Seq, Text};
+use chinwag::domain::{Actor, ChatId, ChatName, Command, NewMessage, Refusal, Seq, Text, UserId};
+use chinwag::engine::SubmitError;
 use chinwag::model::Outcome;
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use crate::support::{TestEngine, add_user, exported, imported, server_key};
@@ -53,4 +55,76 @@ async fn an_event_keeps_who_caused_it() {
     // And an import keeps it.
     let copy = imported(&lines);
     assert_eq!(exported(copy.path()), lines);
+}
+
+/// Two users, and a chat of both.
+struct Scene {
+    server: TestEngine,
+    ann: UserId,
+    bob: UserId,
+    chat: ChatId,
+}
+
+impl Scene {
+    async fn start() -> Self {
+        let server = TestEngine::start();
+        let (ann, bob) = (server.add_user("ann").await, server.add_user("bob").await);
+        let name = ChatName::try_from("tea".to_owned()).unwrap();
+        let added = server.submit(Command::AddChat { name, users: vec![ann, bob] }, Actor::Unknown).await;
+        let Outcome::Chat(chat) = added else { panic!("{added:?}") };
+        Self { server, ann, bob, chat }
+    }
+
+    fn says(&self, author: UserId, text: &str) -> Command {
+        let text = Text::try_from(text.to_owned()).unwrap();
+        Command::AddMessage(NewMessage { chat: self.chat, author, text })
+    }
+}
+
+#[tokio::test]
+async fn a_key_of_a_user_is_their_own() {
+    // Given a request of each actor under the same key, all in few batches.
+    let scene = Scene::start().await;
+    let (ann, bob, cid) = (scene.ann, scene.bob, scene.server.add_user("cid").await);
+    let requests = [
+        (Actor::User(ann), scene.says(ann, "of Ann")),
+        (Actor::User(bob), scene.says(bob, "of Bob")),
+        // Equal requests, but of others.
+        (server_key("backend"), scene.says(ann, "of Ann")),
+        // The event does not name the actor.
+        (Actor::User(cid), Command::AddMember { chat: scene.chat, user: ann }),
+    ];
+    let firsts = join_all(
+        requests.iter().map(|(by, command)| scene.server.submit_keyed("k", command.clone(), by.clone())),
+    );
+    let firsts: Vec<_> = firsts.await.into_iter().map(|first| first.unwrap()).collect();
+    assert!(firsts.iter().all(|first| !first.replayed), "{firsts:?}");
+    let positions: Vec<_> = firsts.iter().map(|first| first.receipt.position.0).collect();
+    assert_eq!(positions, [5, 6, 7, 8]);
+    // Then each gets its own answer again, and nobody that of another,
+    let check = async |server: &TestEngine| {
+        for ((by, command), first) in requests.iter().zip(&firsts) {
+            let again = server.submit_keyed("k", command.clone(), by.clone()).await.unwrap();
+            assert_eq!((again.replayed, &again.receipt), (true, &first.receipt), "{by:?}");
+            let other = server.submit_keyed("k", add_user("dee"), by.clone()).await;
+            assert!(
+                matches!(other, Err(SubmitError::Refused(Refusal::KeyReused { .. }))),
+                "{by:?}: {other:?}"
+            );
+        }
+        // Server keys share theirs.
+        let (_, command) = &requests[2];
+        for by in [server_key("other"), Actor::Unknown] {
+            let again = server.submit_keyed("k", command.clone(), by).await.unwrap();
+            assert_eq!((again.replayed, &again.receipt), (true, &firsts[2].receipt));
+        }
+        assert_eq!(server.engine.position().0, 8);
+    };
+    check(&scene.server).await;
+    // after a restart,
+    let server = scene.server.restart().await;
+    check(&server).await;
+    // and after an import.
+    let lines = exported(server.stop().await.path());
+    check(&TestEngine::start_at(imported(&lines))).await;
 }

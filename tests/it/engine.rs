@@ -207,8 +207,39 @@ async fn a_batch_without_room_leaves_no_trace() {
 
 /// Submits under a key.
 async fn submit_keyed(engine: &Engine, key: &str, command: Command) -> Result<Accepted, SubmitError> {
-    let key = IdempotencyKey::new(key.to_owned(), &command).unwrap();
-    engine.submit(command, Some(key), Actor::Unknown).await
+    submit_keyed_by(Actor::Unknown, engine, key, command).await
+}
+
+async fn submit_keyed_by(
+    by: Actor<'static>,
+    engine: &Engine,
+    key: &str,
+    command: Command,
+) -> Result<Accepted, SubmitError> {
+    let key = IdempotencyKey::new(key.to_owned(), &command, &by).unwrap();
+    engine.submit(command, Some(key), by).await
+}
+
+#[tokio::test]
+async fn within_a_batch_users_keys_are_their_own() {
+    let (engine, _end, script) = start(10);
+    let plug = plug(&engine, &script).await;
+    let [ann, bob] = [1, 2].map(|user| Actor::User(Uuid::from_u128(user).into()));
+    let requests = [(ann.clone(), "a"), (bob, "b"), (Actor::Unknown, "c"), (ann.clone(), "a"), (ann, "d")];
+    let batch = requests.map(|(by, username)| submit_keyed_by(by, &engine, "k", add_user(username)));
+    let (answers, (), ()) = tokio::join!(join_all(batch), plug, async {
+        script.give([AppendOutcome::Stored, AppendOutcome::Stored]);
+    });
+    let positions: Vec<_> = answers
+        .iter()
+        .map(|answer| answer.as_ref().ok().map(|accepted| (accepted.receipt.position.0, accepted.replayed)))
+        .collect();
+    assert_eq!(
+        positions,
+        [Some((2, false)), Some((3, false)), Some((4, false)), Some((2, true)), None],
+        "{answers:?}"
+    );
+    assert!(matches!(answers[4], Err(SubmitError::Refused(Refusal::KeyReused { .. }))), "{answers:?}");
 }
 
 #[tokio::test]

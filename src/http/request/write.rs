@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::{self, FromRequest};
-use axum::http::{HeaderMap, HeaderValue};
+use axum::http::HeaderMap;
 use axum::response::Response;
 use futures_util::FutureExt;
 
@@ -22,7 +22,7 @@ pub(crate) struct Write<T> {
     engine: Arc<Engine>,
     caller: Caller,
     request: T,
-    key: Option<HeaderValue>,
+    key: Option<String>,
 }
 
 impl<T: Request> FromRequest<Arc<App>> for Write<T> {
@@ -40,11 +40,19 @@ impl<T: Request> FromRequest<Arc<App>> for Write<T> {
     }
 }
 
-fn only_key(headers: &HeaderMap) -> Result<Option<HeaderValue>, Problem> {
+/// Returns the key of a request, which may be given once.
+fn only_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     let mut keys = headers.get_all(IDEMPOTENCY_KEY).iter();
     match (keys.next(), keys.next()) {
-        (key, None) => Ok(key.cloned()),
-        (_, Some(_)) => Err(Problem::invalid_field(IDEMPOTENCY_KEY, "is given twice", None)),
+        (None, _) => Ok(None),
+        (Some(key), None) => {
+            let key = String::from_utf8_lossy(key.as_bytes()).into_owned();
+            match IdempotencyKey::check(&key) {
+                Ok(()) => Ok(Some(key)),
+                Err(invalid) => Err(Problem::invalid_field(IDEMPOTENCY_KEY, &invalid.to_string(), Some(&key))),
+            }
+        }
+        (Some(_), Some(_)) => Err(Problem::invalid_field(IDEMPOTENCY_KEY, "is given twice", None)),
     }
 }
 
@@ -58,14 +66,9 @@ impl<T> Write<T> {
     ) -> impl Future<Output = Result<Response, Problem>> {
         let Self { engine, caller, request, key } = self;
         let by = caller.by();
-        let submitted = command(request, &caller).and_then(|command| {
-            let key = key.map(|key| {
-                let text = String::from_utf8_lossy(key.as_bytes());
-                IdempotencyKey::new(text.to_string(), &command, &by).map_err(|invalid| {
-                    Problem::invalid_field(IDEMPOTENCY_KEY, &invalid.to_string(), Some(&text))
-                })
-            });
-            Ok((command, key.transpose()?))
+        let submitted = command(request, &caller).map(|command| {
+            let key = key.map(|key| IdempotencyKey::new(key, &command, &by).expect("its form was checked"));
+            (command, key)
         });
         async move {
             let (command, key) = submitted?;

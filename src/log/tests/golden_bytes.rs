@@ -24,7 +24,8 @@ fn a_segment_with_every_event() {
     first.push(&record(1, Event::ChatAdded { id: id(2).into(), name, users: vec![id(1).into()] }));
     let text = "héllo".into();
     let said = Event::MessageAdded { id: id(3).into(), chat: id(2).into(), author: id(1).into(), text };
-    let key = Some(IdempotencyKey::recorded("a key".into(), Fingerprint(*b"of sixteen bytes")));
+    let fingerprint = Fingerprint(*b"of sixteen bytes");
+    let key = Some(IdempotencyKey::recorded("a key".into(), fingerprint, &Actor::Unknown));
     let mut second = Frame::new(Position(3));
     second.push(&Record { key, ..record(2, said) });
     let (chat, user) = (id(2).into(), id(1).into());

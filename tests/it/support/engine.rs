@@ -50,7 +50,7 @@ impl TestEngine {
         command: Command,
         by: Actor<'static>,
     ) -> Result<Accepted, SubmitError> {
-        let key = IdempotencyKey::new(key.to_owned(), &command).unwrap();
+        let key = IdempotencyKey::new(key.to_owned(), &command, &by).unwrap();
         self.engine.submit(command, Some(key), by).await
     }
 

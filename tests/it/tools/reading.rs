@@ -6,7 +6,7 @@ use std::process::Stdio;
 
 use serde_json::Value;
 
-use super::{OLD_LOG_EVENTS, alter, contents, export, last_used, old_log, tool};
+use super::{OLD_LOG_EVENTS, alter, contents, export, last_used, log_of_version, old_log, tool};
 use crate::support::{binary, segments};
 
 const READING: [&[&str]; 3] = [&["log", "verify"], &["log", "dump"], &["export"]];
@@ -35,6 +35,15 @@ fn dump_prints_every_field_of_each_event() {
     let some = lines[..6].iter().chain(&lines[604..]).map(|line| format!("{line}\n"));
     insta::assert_snapshot!(some.collect::<String>());
     assert_eq!(dumped.stdout, export(log.path()), "export has the same lines");
+}
+
+#[test]
+fn dump_prints_who_caused_an_event() {
+    let log = log_of_version("2-actors");
+    let lines = export(log.path());
+    let lines: Vec<&str> = lines.lines().collect();
+    let some = lines[..17].iter().chain(&lines[605..]).map(|line| format!("{line}\n"));
+    insta::assert_snapshot!(some.collect::<String>());
 }
 
 #[test]
