@@ -147,9 +147,10 @@ impl From<ServeError> for Failure {
             ServeError::Listen { ref source, .. } if is_out_of_files(source) => {
                 Self::new(RUNTIME_FAILURE, error)
             }
-            ServeError::Listen { .. } | ServeError::NotLoopback { .. } | ServeError::OpenWithKeys { .. } => {
-                Self::new(BAD_CONFIGURATION, error)
-            }
+            ServeError::Listen { .. }
+            | ServeError::NotLoopback { .. }
+            | ServeError::OpenWithKeys { .. }
+            | ServeError::KeyFile(_) => Self::new(BAD_CONFIGURATION, error),
             ServeError::Clock(_)
             | ServeError::Thread(_)
             | ServeError::Runtime(_)

@@ -41,15 +41,14 @@ impl App {
     #[must_use]
     pub fn starting(progress: Arc<ReplayProgress>, config: &ServeConfig) -> Self {
         let limits = config.limits;
-        let open_hosts = (!config.access.is_keyed()).then(|| config.access.hosts.clone());
         let metrics = HttpMetrics::default();
-        metrics.open.set(open_hosts.is_some().into());
+        metrics.open.set(1);
         Self {
             engine: OnceLock::new(),
             progress,
             limits,
             cors_origins: config.cors_origins.clone(),
-            open_hosts,
+            open_hosts: Some(config.access.hosts.clone()),
             body_budget: BodyBudget::new(limits.body_bytes_max as usize * BODIES_IN_PARTS_MAX),
             event_cache: EventCache::default(),
             streams: Arc::new(Semaphore::new(limits.streams_max as usize)),
@@ -61,7 +60,20 @@ impl App {
     /// Makes each call need the credentials that its rule asks for.
     #[must_use]
     pub fn with_credentials(self, keyed: Arc<Keyed>) -> Self {
-        Self { keyed: Some(keyed), ..self }
+        self.metrics.open.set(0);
+        self.metrics.show_keys();
+        Self { keyed: Some(keyed), open_hosts: None, ..self }
+    }
+
+    /// Returns the admission, unless calls need no credentials.
+    #[must_use]
+    pub fn keyed(&self) -> Option<&Arc<Keyed>> {
+        self.keyed.as_ref()
+    }
+
+    /// Sets the metric that says whether a file of keys could not be used when it was read again.
+    pub fn set_keys_stale(&self, is_stale: bool) {
+        self.metrics.keys_stale.set(is_stale.into());
     }
 
     /// Makes the app ready: from now on, the engine answers.
@@ -123,14 +135,14 @@ impl FromRequestParts<Arc<App>> for Ready {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::access::{Credentials, Secret};
 
     #[test]
     fn a_metric_says_whether_the_server_is_open() {
-        for (keys, open) in [(None, 1), (Some("keys".into()), 0)] {
-            let mut config = ServeConfig::default();
-            config.access.token_keys = keys;
-            let app = App::starting(Arc::default(), &config);
-            assert_eq!(app.metrics.open.get(), open);
-        }
+        let config = ServeConfig::default();
+        let app = App::starting(Arc::default(), &config);
+        assert_eq!(app.metrics.open.get(), 1);
+        let keyed = Keyed::new(&config.access, Credentials::default(), Secret::random());
+        assert_eq!(app.with_credentials(Arc::new(keyed)).metrics.open.get(), 0);
     }
 }

@@ -13,6 +13,7 @@ pub(crate) struct HttpMetrics {
     seconds: HistogramVec,
     pub(crate) connections: IntGauge,
     pub(crate) open: IntGauge,
+    pub(crate) keys_stale: IntGauge,
 }
 
 /// Label of all paths without a route, so that they add no series.
@@ -40,6 +41,11 @@ impl Default for HttpMetrics {
                 "1 if the server serves everyone without credentials, 0 if every call needs one.",
             )
             .expect("a name"),
+            keys_stale: IntGauge::new(
+                "chinwag_keys_stale",
+                "1 if a file of keys was changed and cannot be used: the keys are those of before.",
+            )
+            .expect("a name"),
         };
         let build = Opts::new("chinwag_build_info", "The version that runs; always 1.");
         let build =
@@ -57,6 +63,11 @@ impl Default for HttpMetrics {
 }
 
 impl HttpMetrics {
+    /// Shows the metrics of keys.
+    pub(crate) fn show_keys(&self) {
+        self.show(self.keys_stale.clone());
+    }
+
     /// Returns the current values of all metrics.
     pub(crate) fn gather(&self) -> Vec<MetricFamily> {
         self.registry.gather()

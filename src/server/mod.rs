@@ -1,8 +1,8 @@
 //! The life of a server: it starts, is ready, and stops.
 
+mod key_files;
 mod listen;
 mod notify;
-#[expect(dead_code, reason = "its first user follows")]
 mod reload;
 
 use std::io::{self, Write};
@@ -13,12 +13,14 @@ use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
+pub use self::key_files::{KeyFileError, Keys};
 use self::notify::ServiceManager;
 use crate::config::{AccessConfig, ServeConfig};
 use crate::engine::{Engine, EngineSettings, ReplayProgress, WriterError};
 pub use crate::http::log_panics;
 use crate::http::{self, App};
 use crate::log::{EventLog, FileLog, LogError, MemoryLog, RealDisk};
+use crate::model::Model;
 use crate::system_clock::{self, OutOfRange};
 use crate::thread::{SpawnError, spawn};
 
@@ -67,6 +69,9 @@ pub enum ServeError {
         /// Flag of the file of keys.
         keys: &'static str,
     },
+    /// A file of keys cannot be used.
+    #[error(transparent)]
+    KeyFile(#[from] KeyFileError),
     /// The runtime could not be started.
     #[error("failed to start the runtime: {0}")]
     Runtime(io::Error),
@@ -104,6 +109,7 @@ pub fn run(config: ServeConfig) -> Result<(), ServeError> {
 
 async fn run_until_signal(mut config: ServeConfig) -> Result<(), ServeError> {
     check_open(&config.access)?;
+    let keys = Keys::read(&config.access)?;
     let version = env!("CARGO_PKG_VERSION");
     if config.ephemeral {
         tracing::info!(version, "starting, with the log in memory");
@@ -134,7 +140,7 @@ async fn run_until_signal(mut config: ServeConfig) -> Result<(), ServeError> {
         signal.await;
         manager.notify("STOPPING=1");
     };
-    serve(listener, log, &config, ready, shutdown).await
+    serve(listener, log, &config, keys, ready, shutdown).await
 }
 
 /// Refuses a server that is told both to be open and to want credentials.
@@ -169,7 +175,7 @@ fn open_log(config: &ServeConfig) -> Result<Box<dyn EventLog>, LogError> {
     Ok(Box::new(FileLog::new(disk, config.segment_bytes)))
 }
 
-/// Serves the log on the listener until `shutdown` resolves. Answers 503 during the replay, and calls `ready`
+/// Serves the log on the listener until `shutdown` resolves, to callers with one of these keys, or to everyone. Answers 503 during the replay, and calls `ready`
 /// after it. Before it returns, requests in flight are answered and their writes synced.
 ///
 /// # Errors
@@ -179,11 +185,19 @@ pub async fn serve(
     listener: TcpListener,
     log: Box<dyn EventLog>,
     config: &ServeConfig,
+    keys: Option<Keys>,
     ready: impl FnOnce(),
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
     let (progress, began) = (Arc::new(ReplayProgress::default()), Instant::now());
-    let app = Arc::new(App::starting(Arc::clone(&progress), config));
+    let app = App::starting(Arc::clone(&progress), config);
+    let app = Arc::new(match &keys {
+        Some(keys) => app.with_credentials(keys.keyed()),
+        None => app,
+    });
+    if let Some(keys) = keys {
+        keys.keep_fresh(Arc::clone(&app))?;
+    }
     let (stop, stopped) = oneshot::channel::<()>();
     let router = http::router(Arc::clone(&app));
     let served = Arc::clone(&app);
@@ -217,6 +231,7 @@ pub async fn serve(
     let engine = Arc::new(engine);
     app.ready(Arc::clone(&engine));
     ready();
+    tokio::spawn(end_revoked_streams(Arc::clone(&app), Arc::clone(&engine)));
 
     tokio::select! {
         ended = writer.wait() => return Ok(ended?),
@@ -232,6 +247,22 @@ pub async fn serve(
     tokio::time::timeout(LAST_SYNC, writer.wait()).await.map_err(|_| ServeError::Unfinished)??;
     drain.log(&app, &engine, is_drained);
     Ok(())
+}
+
+/// Makes the streams of revoked tokens end, on a server whose callers need credentials.
+async fn end_revoked_streams(app: Arc<App>, engine: Arc<Engine>) {
+    /// Time between two looks. A stream ends within a second.
+    const INTERVAL: Duration = Duration::from_millis(250);
+    let Some(keyed) = app.keyed() else { return };
+    let mut seen = engine.read(Model::revocations);
+    loop {
+        tokio::time::sleep(INTERVAL).await;
+        let revocations = engine.read(Model::revocations);
+        if revocations != seen {
+            seen = revocations;
+            keyed.note_change();
+        }
+    }
 }
 
 fn log_replay(progress: &ReplayProgress, took: Duration) {

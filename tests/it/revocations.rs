@@ -1,7 +1,7 @@
 //! Revocations: an event from which on a user's older tokens are not good.
 
 use chinwag::domain::{Actor, Command, Event, Position, Record, Timestamp, UserId};
-use chinwag::engine::{Begin, Engine, ReplayProgress, SubmitError};
+use chinwag::engine::{Begin, Engine, EngineSettings, ReplayProgress, SubmitError};
 use chinwag::log::{EventLog, Frame, MemoryLog};
 use chinwag::model::Outcome;
 use futures_util::future::join_all;
@@ -97,7 +97,8 @@ fn a_revocation_that_does_not_rise_is_damage() {
             frame.push(&Record { time, by: Actor::Unknown, key: None, event });
         }
         log.append(&mut frame).unwrap();
-        let started = Engine::start(Box::new(log), 1, &ReplayProgress::default());
+        let settings = EngineSettings { queue_max: 1, can_follow_all: false };
+        let started = Engine::start(Box::new(log), settings, &ReplayProgress::default());
         assert_eq!(started.is_ok(), is_sound, "{second}");
     }
 }

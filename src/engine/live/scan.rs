@@ -69,7 +69,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::domain::{ChatId, Event, Record, Seq, Timestamp, UserId};
+    use crate::domain::{Actor, ChatId, Event, Record, Seq, Timestamp, UserId};
     use crate::model::{Histories, Index};
 
     /// A model that keeps subjects, and the positions of the events that a scan must find.
@@ -86,7 +86,7 @@ mod tests {
 
         fn apply(&mut self, event: Event<'_>, is_found: bool) {
             let time = Timestamp::from_micros(self.model.position().0 + 1).expect("in range");
-            let position = self.model.apply(&Record { time, key: None, event }).position;
+            let position = self.model.apply(&Record { time, by: Actor::Unknown, key: None, event }).position;
             self.expected.extend(is_found.then_some(position.0));
         }
 

@@ -217,7 +217,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::domain::{Epoch, Event, Record, Timestamp};
+    use crate::domain::{Actor, Epoch, Event, Record, Timestamp};
     use crate::engine::ReadMarks;
     use crate::model::{ChatIndex, Model, Rank};
 
@@ -300,7 +300,7 @@ mod tests {
         fn apply(&self, event: Event<'_>) {
             let mut model = self.model.write();
             let time = Timestamp::from_micros(model.position().0 + 1).expect("in range");
-            model.apply(&Record { time, key: None, event });
+            model.apply(&Record { time, by: Actor::Unknown, key: None, event });
         }
 
         fn look<T>(&self, look: impl FnOnce(&Model, ChatIndex) -> T) -> T {

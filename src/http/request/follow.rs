@@ -137,7 +137,8 @@ mod tests {
 
     #[test]
     fn a_query_names_a_user_and_perhaps_a_position() {
-        let user = ID.parse().expect("an id");
+        let user = Some(ID.parse().expect("an id"));
+        let from_query = |query: &str| super::from_query(query, false);
         let at = |after| Begin::After(Position(after));
         let begin_field = AFTER;
         let follow = |after: Option<u64>| Follow { user, begin: after.map_or(Begin::Now, at), begin_field };

@@ -49,7 +49,9 @@ fn only_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
             let key = String::from_utf8_lossy(key.as_bytes()).into_owned();
             match IdempotencyKey::check(&key) {
                 Ok(()) => Ok(Some(key)),
-                Err(invalid) => Err(Problem::invalid_field(IDEMPOTENCY_KEY, &invalid.to_string(), Some(&key))),
+                Err(invalid) => {
+                    Err(Problem::invalid_field(IDEMPOTENCY_KEY, &invalid.to_string(), Some(&key)))
+                }
             }
         }
         (Some(_), Some(_)) => Err(Problem::invalid_field(IDEMPOTENCY_KEY, "is given twice", None)),

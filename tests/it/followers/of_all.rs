@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use tokio::time::timeout;
 
 use chinwag::domain::{
-    ChatId, ChatName, Command, Epoch, Event, IdempotencyKey, Position, Record, Seq, Timestamp, UserId,
+    Actor, ChatId, ChatName, Command, Epoch, Event, IdempotencyKey, Position, Record, Seq, Timestamp, UserId,
     Username,
 };
 use chinwag::engine::{
@@ -198,8 +198,8 @@ fn named(chats: &mut [NaiveChat], number: usize) -> Option<&mut NaiveChat> {
 }
 
 async fn submit_with_key(engine: &Engine, command: Command, number: usize) {
-    let key = IdempotencyKey::new(format!("key-{number}"), &command).expect("a key");
-    engine.submit(command, Some(key)).await.expect("accepted");
+    let key = IdempotencyKey::new(format!("key-{number}"), &command, &Actor::Unknown).expect("a key");
+    engine.submit(command, Some(key), Actor::Unknown).await.expect("accepted");
 }
 
 /// Takes the next piece of events, which is small.
@@ -419,7 +419,7 @@ async fn a_replayed_log_can_be_followed_as_a_whole() {
         let id = uuid::Uuid::from_u128(number).into();
         let event = Event::UserAdded { id, username: format!("user {number}").into() };
         let time = Timestamp::from_micros(number as u64).expect("in range");
-        frame.push(&Record { time, key: None, event });
+        frame.push(&Record { time, by: Actor::Unknown, key: None, event });
     }
     log.append(&mut frame).expect("stored");
     let settings = EngineSettings { queue_max: 10, can_follow_all: true };

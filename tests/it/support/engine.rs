@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use chinwag::domain::{Actor, Command, IdempotencyKey, Position, UserId, Username};
-use chinwag::engine::{Accepted, Engine, ReplayProgress, SubmitError, WriterEnd};
+use chinwag::engine::{Accepted, Engine, EngineSettings, ReplayProgress, SubmitError, WriterEnd};
 use chinwag::log::{FileLog, RealDisk, SEGMENT_BYTES_MIN};
 use chinwag::model::Outcome;
 use chinwag::tools::{Import, Lenience, dump, import};
@@ -16,6 +16,8 @@ pub struct TestEngine {
     end: WriterEnd,
 }
 
+const SETTINGS: EngineSettings = EngineSettings { queue_max: 1_000, can_follow_all: false };
+
 impl TestEngine {
     pub fn start() -> Self {
         Self::start_at(TempDir::new().unwrap())
@@ -23,7 +25,7 @@ impl TestEngine {
 
     pub fn start_at(dir: TempDir) -> Self {
         let log = FileLog::new(RealDisk::lock(dir.path()).unwrap(), SEGMENT_BYTES_MIN);
-        let (engine, end) = Engine::start(Box::new(log), 1_000, &ReplayProgress::default()).unwrap();
+        let (engine, end) = Engine::start(Box::new(log), SETTINGS, &ReplayProgress::default()).unwrap();
         Self { engine, dir, end }
     }
 
