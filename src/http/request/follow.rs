@@ -138,7 +138,7 @@ mod tests {
     #[test]
     fn a_query_names_a_user_and_perhaps_a_position() {
         let user = Some(ID.parse().expect("an id"));
-        let from_query = |query: &str| super::from_query(query, false);
+        let parsed = |query: &str| from_query(query, false);
         let at = |after| Begin::After(Position(after));
         let begin_field = AFTER;
         let follow = |after: Option<u64>| Follow { user, begin: after.map_or(Begin::Now, at), begin_field };
@@ -149,10 +149,10 @@ mod tests {
             (format!("%75ser={}", ID.replace('-', "%2D")), None),
             (format!("user={ID}&after=18446744073709551615"), Some(u64::MAX)),
         ] {
-            assert_eq!(from_query(&query).expect("well-formed"), follow(after), "{query}");
+            assert_eq!(parsed(&query).expect("well-formed"), follow(after), "{query}");
         }
         // A client that resumes adds the last id to the URL that it began with.
-        let resumed = from_query(&format!("user={ID}&after=17&lastEventId=18")).expect("well-formed");
+        let resumed = parsed(&format!("user={ID}&after=17&lastEventId=18")).expect("well-formed");
         assert_eq!(resumed, Follow { user, begin: at(18), begin_field: "lastEventId" });
     }
 
