@@ -264,6 +264,12 @@ impl Engine {
         self.read(Model::position)
     }
 
+    /// Returns the number of times that tokens of users were revoked.
+    #[must_use]
+    pub fn revocations(&self) -> u64 {
+        self.read(Model::revocations)
+    }
+
     /// Returns the number of followers.
     #[must_use]
     pub fn followers(&self) -> usize {

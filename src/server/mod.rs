@@ -20,7 +20,6 @@ use crate::engine::{Engine, EngineSettings, ReplayProgress, WriterError};
 pub use crate::http::log_panics;
 use crate::http::{self, App};
 use crate::log::{EventLog, FileLog, LogError, MemoryLog, RealDisk};
-use crate::model::Model;
 use crate::system_clock::{self, OutOfRange};
 use crate::thread::{SpawnError, spawn};
 
@@ -254,10 +253,10 @@ async fn end_revoked_streams(app: Arc<App>, engine: Arc<Engine>) {
     /// Time between two looks. A stream ends within a second.
     const INTERVAL: Duration = Duration::from_millis(250);
     let Some(keyed) = app.keyed() else { return };
-    let mut seen = engine.read(Model::revocations);
+    let mut seen = engine.revocations();
     loop {
         tokio::time::sleep(INTERVAL).await;
-        let revocations = engine.read(Model::revocations);
+        let revocations = engine.revocations();
         if revocations != seen {
             seen = revocations;
             keyed.note_change();

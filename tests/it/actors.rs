@@ -86,6 +86,8 @@ async fn a_key_of_a_user_is_their_own() {
     // Given a request of each actor under the same key, all in few batches.
     let scene = Scene::start().await;
     let (ann, bob, cid) = (scene.ann, scene.bob, scene.server.add_user("cid").await);
+    let joined = Command::AddMember { chat: scene.chat, user: cid };
+    scene.server.engine.submit(joined, None, Actor::Unknown).await.unwrap();
     let requests = [
         (Actor::User(ann), scene.says(ann, "of Ann")),
         (Actor::User(bob), scene.says(bob, "of Bob")),
@@ -100,7 +102,7 @@ async fn a_key_of_a_user_is_their_own() {
     let firsts: Vec<_> = firsts.await.into_iter().map(|first| first.unwrap()).collect();
     assert!(firsts.iter().all(|first| !first.replayed), "{firsts:?}");
     let positions: Vec<_> = firsts.iter().map(|first| first.receipt.position.0).collect();
-    assert_eq!(positions, [5, 6, 7, 8]);
+    assert_eq!(positions, [6, 7, 8, 9]);
     // Then each gets its own answer again, and nobody that of another,
     let check = async |server: &TestEngine| {
         for ((by, command), first) in requests.iter().zip(&firsts) {
@@ -118,7 +120,7 @@ async fn a_key_of_a_user_is_their_own() {
             let again = server.submit_keyed("k", command.clone(), by).await.unwrap();
             assert_eq!((again.replayed, &again.receipt), (true, &firsts[2].receipt));
         }
-        assert_eq!(server.engine.position().0, 8);
+        assert_eq!(server.engine.position().0, 9);
     };
     check(&scene.server).await;
     // after a restart,

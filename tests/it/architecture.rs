@@ -40,7 +40,7 @@ fn dependencies_point_one_way() {
 }
 
 /// A part of `http`, and the parts that it may name, all of which stand above it in this table.
-const PARTS_MAY_NAME: [(&str, &[&str]); 14] = [
+const PARTS_MAY_NAME: [(&str, &[&str]); 15] = [
     ("headers", &[]),
     ("limits", &[]),
     ("cursor", &[]),
@@ -48,13 +48,14 @@ const PARTS_MAY_NAME: [(&str, &[&str]); 14] = [
     ("metrics", &[]),
     ("request_id", &["headers", "limits"]),
     ("answer", &["cursor", "headers", "limits", "request_id"]),
-    ("app", &["answer", "body_budget", "limits", "metrics"]),
-    ("openapi", &["answer", "cursor", "headers", "limits"]),
-    ("request", &["answer", "app", "body_budget", "cursor", "headers", "limits", "openapi"]),
-    ("calls", &["answer", "app", "cursor", "headers", "limits", "openapi", "request"]),
+    ("admission", &["answer", "headers"]),
+    ("app", &["admission", "answer", "body_budget", "limits", "metrics"]),
+    ("openapi", &["admission", "answer", "cursor", "headers", "limits"]),
+    ("request", &["admission", "answer", "app", "body_budget", "cursor", "headers", "limits", "openapi"]),
+    ("calls", &["admission", "answer", "app", "cursor", "headers", "limits", "openapi", "request"]),
     ("web", &["headers"]),
-    ("router", &["answer", "app", "calls", "metrics", "openapi", "request", "web"]),
-    ("connection", &["answer", "app", "headers", "limits", "request", "request_id", "router"]),
+    ("router", &["admission", "answer", "app", "calls", "metrics", "openapi", "request", "web"]),
+    ("connection", &["admission", "answer", "app", "headers", "limits", "request", "request_id", "router"]),
 ];
 
 /// A part names another part by `crate::http::PART`.

@@ -49,12 +49,18 @@ impl<T: Request> Read<T> {
         cost: Cost,
     ) -> impl Future<Output = Result<Self, Problem>> + Send {
         async move {
-            let admitted = app.engine().and_then(|engine| Ok((engine, app.admit(engine, &request, cost)?)));
-            let (engine, caller) = match admitted {
-                Ok(admitted) => admitted,
-                Err(problem) => {
+            let engine = match app.engine() {
+                Ok(engine) => engine,
+                Err(starting) => {
+                    discard(request);
+                    return Err(starting);
+                }
+            };
+            let caller = match app.admit(engine, &request, cost) {
+                Ok(caller) => caller,
+                Err(refusal) => {
                     turn_away(request);
-                    return Err(problem);
+                    return Err(refusal);
                 }
             };
             let read = async {
