@@ -114,6 +114,23 @@ impl Command {
         if let Self::AddMessages(messages) = self { messages.len() } else { 1 }
     }
 
+    /// Returns whether all events that the command may become name this user as their
+    /// [doer](super::Event::doer).
+    #[must_use]
+    pub fn names_doer(&self, user: UserId) -> bool {
+        match self {
+            Self::AddMessage(message) => message.author == user,
+            Self::AddMessages(messages) => messages.iter().all(|message| message.author == user),
+            // Their events name no doer, at least if nothing changes.
+            Self::AddUser { .. }
+            | Self::AddChat { .. }
+            | Self::AddMember { .. }
+            | Self::RemoveMember { .. }
+            | Self::MarkRead { .. }
+            | Self::RevokeTokens { .. } => false,
+        }
+    }
+
     /// Returns the approximate size of the command's events. The queue and the batches are bounded by it.
     #[must_use]
     #[expect(

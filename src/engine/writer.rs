@@ -35,17 +35,10 @@ pub(super) struct Job {
 impl Job {
     /// Returns whether the actor may take a place in the frame's table of actors.
     fn may_take_a_place(&self) -> bool {
-        let Actor::User(user) = self.by else { return !self.by.is_unknown() };
-        match &self.command {
-            Command::AddMessage(message) => message.author != user,
-            Command::AddMessages(messages) => messages.iter().any(|message| message.author != user),
-            // Their events name no doer, at least if nothing changes.
-            Command::AddUser { .. }
-            | Command::AddChat { .. }
-            | Command::AddMember { .. }
-            | Command::RemoveMember { .. }
-            | Command::MarkRead { .. }
-            | Command::RevokeTokens { .. } => true,
+        match self.by {
+            Actor::Unknown => false,
+            Actor::Key(_) => true,
+            Actor::User(user) => !self.command.names_doer(user),
         }
     }
 }

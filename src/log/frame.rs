@@ -379,6 +379,9 @@ mod tests {
         assert!(frame.has_all_actors());
         frame.push(&message_added(255, user(ANN), Actor::User(user(ANN))));
         frame.push(&message_added(256, user(ANN), key("key-7")));
+        // A frame that the log had no room for is not sealed.
+        frame.restart(Position(1));
+        assert!(!frame.has_all_actors());
     }
 
     #[test]

@@ -12,10 +12,11 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{Request as HttpRequest, StatusCode};
 use chinwag::config::ServeConfig;
-use chinwag::domain::Position;
-use chinwag::engine::{Engine, EngineSettings, ReplayProgress, WriterEnd};
+use chinwag::domain::{Actor, Command, IdempotencyKey, Position, Refusal};
+use chinwag::engine::{Engine, EngineSettings, ReplayProgress, SubmitError, WriterEnd};
 use chinwag::http::{App, router};
 use chinwag::log::{FileLog, RealDisk, SEGMENT_BYTES_MIN};
+use chinwag::model::Outcome;
 use chinwag::tools::{self, Import, Lenience};
 use futures_util::future::join_all;
 use http_body_util::BodyExt;
@@ -72,6 +73,12 @@ enum Write {
         user: u8,
         percent: u8,
     },
+    /// Revokes tokens. Only this write is not anonymous.
+    Revoke {
+        user: u8,
+        from: u8,
+        by: u8,
+    },
 }
 
 /// Steps of a burst are sent at once, so that they share batches.
@@ -103,7 +110,9 @@ fn write() -> impl Strategy<Value = Write> {
         3 => batch.prop_map(|messages| Write::AddMessages { messages }),
         2 => (chat.clone(), user.clone()).prop_map(|(chat, user)| Write::Join { chat, user }),
         2 => (chat.clone(), user.clone()).prop_map(|(chat, user)| Write::Leave { chat, user }),
-        3 => (chat, user, 0..110_u8).prop_map(|(chat, user, percent)| Write::Read { chat, user, percent }),
+        3 => (chat, user.clone(), 0..110_u8)
+            .prop_map(|(chat, user, percent)| Write::Read { chat, user, percent }),
+        2 => (user, 0..20_u8, 0..100_u8).prop_map(|(user, from, by)| Write::Revoke { user, from, by }),
     ]
 }
 
@@ -173,11 +182,14 @@ async fn compare(server: &Server, naive: &mut Naive) {
     for chat in &naive.chats {
         compare_shown(server, chat, naive).await;
     }
+    naive.compare_revocations(&server.engine);
     for user in &naive.users {
-        let by_id =
-            server.send(&Request { path: "/users/get", body: json!({ "user": user.id }), key: None }).await;
+        let by_id = server
+            .send(&Request { path: "/users/get", body: json!({ "user": user.id }), key: None, direct: None })
+            .await;
         let by_name = json!({ "username": user.username });
-        let by_name = server.send(&Request { path: "/users/get", body: by_name, key: None }).await;
+        let by_name =
+            server.send(&Request { path: "/users/get", body: by_name, key: None, direct: None }).await;
         assert_eq!((&by_id.body["id"], &by_id.body["username"]), (&user.id, &user.username));
         assert_eq!(by_id, by_name);
     }
@@ -257,7 +269,7 @@ async fn compare_shown(server: &Server, chat: &NaiveChat, naive: &Naive) {
     for user in naive.users.iter().map(|user| Some(&user.id)).chain([None]) {
         let body = json!({ "chat": chat.id, "user": user });
         let Reply { status, body: mut shown, .. } =
-            server.send(&Request { path: "/chats/show", body, key: None }).await;
+            server.send(&Request { path: "/chats/show", body, key: None, direct: None }).await;
         if user.is_some_and(|user| !chat.users.contains(user)) {
             assert_eq!(shown["code"], "not_a_member");
             continue;
@@ -316,6 +328,21 @@ struct Request {
     path: &'static str,
     body: Value,
     key: Option<String>,
+    /// Present if the request goes to the engine directly, as a call that the API does not have.
+    direct: Option<Direct>,
+}
+
+/// The one who sends a revocation, and the time that the server chooses for it.
+#[derive(Debug, Clone, PartialEq)]
+struct Direct {
+    by: Actor<'static>,
+    from: u64,
+}
+
+impl Request {
+    fn by(&self) -> Actor<'static> {
+        self.direct.as_ref().map_or(Actor::Unknown, |direct| direct.by.clone())
+    }
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -352,7 +379,11 @@ impl Server {
         self.end.wait().await.expect("a clean end");
     }
 
-    async fn send(&self, Request { path, body, key }: &Request) -> Reply {
+    async fn send(&self, request: &Request) -> Reply {
+        if let Some(direct) = &request.direct {
+            return self.revoke(request, direct).await;
+        }
+        let Request { path, body, key, .. } = request;
         let mut request = HttpRequest::post(*path).header("content-type", "application/json");
         if let Some(key) = key {
             request = request.header("idempotency-key", key);
@@ -367,8 +398,37 @@ impl Server {
         Reply { status, body, position, replayed: headers.contains_key("idempotent-replayed") }
     }
 
+    async fn revoke(&self, Request { body, key, .. }: &Request, Direct { by, from }: &Direct) -> Reply {
+        let user = body["user"].as_str().expect("an id").parse().expect("an id");
+        let command = Command::RevokeTokens { user, from: *from };
+        let key = key.clone().map(|key| IdempotencyKey::new(key, &command, by).expect("a key"));
+        let refused = |status, code: &str, field: &str| {
+            let body = json!({ "code": code, "field": field });
+            Reply { status, body, position: None, replayed: false }
+        };
+        match self.engine.submit(command, key, by.clone()).await {
+            Ok(accepted) => {
+                let Outcome::TokensFrom(from) = accepted.receipt.outcome else { panic!("{accepted:?}") };
+                let position = usize::try_from(accepted.receipt.position.0).expect("small");
+                Reply {
+                    status: StatusCode::OK,
+                    body: json!({ "tokens_from": from }),
+                    position: Some(position),
+                    replayed: accepted.replayed,
+                }
+            }
+            Err(SubmitError::Refused(Refusal::UserNotFound { .. })) => {
+                refused(StatusCode::NOT_FOUND, "user_not_found", "user")
+            }
+            Err(SubmitError::Refused(Refusal::KeyReused { .. })) => {
+                refused(StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused", "Idempotency-Key")
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+
     async fn list(&self, path: &'static str, body: Value) -> Vec<Value> {
-        match self.send(&Request { path, body, key: None }).await {
+        match self.send(&Request { path, body, key: None, direct: None }).await {
             Reply { status: StatusCode::OK, body: Value::Array(items), .. } => items,
             other => panic!("{path}: {other:?}"),
         }

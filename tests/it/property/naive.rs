@@ -1,10 +1,12 @@
 //! The naive model: it holds lists, and finds everything by looking through them.
 
 use axum::http::StatusCode;
+use chinwag::domain::Actor;
+use chinwag::engine::Engine;
 use serde_json::{Value, json};
 
 use super::streamed::StreamedEvent;
-use super::{Reply, Request, Step, Write};
+use super::{Direct, Reply, Request, Step, Write};
 
 /// Lists, and nothing else.
 #[derive(Default)]
@@ -16,6 +18,8 @@ pub(super) struct Naive {
     pub(super) keyed: Vec<(Request, Reply)>,
     /// Each event that a stream sends, with its user.
     told: Vec<(Value, StreamedEvent)>,
+    /// The user and the time of each revocation.
+    revoked: Vec<(Value, u64)>,
 }
 
 pub(super) struct NaiveUser {
@@ -50,6 +54,9 @@ impl NaiveChat {
     }
 }
 
+/// The path of a call that the API does not have.
+const REVOKE: &str = "/users/tokens/revoke";
+
 pub(super) const NOBODY: &str = "00000000-0000-7000-8000-000000000000";
 
 /// Returns the item that a step names by a number from 0 to 99. A high number names none.
@@ -64,7 +71,12 @@ impl Naive {
         match step {
             Step::Write { write, key } => {
                 let (path, body) = self.write(write);
-                Some(Request { path, body, key: key.map(|key| format!("key-{key}")) })
+                Some(Request {
+                    path,
+                    body,
+                    key: key.map(|key| format!("key-{key}")),
+                    direct: self.direct(write),
+                })
             }
             Step::Retry { number } => {
                 self.keyed.get(usize::from(*number)).map(|(request, _)| request.clone())
@@ -104,7 +116,34 @@ impl Naive {
                 };
                 ("/chats/read", json!({ "chat": chat(number), "user": user(who), "seq": seq }))
             }
+            Write::Revoke { user: who, .. } => (REVOKE, json!({ "user": user(who) })),
         }
+    }
+
+    /// Returns the one who sends a revocation: nobody who is known, a server key or a user.
+    fn direct(&self, write: &Write) -> Option<Direct> {
+        let Write::Revoke { from, by, .. } = write else { return None };
+        let by = match (by % 4, named(&self.users, *by)) {
+            (0, _) | (_, None) => Actor::Unknown,
+            (1, _) => Actor::Key("backend".into()),
+            (_, Some(user)) => Actor::User(user.id.as_str().expect("an id").parse().expect("an id")),
+        };
+        Some(Direct { by, from: (*from).into() })
+    }
+
+    fn tokens_from(&self, user: &Value) -> u64 {
+        self.revoked.iter().rev().find(|(of, _)| of == user).map_or(0, |(_, from)| *from)
+    }
+
+    /// Compares the time from which each user's tokens are good.
+    pub(super) fn compare_revocations(&self, engine: &Engine) {
+        engine.read(|model| {
+            for NaiveUser { id, .. } in &self.users {
+                let user = model.user(id.as_str().expect("an id").parse().expect("an id")).expect("added");
+                assert_eq!(model.tokens_from(user), self.tokens_from(id));
+            }
+            assert_eq!(model.revocations(), self.revoked.len() as u64);
+        });
     }
 
     fn is_user(&self, id: &Value) -> bool {
@@ -134,11 +173,13 @@ impl Naive {
             "/messages/batch" => {
                 let messages = body["messages"].as_array().expect("a list").iter().enumerate();
                 messages.into_iter().find_map(|(index, message)| {
-                    let request = Request { path: "/messages/add", body: message.clone(), key: None };
+                    let request =
+                        Request { path: "/messages/add", body: message.clone(), key: None, direct: None };
                     let (code, field) = self.refusal(&request)?;
                     Some((code, format!("messages[{index}].{field}")))
                 })
             }
+            REVOKE => (!self.is_user(&body["user"])).then(|| ("user_not_found", "user".to_owned())),
             other => {
                 let field = if other == "/messages/add" { "author" } else { "user" };
                 let Some(chat) = self.chat(&body["chat"]) else { return refuse("chat_not_found", "chat") };
@@ -157,7 +198,7 @@ impl Naive {
 
     /// Checks the answer to a request, and applies the request to the model.
     pub(super) fn take(&mut self, request: &Request, reply: &Reply) {
-        if let Some((first, answer)) = request.key.as_ref().and_then(|key| self.used(key)) {
+        if let Some((first, answer)) = self.used(request) {
             if (first.path, &first.body) == (request.path, &request.body) {
                 assert_eq!(*reply, Reply { replayed: true, ..answer.clone() });
             } else {
@@ -173,6 +214,12 @@ impl Naive {
         }
         if request.path == "/messages/batch" {
             self.add_messages(request, reply);
+        } else if let Some(Direct { from, .. }) = request.direct {
+            let user = &request.body["user"];
+            let from = from.max(self.tokens_from(user) + 1);
+            assert_eq!(reply.body, json!({ "tokens_from": from }));
+            self.revoked.push((user.clone(), from));
+            self.events += 1;
         } else {
             let changed = self.change(request, reply);
             self.events += usize::from(changed || request.key.is_some());
@@ -188,8 +235,12 @@ impl Naive {
         self.told.iter().filter(|(told, _)| *told == user).map(|(_, told)| told.clone()).collect()
     }
 
-    fn used(&self, key: &str) -> Option<&(Request, Reply)> {
-        self.keyed.iter().find(|(request, _)| request.key.as_deref() == Some(key))
+    /// Returns the request that used the same key, of the same user or not of a user either.
+    fn used(&self, request: &Request) -> Option<&(Request, Reply)> {
+        let space = |request: &Request| Some(request.by()).filter(|by| matches!(by, Actor::User(_)));
+        let key = request.key.as_ref()?;
+        let is_same = |used: &Request| used.key.as_ref() == Some(key) && space(used) == space(request);
+        self.keyed.iter().find(|(used, _)| is_same(used))
     }
 
     /// Applies a batch: the same as its messages one by one.
@@ -198,7 +249,7 @@ impl Naive {
         let answers = reply.body.as_array().expect("a list");
         assert_eq!(answers.len(), messages.len());
         for (message, answer) in messages.iter().zip(answers) {
-            let request = Request { path: "/messages/add", body: message.clone(), key: None };
+            let request = Request { path: "/messages/add", body: message.clone(), key: None, direct: None };
             self.change(&request, &Reply { body: answer.clone(), ..reply.clone() });
             self.events += 1;
         }
