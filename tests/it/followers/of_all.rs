@@ -261,7 +261,9 @@ async fn run(steps: &[Step]) {
         while all.last().is_none_or(|(position, _)| *position < last) {
             let piece = next_piece(&mut follower).await;
             all.extend(seen(&piece));
-            piece.into_iter().for_each(|event| naive.check_shown(event));
+            for event in piece {
+                naive.check_shown(event);
+            }
         }
         naive.check(after, &all);
         assert!(follower.wait().now_or_never().is_none(), "nothing else has happened");
@@ -415,10 +417,10 @@ async fn pending_news_of_all_is_seen_before_a_feed_ends() {
 async fn a_replayed_log_can_be_followed_as_a_whole() {
     // Given a log, and an engine that replays it.
     let (mut log, mut frame) = (MemoryLog::default(), Frame::new(Position(1)));
-    for number in 1..=300 {
-        let id = uuid::Uuid::from_u128(number).into();
+    for number in 1..=300_u64 {
+        let id = uuid::Uuid::from_u128(number.into()).into();
         let event = Event::UserAdded { id, username: format!("user {number}").into() };
-        let time = Timestamp::from_micros(number as u64).expect("in range");
+        let time = Timestamp::from_micros(number).expect("in range");
         frame.push(&Record { time, key: None, event });
     }
     log.append(&mut frame).expect("stored");
