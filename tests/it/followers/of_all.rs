@@ -204,7 +204,8 @@ async fn submit_with_key(engine: &Engine, command: Command, number: usize) {
 
 /// Takes the next piece of events, which is small.
 async fn next_piece(follower: &mut Follower) -> Vec<FeedEvent> {
-    assert!(timeout(DEADLINE, follower.wait()).await.expect("an event in time"), "the feed has ended");
+    let waited = timeout(Duration::from_secs(10), follower.wait()).await;
+    assert!(waited.expect("an event in time"), "the feed has ended");
     let piece = follower.take();
     assert!(piece.len() <= 64);
     piece
@@ -271,7 +272,8 @@ async fn run(steps: &[Step]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 32, max_shrink_iters: 200, ..ProptestConfig::default() })]
+    // A history that lacks an event costs the deadline each time it is tried again.
+    #![proptest_config(ProptestConfig { cases: 32, max_shrink_time: 10_000, ..ProptestConfig::default() })]
 
     #[test]
     fn followers_of_all_agree_with_a_naive_list(steps in prop::collection::vec(step(), 1..150)) {
