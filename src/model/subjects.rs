@@ -72,7 +72,9 @@ mod tests {
             ]
         });
         let pushed: Vec<_> = pushed.collect();
-        pushed.iter().for_each(|subject| subjects.push(*subject));
+        for subject in &pushed {
+            subjects.push(*subject);
+        }
         let found: Vec<_> =
             (1..=pushed.len() as u64).map(|position| subjects.at(Position(position))).collect();
         assert_eq!(found, pushed);

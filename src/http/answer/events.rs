@@ -293,7 +293,9 @@ mod tests {
             let (id, author) = (Uuid::from_u128(8).into(), users[0]);
             let text = r#""users":[], "read_marks":[]"#.into();
             world.apply(Event::MessageAdded { id, chat, author, text });
-            users.iter().for_each(|user| world.apply(Event::ReadMarked { chat, user: *user, seq: Seq(1) }));
+            for user in users {
+                world.apply(Event::ReadMarked { chat, user, seq: Seq(1) });
+            }
             world
         }
 

@@ -204,7 +204,8 @@ async fn submit_with_key(engine: &Engine, command: Command, number: usize) {
 
 /// Takes the next piece of events, which is small.
 async fn next_piece(follower: &mut Follower) -> Vec<FeedEvent> {
-    assert!(timeout(DEADLINE, follower.wait()).await.expect("an event in time"), "the feed has ended");
+    let waited = timeout(Duration::from_secs(10), follower.wait()).await;
+    assert!(waited.expect("an event in time"), "the feed has ended");
     let piece = follower.take();
     assert!(piece.len() <= 64);
     piece
@@ -261,7 +262,9 @@ async fn run(steps: &[Step]) {
         while all.last().is_none_or(|(position, _)| *position < last) {
             let piece = next_piece(&mut follower).await;
             all.extend(seen(&piece));
-            piece.into_iter().for_each(|event| naive.check_shown(event));
+            for event in piece {
+                naive.check_shown(event);
+            }
         }
         naive.check(after, &all);
         assert!(follower.wait().now_or_never().is_none(), "nothing else has happened");
@@ -269,7 +272,8 @@ async fn run(steps: &[Step]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 32, max_shrink_iters: 200, ..ProptestConfig::default() })]
+    // A history that lacks an event costs the deadline each time it is tried again.
+    #![proptest_config(ProptestConfig { cases: 32, max_shrink_time: 10_000, ..ProptestConfig::default() })]
 
     #[test]
     fn followers_of_all_agree_with_a_naive_list(steps in prop::collection::vec(step(), 1..150)) {
@@ -415,10 +419,10 @@ async fn pending_news_of_all_is_seen_before_a_feed_ends() {
 async fn a_replayed_log_can_be_followed_as_a_whole() {
     // Given a log, and an engine that replays it.
     let (mut log, mut frame) = (MemoryLog::default(), Frame::new(Position(1)));
-    for number in 1..=300 {
-        let id = uuid::Uuid::from_u128(number).into();
+    for number in 1..=300_u64 {
+        let id = uuid::Uuid::from_u128(number.into()).into();
         let event = Event::UserAdded { id, username: format!("user {number}").into() };
-        let time = Timestamp::from_micros(number as u64).expect("in range");
+        let time = Timestamp::from_micros(number).expect("in range");
         frame.push(&Record { time, by: Actor::Unknown, key: None, event });
     }
     log.append(&mut frame).expect("stored");
