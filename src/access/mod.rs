@@ -11,6 +11,8 @@ mod jwk;
 mod server_keys;
 mod signing;
 mod source_id;
+#[cfg(test)]
+mod tests;
 mod token;
 mod token_keys;
 mod token_sub;
@@ -18,7 +20,9 @@ mod token_sub;
 pub use bad_file::BadFile;
 pub use event_token::{EventToken, Secret};
 pub use jwk::IgnoredKey;
-pub use server_keys::{InvalidKeyName, KeyName, KeyScope, NewKey, ServerKey, ServerKeys, parse_expiry};
+pub use server_keys::{
+    Expiry, InvalidExpiry, InvalidKeyName, KeyName, KeyScope, NewKey, ServerKey, ServerKeys,
+};
 pub use signing::{Grant, NoSigningKey, SigningKey};
 pub use source_id::SourceId;
 pub use token::{Scope, Scopes, Subject, Token, TokenPolicy, TokenRefusal};

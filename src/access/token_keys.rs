@@ -63,7 +63,7 @@ impl TokenKeys {
 }
 
 impl TokenKey {
-    fn new(Jwk { kid, material }: Jwk) -> Self {
+    fn new(Jwk { kid, material, .. }: Jwk) -> Self {
         let algorithm = material.algorithm();
         let id = |parts: [&[u8]; 2]| {
             let (has_kid, kid) = kid.as_ref().map_or((0, ""), |kid| (1, kid));
