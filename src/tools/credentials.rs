@@ -81,6 +81,10 @@ fn append_line(path: &Path, line: &str) -> Result<(), CredentialsError> {
     let mut options = OpenOptions::new();
     let mut file =
         options.read(true).append(true).create(true).mode(0o600).open(path).map_err(failed("open"))?;
+    let is_file = file.metadata().map_err(failed("open"))?.is_file();
+    if !is_file {
+        return Err(failed("open")(io::Error::other("not a regular file")));
+    }
     // Of two that append at once, the second one sees the line of the first one.
     file.lock().map_err(failed("lock"))?;
     let mut text = Vec::new();
