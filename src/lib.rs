@@ -19,7 +19,7 @@
 //! | [`log`] | events as bytes, in frames, on a disk; the difference between a torn write and damage |
 //! | [`engine`] | the writer, the lock, the clock; the replay at boot; live feeds |
 //! | [`http`] | the API, its limits and its refusals; connections |
-//! | [`tools`] | an operator's tools: verify, dump, repair, export, import |
+//! | [`tools`] | an operator's tools: verify, dump, repair, export, import; server keys, tokens |
 //! | [`server`] | a server's life: starting, ready, stopping |
 //! | [`system_clock`] | the system's clock, and ids that begin with a time |
 //! | [`thread`] | threads, each with a name |
@@ -27,7 +27,8 @@
 //! | [`config`] | flags and environment variables |
 //! | [`healthcheck`] | the check whether a running server is ready |
 //!
-//! Dependencies point one way: `domain ← model, log ← engine ← http ← server`, and `model, log ← tools`. A
+//! Dependencies point one way: `domain ← model, log ← engine ← http ← server`, and
+//! `access, model, log ← tools`. A
 //! test checks that. Each invariant stands in bold at the place that keeps it.
 //!
 //! `docs/architecture.md` in the repository follows a write and a read through these modules and lists the

@@ -4,12 +4,15 @@ use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use chinwag::config::{Cli, CliCommand, ListenAddress, LogCommand, LogFormat, Logging};
+use chinwag::access::Grant;
+use chinwag::config::{
+    Cli, CliCommand, KeysCommand, ListenAddress, LogCommand, LogFormat, Logging, NewKeyArgs, TokenArgs,
+};
 use chinwag::domain::Position;
 use chinwag::healthcheck::healthcheck;
 use chinwag::log::LogError;
 use chinwag::server::{self, ServeError, log_panics};
-use chinwag::tools::{self, Import, Lenience, ToolError};
+use chinwag::tools::{self, CredentialsError, Import, Lenience, ToolError};
 use clap::Parser;
 use signal_hook::consts::SIGXFSZ;
 use tracing_subscriber::EnvFilter;
@@ -69,6 +72,11 @@ fn run(cli: Cli) -> Result<(), Failure> {
         None => Ok(server::run(cli.serve)?),
         Some(CliCommand::Serve(config)) => Ok(server::run(config)?),
         Some(CliCommand::Healthcheck { listen, writable }) => run_healthcheck(&listen, writable),
+        Some(CliCommand::Keys(KeysCommand::New(NewKeyArgs { name, scope, expires, append }))) => {
+            let (out, notes) = (io::stdout().lock(), io::stderr().lock());
+            Ok(tools::new_server_key(&name, scope, expires, append.as_deref(), out, notes)?)
+        }
+        Some(CliCommand::Token(args)) => run_token(&args),
         Some(CliCommand::Log(LogCommand::Verify(log))) => Ok(tools::verify(&log.data, io::stdout().lock())?),
         Some(CliCommand::Log(LogCommand::Dump { data: log, from })) => {
             Ok(tools::dump(&log.data, Position(from), io::stdout().lock())?)
@@ -84,6 +92,17 @@ fn run(cli: Cli) -> Result<(), Failure> {
             Ok(tools::import(&Import { data, segment_bytes }, &lenience, input, out)?)
         }
     }
+}
+
+fn run_token(args: &TokenArgs) -> Result<(), Failure> {
+    let grant = Grant {
+        sub: &args.user,
+        audience: &args.token_audience,
+        scope: args.scope.as_deref(),
+        ttl_s: args.ttl,
+    };
+    let (out, notes) = (io::stdout().lock(), io::stderr().lock());
+    Ok(tools::mint_token(&args.token_keys, args.kid.as_deref(), &grant, out, notes)?)
 }
 
 fn run_healthcheck(listen: &ListenAddress, must_be_writable: bool) -> Result<(), Failure> {
@@ -174,5 +193,19 @@ impl From<ToolError> for Failure {
                 Self::new(RUNTIME_FAILURE, error)
             }
         }
+    }
+}
+
+impl From<CredentialsError> for Failure {
+    fn from(error: CredentialsError) -> Self {
+        let exit_code = match &error {
+            CredentialsError::File { source, .. } if is_out_of_files(source) => RUNTIME_FAILURE,
+            CredentialsError::File { doing: "open" | "read", .. }
+            | CredentialsError::BadFile { .. }
+            | CredentialsError::NoSigningKey { .. }
+            | CredentialsError::Expired(_) => BAD_CONFIGURATION,
+            CredentialsError::File { .. } | CredentialsError::Output(_) => RUNTIME_FAILURE,
+        };
+        Self::new(exit_code, error)
     }
 }

@@ -10,12 +10,15 @@ use serde::Deserialize;
 use serde::de::{DeserializeOwned, Deserializer, Error, MapAccess, Visitor};
 use serde_json::Value;
 
-/// Parses an object. A struct of serde alone would also accept an array of its members' values.
+/// Parses an object.
 pub(super) fn object<T: DeserializeOwned>(json: &[u8]) -> Result<T, serde_json::Error> {
-    match json.trim_ascii_start().first() {
-        Some(b'{') => serde_json::from_slice(json),
-        Some(_) | None => Err(serde_json::Error::custom("not an object")),
+    // What is ignored must be UTF-8, too.
+    let json = str::from_utf8(json).map_err(serde_json::Error::custom)?;
+    // A struct of serde would also accept an array of its members' values.
+    if json.trim_ascii_start().starts_with('[') {
+        return Err(serde_json::Error::custom("not an object"));
     }
+    serde_json::from_str(json)
 }
 
 /// Parses a member that, if it is there, must be of this type. An `Option` alone would also accept `null`.

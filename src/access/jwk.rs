@@ -14,6 +14,8 @@ use super::json::{Members, object};
 
 /// A key of a set that tokens can be signed with.
 pub(super) struct Jwk {
+    /// The key's place in the set, from 1 on.
+    number: usize,
     pub(super) kid: Option<String>,
     pub(super) material: Material,
 }
@@ -59,7 +61,7 @@ pub(super) fn parse_set(json: &[u8]) -> Result<(Vec<Jwk>, Vec<IgnoredKey>), BadF
     let (mut keys, mut ignored) = (Vec::<Jwk>::new(), Vec::new());
     for (index, members) in set.keys.iter().enumerate() {
         let place = place(index, members);
-        match parse_key(members).map_err(|what| BadFile::at(&place, what))? {
+        match parse_key(index + 1, members).map_err(|what| BadFile::at(&place, what))? {
             Ok(key) if key.kid.is_some() && keys.iter().any(|other| other.kid == key.kid) => {
                 return Err(BadFile::at(place, "the same `kid` as an earlier key"));
             }
@@ -69,6 +71,12 @@ pub(super) fn parse_set(json: &[u8]) -> Result<(Vec<Jwk>, Vec<IgnoredKey>), BadF
     }
     if keys.len() > KEYS_MAX {
         return Err(BadFile::whole(&format!("more than {KEYS_MAX} keys")));
+    }
+    if keys.len() > 1 {
+        let nameless = keys.iter().filter(|key| key.kid.is_none());
+        ignored.extend(nameless.map(|key| {
+            IgnoredKey(format!("key {} is ignored: it has no `kid`, and there are other keys", key.number))
+        }));
     }
     Ok((keys, ignored))
 }
@@ -81,7 +89,10 @@ fn not_a_set(error: &serde_json::Error) -> BadFile {
             "not a JWK Set: an object whose `keys` is a list of objects, in which no name occurs twice"
         }
     };
-    BadFile::at(format_args!("line {}, column {}", error.line(), error.column()), what)
+    match error.line() {
+        0 => BadFile::whole(what),
+        line => BadFile::at(format_args!("line {line}, column {}", error.column()), what),
+    }
 }
 
 /// Names a key by its number, and by its `kid` if it has one.
@@ -101,7 +112,7 @@ fn place(index: usize, members: &Members) -> String {
 struct Unsupported(&'static str);
 
 /// Parses a key. A malformed one is an error; one of another type or for another use is not.
-fn parse_key(members: &Members) -> Result<Result<Jwk, Unsupported>, String> {
+fn parse_key(number: usize, members: &Members) -> Result<Result<Jwk, Unsupported>, String> {
     let kty = members.text("kty")?.ok_or("`kty` is missing")?;
     let kid = members.text("kid")?.map(str::to_owned);
     let crv = members.text("crv")?;
@@ -129,7 +140,7 @@ fn parse_key(members: &Members) -> Result<Result<Jwk, Unsupported>, String> {
         "OKP" => ed25519(members),
         _ => rsa(members),
     }?;
-    Ok(Ok(Jwk { kid, material }))
+    Ok(Ok(Jwk { number, kid, material }))
 }
 
 fn secret(members: &Members) -> Result<Material, String> {
@@ -162,6 +173,7 @@ fn private(members: &Members) -> Result<Option<[u8; 32]>, String> {
 }
 
 fn rsa(members: &Members) -> Result<Material, String> {
+    const EXPONENT_BYTES_MAX: usize = 4;
     const BITS: std::ops::RangeInclusive<u32> = 2_048..=8_192;
     let without_zeros = |mut bytes: Vec<u8>| {
         let zeros = bytes.iter().take_while(|&&byte| byte == 0).count();
@@ -172,6 +184,10 @@ fn rsa(members: &Members) -> Result<Material, String> {
     let bits = modulus.first().map_or(0, |first| modulus.len() * 8 - first.leading_zeros() as usize);
     if !u32::try_from(bits).is_ok_and(|bits| BITS.contains(&bits)) {
         return Err(format!("`n` must have {} to {} bits", BITS.start(), BITS.end()));
+    }
+    let is_odd = exponent.last().is_some_and(|last| last % 2 == 1);
+    if !is_odd || exponent == [1] || exponent.len() > EXPONENT_BYTES_MAX {
+        return Err(format!("`e` must be an odd number from 3 on, of at most {EXPONENT_BYTES_MAX} bytes"));
     }
     RsaPublicKeyComponents { n: &modulus, e: &exponent }
         .to_parsed_public_key(&RSA_PKCS1_2048_8192_SHA256)

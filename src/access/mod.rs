@@ -15,6 +15,8 @@ mod rates;
 mod server_keys;
 mod signing;
 mod source_id;
+#[cfg(test)]
+mod tests;
 mod token;
 mod token_keys;
 mod token_sub;
@@ -26,7 +28,9 @@ pub use failures::Failures;
 pub use jwk::IgnoredKey;
 pub use proxies::TrustedProxies;
 pub use rates::{Exceeded, Left, Quota, UserRates};
-pub use server_keys::{InvalidKeyName, KeyName, KeyScope, NewKey, ServerKey, ServerKeys, parse_expiry};
+pub use server_keys::{
+    Expiry, InvalidExpiry, InvalidKeyName, KeyName, KeyScope, NewKey, ServerKey, ServerKeys,
+};
 pub use signing::{Grant, NoSigningKey, SigningKey};
 pub use source_id::SourceId;
 pub use token::{Scope, Scopes, Subject, TOKEN_AHEAD_S_MAX, Token, TokenPolicy, TokenRefusal};

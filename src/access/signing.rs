@@ -28,8 +28,6 @@ pub struct Grant<'a> {
     pub audience: &'a str,
     /// The claim `scope`, if it is there.
     pub scope: Option<&'a str>,
-    /// The claim `iat`, whose fraction of a second is left out.
-    pub issued_at: Timestamp,
     /// Seconds from `iat` to `exp`.
     pub ttl_s: u32,
 }
@@ -70,7 +68,7 @@ impl SigningKey {
     }
 
     /// Returns `None` if the key only verifies.
-    fn new(Jwk { kid, material }: Jwk) -> Option<Result<Self, NoSigningKey>> {
+    fn new(Jwk { kid, material, .. }: Jwk) -> Option<Result<Self, NoSigningKey>> {
         let key = match &material {
             Material::Secret(secret) => Some(EncodingKey::from_secret(secret)),
             Material::P256 { private: Some(private), point } => {
@@ -97,15 +95,15 @@ impl SigningKey {
         Some(key.map(|key| Self { kid, algorithm: material.algorithm(), key }))
     }
 
-    /// Returns a token.
+    /// Returns a token that is issued at this time, whose fraction of a second is left out.
     #[must_use]
     #[expect(clippy::missing_panics_doc, reason = "it does not panic")]
-    pub fn mint(&self, grant: &Grant<'_>) -> String {
+    pub fn mint(&self, grant: &Grant<'_>, now: Timestamp) -> String {
         let mut header = json!({ "alg": format!("{:?}", self.algorithm), "typ": "JWT" });
         if let Some(kid) = &self.kid {
             header["kid"] = json!(kid);
         }
-        let issued_at_s = grant.issued_at.as_micros() / 1_000_000;
+        let issued_at_s = now.as_micros() / 1_000_000;
         let mut claims = json!({
             "sub": grant.sub,
             "aud": grant.audience,
@@ -117,8 +115,14 @@ impl SigningKey {
         }
         let [header, claims] = [header, claims].map(|part| URL_SAFE_NO_PAD.encode(part.to_string()));
         let message = format!("{header}.{claims}");
+        let signature = self.sign(&message);
+        format!("{message}.{signature}")
+    }
+
+    /// Returns the signature of a message, in base64url.
+    pub(super) fn sign(&self, message: &str) -> String {
         let signature = jsonwebtoken::crypto::sign(message.as_bytes(), &self.key, self.algorithm);
-        format!("{message}.{}", signature.expect("the key is of its algorithm"))
+        signature.expect("the key is of its algorithm")
     }
 }
 

@@ -1,6 +1,7 @@
 //! The command line: flags, environment variables and their defaults.
 
 mod access;
+mod credentials;
 mod log_filter;
 mod values;
 
@@ -12,6 +13,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::log::{SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
 pub use access::{AccessConfig, UserLimits};
+pub use credentials::{KeysCommand, NewKeyArgs, TokenArgs};
 use log_filter::log_filter;
 pub use values::ListenAddress;
 use values::{number, size, yes_or_no};
@@ -67,6 +69,11 @@ pub enum CliCommand {
         #[arg(long)]
         writable: bool,
     },
+    /// Make server keys
+    #[command(subcommand)]
+    Keys(KeysCommand),
+    /// Print a user's token, signed with a key of a JWK Set, to try a server with
+    Token(TokenArgs),
     /// Verify, dump or repair a log
     #[command(subcommand)]
     Log(LogCommand),

@@ -1,16 +1,19 @@
-//! Tools of an operator: everything that can be done with a log besides serving it.
+//! Tools of an operator: everything that can be done with a log besides serving it, and with credentials.
 //!
 //! | tool | changes files | beside a running server |
 //! | --- | --- | --- |
 //! | [`verify`], [`dump`] | no | yes: they see every event that was acknowledged before they began |
 //! | [`check_import`] | no | yes: it does not look at the data directory |
 //! | [`repair`], [`import`] | yes | no: they lock the data directory |
+//! | [`new_server_key`] | a file of server keys | yes: the server reads it again |
+//! | [`mint_token`] | no | yes |
 //!
-//! Each tool keeps one segment in memory at a time. Results go to stdout; a progress bar goes to stderr if
+//! Each tool for logs keeps one segment in memory at a time. Results go to stdout; a progress bar goes to stderr if
 //! that is a terminal.
 
 mod bad;
 mod builder;
+mod credentials;
 mod dump;
 mod import;
 mod line;
@@ -29,6 +32,7 @@ use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
 use crate::domain::{Position, Record};
 use crate::log::{AppendError, Contents, LogError, LogReader, Progress, ReadDisk, Replay, SealedFrame};
 
+pub use credentials::{CredentialsError, mint_token, new_server_key};
 pub use dump::dump;
 pub use import::{Import, Lenience, check_import, import};
 pub use repair::repair;

@@ -16,7 +16,7 @@ const MAY_NAME: [(&str, &[&str]); 14] = [
     ("http", &["domain", "access", "model", "engine", "config", "system_clock"]),
     ("healthcheck", &[]),
     ("server", &["access", "config", "engine", "http", "log", "system_clock", "thread"]),
-    ("tools", &["domain", "model", "log", "system_clock"]),
+    ("tools", &["access", "domain", "model", "log", "system_clock"]),
     ("lib", &[]),
     ("main", &["access", "config", "domain", "healthcheck", "log", "server", "tools"]),
 ];

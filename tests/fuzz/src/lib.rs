@@ -1,6 +1,7 @@
 //! The code that the fuzz targets share. Each target reads arbitrary bytes, and must neither panic nor
 //! allocate without bound. Its first lines say what else must hold.
 
+pub mod credentials;
 mod disk;
 pub mod log;
 pub mod request;
