@@ -1,6 +1,7 @@
 //! The binary: the command line becomes a call, and an error becomes an exit code.
 
 use std::io::{self, IsTerminal, Write};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -68,7 +69,9 @@ fn run(cli: Cli) -> Result<(), Failure> {
     match cli.command {
         None => Ok(server::run(cli.serve)?),
         Some(CliCommand::Serve(config)) => Ok(server::run(config)?),
-        Some(CliCommand::Healthcheck { listen, writable }) => run_healthcheck(&listen, writable),
+        Some(CliCommand::Healthcheck { listen, tls_cert, writable }) => {
+            run_healthcheck(&listen, tls_cert.as_deref(), writable)
+        }
         Some(CliCommand::Log(LogCommand::Verify(log))) => Ok(tools::verify(&log.data, io::stdout().lock())?),
         Some(CliCommand::Log(LogCommand::Dump { data: log, from })) => {
             Ok(tools::dump(&log.data, Position(from), io::stdout().lock())?)
@@ -86,7 +89,11 @@ fn run(cli: Cli) -> Result<(), Failure> {
     }
 }
 
-fn run_healthcheck(listen: &ListenAddress, must_be_writable: bool) -> Result<(), Failure> {
+fn run_healthcheck(
+    listen: &ListenAddress,
+    certificate: Option<&Path>,
+    must_be_writable: bool,
+) -> Result<(), Failure> {
     let addresses = listen
         .resolve()
         .map_err(|error| Failure::new(RUNTIME_FAILURE, format!("failed to resolve {listen}: {error}")))?;
@@ -94,7 +101,7 @@ fn run_healthcheck(listen: &ListenAddress, must_be_writable: bool) -> Result<(),
         .enable_all()
         .build()
         .map_err(|error| Failure::new(RUNTIME_FAILURE, format!("failed to start the runtime: {error}")))?;
-    let checked = runtime.block_on(healthcheck(&addresses, must_be_writable));
+    let checked = runtime.block_on(healthcheck(&addresses, certificate, must_be_writable));
     checked.map_err(|error| Failure::new(RUNTIME_FAILURE, error))
 }
 
@@ -147,7 +154,7 @@ impl From<ServeError> for Failure {
             ServeError::Listen { ref source, .. } if is_out_of_files(source) => {
                 Self::new(RUNTIME_FAILURE, error)
             }
-            ServeError::Listen { .. } => Self::new(BAD_CONFIGURATION, error),
+            ServeError::Listen { .. } | ServeError::Tls(_) => Self::new(BAD_CONFIGURATION, error),
             ServeError::Clock(_)
             | ServeError::Thread(_)
             | ServeError::Runtime(_)

@@ -29,6 +29,6 @@ mod web;
 
 pub use app::App;
 pub use connection::panics::log_panics;
-pub use connection::serve_connections;
+pub use connection::{Tls, serve_connections};
 pub(crate) use limits::CONNECTIONS_WAITING_MAX;
 pub use router::router;

@@ -2,8 +2,8 @@
 
 mod listen;
 mod notify;
-#[expect(dead_code, reason = "its first user follows")]
 mod reload;
+mod tls;
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -13,6 +13,8 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
 use self::notify::ServiceManager;
+use self::tls::Certificate;
+pub use self::tls::TlsError;
 use crate::config::ServeConfig;
 use crate::engine::{Engine, ReplayProgress, WriterError};
 pub use crate::http::log_panics;
@@ -39,6 +41,9 @@ pub enum ServeError {
     /// The log could not be opened or replayed.
     #[error(transparent)]
     Log(#[from] LogError),
+    /// The certificate or its key cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The server could not listen on its address.
     #[error("failed to listen on {address}: {source}")]
     Listen {
@@ -92,6 +97,7 @@ async fn run_until_signal(mut config: ServeConfig) -> Result<(), ServeError> {
     }
     let allowed = listen::fit_open_files(config.limits.connections_max);
     config.limits.fit_connections(allowed);
+    let certificate = Certificate::read(&config.tls)?;
     // A directory that exists is locked first. So a second server on it is refused because of the directory,
     // even if it is given the same address. A missing one is created only after the server listens, so that a
     // server that cannot listen leaves nothing behind.
@@ -101,7 +107,8 @@ async fn run_until_signal(mut config: ServeConfig) -> Result<(), ServeError> {
     let manager = ServiceManager::from_environment();
     let ready = || {
         // A closed stdout does not stop the server.
-        drop(writeln!(io::stdout(), "chinwag listening on http://{address}"));
+        let scheme = if config.tls.files().is_some() { "https" } else { "http" };
+        drop(writeln!(io::stdout(), "chinwag listening on {scheme}://{address}"));
         tracing::info!(%address, "ready");
         manager.notify("READY=1");
     };
@@ -110,7 +117,7 @@ async fn run_until_signal(mut config: ServeConfig) -> Result<(), ServeError> {
         signal.await;
         manager.notify("STOPPING=1");
     };
-    serve(listener, log, &config, ready, shutdown).await
+    serve(listener, certificate, log, &config, ready, shutdown).await
 }
 
 /// Opens the log, and creates its directory if it is missing.
@@ -130,8 +137,9 @@ fn open_log(config: &ServeConfig) -> Result<Box<dyn EventLog>, LogError> {
 /// # Errors
 ///
 /// See [`ServeError`]. The process must end then, because requests in flight are never answered.
-pub async fn serve(
+async fn serve(
     listener: TcpListener,
+    certificate: Option<Certificate>,
     log: Box<dyn EventLog>,
     config: &ServeConfig,
     ready: impl FnOnce(),
@@ -139,12 +147,16 @@ pub async fn serve(
 ) -> Result<(), ServeError> {
     let (progress, began) = (Arc::new(ReplayProgress::default()), Instant::now());
     let app = Arc::new(App::starting(Arc::clone(&progress), config));
+    let tls = certificate.as_ref().map(Certificate::tls);
+    if let Some(certificate) = certificate {
+        certificate.watch(Arc::clone(&app))?;
+    }
     let (stop, stopped) = oneshot::channel::<()>();
     let router = http::router(Arc::clone(&app));
     let served = Arc::clone(&app);
     let connections = tokio::spawn(async move {
         let stop = async { drop(stopped.await) };
-        http::serve_connections(listener, router, &served, stop, GRACE).await
+        http::serve_connections(listener, tls, router, &served, stop, GRACE).await
     });
 
     let mut shutdown = std::pin::pin!(shutdown);
