@@ -13,8 +13,7 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
 use self::notify::ServiceManager;
-use self::tls::Certificate;
-pub use self::tls::TlsError;
+pub use self::tls::{Certificate, TlsError};
 use crate::config::ServeConfig;
 use crate::engine::{Engine, ReplayProgress, WriterError};
 pub use crate::http::log_panics;
@@ -131,13 +130,13 @@ fn open_log(config: &ServeConfig) -> Result<Box<dyn EventLog>, LogError> {
     Ok(Box::new(FileLog::new(disk, config.segment_bytes)))
 }
 
-/// Serves the log on the listener until `shutdown` resolves. Answers 503 during the replay, and calls `ready`
+/// Serves the log on the listener, over TLS if there is a certificate, until `shutdown` resolves. Answers 503 during the replay, and calls `ready`
 /// after it. Before it returns, requests in flight are answered and their writes synced.
 ///
 /// # Errors
 ///
 /// See [`ServeError`]. The process must end then, because requests in flight are never answered.
-async fn serve(
+pub async fn serve(
     listener: TcpListener,
     certificate: Option<Certificate>,
     log: Box<dyn EventLog>,

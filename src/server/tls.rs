@@ -43,7 +43,7 @@ pub enum TlsError {
 }
 
 /// The certificate that is served, and the files that it comes from.
-pub(super) struct Certificate {
+pub struct Certificate {
     files: CertificateFiles,
     watched: WatchedFiles,
     tls: Tls,

@@ -86,7 +86,7 @@ impl FaultyServer {
         let config = ServeConfig::default();
         let end = tokio::spawn(async move {
             let shutdown = async { drop(is_shut_down.await) };
-            serve(listener, Box::new(log), &config, move || is_ready.notify_one(), shutdown).await
+            serve(listener, None, Box::new(log), &config, move || is_ready.notify_one(), shutdown).await
         });
         Self { address, client, replay_now, outcome, has_room, ready, shutdown, end }
     }

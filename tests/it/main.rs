@@ -43,6 +43,7 @@ mod restarts;
 mod rough;
 mod streams;
 mod support;
+mod tls;
 mod tools;
 mod tour;
 mod users;

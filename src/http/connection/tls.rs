@@ -60,7 +60,10 @@ impl Handshakes {
     /// at most, unless there are very few.
     pub(super) fn new(tls: Tls, connections_max: u32) -> Self {
         let slots = (connections_max as usize / 8).clamp(HANDSHAKES_MAX / 128, HANDSHAKES_MAX);
-        let (time_max, time_crowded_max) = (HANDSHAKE_TIME_MAX, HANDSHAKE_TIME_CROWDED_MAX);
+        Self::within(tls, slots, HANDSHAKE_TIME_MAX, HANDSHAKE_TIME_CROWDED_MAX)
+    }
+
+    fn within(tls: Tls, slots: usize, time_max: Duration, time_crowded_max: Duration) -> Self {
         Self { tls, slots: Arc::new(Semaphore::new(slots)), time_max, time_crowded_max }
     }
 
@@ -173,5 +176,72 @@ impl Transport for TlsStream<RecordSocket> {
     /// Reads what the client has sent, because its end stands in a record. A request stays where it is.
     fn is_closed(&mut self, cx: &mut Context<'_>) -> bool {
         matches!(Pin::new(self).poll_fill_buf(cx), Poll::Ready(Ok([]) | Err(_)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{CertificateParams, KeyPair};
+    use tokio::net::{TcpListener, TcpStream};
+    use tokio_rustls::rustls::crypto::aws_lc_rs;
+    use tokio_rustls::rustls::pki_types::PrivateKeyDer;
+
+    use super::*;
+
+    const SHORT: Duration = Duration::from_millis(50);
+    const LONG: Duration = Duration::from_mins(10);
+
+    fn tls() -> Tls {
+        let key = KeyPair::generate().expect("a key");
+        let certificate = CertificateParams::new(vec!["a".to_owned()]).expect("a name").self_signed(&key);
+        let key = PrivateKeyDer::try_from(key.serialize_der()).expect("a key");
+        let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()
+            .expect("versions")
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate.expect("signed").der().clone()], key);
+        Tls::new(config.expect("a certificate and its key"))
+    }
+
+    /// Shakes hands with a client that says nothing. Returns the error, if it comes within a fraction of the long
+    /// time.
+    async fn shake_with_a_silent_client(
+        handshakes: &Handshakes,
+        drain: watch::Receiver<()>,
+    ) -> Option<io::ErrorKind> {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("bound");
+        let _client = TcpStream::connect(listener.local_addr().expect("bound")).await.expect("connected");
+        let (stream, _) = listener.accept().await.expect("accepted");
+        let (socket, slot) = (PacedSocket::new(stream, LONG), handshakes.slot().await);
+        let shaken = tokio::time::timeout(SHORT * 20, handshakes.shake(socket, slot, drain)).await;
+        shaken.ok().map(|shaken| shaken.err().expect("a silent client").kind())
+    }
+
+    #[tokio::test]
+    async fn a_handshake_that_stalls_ends_in_time() {
+        let (drain, tls) = (watch::Sender::new(()), tls());
+        let ended = Some(io::ErrorKind::TimedOut);
+        let handshakes = Handshakes::within(tls.clone(), 10, SHORT, LONG);
+        assert_eq!(shake_with_a_silent_client(&handshakes, drain.subscribe()).await, ended);
+        // While slots are free, it does not have to give way.
+        let handshakes = Handshakes::within(tls.clone(), 10, LONG, SHORT);
+        assert_eq!(shake_with_a_silent_client(&handshakes, drain.subscribe()).await, None);
+        // While none is, it has.
+        let handshakes = Handshakes::within(tls.clone(), 1, LONG, SHORT);
+        assert_eq!(shake_with_a_silent_client(&handshakes, drain.subscribe()).await, ended);
+        assert_eq!(handshakes.slots.available_permits(), 1, "its slot is free again");
+        // When the server stops, there is little time.
+        let (handshakes, receiver) = (Handshakes::within(tls, 10, LONG, LONG), drain.subscribe());
+        drain.send_replace(());
+        assert_eq!(shake_with_a_silent_client(&handshakes, receiver).await, ended);
+    }
+
+    #[test]
+    fn few_connections_have_few_handshakes() {
+        let tls = tls();
+        for (connections_max, slots) in [(1, 8), (64, 8), (800, 100), (16_384, 1024), (1_000_000, 1024)] {
+            let handshakes = Handshakes::new(tls.clone(), connections_max);
+            assert_eq!(handshakes.slots.available_permits(), slots);
+        }
     }
 }

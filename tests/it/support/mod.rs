@@ -6,6 +6,7 @@
 //! | [`TestServer`] | the real binary, on a free port and its own directory | restarts, signals, sockets, deadlines |
 //! | [`ScriptedLog`] | a log that does what the test tells it | the engine: batches, failures, order |
 //! | [`RawConnection`] | a TCP connection, written byte by byte | framing, half a request, slow clients |
+//! | [`TlsConnection`] | a connection of TLS, and its records | TLS |
 //!
 //! A [`TestRouter`] and a [`TestServer`] are called alike, through [`Client`]; a [`Scene`] fills either with
 //! two users and a chat:
@@ -23,6 +24,7 @@ mod router;
 mod scene;
 mod scripted_log;
 mod server;
+mod tls;
 
 pub use client::{Client, Reply, assert_id, assert_time, problem};
 pub use events::Event;
@@ -31,3 +33,4 @@ pub use router::TestRouter;
 pub use scene::{CALLS, Scene};
 pub use scripted_log::{AppendOutcome, LogScript, ScriptedLog};
 pub use server::{Ended, StoppedServer, TestServer, binary, binary_under, run_to_end, segments};
+pub use tls::{CertificateFiles, Identity, TlsConnection};
