@@ -39,7 +39,7 @@ pub(crate) const HEAD_BYTES_MAX: usize = 32 * 1024;
 /// Maximum connections that wait in the kernel to be accepted. The system may grant fewer.
 pub(crate) const CONNECTIONS_WAITING_MAX: u32 = 4096;
 
-/// Maximum handshakes of TLS that are in progress. Each takes some 20 KiB; further connections wait in the kernel.
+/// Maximum handshakes of TLS that are in progress. Further connections wait in the kernel.
 pub(crate) const HANDSHAKES_MAX: usize = 1024;
 
 /// Maximum time of a handshake of TLS.

@@ -4,7 +4,7 @@
 //!
 //! | part | what it does |
 //! | --- | --- |
-//! | `connection` | accepts, keeps deadlines, checks each `Host`, gives each request an id, counts and times it |
+//! | `connection` | accepts, speaks TLS, keeps deadlines, checks each `Host`, gives each request an id, counts and times it |
 //! | `router` | finds the call of a path |
 //! | `request` | reads the body and parses it into the type that the call declares, or refuses it |
 //! | `calls` | asks the engine and chooses the answer: one function for each call, and nothing else |

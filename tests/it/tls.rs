@@ -1,6 +1,7 @@
 //! TLS: all that holds for connections without it, and the certificate, which is replaced while the server runs.
 
 use std::io::Write;
+use std::net::Shutdown;
 use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
@@ -286,6 +287,11 @@ fn a_half_closed_client_is_answered_over_tls() {
         let answers = connection.rest();
         assert_eq!(answers.matches("HTTP/1.1 ").count(), 2, "{answers}");
     }
+    // So is one that closes its side of the socket without a word of TLS.
+    let mut connection = TlsConnection::open(&server.address, &files.served);
+    connection.send(head("GET", "/health", &[]));
+    connection.0.sock.shutdown(Shutdown::Write).unwrap();
+    assert!(connection.rest().starts_with("HTTP/1.1 200"));
 }
 
 #[tokio::test]
@@ -296,7 +302,7 @@ async fn a_stream_ends_when_its_client_goes() {
     let goodbyes: [fn(&mut TlsConnection); 3] = [
         // With an open socket; without a word; with a change of keys before.
         TlsConnection::finish,
-        |connection| connection.0.sock.shutdown(std::net::Shutdown::Write).unwrap(),
+        |connection| connection.0.sock.shutdown(Shutdown::Write).unwrap(),
         |connection| {
             connection.0.conn.refresh_traffic_keys().unwrap();
             connection.0.flush().unwrap();
