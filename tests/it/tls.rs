@@ -124,7 +124,7 @@ async fn a_bad_certificate_keeps_the_one_before() {
     let other = Identity::new();
     for (certificate, key) in [
         (other.certificate_pem(), files.served.key_pem()),
-        ("A SECRET".to_owned(), other.key_pem()),
+        ("-----BEGIN A SECRET\n".to_owned(), other.key_pem()),
         (other.certificate_pem(), other.key_pem().replace('M', "A SECRET ")),
         (String::new(), String::new()),
     ] {
