@@ -1,6 +1,7 @@
 //! The binary: the command line becomes a call, and an error becomes an exit code.
 
 use std::io::{self, IsTerminal, Write};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -71,7 +72,9 @@ fn run(cli: Cli) -> Result<(), Failure> {
     match cli.command {
         None => Ok(server::run(cli.serve)?),
         Some(CliCommand::Serve(config)) => Ok(server::run(config)?),
-        Some(CliCommand::Healthcheck { listen, writable }) => run_healthcheck(&listen, writable),
+        Some(CliCommand::Healthcheck { listen, tls_cert, writable }) => {
+            run_healthcheck(&listen, tls_cert.as_deref(), writable)
+        }
         Some(CliCommand::Keys(KeysCommand::New(NewKeyArgs { name, scope, expires, append }))) => {
             let (out, notes) = (io::stdout().lock(), io::stderr().lock());
             Ok(tools::new_server_key(&name, scope, expires, append.as_deref(), out, notes)?)
@@ -105,7 +108,11 @@ fn run_token(args: &TokenArgs) -> Result<(), Failure> {
     Ok(tools::mint_token(&args.token_keys, args.kid.as_deref(), &grant, out, notes)?)
 }
 
-fn run_healthcheck(listen: &ListenAddress, must_be_writable: bool) -> Result<(), Failure> {
+fn run_healthcheck(
+    listen: &ListenAddress,
+    certificate: Option<&Path>,
+    must_be_writable: bool,
+) -> Result<(), Failure> {
     let addresses = listen
         .resolve()
         .map_err(|error| Failure::new(RUNTIME_FAILURE, format!("failed to resolve {listen}: {error}")))?;
@@ -113,7 +120,7 @@ fn run_healthcheck(listen: &ListenAddress, must_be_writable: bool) -> Result<(),
         .enable_all()
         .build()
         .map_err(|error| Failure::new(RUNTIME_FAILURE, format!("failed to start the runtime: {error}")))?;
-    let checked = runtime.block_on(healthcheck(&addresses, must_be_writable));
+    let checked = runtime.block_on(healthcheck(&addresses, certificate, must_be_writable));
     checked.map_err(|error| Failure::new(RUNTIME_FAILURE, error))
 }
 
@@ -169,7 +176,8 @@ impl From<ServeError> for Failure {
             ServeError::Listen { .. }
             | ServeError::NotLoopback { .. }
             | ServeError::OpenWithKeys { .. }
-            | ServeError::KeyFile(_) => Self::new(BAD_CONFIGURATION, error),
+            | ServeError::KeyFile(_)
+            | ServeError::Tls(_) => Self::new(BAD_CONFIGURATION, error),
             ServeError::Clock(_)
             | ServeError::Thread(_)
             | ServeError::Runtime(_)

@@ -13,7 +13,7 @@ use chinwag::config::ServeConfig;
 use chinwag::domain::{Actor, Command, NewMessage, Text};
 use chinwag::engine::Engine;
 use chinwag::log::{EventLog, MemoryLog};
-use chinwag::server::{ServeError, serve};
+use chinwag::server::{Files, ServeError, serve};
 use criterion::{BenchmarkId, Criterion, SamplingMode, Throughput};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
@@ -125,7 +125,7 @@ impl<'r> Server<'r> {
             let ready = || ready.send(()).expect("awaited");
             let stopped = async { drop(stopped.await) };
             let serving = tokio::spawn(async move {
-                serve(listener, log, &ServeConfig::default(), None, ready, stopped).await
+                serve(listener, log, &ServeConfig::default(), Files::default(), ready, stopped).await
             });
             is_ready.await.expect("the log can be replayed");
             let mut connected = Vec::new();

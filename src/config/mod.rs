@@ -3,6 +3,7 @@
 mod access;
 mod credentials;
 mod log_filter;
+mod tls;
 mod values;
 
 use std::path::PathBuf;
@@ -15,6 +16,7 @@ use crate::log::{SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
 pub use access::{AccessConfig, UserLimits};
 pub use credentials::{KeysCommand, NewKeyArgs, TokenArgs};
 use log_filter::log_filter;
+pub use tls::TlsConfig;
 pub use values::ListenAddress;
 use values::{number, size, yes_or_no};
 
@@ -65,6 +67,10 @@ pub enum CliCommand {
         /// Address and port that the server listens on
         #[arg(long, env = "CHINWAG_LISTEN", value_name = "ADDR:PORT", default_value = LISTEN_DEFAULT)]
         listen: ListenAddress,
+        /// PEM file of the server's certificate, if it speaks HTTPS. It must be the one that the server serves;
+        /// its names and dates do not matter
+        #[arg(long, env = "CHINWAG_TLS_CERT", value_name = "FILE")]
+        tls_cert: Option<PathBuf>,
         /// Also exit 1 if the server refuses writes, because its disk has no room
         #[arg(long)]
         writable: bool,
@@ -162,6 +168,9 @@ pub struct ServeConfig {
     /// without this flag, other origins are not allowed
     #[arg(long, env = "CHINWAG_CORS_ORIGINS", value_name = "ORIGINS")]
     pub cors_origins: Option<CorsOrigins>,
+    /// Whether the server speaks TLS
+    #[command(flatten)]
+    pub tls: TlsConfig,
     /// Who may call, and how much
     #[command(flatten)]
     pub access: AccessConfig,

@@ -110,6 +110,11 @@ impl App {
         }
     }
 
+    /// Shows in the metrics whether the certificate that is served is no longer the one in the files.
+    pub fn show_tls_stale(&self, is_stale: bool) {
+        self.metrics.show_tls_stale(is_stale);
+    }
+
     pub(crate) fn engine(&self) -> Result<&Arc<Engine>, Problem> {
         self.engine.get().ok_or_else(|| Problem::usual(Code::Starting))
     }

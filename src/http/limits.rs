@@ -44,6 +44,15 @@ pub(crate) const HEAD_BYTES_MAX: usize = 32 * 1024;
 /// Maximum connections that wait in the kernel to be accepted. The system may grant fewer.
 pub(crate) const CONNECTIONS_WAITING_MAX: u32 = 4096;
 
+/// Maximum handshakes of TLS that are in progress. Further connections wait in the kernel.
+pub(crate) const HANDSHAKES_MAX: usize = 1024;
+
+/// Maximum time of a handshake of TLS.
+pub(crate) const HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// Maximum time of a handshake while as many as possible are in progress.
+pub(crate) const HANDSHAKE_TIME_CROWDED_MAX: Duration = Duration::from_secs(2);
+
 /// Maximum time after which a client that reads nothing of its answer is disconnected. It holds even if a
 /// request may take longer to arrive.
 pub(crate) const UNREAD_TIME_MAX: Duration = Duration::from_secs(30);

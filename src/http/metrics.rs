@@ -14,6 +14,7 @@ pub(crate) struct HttpMetrics {
     pub(crate) connections: IntGauge,
     pub(crate) open: IntGauge,
     pub(crate) keys_stale: IntGauge,
+    tls_stale: IntGauge,
 }
 
 /// Label of all paths without a route, so that they add no series.
@@ -44,6 +45,11 @@ impl Default for HttpMetrics {
             keys_stale: IntGauge::new(
                 "chinwag_keys_stale",
                 "1 if a file of keys was changed and cannot be used: the keys are those of before.",
+            )
+            .expect("a name"),
+            tls_stale: IntGauge::new(
+                "chinwag_tls_stale",
+                "1 while the files of the certificate cannot be used, and the one from before is served.",
             )
             .expect("a name"),
         };
@@ -97,6 +103,14 @@ impl HttpMetrics {
         let path = route.unwrap_or(NO_ROUTE);
         self.requests.with_label_values(&[path, status.as_str()]).inc();
         self.seconds.with_label_values(&[path]).observe(took.as_secs_f64());
+    }
+
+    /// Shows whether the certificate that is served is no longer the one in the files. Only servers with TLS have
+    /// this metric, from the first call on.
+    pub(crate) fn show_tls_stale(&self, is_stale: bool) {
+        self.tls_stale.set(is_stale.into());
+        // An error says that it is registered already.
+        drop(self.registry.register(Box::new(self.tls_stale.clone())));
     }
 
     fn show(&self, metric: impl Collector + 'static) {

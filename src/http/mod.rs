@@ -4,7 +4,7 @@
 //!
 //! | part | what it does |
 //! | --- | --- |
-//! | `connection` | accepts, keeps deadlines, checks each `Host`, gives each request an id, counts and times it |
+//! | `connection` | accepts, speaks TLS, keeps deadlines, checks each `Host`, gives each request an id, counts and times it |
 //! | `router` | finds the call of a path |
 //! | `admission` | finds out who calls, and refuses a caller who may not |
 //! | `request` | reads the body and parses it into the type that the call declares, or refuses it |
@@ -32,6 +32,6 @@ mod web;
 pub use admission::Keyed;
 pub use app::App;
 pub use connection::panics::log_panics;
-pub use connection::serve_connections;
+pub use connection::{Tls, serve_connections};
 pub(crate) use limits::CONNECTIONS_WAITING_MAX;
 pub use router::router;

@@ -4,6 +4,7 @@ mod key_files;
 mod listen;
 mod notify;
 mod reload;
+mod tls;
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -15,6 +16,7 @@ use tokio::sync::oneshot;
 
 pub use self::key_files::{KeyFileError, Keys};
 use self::notify::ServiceManager;
+pub use self::tls::{Certificate, TlsError};
 use crate::config::{AccessConfig, ServeConfig};
 use crate::engine::{Engine, EngineSettings, ReplayProgress, WriterError};
 pub use crate::http::log_panics;
@@ -41,6 +43,9 @@ pub enum ServeError {
     /// The log could not be opened or replayed.
     #[error(transparent)]
     Log(#[from] LogError),
+    /// The certificate or its key cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The server could not listen on its address.
     #[error("failed to listen on {address}: {source}")]
     Listen {
@@ -118,6 +123,7 @@ async fn run_until_signal(mut config: ServeConfig) -> Result<(), ServeError> {
     }
     let allowed = listen::fit_open_files(config.limits.connections_max);
     config.limits.fit_connections(allowed);
+    let certificate = Certificate::read(&config.tls)?;
     // A directory that exists is locked first. So a second server on it is refused because of the directory,
     // even if it is given the same address. A missing one is created only after the server listens, so that a
     // server that cannot listen leaves nothing behind.
@@ -130,7 +136,8 @@ async fn run_until_signal(mut config: ServeConfig) -> Result<(), ServeError> {
     let manager = ServiceManager::from_environment();
     let ready = || {
         // A closed stdout does not stop the server.
-        drop(writeln!(io::stdout(), "chinwag listening on http://{address}"));
+        let scheme = if config.tls.files().is_some() { "https" } else { "http" };
+        drop(writeln!(io::stdout(), "chinwag listening on {scheme}://{address}"));
         tracing::info!(%address, "ready");
         manager.notify("READY=1");
     };
@@ -139,7 +146,7 @@ async fn run_until_signal(mut config: ServeConfig) -> Result<(), ServeError> {
         signal.await;
         manager.notify("STOPPING=1");
     };
-    serve(listener, log, &config, keys, ready, shutdown).await
+    serve(listener, log, &config, Files { keys, certificate }, ready, shutdown).await
 }
 
 /// Refuses a server that is told both to be open and to want credentials.
@@ -174,7 +181,16 @@ fn open_log(config: &ServeConfig) -> Result<Box<dyn EventLog>, LogError> {
     Ok(Box::new(FileLog::new(disk, config.segment_bytes)))
 }
 
-/// Serves the log on the listener until `shutdown` resolves, to callers with one of these keys, or to everyone. Answers 503 during the replay, and calls `ready`
+/// Files that are read before the server starts, and again when they change.
+#[derive(Default)]
+pub struct Files {
+    /// The keys of callers. Without them, everyone may call.
+    pub keys: Option<Keys>,
+    /// The certificate for TLS.
+    pub certificate: Option<Certificate>,
+}
+
+/// Serves the log on the listener until `shutdown` resolves. Answers 503 during the replay, and calls `ready`
 /// after it. Before it returns, requests in flight are answered and their writes synced.
 ///
 /// # Errors
@@ -184,25 +200,30 @@ pub async fn serve(
     listener: TcpListener,
     log: Box<dyn EventLog>,
     config: &ServeConfig,
-    keys: Option<Keys>,
+    files: Files,
     ready: impl FnOnce(),
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
     let (progress, began) = (Arc::new(ReplayProgress::default()), Instant::now());
+    let Files { keys, certificate } = files;
     let app = App::starting(Arc::clone(&progress), config);
     let app = Arc::new(match &keys {
         Some(keys) => app.with_credentials(keys.keyed()),
         None => app,
     });
+    let tls = certificate.as_ref().map(Certificate::tls);
     if let Some(keys) = keys {
         keys.keep_fresh(Arc::clone(&app))?;
+    }
+    if let Some(certificate) = certificate {
+        certificate.watch(Arc::clone(&app))?;
     }
     let (stop, stopped) = oneshot::channel::<()>();
     let router = http::router(Arc::clone(&app));
     let served = Arc::clone(&app);
     let connections = tokio::spawn(async move {
         let stop = async { drop(stopped.await) };
-        http::serve_connections(listener, router, &served, stop, GRACE).await
+        http::serve_connections(listener, tls, router, &served, stop, GRACE).await
     });
 
     let mut shutdown = std::pin::pin!(shutdown);

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use chinwag::config::ServeConfig;
 use chinwag::domain::Epoch;
 use chinwag::log::{AppendError, EventLog, Frame, LogError, LogId, MemoryLog, Progress, Replay};
-use chinwag::server::{ServeError, serve};
+use chinwag::server::{Files, ServeError, serve};
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, oneshot};
@@ -86,7 +86,8 @@ impl FaultyServer {
         let config = ServeConfig::default();
         let end = tokio::spawn(async move {
             let shutdown = async { drop(is_shut_down.await) };
-            serve(listener, Box::new(log), &config, None, move || is_ready.notify_one(), shutdown).await
+            let ready = move || is_ready.notify_one();
+            serve(listener, Box::new(log), &config, Files::default(), ready, shutdown).await
         });
         Self { address, client, replay_now, outcome, has_room, ready, shutdown, end }
     }

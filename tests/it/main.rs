@@ -46,6 +46,7 @@ mod revocations;
 mod rough;
 mod streams;
 mod support;
+mod tls;
 mod tools;
 mod tour;
 mod users;

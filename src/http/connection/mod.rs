@@ -8,9 +8,13 @@ mod host;
 mod observe;
 mod pacing;
 pub(crate) mod panics;
+mod record;
+mod socket;
 mod stream;
+mod tls;
 
 use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -30,7 +34,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use self::deadline::{Arrival, ReadTimeouts};
 use self::observe::observe;
-use self::stream::{Timeouts, WatchedStream};
+use self::socket::PacedSocket;
+use self::stream::{Timeouts, Transport, WatchedStream};
+use self::tls::Handshakes;
+pub use self::tls::Tls;
 use crate::http::admission::Peer;
 use crate::http::app::App;
 use crate::http::limits::{CONNECTIONS_WAITING_MAX, HEAD_BYTES_MAX};
@@ -40,21 +47,22 @@ use crate::http::limits::{CONNECTIONS_WAITING_MAX, HEAD_BYTES_MAX};
 /// lost.
 const LINGER: Duration = Duration::from_millis(500);
 
-/// Serves connections until `stop` resolves. Then it accepts no more of them, and answers the requests that
+/// Serves connections, over TLS or plainly, until `stop` resolves. Then it accepts no more of them, and answers the requests that
 /// have arrived or are in flight, for at most `grace`. Returns whether all connections have finished.
 pub async fn serve_connections(
     listener: TcpListener,
+    tls: Option<Tls>,
     router: Router,
     app: &Arc<App>,
     stop: impl Future<Output = ()>,
     grace: Duration,
 ) -> bool {
-    let server = Server::new(app, router);
+    let server = Arc::new(Server::new(app, router, tls));
     let permits = Arc::new(Semaphore::new(app.limits.connections_max as usize));
     let mut stop = std::pin::pin!(stop);
     loop {
         tokio::select! {
-            (stream, permit) = accept(&listener, &permits) => server.serve(stream, permit),
+            accepted = server.accept(&listener, &permits) => server.serve(accepted),
             () = &mut stop => break,
         }
     }
@@ -63,7 +71,10 @@ pub async fn serve_connections(
     let count_max = permits.available_permits().min(CONNECTIONS_WAITING_MAX as usize);
     for stream in still_waiting(listener, count_max) {
         let Ok(permit) = Arc::clone(&permits).try_acquire_owned() else { break };
-        server.serve(stream, permit);
+        let slot = server.handshakes.as_ref().map(Handshakes::try_slot);
+        // Without a slot, it would wait for one of those that are slow.
+        let Ok(slot) = slot.transpose() else { break };
+        server.serve(Accepted { stream, permit, slot });
     }
     let finished = tokio::time::timeout(grace, async {
         // All permits are back when no connection is left.
@@ -79,10 +90,20 @@ pub async fn serve_connections(
     is_drained
 }
 
+/// A connection, and what it may take up.
+struct Accepted {
+    stream: TcpStream,
+    permit: OwnedSemaphorePermit,
+    /// Given back after the handshake, if there is one.
+    slot: Option<OwnedSemaphorePermit>,
+}
+
 /// The state that all connections share.
-struct Server<'a> {
-    app: &'a Arc<App>,
+struct Server {
+    app: Arc<App>,
     router: Router,
+    /// Those of TLS, if the server speaks it.
+    handshakes: Option<Handshakes>,
     http: http1::Builder,
     timeouts: Timeouts,
     /// Sends when each connection must close as soon as nothing has arrived on it.
@@ -91,8 +112,8 @@ struct Server<'a> {
     stopping: Arc<AtomicBool>,
 }
 
-impl<'a> Server<'a> {
-    fn new(app: &'a Arc<App>, router: Router) -> Self {
+impl Server {
+    fn new(app: &Arc<App>, router: Router, tls: Option<Tls>) -> Self {
         let mut http = http1::Builder::new();
         // half_close: a client that closes its side after a request still gets its answer. It also saves
         // hyper a read in the middle of each request.
@@ -101,21 +122,77 @@ impl<'a> Server<'a> {
             idle: Duration::from_secs(app.limits.idle_timeout_s.into()),
             request: Duration::from_secs(app.limits.request_timeout_s.into()),
         });
-        Self { app, router, http, timeouts, drain: watch::Sender::new(()), stopping: Arc::default() }
+        let handshakes = tls.map(|tls| Handshakes::new(tls, app.limits.connections_max));
+        let (app, drain) = (Arc::clone(app), watch::Sender::new(()));
+        Self { app, router, handshakes, http, timeouts, drain, stopping: Arc::default() }
+    }
+
+    /// Waits for a connection. All that it may take up is there before it is accepted: until then it waits in
+    /// the kernel.
+    async fn accept(&self, listener: &TcpListener, permits: &Arc<Semaphore>) -> Accepted {
+        let permit = Arc::clone(permits).acquire_owned().await.expect("the semaphore is never closed");
+        let slot = match &self.handshakes {
+            Some(handshakes) => Some(handshakes.slot().await),
+            None => None,
+        };
+        loop {
+            match listener.accept().await {
+                Ok((stream, _)) => return Accepted { stream, permit, slot },
+                // The client has disconnected, or no file descriptor is left until another connection closes.
+                Err(error) => {
+                    tracing::warn!(%error, "failed to accept a connection");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            }
+        }
     }
 
     /// Serves a connection in a task of its own, which drops the permit when the connection is closed.
-    fn serve(&self, stream: TcpStream, permit: OwnedSemaphorePermit) {
+    fn serve(self: &Arc<Self>, Accepted { stream, permit, slot }: Accepted) {
         prepare(&stream, self.timeouts.write);
         let open = self.app.metrics.connections.clone();
         open.inc();
         // A client that has disconnected has no address any more.
         let client = stream.peer_addr().ok();
+        let socket = PacedSocket::new(stream, self.timeouts.write);
+        let closed = move || {
+            open.dec();
+            drop(permit);
+        };
+        let Some(slot) = slot else {
+            let connection = self.connection(socket, client);
+            tokio::spawn(connection.map(|()| closed()));
+            return;
+        };
+        let (server, drain) = (Arc::clone(self), self.drain.subscribe());
+        tokio::spawn(async move {
+            let handshakes = server.handshakes.as_ref().expect("a slot is one of these");
+            match handshakes.shake(socket, slot, drain).await {
+                Ok(stream) => {
+                    let connection = server.connection(stream, client);
+                    drop(server);
+                    connection.await;
+                }
+                Err(error) => {
+                    tracing::debug!(client = client.map(tracing::field::display), %error, "a handshake failed");
+                }
+            }
+            closed();
+        });
+    }
+
+    /// Returns what serves the requests that this transport carries.
+    fn connection<T: Transport + Send + 'static>(
+        &self,
+        transport: T,
+        client: Option<SocketAddr>,
+    ) -> impl Future<Output = ()> + Send + use<T> {
         let peer = self.app.keyed.as_ref().map(|_| Peer::new(client.map(|client| client.ip())));
         let arrival = Arrival::default();
         let mut drain = self.drain.subscribe();
-        let stream = WatchedStream::new(stream, arrival.clone(), self.timeouts, drain.clone());
-        let (app, router, stopping) = (Arc::clone(self.app), self.router.clone(), Arc::clone(&self.stopping));
+        let stream = WatchedStream::new(transport, arrival.clone(), self.timeouts.read, drain.clone());
+        let (app, router, stopping) =
+            (Arc::clone(&self.app), self.router.clone(), Arc::clone(&self.stopping));
         let service = service_fn(move |request: Request<Incoming>| {
             arrival.begun();
             let (arrival, stopping, peer) = (arrival.clone(), Arc::clone(&stopping), peer.clone());
@@ -135,7 +212,7 @@ impl<'a> Server<'a> {
             })
         });
         let mut connection = self.http.serve_connection(TokioIo::new(stream), service);
-        tokio::spawn(async move {
+        async move {
             let ended = tokio::select! {
                 ended = &mut connection => ended,
                 // The connection is polled once more, so that its stream sees that it must close.
@@ -143,22 +220,6 @@ impl<'a> Server<'a> {
             };
             if let Err(error) = ended {
                 tracing::debug!(client = client.map(tracing::field::display), %error, "a connection broke");
-            }
-            open.dec();
-            drop(permit);
-        });
-    }
-}
-
-async fn accept(listener: &TcpListener, permits: &Arc<Semaphore>) -> (TcpStream, OwnedSemaphorePermit) {
-    let permit = Arc::clone(permits).acquire_owned().await.expect("the semaphore is never closed");
-    loop {
-        match listener.accept().await {
-            Ok((stream, _)) => return (stream, permit),
-            // The client has disconnected, or no file descriptor is left until another connection closes.
-            Err(error) => {
-                tracing::warn!(%error, "failed to accept a connection");
-                tokio::time::sleep(Duration::from_millis(50)).await;
             }
         }
     }

@@ -7,6 +7,7 @@
 //! | [`ScriptedLog`] | a log that does what the test tells it | the engine: batches, failures, order |
 //! | [`TestEngine`] | the engine in process, on its own directory | who asked, and what is replayed |
 //! | [`RawConnection`] | a TCP connection, written byte by byte | framing, half a request, slow clients |
+//! | [`TlsConnection`] | a connection of TLS, and its records | TLS |
 //!
 //! A [`TestRouter`] and a [`TestServer`] are called alike, through [`Client`]; a [`Scene`] fills either with
 //! two users and a chat:
@@ -25,6 +26,7 @@ mod router;
 mod scene;
 mod scripted_log;
 mod server;
+mod tls;
 
 pub use client::{Client, Reply, assert_id, assert_time, problem};
 pub use engine::{TestEngine, add_user, exported, imported, server_key};
@@ -34,3 +36,4 @@ pub use router::TestRouter;
 pub use scene::{CALLS, Scene};
 pub use scripted_log::{AppendOutcome, LogScript, ScriptedLog};
 pub use server::{Ended, StoppedServer, TestServer, binary, binary_under, run_to_end, segments};
+pub use tls::{CertificateFiles, Identity, TlsConnection};

@@ -22,6 +22,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use super::client::Client;
+use super::tls::tunnel_to;
 
 /// Segment length, small enough that a test with a few hundred messages rotates segments.
 const SEGMENT_BYTES: &str = "65536";
@@ -178,12 +179,17 @@ impl StartingServer {
         let Self { mut server, stdout } = self;
         let mut line = String::new();
         BufReader::new(stdout).read_line(&mut line).expect("stdout is text");
-        let Some(address) = line.trim_end().strip_prefix("chinwag listening on http://") else {
+        let scheme = if server.flags.iter().any(|flag| flag == "--tls-cert") { "https" } else { "http" };
+        let prefix = format!("chinwag listening on {scheme}://");
+        let Some(address) = line.trim_end().strip_prefix(&prefix) else {
             let status = server.process.wait().expect("waited for");
             let stderr = server.stderr.take().expect("taken once").join().expect("read");
             panic!("not ready, {status}: {line:?}\n{stderr}");
         };
-        server.client = Client::new(address);
+        server.client = match scheme {
+            "https" => Client::new(&tunnel_to(address)),
+            _ => Client::new(address),
+        };
         address.clone_into(&mut server.address);
         server
     }

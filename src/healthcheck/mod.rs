@@ -1,7 +1,11 @@
 //! The command `healthcheck`: asks a running server whether it is ready. It is for containers
 //! without curl.
 
+mod pinned;
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -9,7 +13,11 @@ use http_body_util::{BodyExt, Limited};
 use hyper::client::conn::http1;
 use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+use self::pinned::client_config;
 
 /// A reason why a server is not healthy.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +28,22 @@ pub enum Unhealthy {
         /// Address of the server.
         address: SocketAddr,
         /// Error of the system.
+        source: std::io::Error,
+    },
+    /// The file of the certificate cannot be used.
+    #[error("failed to read a certificate in PEM from {}: {problem}", path.display())]
+    Certificate {
+        /// Path of the file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The listening process does not speak TLS, or not with this certificate.
+    #[error("failed to begin TLS with {address}: {source}")]
+    Tls {
+        /// Address of the server.
+        address: SocketAddr,
+        /// Error of the handshake.
         source: std::io::Error,
     },
     /// The listening process does not answer in HTTP.
@@ -62,7 +86,8 @@ pub enum Unhealthy {
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Requests `/health` from the server that listens on one of these addresses: the first that accepts a
-/// connection. With `must_be_writable`, a server that refuses writes is not healthy.
+/// connection. With the file of a certificate, it speaks TLS, and only a server with this certificate is healthy.
+/// With `must_be_writable`, a server that refuses writes is not healthy.
 ///
 /// # Errors
 ///
@@ -71,11 +96,24 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 /// # Panics
 ///
 /// Panics if there is no address.
-pub async fn healthcheck(listen: &[SocketAddr], must_be_writable: bool) -> Result<(), Unhealthy> {
+pub async fn healthcheck(
+    listen: &[SocketAddr],
+    certificate: Option<&Path>,
+    must_be_writable: bool,
+) -> Result<(), Unhealthy> {
     let addresses: Vec<_> = listen.iter().copied().map(reachable).collect();
+    let tls = certificate.map(client_config).transpose()?;
     let checked = async {
         let (stream, address) = connect(&addresses).await?;
-        let (status, body) = request_health(stream, address).await?;
+        let (status, body) = match tls {
+            None => request_health(stream, address).await?,
+            Some(tls) => {
+                // The name does not matter, but there has to be one.
+                let connecting = TlsConnector::from(Arc::new(tls)).connect(address.ip().into(), stream);
+                let stream = connecting.await.map_err(|source| Unhealthy::Tls { address, source })?;
+                request_health(stream, address).await?
+            }
+        };
         match status {
             StatusCode::OK if must_be_writable => match says_writable(&body) {
                 Some(true) => Ok(()),
@@ -116,7 +154,10 @@ async fn connect(addresses: &[SocketAddr]) -> Result<(TcpStream, SocketAddr), Un
     Err(first_error.expect("there is an address"))
 }
 
-async fn request_health(stream: TcpStream, address: SocketAddr) -> Result<(StatusCode, Vec<u8>), Unhealthy> {
+async fn request_health<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    stream: S,
+    address: SocketAddr,
+) -> Result<(StatusCode, Vec<u8>), Unhealthy> {
     /// Maximum bytes of the answer that are read. It has some hundred.
     const BODY_BYTES_MAX: usize = 64 * 1024;
     let failed = |source| Unhealthy::Http { address, source };
