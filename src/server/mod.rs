@@ -124,14 +124,16 @@ async fn run_until_signal(mut config: ServeConfig) -> Result<(), ServeError> {
     let allowed = listen::fit_open_files(config.limits.connections_max);
     config.limits.fit_connections(allowed);
     let certificate = Certificate::read(&config.tls)?;
-    // A directory that exists is locked first. So a second server on it is refused because of the directory,
-    // even if it is given the same address. A missing one is created only after the server listens, so that a
-    // server that cannot listen leaves nothing behind.
+    let bound = listen::bind(&config.listen);
+    // Before the directory is touched, and before a client can connect.
+    if let Ok(bound) = &bound {
+        check_address(&config.access, bound.address)?;
+    }
+    // A directory that exists is locked before the server listens, or fails to. So a second server on it is refused
+    // because of the directory, even if it is given the same address. A missing one is created only after the server
+    // listens, so that a server that cannot listen leaves nothing behind.
     let opened = if config.ephemeral || config.data.exists() { Some(open_log(&config)?) } else { None };
-    let bound = listen::bind(&config.listen)?;
-    // Before it listens, so that no client connects to a server that is refused.
-    check_address(&config.access, bound.address)?;
-    let (listener, address) = bound.listen()?;
+    let (listener, address) = bound?.listen()?;
     let log = opened.map_or_else(|| open_log(&config), Ok)?;
     let manager = ServiceManager::from_environment();
     let ready = || {

@@ -8,18 +8,22 @@ use tempfile::TempDir;
 
 use crate::support::{Ended, RawConnection, Reply, TestServer, binary, problem, run_to_end};
 
-/// Runs a server that must not start on a directory that does not exist.
+/// Runs a server that must not start: on a directory that does not exist, and on an empty one.
 #[track_caller]
 fn refused(dir: &Path, flags: &[&str], open: &str, words: &[&str]) {
-    let data = dir.join("parent/data");
-    let mut command = binary();
-    command.args(["serve", "--data"]).arg(&data).args(flags).env("CHINWAG_OPEN", open);
-    let Ended { code, stderr } = run_to_end(&mut command);
-    assert_eq!(code, Some(2), "{flags:?}: {stderr}");
-    for word in words {
-        assert!(stderr.contains(word), "no {word:?} in: {stderr}");
+    let (missing, empty) = (dir.join("parent/data"), dir.join("empty"));
+    std::fs::create_dir_all(&empty).unwrap();
+    for data in [&missing, &empty] {
+        let mut command = binary();
+        command.args(["serve", "--data"]).arg(data).args(flags).env("CHINWAG_OPEN", open);
+        let Ended { code, stderr } = run_to_end(&mut command);
+        assert_eq!(code, Some(2), "{flags:?}: {stderr}");
+        for word in words {
+            assert!(stderr.contains(word), "no {word:?} in: {stderr}");
+        }
     }
     assert!(!dir.join("parent").exists(), "{flags:?}: nothing is left behind");
+    assert_eq!(std::fs::read_dir(&empty).unwrap().count(), 0, "{flags:?}: nothing is left behind");
 }
 
 #[test]

@@ -1,9 +1,9 @@
 //! The name and the origin of a request to an open server, which has nothing else to tell its own pages from others.
 //!
-//! A browser lets any page send requests to any server. It says in `Origin` which page sends one, and reads the
-//! answer to that page only if the server allows it; but a write has happened by then. The name in `Host` must be one
-//! of the server's own: the owner of another name can let it stand for the server's address, and a page of that
-//! name then passes for one of the server's (DNS rebinding).
+//! A browser lets any page send requests to any server. It says in `Origin` whose page sends one, and gives that page
+//! the answer only if the server allows it; but a write has happened by then. The name in `Host` must be one of the
+//! server's own: the owner of another name can let it stand for the server's address, and a page of that name then
+//! passes for one of the server's (DNS rebinding).
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
