@@ -15,9 +15,10 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
+use chinwag::access::{Credentials, Secret};
 use chinwag::config::ServeConfig;
 use chinwag::engine::{Engine, EngineSettings, ReplayProgress};
-use chinwag::http::{App, router};
+use chinwag::http::{App, Keyed, router};
 use chinwag::log::MemoryLog;
 
 use super::client::{Client, Reply, answer_in_process};
@@ -31,12 +32,26 @@ pub struct TestRouter {
 impl TestRouter {
     /// Starts an engine on an empty log, and a router over it.
     pub fn start() -> Self {
+        Self::start_with(&ServeConfig::default(), None)
+    }
+
+    /// Starts a router whose calls need credentials, and nobody has any: it shows what is said before that.
+    pub fn start_keyed() -> Self {
         let config = ServeConfig::default();
+        let keyed = Keyed::new(&config.access, Credentials::default(), Secret::random());
+        Self::start_with(&config, Some(Arc::new(keyed)))
+    }
+
+    fn start_with(config: &ServeConfig, keyed: Option<Arc<Keyed>>) -> Self {
         let progress = Arc::new(ReplayProgress::default());
         let settings = EngineSettings { queue_max: config.limits.queue_max as usize, can_follow_all: false };
         let (engine, _) = Engine::start(Box::new(MemoryLog::default()), settings, &progress)
             .expect("an empty log can be replayed");
-        let app = Arc::new(App::starting(progress, &config));
+        let app = App::starting(progress, config);
+        let app = Arc::new(match keyed {
+            Some(keyed) => app.with_credentials(keyed),
+            None => app,
+        });
         app.ready(Arc::new(engine));
         let router = router(app);
         Self { client: Client::in_process(router.clone()), router }
