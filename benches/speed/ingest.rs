@@ -13,24 +13,18 @@ use chinwag::config::ServeConfig;
 use chinwag::domain::{Actor, Command, NewMessage, Text};
 use chinwag::engine::Engine;
 use chinwag::log::{EventLog, MemoryLog};
-use chinwag::server::{Files, ServeError, serve};
+use chinwag::server::Files;
 use criterion::{BenchmarkId, Criterion, SamplingMode, Throughput};
-use http_body_util::{BodyExt, Full};
-use hyper::body::Bytes;
-use hyper::client::conn::http1::{SendRequest, handshake};
-use hyper::{Request, StatusCode};
-use hyper_util::rt::TokioIo;
 use tempfile::TempDir;
-use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
-use tokio::sync::oneshot;
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinSet;
 
+use crate::http_server::{Connection, HttpServer, post};
 use crate::running_engine::RunningEngine;
 use crate::support::{LogWriter, World, open_log, temporary_dir, text};
 
 const WRITERS: [usize; 4] = [1, 16, 64, 256];
-const WORLD: World = World { chats: 100 };
+pub(crate) const WORLD: World = World { chats: 100 };
 
 pub(crate) fn bench(criterion: &mut Criterion, runtime: &Runtime) {
     for kept in ["durable", "ephemeral"] {
@@ -53,7 +47,12 @@ pub(crate) fn bench(criterion: &mut Criterion, runtime: &Runtime) {
 }
 
 /// Measures how long messages take. One iteration is one message of any writer.
-fn measure(criterion: &mut Criterion, group: &str, writers: usize, mut store: impl FnMut(u64) -> Duration) {
+pub(crate) fn measure(
+    criterion: &mut Criterion,
+    group: &str,
+    writers: usize,
+    mut store: impl FnMut(u64) -> Duration,
+) {
     let mut group = criterion.benchmark_group(group);
     group.throughput(Throughput::Elements(1)).sampling_mode(SamplingMode::Flat);
     group.warm_up_time(Duration::from_secs(1)).measurement_time(Duration::from_secs(3));
@@ -62,7 +61,7 @@ fn measure(criterion: &mut Criterion, group: &str, writers: usize, mut store: im
 }
 
 /// Returns a log that holds users and chats.
-fn log_of_world(kept: &str, dir: &TempDir) -> Box<dyn EventLog> {
+pub(crate) fn log_of_world(kept: &str, dir: &TempDir) -> Box<dyn EventLog> {
     let found = |log: &mut dyn EventLog| {
         let mut writer = LogWriter::on(log);
         WORLD.found(&mut writer);
@@ -100,57 +99,34 @@ async fn submit_all(engine: &Arc<Engine>, writers: usize, messages: u64) -> Dura
 }
 
 /// Returns the number of the next message, or `None` after `messages` of them.
-fn next(sent: &AtomicU64, messages: u64) -> Option<u64> {
+pub(crate) fn next(sent: &AtomicU64, messages: u64) -> Option<u64> {
     let number = sent.fetch_add(1, Ordering::Relaxed);
     (number < messages).then_some(number)
 }
 
-type Connection = SendRequest<Full<Bytes>>;
-
-/// A server in this process, and connections to it.
+/// A server, and connections to it.
 struct Server<'r> {
     connections: RefCell<Vec<Connection>>,
-    stop: Option<oneshot::Sender<()>>,
-    serving: Option<JoinHandle<Result<(), ServeError>>>,
-    runtime: &'r Runtime,
+    server: HttpServer<'r>,
 }
 
 impl<'r> Server<'r> {
     fn start(log: Box<dyn EventLog>, connections: usize, runtime: &'r Runtime) -> Self {
-        runtime.block_on(async {
-            let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-            let address = listener.local_addr().expect("bound");
-            let (stop, stopped) = oneshot::channel();
-            let (ready, is_ready) = oneshot::channel();
-            let ready = || ready.send(()).expect("awaited");
-            let stopped = async { drop(stopped.await) };
-            let serving = tokio::spawn(async move {
-                serve(listener, log, &ServeConfig::default(), Files::default(), ready, stopped).await
-            });
-            is_ready.await.expect("the log can be replayed");
-            let mut connected = Vec::new();
-            for _ in 0..connections {
-                let stream = TcpStream::connect(address).await.expect("accepted");
-                stream.set_nodelay(true).expect("a socket");
-                let (connection, driver) = handshake(TokioIo::new(stream)).await.expect("no bytes yet");
-                tokio::spawn(driver);
-                connected.push(connection);
-            }
-            let connections = RefCell::new(connected);
-            Self { connections, stop: Some(stop), serving: Some(serving), runtime }
-        })
+        let server = HttpServer::start(log, ServeConfig::default(), Files::default(), runtime);
+        Self { connections: RefCell::new(server.connect(connections)), server }
     }
 
     fn post_all(&self, messages: u64) -> Duration {
         let sent = Arc::new(AtomicU64::new(0));
-        self.runtime.block_on(async {
+        self.server.runtime.block_on(async {
             let start = Instant::now();
             let mut tasks = JoinSet::new();
             for mut connection in self.connections.take() {
                 let sent = Arc::clone(&sent);
                 tasks.spawn(async move {
                     while let Some(number) = next(&sent, messages) {
-                        post(&mut connection, number).await;
+                        let (chat, author) = WORLD.place(number);
+                        post(&mut connection, chat, author, number, None).await;
                     }
                     connection
                 });
@@ -158,28 +134,5 @@ impl<'r> Server<'r> {
             self.connections.replace(tasks.join_all().await);
             start.elapsed()
         })
-    }
-}
-
-async fn post(connection: &mut Connection, number: u64) {
-    let (chat, author) = WORLD.place(number);
-    let body = serde_json::json!({ "chat": chat, "author": author, "text": text(number) }).to_string();
-    let request = Request::post("/messages/add")
-        .header("Host", "localhost")
-        .header("Content-Type", "application/json")
-        .body(Full::from(body))
-        .expect("a valid request");
-    connection.ready().await.expect("kept alive");
-    let response = connection.send_request(request).await.expect("answered");
-    assert_eq!(response.status(), StatusCode::CREATED);
-    response.into_body().collect().await.expect("a whole answer");
-}
-
-impl Drop for Server<'_> {
-    fn drop(&mut self) {
-        self.connections.take();
-        drop(self.stop.take());
-        let serving = self.serving.take().expect("dropped once");
-        self.runtime.block_on(serving).expect("no panic").expect("nothing failed");
     }
 }

@@ -3,7 +3,9 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod access;
 mod chats_get;
+mod http_server;
 mod ingest;
 mod messages_get;
 mod replay;
@@ -15,6 +17,7 @@ use tokio::runtime::Runtime;
 fn main() {
     let runtime = Runtime::new().expect("a runtime");
     let mut criterion = Criterion::default().sample_size(10).configure_from_args();
+    access::bench(&mut criterion, &runtime);
     ingest::bench(&mut criterion, &runtime);
     replay::bench(&mut criterion, &runtime);
     chats_get::bench(&mut criterion, &runtime);

@@ -52,7 +52,11 @@ struct KeyFiles {
 
 impl Keys {
     /// Reads the files, if the server has any.
-    pub(super) fn read(access: &AccessConfig) -> Result<Option<Self>, KeyFileError> {
+    ///
+    /// # Errors
+    ///
+    /// A file cannot be read, or is not what it should be.
+    pub fn read(access: &AccessConfig) -> Result<Option<Self>, KeyFileError> {
         if !access.is_keyed() {
             return Ok(None);
         }

@@ -70,8 +70,11 @@ const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(15);
 async fn get(
     Ready { engine, caller }: Ready,
     State(app): State<Arc<App>>,
-    Follow { user, begin, begin_field }: Follow,
+    follow: Result<Follow, Problem>,
 ) -> Result<Response, Problem> {
+    // A user with too many streams is refused whatever this one would be.
+    let slot = caller.user().map(|user| user.keyed.count_stream(user.index)).transpose()?;
+    let Follow { user, begin, begin_field } = follow?;
     let followed = match (&caller, user) {
         (Caller::Server(_), None) => None,
         (Caller::Anyone | Caller::User(_), _) | (Caller::Server(_), Some(_)) => {
@@ -100,8 +103,8 @@ async fn get(
     })?;
     let session = match caller {
         Caller::Anyone => None,
-        Caller::Server(server) => Some((server.session, None)),
-        Caller::User(user) => Some((user.session, Some(user.keyed.count_stream(user.index)?))),
+        Caller::Server(server) => Some(server.session),
+        Caller::User(user) => Some(user.session),
     };
     let headers = [
         (header::CONTENT_TYPE, "text/event-stream; charset=utf-8"),
@@ -110,7 +113,11 @@ async fn get(
         // Without this header, nginx holds back a short piece until it has more.
         (HeaderName::from_static("x-accel-buffering"), "no"),
     ];
-    Ok((Extension(Endless), headers, streamed(Stream { app, engine, follower, session, _permit: permit }))
+    Ok((
+        Extension(Endless),
+        headers,
+        streamed(Stream { app, engine, follower, session, _slot: slot, _permit: permit }),
+    )
         .into_response())
 }
 
@@ -119,8 +126,9 @@ struct Stream {
     app: Arc<App>,
     engine: Arc<Engine>,
     follower: Follower,
-    /// The session of the credentials that opened it, if calls need any, and its count among the user's streams.
-    session: Option<(Session, Option<UserStream>)>,
+    /// The session of the credentials that opened it, if calls need any.
+    session: Option<Session>,
+    _slot: Option<UserStream>,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -136,10 +144,9 @@ impl Stream {
     /// Waits for the next part of the stream. Returns `None` at its end.
     async fn next(&mut self) -> Option<impl futures_util::Stream<Item = Bytes> + use<>> {
         let Self { app, engine, follower, session, .. } = self;
-        let session = session.as_ref().map(|(session, _)| session);
         let waited = tokio::select! {
             biased;
-            () = Self::over(app, engine, session) => return None,
+            () = Self::over(app, engine, session.as_ref()) => return None,
             waited = timeout(HEARTBEAT_INTERVAL, follower.wait()) => waited,
         };
         match waited {

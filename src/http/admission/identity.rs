@@ -1,0 +1,158 @@
+//! From what a request presents to the one who calls.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Keyed;
+use super::caller::{Caller, ServerCaller, UserCaller};
+use super::head::Head;
+use super::presented::{Presented, presented, too_broad};
+use super::rule::UserNeed;
+use super::session::{Session, UserToken};
+use crate::access::{Credentials, Scope, Scopes, SourceId, Subject, Token, TokenRefusal};
+use crate::domain::Timestamp;
+use crate::engine::Engine;
+use crate::http::answer::codes::Code;
+use crate::http::answer::problem::Problem;
+
+/// Beginning of every server key.
+const SERVER_KEY_PREFIX: &str = "cw_";
+/// Maximum time by which a token may be older than its user. A name, or an id, may have been another user's before.
+const OLDER_THAN_USER_MAX: Duration = Duration::from_secs(60);
+
+/// Why credentials do not let their caller in.
+pub(super) enum Refused {
+    /// The request is malformed, or has no credentials. It does not count as a failure.
+    Uncounted(Problem),
+    /// The credentials are wrong.
+    Failed(Code),
+}
+
+impl From<TokenRefusal> for Refused {
+    fn from(refusal: TokenRefusal) -> Self {
+        Self::Failed(match refusal {
+            TokenRefusal::Invalid => Code::CredentialsInvalid,
+            TokenRefusal::Expired => Code::TokenExpired,
+        })
+    }
+}
+
+/// What a token lets its user do, and for how long: a user's token, or one for a stream's URL.
+struct Grant<'t> {
+    subject: &'t Subject,
+    scopes: Scopes,
+    source: SourceId,
+    issued_at: Timestamp,
+    expires_at: Timestamp,
+    ends_at: Timestamp,
+}
+
+impl Keyed {
+    /// Returns the one who calls.
+    pub(super) fn identify(
+        self: &Arc<Self>,
+        engine: &Engine,
+        head: Head<'_>,
+        users: UserNeed,
+        now: Timestamp,
+    ) -> Result<Caller, Refused> {
+        let credentials = self.credentials();
+        let presented = presented(head.uri, head.headers, users.takes_token_in_url());
+        match presented.map_err(Refused::Uncounted)? {
+            None => Err(Refused::Uncounted(Problem::usual(Code::CredentialsMissing))),
+            Some(Presented::Other) => Err(Refused::Failed(Code::CredentialsInvalid)),
+            Some(Presented::Bearer(key)) if key.starts_with(SERVER_KEY_PREFIX) => {
+                server(&credentials, key, now)
+            }
+            Some(Presented::Bearer(token)) => {
+                let token = self.verified(&credentials, head, token, now)?;
+                let grant = Grant {
+                    subject: &token.subject,
+                    scopes: token.scopes,
+                    source: token.source,
+                    issued_at: token.issued_at,
+                    expires_at: token.expires_at,
+                    ends_at: token.ends_at(),
+                };
+                self.user(engine, &grant, now)
+            }
+            Some(Presented::InUrl(text)) => {
+                if let Some(problem) = too_broad(&text) {
+                    return Err(Refused::Uncounted(problem));
+                }
+                let token = self.secret.open(&text).filter(|token| credentials.have(token.source));
+                let token = token.ok_or(Refused::Failed(Code::CredentialsInvalid))?;
+                if now >= token.expires_at {
+                    return Err(Refused::Failed(Code::TokenExpired));
+                }
+                let grant = Grant {
+                    subject: &Subject::Id(token.user),
+                    scopes: Scopes::from_iter([Scope::Events]),
+                    source: token.source,
+                    issued_at: token.issued_at,
+                    expires_at: token.expires_at,
+                    ends_at: token.expires_at,
+                };
+                self.user(engine, &grant, now)
+            }
+        }
+    }
+
+    /// Returns the user of a token that is good in itself.
+    fn user(self: &Arc<Self>, engine: &Engine, grant: &Grant<'_>, now: Timestamp) -> Result<Caller, Refused> {
+        let &Grant { subject, scopes, source, issued_at, expires_at, ends_at } = grant;
+        let found = engine.read(|model| {
+            let user = match subject {
+                Subject::Id(id) => model.user(*id),
+                Subject::Username(name) => model.user_named(name),
+            };
+            user.map(|user| (user, model.user_view(user)))
+        });
+        let (index, view) = found.ok_or(Refused::Failed(Code::CredentialsInvalid))?;
+        let token = UserToken { user: index, issued_at, expires_at };
+        // A user of a log that is ahead of the clock is younger than every token.
+        let is_of_another =
+            view.created_at <= now && view.created_at.saturating_since(issued_at) > OLDER_THAN_USER_MAX;
+        if is_of_another || token.is_revoked(engine) {
+            return Err(Refused::Failed(Code::TokenRevoked));
+        }
+        let session = Session { source, ends_at: Some(ends_at), token: Some(token) };
+        Ok(Caller::User(Box::new(UserCaller {
+            id: view.id,
+            index,
+            scopes,
+            session,
+            keyed: Arc::clone(self),
+        })))
+    }
+
+    /// Verifies a token, unless this connection has already presented it.
+    fn verified(
+        &self,
+        credentials: &Arc<Credentials>,
+        head: Head<'_>,
+        token: &str,
+        now: Timestamp,
+    ) -> Result<Arc<Token>, Refused> {
+        let peer = head.peer();
+        if let Some(known) = peer.and_then(|peer| peer.remembered(credentials, token)) {
+            known.check_time(now)?;
+            return Ok(known);
+        }
+        let verified = Arc::new(credentials.token_keys.verify(token, &self.policy, now)?);
+        if let Some(peer) = peer {
+            peer.remember(credentials, token, &verified);
+        }
+        Ok(verified)
+    }
+}
+
+/// Returns the server that has this key.
+fn server(credentials: &Credentials, key: &str, now: Timestamp) -> Result<Caller, Refused> {
+    let key = credentials.server_keys.find(key).ok_or(Refused::Failed(Code::CredentialsInvalid))?;
+    if key.is_expired(now) {
+        return Err(Refused::Failed(Code::TokenExpired));
+    }
+    let session = Session { source: key.source, ends_at: key.expires, token: None };
+    Ok(Caller::Server(Box::new(ServerCaller { key: key.name.clone(), scope: key.scope, session })))
+}

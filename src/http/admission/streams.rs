@@ -1,0 +1,104 @@
+//! Streams of users: their number, their end, and tokens for their URLs.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Keyed;
+use super::caller::Caller;
+use super::session::Session;
+use crate::access::EventToken;
+use crate::domain::{Timestamp, UserId};
+use crate::engine::Engine;
+use crate::http::answer::problem::Problem;
+use crate::model::UserIndex;
+use crate::system_clock;
+
+/// Time after which a user with too many streams may try again.
+const STREAM_RETRY_AFTER: Duration = Duration::from_secs(5);
+/// Maximum time for which a token for a stream's URL is good.
+const EVENTS_TOKEN_TIME_MAX: Duration = Duration::from_hours(1);
+/// Maximum time between two looks at the clock, which may jump.
+const LOOK_INTERVAL: Duration = Duration::from_secs(15);
+
+impl Keyed {
+    /// Creates a token for the URL of a stream of this user's events, and returns it with its end.
+    pub(crate) fn events_token(
+        &self,
+        engine: &Engine,
+        caller: &Caller,
+        user: UserId,
+        index: UserIndex,
+    ) -> (String, Timestamp) {
+        let now = system_clock::now();
+        let (source, issued_at, ends_at) = match caller {
+            Caller::User(user) => {
+                let token = user.session.token.expect("the session of a user");
+                (user.session.source, token.issued_at, Some(token.expires_at))
+            }
+            // It is as good as a token that the server would issue after the last revocation.
+            Caller::Server(server) => {
+                let from = engine.read(|model| model.tokens_from(index));
+                let from = Timestamp::from_micros(from.saturating_mul(1_000_000)).unwrap_or(now);
+                (server.session.source, now.max(from), server.session.ends_at)
+            }
+            Caller::Anyone => unreachable!("the call needs credentials"),
+        };
+        let hour = now.as_micros() + EVENTS_TOKEN_TIME_MAX.as_micros() as u64;
+        let expires_at = Timestamp::from_micros(hour).unwrap_or(now);
+        let expires_at = ends_at.map_or(expires_at, |end| expires_at.min(end));
+        let token = EventToken { user, source, issued_at, expires_at };
+        (self.secret.seal(&token), expires_at)
+    }
+
+    /// Counts a stream of a user, until it is dropped.
+    ///
+    /// # Errors
+    ///
+    /// Returns the refusal of a user with too many streams.
+    pub(crate) fn count_stream(self: &Arc<Self>, user: UserIndex) -> Result<UserStream, Problem> {
+        let mut streams = self.streams.lock();
+        let count = streams.entry(user).or_insert(0);
+        if *count >= self.streams_max {
+            let detail =
+                format!("{} streams of this user are open, and more are not allowed", self.streams_max);
+            return Err(Problem::rate_limited(detail, STREAM_RETRY_AFTER));
+        }
+        *count += 1;
+        Ok(UserStream { keyed: Arc::clone(self), user })
+    }
+
+    /// Waits until the session of a stream is over.
+    pub(crate) async fn over(&self, session: &Session, engine: &Engine) {
+        let mut changes = self.changes.subscribe();
+        loop {
+            let now = system_clock::now();
+            if session.is_over(engine, &self.credentials(), now) {
+                return;
+            }
+            let left = session.ends_at.map_or(LOOK_INTERVAL, |end| end.saturating_since(now));
+            tokio::select! {
+                // The sender is in `self`.
+                _ = changes.changed() => {}
+                () = tokio::time::sleep(left.min(LOOK_INTERVAL)) => {}
+            }
+        }
+    }
+}
+
+/// An open stream of a user.
+pub(crate) struct UserStream {
+    keyed: Arc<Keyed>,
+    user: UserIndex,
+}
+
+impl Drop for UserStream {
+    fn drop(&mut self) {
+        let mut streams = self.keyed.streams.lock();
+        if let Some(count) = streams.get_mut(&self.user) {
+            *count -= 1;
+            if *count == 0 {
+                streams.remove(&self.user);
+            }
+        }
+    }
+}
