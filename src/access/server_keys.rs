@@ -458,6 +458,7 @@ mod tests {
             let keys = parse(&format!("a all {HASH} {text}")).expect(text);
             let key = keys.by_hash.values().next().expect("a key");
             assert!(!key.is_expired(at(micros - 1)) && key.is_expired(at(micros)), "{text}");
+            assert!(key.is_expired(at(micros + 1)) && key.is_expired(Timestamp::CLOCK_MAX), "{text}");
         }
         let keys = parse(&format!("a all {HASH}")).expect("a file");
         assert!(!keys.by_hash.values().next().expect("a key").is_expired(Timestamp::CLOCK_MAX));
