@@ -88,6 +88,8 @@ impl TokenKey {
 
     /// Returns whether the signature, in base64url, is this key's of the message, by the algorithm that the token's
     /// header names.
+    ///
+    /// Who has a token of ES256 can compute a second good signature of it. So a token's text does not name it.
     pub(super) fn verifies(&self, alg: &str, message: &str, signature: &str) -> bool {
         alg.parse() == Ok(self.algorithm)
             && jsonwebtoken::crypto::verify(signature, message.as_bytes(), &self.key, self.algorithm)

@@ -90,15 +90,12 @@ fn append_line(path: &Path, line: &str) -> Result<(), CredentialsError> {
     let mut text = Vec::new();
     file.read_to_end(&mut text).map_err(failed("read"))?;
     let length = text.len();
-    if !text.is_empty() {
-        check(path, &text)?;
-        if !text.ends_with(b"\n") {
-            text.push(b'\n');
-        }
+    if !text.is_empty() && !text.ends_with(b"\n") {
+        text.push(b'\n');
     }
     text.extend(line.as_bytes());
     text.push(b'\n');
-    check(path, &text)?;
+    ServerKeys::parse(&text).map_err(|source| CredentialsError::BadFile { file: path.to_owned(), source })?;
     let written = file.write_all(&text[length..]).and_then(|()| file.sync_all());
     if let Err(error) = written {
         // A part of a line would be a bad file. If it cannot be removed either, the first error says enough.
@@ -108,11 +105,6 @@ fn append_line(path: &Path, line: &str) -> Result<(), CredentialsError> {
     // The name of a new file is in its directory.
     let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
     File::open(dir).and_then(|dir| dir.sync_all()).map_err(failed("sync the directory of"))
-}
-
-fn check(path: &Path, text: &[u8]) -> Result<(), CredentialsError> {
-    let checked = ServerKeys::parse(text);
-    checked.map(drop).map_err(|source| CredentialsError::BadFile { file: path.to_owned(), source })
 }
 
 /// Prints a token that is signed with a key of this JWK Set. Keys of the set that are not used are named in `notes`.

@@ -3,6 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Stdio;
+use std::time::{Duration, Instant};
 
 use chinwag::access::{KeyScope, Scope, ServerKeys, Subject, TokenKeys, TokenPolicy, TokenSub};
 use chinwag::system_clock;
@@ -94,7 +95,7 @@ fn a_file_of_something_else_or_full_is_exit_2() {
     }
     new_key_in(&dir.path().join("missing/keys.txt"), &["a"]).refused(2, &["failed to open", "No such file"]);
     new_key_in(dir.path(), &["a"]).refused(2, &["failed to open", "directory"]);
-    new_key_in(Path::new("/dev/zero"), &["a"]).refused(2, &["/dev/zero", "not a regular file"]);
+    new_key_in(Path::new("/dev/null"), &["a"]).refused(2, &["/dev/null", "not a regular file"]);
 }
 
 #[test]
@@ -111,23 +112,30 @@ fn a_line_that_does_not_fit_leaves_the_file_as_it_was() {
     assert_eq!((failed.stdout.as_str(), std::fs::read_to_string(&file).unwrap()), ("", text));
 }
 
+/// The second of two looks at the file when the first one is done.
 #[test]
-fn keys_that_are_appended_at_once_do_not_overfill_a_file() {
+fn two_that_append_at_once_do_not_overfill_a_file() {
     let dir = TempDir::new().unwrap();
-    let file = dir.path().join("keys.txt");
-    let lines: Vec<_> = (0..62).map(|number| format!("a all {number:064x}")).collect();
-    std::fs::write(&file, lines.join("\n")).unwrap();
-    let path = file.to_str().unwrap();
-    let running: Vec<_> = (0..6)
-        .map(|_| {
-            let mut command = binary();
-            command.args(["keys", "new", "backend", "--append", path]);
-            command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts")
-        })
-        .collect();
-    let codes = running.into_iter().map(|mut process| process.wait().expect("waited for").code());
-    assert_eq!(codes.filter(|code| *code == Some(0)).count(), 2);
-    assert_eq!(keys_of(&file).len(), 64);
+    let path = dir.path().join("keys.txt");
+    let mut lines: Vec<_> = (0..63).map(|number| format!("a all {number:064x}")).collect();
+    std::fs::write(&path, lines.join("\n")).unwrap();
+    let first = std::fs::File::open(&path).unwrap();
+    first.lock().unwrap();
+    let mut second = binary();
+    second.args(["keys", "new", "backend", "--append"]).arg(&path).stderr(Stdio::piped());
+    let mut second = second.spawn().expect("it starts");
+    let (pid, deadline) = (second.id().to_string(), Instant::now() + Duration::from_secs(15));
+    let is_waiting = |line: &str| line.contains("->") && line.split_whitespace().any(|word| word == pid);
+    while !std::fs::read_to_string("/proc/locks").unwrap().lines().any(is_waiting) {
+        assert_eq!(second.try_wait().unwrap(), None, "it did not wait");
+        assert!(Instant::now() < deadline, "it is not waiting");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    lines.push(format!("a all {:064x}", 63));
+    std::fs::write(&path, lines.join("\n")).unwrap();
+    drop(first);
+    assert_eq!(second.wait_with_output().unwrap().status.code(), Some(2));
+    assert_eq!(keys_of(&path).len(), 64);
 }
 
 #[test]
