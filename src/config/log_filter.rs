@@ -4,7 +4,7 @@ use tracing_subscriber::EnvFilter;
 
 /// The modules that log, below the crate's own name. A filter may name each of them, and the modules that
 /// they are in.
-const MODULES_THAT_LOG: [&str; 11] = [
+const MODULES_THAT_LOG: [&str; 12] = [
     "engine::clock",
     "engine::writer",
     "http::connection",
@@ -16,6 +16,7 @@ const MODULES_THAT_LOG: [&str; 11] = [
     "server",
     "server::listen",
     "server::notify",
+    "server::tls",
 ];
 
 /// Returns whether something that the crate logs has this target.
