@@ -17,6 +17,7 @@ const MODULES_THAT_LOG: [&str; 12] = [
     "server::key_files",
     "server::listen",
     "server::notify",
+    "server::tls",
 ];
 
 /// Returns whether something that the crate logs has this target.

@@ -138,6 +138,8 @@ async fn a_bad_certificate_keeps_the_one_before() {
     }
     let (_, ended) = server.terminate();
     assert!(ended.stderr.contains("the certificate from before is served"), "{}", ended.stderr);
+    // The message of the parser would show the bytes of a line.
+    assert!(ended.stderr.contains("names: it is not well-formed PEM"), "{}", ended.stderr);
     assert!(!ended.stderr.contains("A SECRET"), "{}", ended.stderr);
     assert_eq!(metric(&TestServer::start(), "chinwag_tls_stale").await, None);
 }
@@ -251,11 +253,13 @@ fn a_request_that_stops_halfway_times_out() {
     let server = files.server(&["--idle-timeout-s", "1", "--request-timeout-s", "1"]);
     let mut body = TlsConnection::open(&server.address, &files.served);
     body.send(head("POST", "/users/add", &["Content-Type: application/json", "Content-Length: 20"]) + "{");
+    let mut idle = TlsConnection::open(&server.address, &files.served);
     let mut record = TlsConnection::open(&server.address, &files.served);
     let sealed = record.sealed(head("GET", "/health", &[]));
     record.0.sock.write_all(&sealed[..sealed.len() - 1]).unwrap();
     assert!(body.rest().starts_with("HTTP/1.1 408"));
     while !record.is_closed() {}
+    assert_eq!(idle.rest(), "");
 }
 
 #[tokio::test]

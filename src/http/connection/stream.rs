@@ -87,12 +87,7 @@ impl<T: Transport> AsyncRead for WatchedStream<T> {
         if buffer.filled().len() > before {
             arrival.begun();
         }
-        match read {
-            // A client of TLS has closed its socket without saying so first. A request shows its own end, so
-            // nothing can be taken for whole that is not.
-            Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => Poll::Ready(Ok(())),
-            read => read,
-        }
+        read
     }
 }
 
