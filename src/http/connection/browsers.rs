@@ -8,6 +8,7 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use axum::body::Body;
+use axum::http::uri::Authority;
 use axum::http::{HeaderValue, Request, header};
 
 use super::host;
@@ -32,7 +33,7 @@ pub(super) fn check(
     if route != Some(ANSWERED_UNDER_EVERY_NAME) {
         let header = host.map(|(name, _)| name);
         // A target in absolute form names the server instead of `Host` (RFC 9112, 3.2.2).
-        let target = request.uri().authority().map(|authority| authority.host());
+        let target = request.uri().authority().map(Authority::host);
         if let Some(other) = header.into_iter().chain(target).find(|name| !is_own_name(name, hosts)) {
             return Err(host_refused(other));
         }
