@@ -67,7 +67,7 @@ impl WrittenActors {
         let known = self.entries.iter().position(|other| other == by);
         let index = known.unwrap_or_else(|| {
             assert!(self.entries.len() < ENTRIES_MAX, "a batch has at most {ENTRIES_MAX} actors");
-            codec::encode(entry, &mut self.bytes);
+            codec::encode(&entry, &mut self.bytes);
             self.entries.push(by.clone().into_owned());
             self.entries.len() - 1
         });

@@ -19,7 +19,7 @@ pub(super) const NAME: [u8; 16] = *b"bincode-2-legacy";
 type Config = Configuration<LittleEndian, Fixint, Limit<FRAME_BYTES_MAX>>;
 const CONFIG: Config = bincode::config::legacy().with_limit::<FRAME_BYTES_MAX>();
 
-pub(super) fn encode(value: impl Encode, out: &mut Vec<u8>) {
+pub(super) fn encode(value: &impl Encode, out: &mut Vec<u8>) {
     bincode::encode_into_std_write(value, out, CONFIG).expect("it encodes into memory");
 }
 

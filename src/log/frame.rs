@@ -311,7 +311,9 @@ mod tests {
     #[track_caller]
     fn check_read_back(frame: &mut Frame, records: &[Record<'_>]) {
         let log = LogId::from_bytes([1; 16]);
-        records.iter().for_each(|record| frame.push(record));
+        for record in records {
+            frame.push(record);
+        }
         let (payload_bytes, sealed_bytes) = (frame.payload_bytes(), frame.sealed_bytes());
         let bytes = frame.seal(log, EPOCH);
         let header = FrameHeader::check(bytes, format(log)).expect("sound");

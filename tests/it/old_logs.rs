@@ -190,7 +190,9 @@ async fn write_the_fixture_with_actors() {
     let added = async |command, by| match server.submit(command, by).await {
         Outcome::User(id) => id.to_string(),
         Outcome::Chat(id) => id.to_string(),
-        other => panic!("{other:?}"),
+        Outcome::Message(_) | Outcome::Messages(_) | Outcome::TokensFrom(_) | Outcome::Done => {
+            panic!("neither a user nor a chat")
+        }
     };
     let user = |id: &str| id.parse::<UserId>().unwrap();
     let by = |id: &str| Actor::User(user(id));

@@ -19,7 +19,7 @@ impl Submitted {
         Record {
             time: Timestamp::from_micros(position).expect("small"),
             // Some frames have a table of actors.
-            by: if number % 2 == 0 { Actor::Unknown } else { Actor::Key("bot".into()) },
+            by: if number.is_multiple_of(2) { Actor::Unknown } else { Actor::Key("bot".into()) },
             key: None,
             event: Event::MessageAdded {
                 id: id(number).into(),
