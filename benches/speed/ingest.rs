@@ -124,10 +124,9 @@ impl<'r> Server<'r> {
             let (ready, is_ready) = oneshot::channel();
             let ready = || ready.send(()).expect("awaited");
             let stopped = async { drop(stopped.await) };
-            let serving =
-                tokio::spawn(
-                    async move { serve(listener, log, &ServeConfig::default(), ready, stopped).await },
-                );
+            let serving = tokio::spawn(async move {
+                serve(listener, None, log, &ServeConfig::default(), ready, stopped).await
+            });
             is_ready.await.expect("the log can be replayed");
             let mut connected = Vec::new();
             for _ in 0..connections {
