@@ -59,6 +59,7 @@ pub enum LogFormat {
 
 /// Commands of the binary.
 #[derive(Debug, Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "there is one, at the start")]
 pub enum CliCommand {
     /// Serve (the default)
     Serve(ServeConfig),

@@ -19,10 +19,8 @@ pub(super) fn client_config(path: &Path) -> Result<ClientConfig, Unhealthy> {
     let failed = |problem| Unhealthy::Certificate { path: path.to_owned(), problem };
     let bytes = std::fs::read(path).map_err(|error| failed(error.to_string()))?;
     let certificate = CertificateDer::from_pem_slice(&bytes).map_err(|error| {
-        failed(match error {
-            pem::Error::NoItemsFound => "it holds none".to_owned(),
-            _ => "it is not well-formed".to_owned(),
-        })
+        let is_missing = matches!(error, pem::Error::NoItemsFound);
+        failed(if is_missing { "it holds none" } else { "it is not well-formed" }.to_owned())
     })?;
     let provider = Arc::new(aws_lc_rs::default_provider());
     let pinned = Pinned { certificate, provider: Arc::clone(&provider) };

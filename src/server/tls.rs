@@ -107,9 +107,10 @@ impl CertificateFiles {
             return Err(cert.unusable("it holds no certificate in PEM"));
         }
         key.warn_if_others_may_read_it();
-        let private_key = PrivateKeyDer::from_pem_slice(&key.bytes()?).map_err(|error| match error {
-            pem::Error::NoItemsFound => key.unusable("it holds no private key in PEM without a passphrase"),
-            _ => key.unusable("it is not well-formed PEM"),
+        let private_key = PrivateKeyDer::from_pem_slice(&key.bytes()?).map_err(|error| {
+            let is_missing = matches!(error, pem::Error::NoItemsFound);
+            let missing = "it holds no private key in PEM without a passphrase";
+            key.unusable(if is_missing { missing } else { "it is not well-formed PEM" })
         })?;
         let provider = aws_lc_rs::default_provider();
         let loaded = provider

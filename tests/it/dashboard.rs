@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use crate::support::{TestServer, problem};
+use crate::support::{CertificateFiles, TestServer, problem};
 
 const DASHBOARD: &str = include_str!("../../examples/grafana.json");
 
@@ -33,8 +33,7 @@ fn metrics_named(text: &str) -> BTreeSet<&str> {
 }
 
 /// The families of metrics that the server shows once it has done and refused something.
-async fn families_shown() -> BTreeSet<String> {
-    let server = TestServer::start();
+async fn families_shown(server: TestServer) -> BTreeSet<String> {
     server.add_user("ann").await;
     problem(&server.post("/users/add", &json!({ "username": "ann" })).await, 409, "username_taken");
     let metrics = server.get("/metrics").await.text;
@@ -44,7 +43,7 @@ async fn families_shown() -> BTreeSet<String> {
 
 #[tokio::test]
 async fn the_dashboard_shows_exactly_the_existing_metrics() {
-    let shown = families_shown().await;
+    let shown = families_shown(TestServer::start()).await;
     let panels = panels();
     let asked: BTreeSet<_> = panels.iter().flat_map(expressions).flat_map(metrics_named).collect();
     for name in &asked {
@@ -57,7 +56,8 @@ async fn the_dashboard_shows_exactly_the_existing_metrics() {
 
 #[tokio::test]
 async fn the_alerts_ask_for_existing_metrics() {
-    let shown = families_shown().await;
+    let files = CertificateFiles::new();
+    let shown = families_shown(files.server(&[])).await;
     let rules = include_str!("../../examples/alerts.yaml").lines();
     let expressions: Vec<_> = rules.filter_map(|line| line.trim().strip_prefix("expr: ")).collect();
     assert!(expressions.len() >= 8, "{expressions:?}");
