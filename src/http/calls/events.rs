@@ -70,8 +70,11 @@ const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(15);
 async fn get(
     Ready { engine, caller }: Ready,
     State(app): State<Arc<App>>,
-    Follow { user, begin, begin_field }: Follow,
+    follow: Result<Follow, Problem>,
 ) -> Result<Response, Problem> {
+    // Limits come before the form of a request.
+    let counted = caller.user().map(|user| user.keyed.count_stream(user.index)).transpose()?;
+    let Follow { user, begin, begin_field } = follow?;
     let followed = match (&caller, user) {
         (Caller::Server(_), None) => None,
         (Caller::Anyone | Caller::User(_), _) | (Caller::Server(_), Some(_)) => {
@@ -101,7 +104,7 @@ async fn get(
     let session = match caller {
         Caller::Anyone => None,
         Caller::Server(server) => Some((server.session, None)),
-        Caller::User(user) => Some((user.session, Some(user.keyed.count_stream(user.index)?))),
+        Caller::User(user) => Some((user.session, counted)),
     };
     let headers = [
         (header::CONTENT_TYPE, "text/event-stream; charset=utf-8"),

@@ -19,7 +19,7 @@ fn by_secret(secret: &[u8], header: &Value, claims: &Value) -> String {
     format!("{message}.{}", b64(tag))
 }
 
-/// Returns a value with a member replaced. It may be text that is no JSON value of its own.
+/// Returns the text of an object with this member.
 fn with(object: &Value, name: &str, value: &Value) -> String {
     let mut object = object.clone();
     object[name] = value.clone();
@@ -141,13 +141,14 @@ async fn forged_tokens_are_all_refused_alike() {
         ("a key too long", format!("{}A", keys.server_key("backend"))),
         ("a key too short", keys.server_key("backend")[..45].to_owned()),
         ("a key in capitals", keys.server_key("backend").to_uppercase()),
-        ("the hash of a key", keys.api_keys().split(' ').nth(2).unwrap().trim().to_owned()),
+        ("the hash of a key", keys.api_keys().split_whitespace().nth(2).unwrap().to_owned()),
     ] {
         add(what, token);
     }
     // or a token for a stream's URL is in the header.
     let page = server.with(&token);
-    let event_token = page.post("/events/token", &json!({})).await.json()["token"].as_str().unwrap().to_owned();
+    let event_token =
+        page.post("/events/token", &json!({})).await.json()["token"].as_str().unwrap().to_owned();
     add("a token for a URL", event_token);
 
     // Then none is told from another, and nothing of it is shown.
@@ -155,6 +156,7 @@ async fn forged_tokens_are_all_refused_alike() {
     for (what, token) in forged {
         for call in ["POST /chats/get", "GET /events"] {
             let reply = presenting(&server, call, format!("Bearer {token}").as_bytes());
+            assert_eq!(reply.status, 401, "{what}");
             assert_eq!(problem(&reply, 401, "credentials_invalid"), None, "{what}");
             assert_eq!(reply.json()["detail"], usual["detail"], "{what}");
         }
@@ -221,7 +223,8 @@ async fn other_headers_let_nobody_in() {
         "X-Forwarded-For: 127.0.0.1".to_owned(),
         "Forwarded: for=127.0.0.1".to_owned(),
     ] {
-        for path in ["/metrics", "/events", &format!("http://backend:{key}@localhost/metrics"), "/m%65trics"] {
+        for path in ["/metrics", "/events", &format!("http://backend:{key}@localhost/metrics"), "/m%65trics"]
+        {
             let mut connection = RawConnection::open(&server.server.address);
             connection.send(head("GET", path, &[&header]));
             problem(&connection.reply(), 401, "credentials_missing");
@@ -263,7 +266,11 @@ async fn urls_take_nothing_but_their_own_tokens() {
     middle[last / 2] = if middle[last / 2] == b'A' { b'B' } else { b'A' };
     let middle = String::from_utf8(middle).unwrap();
     for wrong in ["", "x", "cwe_", start, &format!("{start}{changed}"), &format!("{bought}A"), &middle] {
-        assert_eq!(get(format!("/events?token={wrong}")).await, refused(401, "credentials_invalid"), "{wrong}");
+        assert_eq!(
+            get(format!("/events?token={wrong}")).await,
+            refused(401, "credentials_invalid"),
+            "{wrong}"
+        );
     }
     // Other calls take none, and the token buys no other one.
     for path in ["/metrics", "/chats/get", "/users/list", "/events/token", "/messages/get"] {
@@ -407,7 +414,8 @@ async fn nobody_acts_for_another_user() {
 
     // A name that there is not is refused in the same way: names cannot be guessed.
     let [there, not_there] = ["bob", "eve"].map(|name| json!({ "username": name }));
-    let (there, not_there) = (page.post("/users/get", &there).await, page.post("/users/get", &not_there).await);
+    let (there, not_there) =
+        (page.post("/users/get", &there).await, page.post("/users/get", &not_there).await);
     problem(&not_there, 403, "not_yourself");
     let without_id = |reply: &Reply| {
         let mut body = reply.json();

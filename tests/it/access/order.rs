@@ -82,7 +82,13 @@ async fn of_two_mistakes_the_first_is_refused() {
         // The form, then for whom the call is.
         ("POST /chats/get", &[&ann_all, text], body(json!({ "user": bob })), 415, "unsupported_media_type"),
         ("POST /chats/get", &[&ann_all, JSON], long, 413, "body_too_large"),
-        ("POST /chats/get", &[&ann_all, JSON], body(json!({ "user": bob, "limit": 0 })), 400, "invalid_field"),
+        (
+            "POST /chats/get",
+            &[&ann_all, JSON],
+            body(json!({ "user": bob, "limit": 0 })),
+            400,
+            "invalid_field",
+        ),
         (
             "POST /messages/add",
             &[&ann_all, JSON],
@@ -107,7 +113,13 @@ async fn of_two_mistakes_the_first_is_refused() {
             403,
             "not_yourself",
         ),
-        ("POST /chats/show", &[&ann_all, JSON], body(json!({ "chat": V7, "user": bob })), 403, "not_yourself"),
+        (
+            "POST /chats/show",
+            &[&ann_all, JSON],
+            body(json!({ "chat": V7, "user": bob })),
+            403,
+            "not_yourself",
+        ),
         (
             "POST /chats/add",
             &[&ann_all, JSON],
@@ -125,8 +137,20 @@ async fn of_two_mistakes_the_first_is_refused() {
         (&format!("GET /events?user={V7}"), &[&ann_all], String::new(), 403, "not_yourself"),
         ("POST /events/token", &[&ann_all, JSON], body(json!({ "user": V7 })), 403, "not_yourself"),
         // Whether they exist, then membership.
-        ("POST /chats/users/add", &[&cat_all, JSON], body(json!({ "chat": V7, "user": V7 })), 404, "chat_not_found"),
-        ("POST /chats/users/add", &[&cat_all, JSON], body(json!({ "chat": den, "user": V7 })), 404, "user_not_found"),
+        (
+            "POST /chats/users/add",
+            &[&cat_all, JSON],
+            body(json!({ "chat": V7, "user": V7 })),
+            404,
+            "chat_not_found",
+        ),
+        (
+            "POST /chats/users/add",
+            &[&cat_all, JSON],
+            body(json!({ "chat": den, "user": V7 })),
+            404,
+            "user_not_found",
+        ),
         (
             "POST /chats/users/remove",
             &[&cat_all, JSON],
@@ -137,8 +161,20 @@ async fn of_two_mistakes_the_first_is_refused() {
         ("POST /messages/get", &[&cat_all, JSON], body(json!({ "chat": V7 })), 404, "chat_not_found"),
         // Membership, then the state.
         ("POST /chats/read", &[&cat_all, JSON], body(json!({ "chat": den, "seq": 99 })), 403, "not_a_member"),
-        ("POST /chats/read", &[&ann_all, JSON], body(json!({ "chat": den, "seq": 99 })), 400, "invalid_field"),
-        ("POST /chats/add", &[&ann_all, JSON], body(json!({ "name": "den", "users": [ann] })), 409, "chat_name_taken"),
+        (
+            "POST /chats/read",
+            &[&ann_all, JSON],
+            body(json!({ "chat": den, "seq": 99 })),
+            400,
+            "invalid_field",
+        ),
+        (
+            "POST /chats/add",
+            &[&ann_all, JSON],
+            body(json!({ "name": "den", "users": [ann] })),
+            409,
+            "chat_name_taken",
+        ),
         ("POST /users/add", &[&backend, JSON], body(json!({ "username": "ann" })), 409, "username_taken"),
     ];
     for (call, headers, body, status, code) in cases {
@@ -192,7 +228,8 @@ async fn rates_come_after_scopes_and_before_the_form() {
         request("GET /events?user=x", &[&reads], ""),
     ];
     let replies = RawConnection::open(&server.server.address).pipeline(&requests);
-    let codes: Vec<_> = replies.iter().map(|reply| (reply.status.as_u16(), reply.json()["code"].clone())).collect();
+    let codes: Vec<_> =
+        replies.iter().map(|reply| (reply.status.as_u16(), reply.json()["code"].clone())).collect();
     let refused = |status: u16, code: &str| (status, json!(code));
     let expected = [
         refused(403, "scope_missing"),
@@ -209,12 +246,34 @@ async fn rates_come_after_scopes_and_before_the_form() {
 }
 
 #[tokio::test]
+async fn the_number_of_streams_comes_before_the_form() {
+    // Given a user who has as many streams as a user may have, and one more user.
+    let server = KeyedServer::start_with(&["--user-streams-max", "1"]);
+    let (ann, bob) = (server.add_user("ann").await, server.add_user("bob").await);
+    let [page, writer, other] = [(&ann, "read"), (&ann, "write"), (&bob, "read")]
+        .map(|(user, scope)| server.with(&server.keys.scoped(user, scope)));
+    let mut stream = page.get_stream("/events", None::<u64>).await.unwrap();
+    stream.begin().await;
+    // Then the number is refused before the form, before another user, and before one whom there is not.
+    for query in ["", "?user=x", "?more=1", &format!("?user={bob}"), &format!("?user={V7}")] {
+        let path = format!("/events{query}");
+        let reply = page.get(&path).await;
+        problem(&reply, 429, "rate_limited");
+        assert!(reply.header("retry-after").parse::<u32>().is_ok_and(|seconds| seconds > 0));
+        problem(&writer.get(&path).await, 403, "scope_missing");
+    }
+    problem(&other.get("/events?more=1").await, 400, "invalid_field");
+    other.get_stream("/events", None::<u64>).await.unwrap().begin().await;
+}
+
+#[tokio::test]
 async fn a_caller_who_may_not_call_is_not_read() {
     const TEN_GB: &str = "Content-Length: 10000000000";
     let server = KeyedServer::start();
     let ann = server.add_user("ann").await;
     let bearer = |credential: &str| format!("Authorization: Bearer {credential}");
-    let (reader, all) = (bearer(&server.keys.scoped(&ann, "read")), bearer(server.keys.server_key("backend")));
+    let (reader, all) =
+        (bearer(&server.keys.scoped(&ann, "read")), bearer(server.keys.server_key("backend")));
     let wrong = bearer(&server.keys.token(V7));
     for (headers, path, status, code) in [
         (&[][..], "/messages/add", 401, "credentials_missing"),
@@ -223,7 +282,9 @@ async fn a_caller_who_may_not_call_is_not_read() {
         (&[&*reader], "/messages/batch", 403, "server_key_required"),
         (&[&*reader, &*reader], "/messages/batch", 400, "invalid_field"),
     ] {
-        for more in [&[JSON, TEN_GB, "Expect: 100-continue"][..], &[JSON, TEN_GB], &[JSON, "Content-Length: 10"]] {
+        for more in
+            [&[JSON, TEN_GB, "Expect: 100-continue"][..], &[JSON, TEN_GB], &[JSON, "Content-Length: 10"]]
+        {
             // No byte of the body is sent.
             let mut connection = RawConnection::open(&server.server.address);
             connection.send(head("POST", path, &[headers, more].concat()));
@@ -232,7 +293,11 @@ async fn a_caller_who_may_not_call_is_not_read() {
     }
     // Whereas one who may call is told to go on, or why not.
     let mut connection = RawConnection::open(&server.server.address);
-    connection.send(head("POST", "/messages/add", &[&all, JSON, "Content-Length: 10", "Expect: 100-continue"]));
+    connection.send(head(
+        "POST",
+        "/messages/add",
+        &[&all, JSON, "Content-Length: 10", "Expect: 100-continue"],
+    ));
     assert_eq!(connection.head().unwrap().0, 100);
     let mut connection = RawConnection::open(&server.server.address);
     connection.send(head("POST", "/messages/add", &[&all, JSON, TEN_GB, "Expect: 100-continue"]));

@@ -142,7 +142,11 @@ fn requests(ann: &str, others: [&str; 2], den: &str, fresh: usize) -> Vec<Reques
     vec![
         post("POST /users/add", json!({ "username": name }), 201),
         post("POST /users/tokens/revoke", json!({ "user": eve }), 200),
-        post("POST /messages/batch", json!({ "messages": [{ "chat": den, "author": ann, "text": "a" }] }), 201),
+        post(
+            "POST /messages/batch",
+            json!({ "messages": [{ "chat": den, "author": ann, "text": "a" }] }),
+            201,
+        ),
         post("POST /users/list", json!({}), 200),
         post("POST /users/get", json!({ "user": ann }), 200),
         post("POST /users/get", json!({ "users": [ann, dan] }), 200),
@@ -249,5 +253,8 @@ async fn users_may_leave_themselves_out() {
         assert_eq!((by_server.status.as_u16(), by_server.json()["field"].as_str()), (400, Some(field)));
     }
     assert_eq!(server.messages(&den).await[0]["author"], ann.as_str());
-    assert_eq!(server.post("/chats/show", &json!({ "chat": den })).await.json()["read_marks"][0]["user"], *ann);
+    assert_eq!(
+        server.post("/chats/show", &json!({ "chat": den })).await.json()["read_marks"][0]["user"],
+        *ann
+    );
 }
