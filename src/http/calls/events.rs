@@ -72,7 +72,7 @@ async fn get(
     State(app): State<Arc<App>>,
     follow: Result<Follow, Problem>,
 ) -> Result<Response, Problem> {
-    // A user with too many streams is refused whatever this one would be.
+    // Limits come before the form of a request.
     let slot = caller.user().map(|user| user.keyed.count_stream(user.index)).transpose()?;
     let Follow { user, begin, begin_field } = follow?;
     let followed = match (&caller, user) {

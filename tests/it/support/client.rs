@@ -31,6 +31,8 @@ pub struct Client {
     base: String,
     /// The router that answers in process.
     router: Option<Router>,
+    /// The server key or the token that every request bears.
+    credential: Option<String>,
 }
 
 /// An answer: its status, its headers and its whole body.
@@ -134,12 +136,18 @@ const ANSWER_TIME_MAX: Duration = Duration::from_mins(1);
 impl Client {
     /// Returns a client of the server that listens on this address.
     pub fn new(address: &str) -> Self {
-        Self { http: http_client(), base: format!("http://{address}"), router: None }
+        Self { http: http_client(), base: format!("http://{address}"), router: None, credential: None }
     }
 
     /// Returns a client that calls this router directly, without a socket.
     pub fn in_process(router: Router) -> Self {
-        Self { http: http_client(), base: "http://in-process.test".to_owned(), router: Some(router) }
+        let base = "http://in-process.test".to_owned();
+        Self { http: http_client(), base, router: Some(router), credential: None }
+    }
+
+    /// Returns a client that bears this server key or token instead.
+    pub fn bearing(&self, credential: Option<&str>) -> Self {
+        Self { credential: credential.map(str::to_owned), ..self.clone() }
     }
 
     /// Posts JSON.
@@ -176,10 +184,14 @@ impl Client {
         self.request("POST", path).header("content-type", "application/json")
     }
 
-    /// Returns a request without headers and body. It is sent with [`send`](Self::send).
+    /// Returns a request with the client's credential alone. It is sent with [`send`](Self::send).
     pub fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
         let method = method.parse().expect("a method");
-        self.http.request(method, format!("{}{path}", self.base))
+        let request = self.http.request(method, format!("{}{path}", self.base));
+        match &self.credential {
+            Some(credential) => request.header("authorization", format!("Bearer {credential}")),
+            None => request,
+        }
     }
 
     /// Sends a request and reads the whole answer.

@@ -1,0 +1,37 @@
+//! Who may call, shown on the real server: the whole table, the order of refusals, known attacks, and no secret
+//! where it does not belong.
+
+mod attacks;
+mod canaries;
+mod order;
+mod table;
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use reqwest::RequestBuilder;
+use serde_json::Value;
+
+/// The status of an answer, and the code of a refusal.
+type Answer = (u16, Option<String>);
+
+fn refused(status: u16, code: &str) -> Answer {
+    (status, Some(code.to_owned()))
+}
+
+/// Sends a request and returns its answer. A stream is not read.
+async fn ask(request: RequestBuilder) -> Answer {
+    let response = request.header("x-forwarded-for", fresh_address()).send().await.expect("answered");
+    let status = response.status().as_u16();
+    if response.status().is_success() {
+        return (status, None);
+    }
+    let body: Value = response.json().await.expect("a problem");
+    (status, Some(body["code"].as_str().expect("a code").to_owned()))
+}
+
+/// Returns an address that has not failed yet.
+fn fresh_address() -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let [_, a, b, c] = NEXT.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+    format!("10.{a}.{b}.{c}")
+}
