@@ -94,10 +94,10 @@ for (const backEnd of Object.keys(BACK_ENDS)) {
     const first = await signIn(backEnd, `1-${backEnd}`, `ann-${backEnd}`);
     const second = await signIn(backEnd, `1-${backEnd}`, `ann-${backEnd}`);
     assert.equal(first.user, second.user);
-    for (const { token, user } of [first, second]) {
+    for (const [index, { token, user }] of [first, second].entries()) {
       const { status, body } = await call(token, "/users/get", { user });
       assert.deepEqual([status, body.username], [200, `ann-${backEnd}`]);
-      assert.equal((await call(token, "/chats/add", { name: `of ${token.slice(-9)}`, users: [user] })).status, 201);
+      assert.equal((await call(token, "/chats/add", { name: `${backEnd} ${index}`, users: [user] })).status, 201);
       assert.equal((await call(token, "/users/add", { username: "other" })).body.code, "server_key_required");
     }
   });
@@ -127,6 +127,13 @@ test("a browser follows over the end of its tokens, and misses nothing", async (
   end();
   assert.deepEqual(texts, sent);
   assert.ok(tokens >= 2, `${tokens} tokens`);
+});
+
+test("a token within its leeway still calls, and gets no token for a stream", async () => {
+  const { user } = await signIn("python", "2", "bob");
+  const token = await signed(user, { iat: Math.floor(Date.now() / 1000) - 10, ttl: 5 });
+  assert.equal((await call(token, "/chats/get", {})).status, 200);
+  assert.equal((await call(token, "/events/token", {})).body.code, "token_expired");
 });
 
 test("a revocation ends the user's tokens and streams", async () => {

@@ -132,8 +132,8 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::{TcpListener, TcpStream};
 
-    use super::super::socket::PacedSocket;
     use super::*;
+    use crate::http::connection::socket::PacedSocket;
 
     #[test]
     fn an_unread_answer_waits_30_seconds_at_most() {
