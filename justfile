@@ -38,6 +38,9 @@ bench:
 api:
     .ci/api
 
+access:
+    .ci/access
+
 clients:
     .ci/clients
 

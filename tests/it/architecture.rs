@@ -53,7 +53,7 @@ const PARTS_MAY_NAME: [(&str, &[&str]); 15] = [
     ("openapi", &["admission", "answer", "cursor", "headers", "limits"]),
     ("request", &["admission", "answer", "app", "body_budget", "cursor", "headers", "limits", "openapi"]),
     ("calls", &["admission", "answer", "app", "cursor", "headers", "limits", "openapi", "request"]),
-    ("web", &["headers"]),
+    ("web", &["app", "headers"]),
     ("router", &["admission", "answer", "app", "calls", "metrics", "openapi", "request", "web"]),
     ("connection", &["admission", "answer", "app", "headers", "limits", "request", "request_id", "router"]),
 ];

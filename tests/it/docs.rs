@@ -1,7 +1,11 @@
 //! The documents: their links lead somewhere, and the commands they give are those of the `justfile`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::support::TestRouter;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
@@ -190,4 +194,76 @@ fn the_clients_that_are_tried_are_listed() {
         assert!(row.is_some_and(|row| row.contains(version.as_str())), "{name} {version}");
     }
     assert!(tried.len() >= 9, "{} were found", tried.len());
+}
+
+/// Who may make a call: the server keys, and the user tokens.
+type WhoMayCall = BTreeMap<String, [BTreeSet<String>; 2]>;
+
+/// Returns who may make each call that needs a credential, as the API's document says it.
+fn who_may_call(document: &Value) -> WhoMayCall {
+    let mut calls = WhoMayCall::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for operation in item.as_object().unwrap().values() {
+            let Some(requirements) = operation["security"].as_array() else { continue };
+            let [keys, users] = calls.entry(path.clone()).or_default();
+            for (scheme, scopes) in
+                requirements.iter().flat_map(|requirement| requirement.as_object().unwrap())
+            {
+                let scopes =
+                    scopes.as_array().unwrap().iter().map(|scope| scope.as_str().unwrap().to_owned());
+                match scheme.as_str() {
+                    "server_key" => keys.extend(scopes),
+                    "user_token" if scopes.len() == 0 => drop(users.insert("any".to_owned())),
+                    "user_token" => users.extend(scopes),
+                    "events_token" => drop(users.insert("/events/token".to_owned())),
+                    other => panic!("an unknown scheme, {other}"),
+                }
+            }
+        }
+    }
+    calls
+}
+
+/// The table of docs/access.md is what the server says of itself, and the API's document does so.
+#[tokio::test]
+async fn the_table_says_who_may_call_what() {
+    let document = TestRouter::start_keyed().get("/openapi.json").await.json();
+    let page = std::fs::read_to_string(Path::new(ROOT).join("docs/access.md")).unwrap();
+    let table = page.split_once("## Who may call what\n\n").expect("a table").1;
+    let quoted = |cell: &str| cell.split('`').skip(1).step_by(2).map(str::to_owned).collect::<BTreeSet<_>>();
+    let mut calls = WhoMayCall::new();
+    let mut open = BTreeSet::new();
+    for row in table.lines().take_while(|line| line.starts_with('|')).skip(2) {
+        let cells: Vec<_> = row.split('|').map(str::trim).collect();
+        let (mut paths, keys, mut users) = (quoted(cells[1]), quoted(cells[2]), quoted(cells[3]));
+        if cells[3] == "any" {
+            users.insert("any".to_owned());
+        }
+        match keys.is_empty() {
+            true => open.append(&mut paths),
+            false => calls.extend(paths.into_iter().map(|path| (path, [keys.clone(), users.clone()]))),
+        }
+    }
+    assert_eq!(calls, who_may_call(&document));
+    let paths = document["paths"].as_object().unwrap().keys();
+    let without = paths.filter(|path| !calls.contains_key(*path));
+    assert_eq!(open, without.cloned().collect());
+}
+
+/// A reader copies what CI runs.
+#[test]
+fn the_examples_of_access_are_shown_as_they_are() {
+    let page = std::fs::read_to_string(Path::new(ROOT).join("docs/access.md")).unwrap();
+    let mut shown = 0;
+    for file in std::fs::read_dir(Path::new(ROOT).join("examples/access")).unwrap() {
+        let path = file.unwrap().path();
+        let (name, text) =
+            (path.file_name().unwrap().to_str().unwrap(), std::fs::read_to_string(&path).unwrap());
+        let (_, behind) = page.split_once(&format!("(../examples/access/{name})")).expect(name);
+        let (_, block) = behind.split_once("\n```").expect("a block");
+        let (_, block) = block.split_once('\n').expect("a language");
+        assert_eq!(block.split_once("```").expect("an end").0, text, "{name}");
+        shown += 1;
+    }
+    assert_eq!(shown, 5);
 }

@@ -23,6 +23,40 @@ async fn the_document_is_unchanged() {
     });
 }
 
+/// The same of a server whose calls need credentials: what its document has that the other one has not.
+#[tokio::test]
+async fn the_document_of_a_server_with_keys_is_unchanged() {
+    let open = document(&TestRouter::start()).await;
+    let keyed = document(&TestRouter::start_keyed()).await;
+    let difference = difference(&open, &keyed).expect("there is one");
+    let text = serde_json::to_string_pretty(&difference).expect("JSON");
+    insta::with_settings!({ omit_expression => true, prepend_module_to_snapshot => false }, {
+        insta::assert_snapshot!("openapi_keyed", text);
+    });
+}
+
+/// Returns what of `one` became what in `other`: of objects, only the members that differ. A member that is gone is
+/// the text "(not here)".
+fn difference(one: &Value, other: &Value) -> Option<Value> {
+    match (one, other) {
+        (one, other) if one == other => None,
+        (Value::Object(one), Value::Object(other)) => {
+            let names: BTreeSet<_> = one.keys().chain(other.keys()).collect();
+            let differs = |name: &String| {
+                let value = match (one.get(name), other.get(name)) {
+                    (Some(one), Some(other)) => difference(one, other)?,
+                    (None, Some(other)) => other.clone(),
+                    (Some(_), None) => json!("(not here)"),
+                    (None, None) => unreachable!("one of the two has it"),
+                };
+                Some((name.clone(), value))
+            };
+            Some(names.into_iter().filter_map(differs).collect())
+        }
+        (_, other) => Some(other.clone()),
+    }
+}
+
 #[tokio::test]
 async fn every_documented_call_is_answered() {
     let server = TestRouter::start();

@@ -1,7 +1,7 @@
 // How do the tests run a server? It can be killed, and started again with the same port and data.
 
 import { spawn } from "node:child_process";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -17,9 +17,16 @@ export async function freePort() {
 }
 
 export class Server {
-  static async start() {
+  /** Starts a server, with flags that name files of these texts. */
+  static async start(files = {}) {
     const server = new Server();
     server.dir = await mkdtemp(join(tmpdir(), "chinwag-page-"));
+    server.flags = [];
+    for (const [flag, text] of Object.entries(files)) {
+      const path = join(server.dir, flag);
+      await writeFile(path, text, { mode: 0o600 });
+      server.flags.push(`--${flag}`, path);
+    }
     server.port = await freePort();
     server.url = `http://127.0.0.1:${server.port}/`;
     await server.run();
@@ -27,7 +34,7 @@ export class Server {
   }
 
   async run() {
-    const words = ["serve", "--listen", `127.0.0.1:${this.port}`, "--data", join(this.dir, "data")];
+    const words = ["serve", "--listen", `127.0.0.1:${this.port}`, "--data", join(this.dir, "data"), ...this.flags];
     this.process = spawn(BINARY, words, { stdio: ["ignore", "pipe", "ignore"] });
     await new Promise((resolve, reject) => {
       this.process.stdout.once("data", resolve);
@@ -47,8 +54,8 @@ export class Server {
     await rm(this.dir, { recursive: true });
   }
 
-  async post(path, body) {
-    const headers = { "Content-Type": "application/json" };
+  async post(path, body, bearer = null) {
+    const headers = { "Content-Type": "application/json", ...(bearer && { Authorization: `Bearer ${bearer}` }) };
     const response = await fetch(this.url + path, { method: "POST", headers, body: JSON.stringify(body) });
     const text = await response.text();
     if (!response.ok) throw new Error(text);

@@ -9,6 +9,7 @@ use super::session::Session;
 use crate::access::EventToken;
 use crate::domain::{Timestamp, UserId};
 use crate::engine::Engine;
+use crate::http::answer::codes::Code;
 use crate::http::answer::problem::Problem;
 use crate::model::UserIndex;
 use crate::system_clock;
@@ -22,13 +23,17 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(15);
 
 impl Keyed {
     /// Creates a token for the URL of a stream of this user's events, and returns it with its end.
+    ///
+    /// # Errors
+    ///
+    /// A token within its leeway is refused as expired, because the new one would be that at once.
     pub(crate) fn events_token(
         &self,
         engine: &Engine,
         caller: &Caller,
         user: UserId,
         index: UserIndex,
-    ) -> (String, Timestamp) {
+    ) -> Result<(String, Timestamp), Problem> {
         let now = system_clock::now();
         let (source, issued_at, ends_at) = match caller {
             Caller::User(user) => {
@@ -46,8 +51,11 @@ impl Keyed {
         let hour = now.as_micros() + EVENTS_TOKEN_TIME_MAX.as_micros() as u64;
         let expires_at = Timestamp::from_micros(hour).unwrap_or(now);
         let expires_at = ends_at.map_or(expires_at, |end| expires_at.min(end));
+        if expires_at <= now {
+            return Err(Problem::usual(Code::TokenExpired));
+        }
         let token = EventToken { user, source, issued_at, expires_at };
-        (self.secret.seal(&token), expires_at)
+        Ok((self.secret.seal(&token), expires_at))
     }
 
     /// Counts a stream of a user, until it is dropped.

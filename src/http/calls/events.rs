@@ -209,7 +209,7 @@ async fn token(
     let keyed = app.keyed.as_ref().expect("the call is there only where calls need credentials");
     let (position, index) = engine.read(|model| (model.position(), model.user(user)));
     let index = index.ok_or_else(|| users::not_found(user))?;
-    let (token, expires_at) = keyed.events_token(&engine, &caller, user, index);
+    let (token, expires_at) = keyed.events_token(&engine, &caller, user, index)?;
     let body = answer::json(&EventsTokenBody { token, expires_at });
     Ok(answer::at(position, (StatusCode::CREATED, body).into_response()))
 }

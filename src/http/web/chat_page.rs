@@ -1,8 +1,12 @@
 //! The chat page and its files, all embedded in the binary.
 
+use std::sync::Arc;
+
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 
 use super::{CSS, HTML, SCRIPT, file};
+use crate::http::app::App;
 
 /// The browser runs only scripts and styles of this server, and connects only to it. The text of
 /// a message cannot become HTML.
@@ -55,6 +59,11 @@ impl IntoResponse for &File {
     tag = "server",
     responses((status = OK, description = "The page.", body = String, content_type = "text/html"))
 )]
-pub(crate) async fn get() -> Response {
-    file(HTML, POLICY, include_str!("page/index.html"))
+pub(crate) async fn get(State(app): State<Arc<App>>) -> Response {
+    const PAGE: &str = include_str!("page/index.html");
+    if app.keyed().is_none() {
+        return file(HTML, POLICY, PAGE);
+    }
+    // The page asks for a token, not for a name.
+    file(HTML, POLICY, PAGE.replace(r#"<div id="page">"#, r#"<div id="page" data-needs-token>"#))
 }

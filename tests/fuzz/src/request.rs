@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
 use axum::http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use chinwag::access::{Credentials, Secret, ServerKeys};
 use chinwag::config::{Limits, ServeConfig};
 use chinwag::engine::{Engine, EngineSettings, ReplayProgress, WriterEnd};
-use chinwag::http::{App, router};
+use chinwag::http::{App, Keyed, router};
 use chinwag::log::MemoryLog;
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
@@ -19,21 +20,31 @@ use tower::ServiceExt;
 /// Sends a request made of these bytes: a line `METHOD PATH`, lines `Name: value`, an empty line, and a body.
 /// `$USER` in the path or the body, and `$CHAT` in the body, stand for an id that exists.
 ///
+/// It is sent to an open server, and to one whose calls need credentials, of which only the [key](KEY) is good.
+///
 /// The answer must be one that the API describes, and JSON if its type says so. A stored message must be read
 /// back as it was sent.
 pub fn send(bytes: &[u8]) {
-    thread_local!(static SERVER: RefCell<Server> = RefCell::new(Server::start()));
-    SERVER.with_borrow_mut(|server| {
-        // A new server, before the written data fills the memory.
-        if server.requests == 10_000 {
-            *server = Server::start();
+    thread_local!(static SERVERS: RefCell<[Server; 2]> = RefCell::new([false, true].map(Server::start)));
+    SERVERS.with_borrow_mut(|servers| {
+        for server in servers {
+            // A new server, before the written data fills the memory.
+            if server.requests == 10_000 {
+                *server = Server::start(server.is_keyed);
+            }
+            server.requests += 1;
+            server.check(bytes);
         }
-        server.requests += 1;
-        server.check(bytes);
     });
 }
 
+/// A server key, which is in some of the seeds.
+const KEY: &str = "cw_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+/// The server's file of keys.
+const KEYS: &[u8] = b"fuzz all 7caafc0fe33c038481b8ba5cbb271acf5616537485a78c20c22165ebd9b95c27\n";
+
 struct Server {
+    is_keyed: bool,
     runtime: Runtime,
     router: Router,
     _end: WriterEnd,
@@ -43,7 +54,7 @@ struct Server {
 }
 
 impl Server {
-    fn start() -> Self {
+    fn start(is_keyed: bool) -> Self {
         let progress = Arc::new(ReplayProgress::default());
         let limits = Limits {
             queue_max: 8,
@@ -53,12 +64,21 @@ impl Server {
             connections_max: 8,
             streams_max: 8,
         };
-        let settings = EngineSettings { queue_max: 8, can_follow_all: false };
+        let settings = EngineSettings { queue_max: 8, can_follow_all: is_keyed };
         let (engine, end) = Engine::start(Box::new(MemoryLog::default()), settings, &progress).unwrap();
-        let app = Arc::new(App::starting(progress, &ServeConfig { limits, ..ServeConfig::default() }));
+        let config = ServeConfig { limits, ..ServeConfig::default() };
+        let app = App::starting(progress, &config);
+        let app = Arc::new(if is_keyed {
+            let credentials =
+                Credentials { server_keys: ServerKeys::parse(KEYS).unwrap(), ..Credentials::default() };
+            app.with_credentials(Arc::new(Keyed::new(&config.access, credentials, Secret::random())))
+        } else {
+            app
+        });
         app.ready(Arc::new(engine));
         let runtime = Builder::new_current_thread().enable_time().build().unwrap();
         let mut server = Self {
+            is_keyed,
             runtime,
             router: router(app),
             _end: end,
@@ -79,6 +99,8 @@ impl Server {
 
     fn post(&self, path: &str, body: &Value) -> (StatusCode, Value) {
         let request = Request::post(path).header(CONTENT_TYPE, "application/json");
+        let request =
+            if self.is_keyed { request.header(AUTHORIZATION, format!("Bearer {KEY}")) } else { request };
         let (head, body) = self.answer(request.body(body.to_string().into()).unwrap());
         (head.status(), serde_json::from_slice(&body).unwrap())
     }
@@ -110,7 +132,11 @@ impl Server {
             }
             let problem: Value = serde_json::from_slice(&answer).unwrap();
             assert_eq!(problem["status"], status.as_u16());
-            assert!(matches!(status.as_u16(), 400 | 403 | 404 | 405 | 409 | 413 | 415 | 422), "{problem}");
+            assert!(self.is_keyed || status != StatusCode::UNAUTHORIZED, "{problem}");
+            assert!(
+                matches!(status.as_u16(), 400 | 401 | 403 | 404 | 405 | 409 | 413 | 415 | 422),
+                "{problem}"
+            );
             assert!(problem["detail"].as_str().is_some_and(|detail| detail.len() < 1_000), "{problem}");
             return;
         }

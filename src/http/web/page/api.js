@@ -14,12 +14,17 @@ export class Refused extends Error {
   }
 }
 
+/** The token that calls are made with, on a server that needs one. `onRefused` is called if it is not good. */
+export const access = { token: null, onRefused: null };
+
 /** Posts, and returns the answer's JSON, or null for an empty body. Throws Refused, or TypeError without an answer. */
 export async function post(path, body, key) {
   const headers = { "Content-Type": "application/json" };
   if (key) headers["Idempotency-Key"] = key;
+  if (access.token) headers.Authorization = `Bearer ${access.token}`;
   const response = await fetch(path, { method: "POST", headers, body: JSON.stringify(body) });
   const text = await response.text();
+  if (response.status === 401) access.onRefused?.();
   if (!response.ok) throw new Refused(response.status, parsed(text));
   return text ? JSON.parse(text) : null;
 }

@@ -1,12 +1,16 @@
 // When is which view shown, and how do the user's actions change it?
 
 import { html, render } from "./lit-html/lit-html.js";
-import { Refused, newKey, persist, post } from "./api.js";
+import { Refused, access, newKey, persist, post } from "./api.js";
 import { Store } from "./store.js";
 import * as view from "./view.js";
 
 const page = document.getElementById("page");
 const NAME = "chinwag-username";
+/** Whether the server serves nobody without a token. */
+const needsToken = "needsToken" in page.dataset;
+/** Where a tab keeps the name or the token that it is signed in with. */
+const SIGNED_IN = needsToken ? "chinwag-token" : NAME;
 /** Maximum distance from the end of the messages, in pixels, that counts as the end. */
 const END_DISTANCE_MAX = 40;
 
@@ -25,7 +29,9 @@ function draw() {
     const anchor = topmost(page.querySelector(".messages"));
     const shown = store
       ? view.chat(store, actions)
-      : view.signIn({ submit: signIn, error, name: localStorage.getItem(NAME) ?? "" });
+      : needsToken
+        ? view.signInWithToken({ submit: signIn, error })
+        : view.signIn({ submit: signIn, error, name: localStorage.getItem(NAME) ?? "" });
     render(html`${shown}${view.dialog(ask, actions)}`, page);
     keepScrolled(page.querySelector(".messages"), anchor);
     const dialog = page.querySelector("dialog");
@@ -56,22 +62,45 @@ function keepScrolled(list, anchor) {
 
 async function signIn(event) {
   event.preventDefault();
-  await enter(new FormData(event.target).get("username").trim());
+  await enter(new FormData(event.target).get(needsToken ? "token" : "username").trim());
 }
 
-async function enter(username) {
+async function enter(word) {
   try {
-    const me = await findOrAdd(username);
-    localStorage.setItem(NAME, username);
-    sessionStorage.setItem(NAME, username);
+    const me = needsToken ? await userOf(word) : await findOrAdd(word);
+    if (!needsToken) localStorage.setItem(NAME, word);
+    sessionStorage.setItem(SIGNED_IN, word);
     error = null;
     store = new Store(me, draw);
     draw();
     await store.start();
   } catch (refused) {
+    if (needsToken) sessionStorage.removeItem(SIGNED_IN);
     error = refused.message;
     draw();
   }
+}
+
+async function userOf(token) {
+  let user;
+  try {
+    const claims = atob(token.split(".")[1].replaceAll("-", "+").replaceAll("_", "/"));
+    const { sub } = JSON.parse(new TextDecoder().decode(Uint8Array.from(claims, (byte) => byte.charCodeAt(0))));
+    // It is the id or the username, as the server is configured.
+    user = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(sub) ? { user: sub } : { username: sub };
+  } catch {
+    throw new Error("this is not a token of a user");
+  }
+  access.token = token;
+  const me = await persist(() => post("users/get", user));
+  // From now on, a refusal is the end of the token.
+  access.onRefused = signOut;
+  return me;
+}
+
+function signOut() {
+  sessionStorage.removeItem(SIGNED_IN);
+  location.reload();
 }
 
 async function findOrAdd(username) {
@@ -150,8 +179,7 @@ const actions = {
   },
   signOut() {
     localStorage.removeItem(NAME);
-    sessionStorage.removeItem(NAME);
-    location.reload();
+    signOut();
   },
 };
 
@@ -161,6 +189,6 @@ document.addEventListener("keydown", (event) => {
 });
 
 // Each tab can be signed in as a different user.
-const known = sessionStorage.getItem(NAME);
+const known = sessionStorage.getItem(SIGNED_IN);
 if (known) enter(known);
 else draw();

@@ -1,6 +1,6 @@
 // Which chats, messages and users does the page know? It loads them once; the stream of events then keeps them current.
 
-import { newKey, persist, position, post } from "./api.js";
+import { access, newKey, persist, position, post } from "./api.js";
 import { History } from "./history.js";
 import { Outbox } from "./outbox.js";
 
@@ -107,7 +107,11 @@ export class Store {
   }
 
   async #find(username) {
-    const user = await persist(() => post("users/get", { username }));
+    // A token does not look up others by their names, but may find them.
+    const find = async (prefix) => (await post("users/find", { prefix, limit: 100 })).find(isNamed);
+    const isNamed = (user) => user.username === username;
+    const user = await persist(() => (access.token ? find(username) : post("users/get", { username })));
+    if (!user) throw new Error(`no user is named ${username}`);
     this.names.set(user.id, user.username);
     return user;
   }
@@ -133,7 +137,9 @@ export class Store {
       location.reload();
       return;
     }
-    const stream = new EventSource(`events?user=${this.me.id}&after=${this.#after}`);
+    // An EventSource sends no header.
+    const bought = access.token ? `token=${(await persist(() => post("events/token", {}))).token}&` : "";
+    const stream = new EventSource(`events?${bought}user=${this.me.id}&after=${this.#after}`);
     stream.onopen = () => this.#connected(true);
     stream.onerror = () => {
       stream.close();

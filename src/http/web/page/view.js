@@ -6,6 +6,21 @@ import { repeat } from "./lit-html/directives/repeat.js";
 const time = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
 const day = new Intl.DateTimeFormat(undefined, { weekday: "long", day: "numeric", month: "long", year: "numeric" });
 
+/** Returns the form for a token, where calls need one: only the application that the server belongs to signs it. */
+export function signInWithToken({ submit, error }) {
+  return html`
+    <main class="sign-in">
+      <h1>Chinwag</h1>
+      <form @submit=${submit}>
+        <label for="token">Your token</label>
+        <input id="token" name="token" type="password" required maxlength="4096" autocomplete="off" autofocus>
+        <button>Sign in</button>
+      </form>
+      <p>This server needs a token. The application that it belongs to signs one for each of its users.</p>
+      ${error ? html`<p role="alert" class="error">${error}</p>` : nothing}
+    </main>`;
+}
+
 export function signIn({ submit, error, name }) {
   return html`
     <main class="sign-in">
