@@ -6,6 +6,7 @@
 #![expect(unreachable_pub, reason = "the fixtures are public to the tests beside them")]
 #![expect(clippy::unwrap_used, reason = "in a test, to panic is to fail")]
 
+mod access;
 mod actors;
 mod architecture;
 mod batch;

@@ -31,6 +31,8 @@ pub struct Client {
     base: String,
     /// The router that answers in process.
     router: Option<Router>,
+    /// The credentials that each request presents.
+    bearer: Option<String>,
 }
 
 /// An answer: its status, its headers and its whole body.
@@ -134,12 +136,18 @@ const ANSWER_TIME_MAX: Duration = Duration::from_mins(1);
 impl Client {
     /// Returns a client of the server that listens on this address.
     pub fn new(address: &str) -> Self {
-        Self { http: http_client(), base: format!("http://{address}"), router: None }
+        Self { http: http_client(), base: format!("http://{address}"), router: None, bearer: None }
     }
 
     /// Returns a client that calls this router directly, without a socket.
     pub fn in_process(router: Router) -> Self {
-        Self { http: http_client(), base: "http://in-process.test".to_owned(), router: Some(router) }
+        let base = "http://in-process.test".to_owned();
+        Self { http: http_client(), base, router: Some(router), bearer: None }
+    }
+
+    /// Returns the same client, whose requests present these credentials.
+    pub fn with_bearer(&self, credentials: &str) -> Self {
+        Self { bearer: Some(credentials.to_owned()), ..self.clone() }
     }
 
     /// Posts JSON.
@@ -179,7 +187,11 @@ impl Client {
     /// Returns a request without headers and body. It is sent with [`send`](Self::send).
     pub fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
         let method = method.parse().expect("a method");
-        self.http.request(method, format!("{}{path}", self.base))
+        let request = self.http.request(method, format!("{}{path}", self.base));
+        match &self.bearer {
+            Some(credentials) => request.bearer_auth(credentials),
+            None => request,
+        }
     }
 
     /// Sends a request and reads the whole answer.
