@@ -98,7 +98,7 @@ async fn a_bad_file_keeps_the_old_keys() {
         wait_for_stale(&backend, 0).await;
     }
     let (_, ended) = server.terminate();
-    let errors: Vec<_> = ended.stderr.lines().filter(|line| line.contains("the keys stay")).collect();
+    let errors: Vec<_> = ended.stderr.lines().filter(|line| line.contains("the keys of a file stay")).collect();
     for (name, _, what) in bad {
         let (path, flag) = (keys.path(name), format!("--{name}"));
         let is_told =
