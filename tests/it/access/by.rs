@@ -29,11 +29,11 @@ async fn the_log_names_who_made_a_write() {
     // And writes by two server keys and by a user.
     let flags = keys.flags();
     let server = TestServer::start_at(&data, &flags.iter().map(String::as_str).collect::<Vec<_>>());
-    let backend = server.with_bearer(&server_key(1));
+    let backend = server.bearing(Some(&server_key(1)));
     let mut stream = open(&backend, "/events").await;
     let bob = backend.add_user("bob").await;
-    let den = server.with_bearer(&server_key(2)).add_chat("den", &[&ann, &bob]).await;
-    let page = server.with_bearer(&token(&ann));
+    let den = server.bearing(Some(&server_key(2))).add_chat("den", &[&ann, &bob]).await;
+    let page = server.bearing(Some(&token(&ann)));
     let mut replies = vec![
         page.post("/messages/add", &json!({ "chat": den, "text": "hello" })).await,
         page.post("/chats/read", &json!({ "chat": den, "seq": 1 })).await,
@@ -83,15 +83,15 @@ async fn the_log_names_who_made_a_write() {
 async fn a_user_retries_a_write_over_a_restart() {
     let keys = KeyFiles::new();
     let server = keys.start(&[]);
-    let backend = server.with_bearer(&server_key(1));
+    let backend = server.bearing(Some(&server_key(1)));
     let (ann, bob) = (backend.add_user("ann").await, backend.add_user("bob").await);
     let den = backend.add_chat("den", &[&ann, &bob]).await;
     let body = json!({ "chat": den, "text": "hello" });
-    let first = server.with_bearer(&token(&ann)).post_under("k", "/messages/add", &body).await;
+    let first = server.bearing(Some(&token(&ann))).post_under("k", "/messages/add", &body).await;
     assert_eq!((first.status.as_u16(), first.is_replayed()), (201, false));
     let server = server.kill().restart();
     // With another token, and with the author written out, it is the same write.
-    let page = server.with_bearer(&token(&ann));
+    let page = server.bearing(Some(&token(&ann)));
     for author in [Value::Null, json!(ann)] {
         let body = json!({ "chat": den, "text": "hello", "author": author });
         let again = page.post_under("k", "/messages/add", &body).await;
@@ -99,10 +99,10 @@ async fn a_user_retries_a_write_over_a_restart() {
         assert_eq!((again.text.as_str(), again.position()), (first.text.as_str(), first.position()));
     }
     // Another user's key of the same name is another one, and so is the server's.
-    let other = server.with_bearer(&token(&bob)).post_under("k", "/messages/add", &body).await;
+    let other = server.bearing(Some(&token(&bob))).post_under("k", "/messages/add", &body).await;
     assert_eq!((other.status.as_u16(), other.is_replayed()), (201, false));
     let body = json!({ "chat": den, "text": "hello", "author": ann });
-    let servers = server.with_bearer(&server_key(1)).post_under("k", "/messages/add", &body).await;
+    let servers = server.bearing(Some(&server_key(1))).post_under("k", "/messages/add", &body).await;
     assert_eq!((servers.status.as_u16(), servers.is_replayed()), (201, false));
     let seqs = [&first, &other, &servers].map(|reply| reply.json()["seq"].as_u64());
     assert_eq!(seqs, [Some(1), Some(2), Some(3)]);

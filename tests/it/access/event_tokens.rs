@@ -15,9 +15,9 @@ fn seconds_of(reply: &Reply) -> u64 {
 async fn a_token_for_streams_is_for_its_buyer() {
     let keys = KeyFiles::new();
     let server = keys.start(&[]);
-    let backend = server.with_bearer(&server_key(1));
+    let backend = server.bearing(Some(&server_key(1)));
     let (ann, bob) = (backend.add_user("ann").await, backend.add_user("bob").await);
-    let page = server.with_bearer(&token(&ann));
+    let page = server.bearing(Some(&token(&ann)));
     // A user gets one for oneself, whether the user is named or not.
     for body in [json!({}), json!({ "user": null }), json!({ "user": ann })] {
         let reply = page.post("/events/token", &body).await;
@@ -47,10 +47,11 @@ async fn a_token_for_streams_is_for_its_buyer() {
 async fn a_token_for_streams_ends_with_the_hour_or_its_buyer() {
     let keys = KeyFiles::new();
     let server = keys.start(&[]);
-    let backend = server.with_bearer(&server_key(1));
+    let backend = server.bearing(Some(&server_key(1)));
     let ann = backend.add_user("ann").await;
-    let bought_by =
-        async |token: String| server.with_bearer(&token).post("/events/token", &json!({ "user": ann })).await;
+    let bought_by = async |token: String| {
+        server.bearing(Some(&token)).post("/events/token", &json!({ "user": ann })).await
+    };
     // A long-lived token and a server key buy an hour,
     for credentials in [token_of("main", &ann, &json!({ "exp": now_s() + 86_400 })), server_key(1)] {
         let before = now_s();
@@ -69,12 +70,12 @@ async fn a_token_for_streams_ends_with_the_hour_or_its_buyer() {
 async fn a_token_for_streams_is_good_in_the_url_only() {
     let keys = KeyFiles::new();
     let server = keys.start(&[]);
-    let backend = server.with_bearer(&server_key(1));
+    let backend = server.bearing(Some(&server_key(1)));
     let ann = backend.add_user("ann").await;
     let full = token(&ann);
-    let bought = event_token(&server.with_bearer(&full), None).await;
+    let bought = event_token(&server.bearing(Some(&full)), None).await;
     // Not in the header,
-    let in_header = server.with_bearer(&bought);
+    let in_header = server.bearing(Some(&bought));
     problem(&in_header.get("/events").await, 401, "credentials_invalid");
     for path in ["/users/get", "/chats/get", "/events/token", "/chats/users/remove"] {
         problem(&in_header.post(path, &json!({ "user": ann })).await, 401, "credentials_invalid");
@@ -86,7 +87,7 @@ async fn a_token_for_streams_is_good_in_the_url_only() {
     }
     problem(&server.get(&format!("/metrics?token={bought}")).await, 401, "credentials_missing");
     // Nor beside a header, nor twice, nor changed.
-    let both = server.with_bearer(&full).get(&format!("/events?token={bought}")).await;
+    let both = server.bearing(Some(&full)).get(&format!("/events?token={bought}")).await;
     assert_eq!(problem(&both, 400, "invalid_field").as_deref(), Some("token"));
     let twice = server.get(&format!("/events?token={bought}&token={bought}")).await;
     assert_eq!(problem(&twice, 400, "invalid_field").as_deref(), Some("token"));
@@ -115,9 +116,9 @@ async fn a_shared_secret_keeps_tokens_for_streams() {
     let flags: Vec<_> = flags.iter().map(String::as_str).collect();
     // Given a token for streams of a server with a secret,
     let server = keys.start(&["--secret", secret]);
-    let backend = server.with_bearer(&server_key(1));
+    let backend = server.bearing(Some(&server_key(1)));
     let ann = backend.add_user("ann").await;
-    let bought = event_token(&server.with_bearer(&token(&ann)), None).await;
+    let bought = event_token(&server.bearing(Some(&token(&ann))), None).await;
     let url = format!("/events?token={bought}");
     // Then it is good after a restart,
     let server = server.kill().restart();
@@ -136,7 +137,7 @@ async fn a_shared_secret_keeps_tokens_for_streams() {
     // And a server without a secret forgets it at a restart.
     let (second, _copy) = second(&[]);
     problem(&second.get(&url).await, 401, "credentials_invalid");
-    let own = event_token(&second.with_bearer(&token(&ann)), None).await;
+    let own = event_token(&second.bearing(Some(&token(&ann))), None).await;
     open(&second, &format!("/events?token={own}")).await;
     let second = second.kill().restart();
     problem(&second.get(&format!("/events?token={own}")).await, 401, "credentials_invalid");

@@ -90,7 +90,7 @@ async fn files_without_keys_let_nobody_in() {
         let server = TestServer::start_with(&flags);
         let nobody = "01a20aa4-0a09-74de-9d72-3ca94e1ae31f";
         for credentials in [server_key(1), token(nobody)] {
-            let caller = server.with_bearer(&credentials);
+            let caller = server.bearing(Some(&credentials));
             problem(&caller.post("/users/list", &json!({})).await, 401, "credentials_invalid");
             problem(&caller.get("/events").await, 401, "credentials_invalid");
             problem(&caller.get("/metrics").await, 401, "credentials_invalid");

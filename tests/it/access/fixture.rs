@@ -3,9 +3,9 @@
 //! ```ignore
 //! let keys = KeyFiles::new();                            // the server key 1 and the JWK `main`
 //! let server = keys.start(&[]);
-//! let backend = server.with_bearer(&server_key(1));
+//! let backend = server.bearing(Some(&server_key(1)));
 //! let ann = backend.add_user("ann").await;
-//! let page = server.with_bearer(&token(&ann));           // calls as ann
+//! let page = server.bearing(Some(&token(&ann)));           // calls as ann
 //! keys.write(TOKEN_KEYS, r#"{"keys":[]}"#);              // by rename
 //! server.signal(Signal::HUP);
 //! ```

@@ -56,10 +56,10 @@ async fn a_user_has_a_burst_and_then_a_rate() {
     let keys = KeyFiles::new();
     let flags = ["--user-writes-burst", "4", "--user-writes-per-s", "2"];
     let server = keys.start(&[&flags[..], &["--user-reads-burst", "7", "--user-reads-per-s", "3"]].concat());
-    let backend = server.with_bearer(&server_key(1));
+    let backend = server.bearing(Some(&server_key(1)));
     let (ann, bob) = (backend.add_user("ann").await, backend.add_user("bob").await);
     let den = backend.add_chat("den", &[&ann, &bob]).await;
-    let [ann, bob] = [&ann, &bob].map(|user| server.with_bearer(&token(user)));
+    let [ann, bob] = [&ann, &bob].map(|user| server.bearing(Some(&token(user))));
     let message = json!({ "chat": den, "text": "hello" });
     let write = async |client: &Client| client.post("/messages/add", &message).await;
     let read = async |client: &Client| client.post("/chats/get", &json!({})).await;
@@ -94,7 +94,7 @@ async fn servers_and_open_servers_have_no_limit() {
     let flags = ["--ephemeral", "--user-writes-burst", "1", "--user-reads-burst", "1"];
     let flags = [&flags[..], &["--user-writes-per-s", "1", "--user-reads-per-s", "1"]].concat();
     let (keyed, open) = (keys.start(&flags), TestServer::start_with(&flags));
-    for client in [keyed.with_bearer(&server_key(1)), open.client()] {
+    for client in [keyed.bearing(Some(&server_key(1))), open.client()] {
         for number in 0..20 {
             let add = client.post("/users/add", &json!({ "username": format!("user {number}") })).await;
             let list = client.post("/users/list", &json!({})).await;
@@ -111,7 +111,7 @@ async fn servers_and_open_servers_have_no_limit() {
 async fn a_read_of_many_messages_costs_more() {
     let keys = KeyFiles::new();
     let server = keys.start(&["--ephemeral", "--user-reads-per-s", "1", "--user-reads-burst", "100"]);
-    let backend = server.with_bearer(&server_key(1));
+    let backend = server.bearing(Some(&server_key(1)));
     let ann = backend.add_user("ann").await;
     let den = backend.add_chat("den", &[&ann]).await;
     let message = json!({ "chat": den, "author": ann, "text": "hello" });
@@ -119,7 +119,7 @@ async fn a_read_of_many_messages_costs_more() {
         let reply = backend.post("/messages/batch", &json!({ "messages": vec![&message; 1_000] })).await;
         assert_eq!(reply.status, 201);
     }
-    let page = server.with_bearer(&token(&ann));
+    let page = server.bearing(Some(&token(&ann)));
     let start = Instant::now();
     let spent = async |over: serde_json::Value| {
         let mut body = json!({ "chat": den });
@@ -143,9 +143,9 @@ async fn a_read_of_many_messages_costs_more() {
 async fn a_user_has_few_streams() {
     let keys = KeyFiles::new();
     let server = keys.start(&["--ephemeral", "--user-streams-max", "2"]);
-    let backend = server.with_bearer(&server_key(1));
+    let backend = server.bearing(Some(&server_key(1)));
     let (ann, bob) = (backend.add_user("ann").await, backend.add_user("bob").await);
-    let page = server.with_bearer(&token(&ann));
+    let page = server.bearing(Some(&token(&ann)));
     // Given two streams of a user, by whatever credentials,
     let first = open(&page, "/events").await;
     let bought = event_token(&backend, Some(&ann)).await;
@@ -156,7 +156,7 @@ async fn a_user_has_few_streams() {
         retry_after(&reply);
     }
     // But others have theirs: another user, and a server, also as this user.
-    open(&server.with_bearer(&token(&bob)), "/events").await;
+    open(&server.bearing(Some(&token(&bob))), "/events").await;
     let as_ann = format!("/events?user={ann}");
     let mut servers = Vec::new();
     for _ in 0..3 {

@@ -30,10 +30,10 @@ async fn wait_for_stale(client: &Client, value: u8) {
 async fn changed_files_are_read_again() {
     let keys = KeyFiles::new();
     let server = keys.start(&["--ephemeral"]);
-    let backend = server.with_bearer(&server_key(1));
+    let backend = server.bearing(Some(&server_key(1)));
     let ann = backend.add_user("ann").await;
     let (new, page) =
-        (server.with_bearer(&server_key(2)), server.with_bearer(&token_of("new", &ann, &json!({}))));
+        (server.bearing(Some(&server_key(2))), server.bearing(Some(&token_of("new", &ann, &json!({})))));
     let asked = json!({ "user": ann });
     problem(&new.post("/users/get", &asked).await, 401, "credentials_invalid");
     problem(&page.post("/users/get", &asked).await, 401, "credentials_invalid");
@@ -43,7 +43,7 @@ async fn changed_files_are_read_again() {
     wait_for_status(&new, "/users/get", &asked, 200).await;
     wait_for_status(&page, "/users/get", &asked, 200).await;
     assert_eq!(backend.post("/users/get", &asked).await.status, 200);
-    assert_eq!(server.with_bearer(&token(&ann)).post("/users/get", &asked).await.status, 200);
+    assert_eq!(server.bearing(Some(&token(&ann))).post("/users/get", &asked).await.status, 200);
 }
 
 #[tokio::test]
@@ -54,7 +54,7 @@ async fn a_hangup_reads_the_keys_at_once() {
     for number in 2..8 {
         keys.write(API_KEYS, &line("backend", "all", number));
         server.signal(Signal::HUP);
-        let key = server.with_bearer(&server_key(number));
+        let key = server.bearing(Some(&server_key(number)));
         wait_for_status(&key, "/users/list", &json!({}), 200).await;
     }
     // The server looks at the files every 2 s, so six changes would take it 10 s and more.
@@ -66,9 +66,9 @@ async fn a_bad_file_keeps_the_old_keys() {
     let keys = KeyFiles::new();
     let good = [(API_KEYS, line("backend", "all", 1)), (TOKEN_KEYS, jwks(&["main"]))];
     let server = keys.start(&["--ephemeral"]);
-    let backend = server.with_bearer(&server_key(1));
+    let backend = server.bearing(Some(&server_key(1)));
     let ann = backend.add_user("ann").await;
-    let page = server.with_bearer(&token(&ann));
+    let page = server.bearing(Some(&token(&ann)));
     wait_for_stale(&backend, 0).await;
     let hidden = "c2VjcmV0LXRoYXQtbm9ib2R5LXNlZXM";
     let bad = [
@@ -98,7 +98,8 @@ async fn a_bad_file_keeps_the_old_keys() {
         wait_for_stale(&backend, 0).await;
     }
     let (_, ended) = server.terminate();
-    let errors: Vec<_> = ended.stderr.lines().filter(|line| line.contains("the keys of a file stay")).collect();
+    let errors: Vec<_> =
+        ended.stderr.lines().filter(|line| line.contains("the keys of a file stay")).collect();
     for (name, _, what) in bad {
         let (path, flag) = (keys.path(name), format!("--{name}"));
         let is_told =
@@ -117,8 +118,8 @@ async fn a_key_is_removed_beside_a_bad_file() {
     let both = line("backend", "all", 1) + &line("leaked", "all", 2);
     keys.write(API_KEYS, &both);
     let server = keys.start(&["--ephemeral"]);
-    let backend = server.with_bearer(&server_key(1));
-    let leaked = server.with_bearer(&server_key(2));
+    let backend = server.bearing(Some(&server_key(1)));
+    let leaked = server.bearing(Some(&server_key(2)));
     let ann = backend.add_user("ann").await;
     keys.write(TOKEN_KEYS, "{");
     server.signal(Signal::HUP);
@@ -126,7 +127,7 @@ async fn a_key_is_removed_beside_a_bad_file() {
     keys.write(API_KEYS, &line("backend", "all", 1));
     server.signal(Signal::HUP);
     wait_for_status(&leaked, "/users/list", &json!({}), 401).await;
-    let page = server.with_bearer(&token(&ann));
+    let page = server.bearing(Some(&token(&ann)));
     assert_eq!(page.post("/users/get", &json!({ "user": ann })).await.status, 200);
     wait_for_stale(&backend, 1).await;
 }
@@ -146,7 +147,7 @@ async fn a_rotation_loses_no_request() {
                     if number == 0 {
                         return;
                     }
-                    let key = client.with_bearer(&server_key(number));
+                    let key = client.bearing(Some(&server_key(number)));
                     let reply = key.post("/users/list", &json!({})).await;
                     assert_eq!(reply.status, 200, "key {number}: {reply:?}");
                     asked.fetch_add(1, Ordering::SeqCst);
@@ -166,13 +167,13 @@ async fn a_rotation_loses_no_request() {
         more_requests(50).await;
         keys.write(API_KEYS, &(line("backend", "all", number - 1) + &line("backend", "all", number)));
         server.signal(Signal::HUP);
-        wait_for_status(&server.with_bearer(&server_key(number)), "/users/list", &json!({}), 200).await;
+        wait_for_status(&server.bearing(Some(&server_key(number))), "/users/list", &json!({}), 200).await;
         current.store(number, Ordering::SeqCst);
         // Each program uses the second key by then.
         more_requests(50).await;
         keys.write(API_KEYS, &line("backend", "all", number));
         server.signal(Signal::HUP);
-        let old = server.with_bearer(&server_key(number - 1));
+        let old = server.bearing(Some(&server_key(number - 1)));
         wait_for_status(&old, "/users/list", &json!({}), 401).await;
     }
     current.store(0, Ordering::SeqCst);
@@ -187,7 +188,7 @@ async fn a_connection_forgets_tokens_of_removed_keys() {
     let keys = KeyFiles::new();
     keys.write(TOKEN_KEYS, &jwks(&["main", "second"]));
     let server = keys.start(&["--ephemeral"]);
-    let ann = server.with_bearer(&server_key(1)).add_user("ann").await;
+    let ann = server.bearing(Some(&server_key(1))).add_user("ann").await;
     let ask = |kid| {
         let bearer = format!("Authorization: Bearer {}", token_of(kid, &ann, &json!({})));
         head("POST", "/chats/get", &["Content-Length: 2", "Content-Type: application/json", &bearer]) + "{}"
@@ -204,7 +205,7 @@ async fn a_connection_forgets_tokens_of_removed_keys() {
     // When one of the keys is removed,
     keys.write(TOKEN_KEYS, &jwks(&["main"]));
     server.signal(Signal::HUP);
-    let removed = server.with_bearer(&token_of("second", &ann, &json!({})));
+    let removed = server.bearing(Some(&token_of("second", &ann, &json!({}))));
     wait_for_status(&removed, "/chats/get", &json!({}), 401).await;
     // Then its token is refused there, too.
     assert_eq!(statuses(), [200, 401]);

@@ -14,17 +14,17 @@ async fn revoke(client: &Client, user: &str) -> u64 {
 
 /// Calls with a token of this user that was issued at this time.
 fn issued_at(server: &Client, user: &str, iat: u64) -> Client {
-    server.with_bearer(&token_of("main", user, &json!({ "iat": iat, "exp": iat + 600 })))
+    server.bearing(Some(&token_of("main", user, &json!({ "iat": iat, "exp": iat + 600 }))))
 }
 
 #[tokio::test]
 async fn tokens_from_before_a_revocation_are_refused() {
     let keys = KeyFiles::new();
     let server = keys.start(&[]);
-    let backend = server.with_bearer(&server_key(1));
+    let backend = server.bearing(Some(&server_key(1)));
     let (ann, bob) = (backend.add_user("ann").await, backend.add_user("bob").await);
     let asked = json!({ "user": ann });
-    let old = server.with_bearer(&token(&ann));
+    let old = server.bearing(Some(&token(&ann)));
     assert_eq!(old.post("/users/get", &asked).await.status, 200);
     let before = now_s();
     let from = revoke(&backend, &ann).await;
@@ -36,7 +36,7 @@ async fn tokens_from_before_a_revocation_are_refused() {
     }
     // But one issued from then on is good at once, and so is another user's.
     assert_eq!(issued_at(&server, &ann, from).post("/users/get", &asked).await.status, 200);
-    let other = server.with_bearer(&token(&bob));
+    let other = server.bearing(Some(&token(&bob)));
     assert_eq!(other.post("/users/get", &asked).await.status, 200);
     // And the next revocation also refuses that one, however soon it comes.
     let second = revoke(&backend, &ann).await;
@@ -54,19 +54,20 @@ async fn tokens_from_before_a_revocation_are_refused() {
 async fn a_revocation_outlives_the_server_and_its_log() {
     let keys = KeyFiles::new();
     let server = keys.start(&[]);
-    let backend = server.with_bearer(&server_key(1));
+    let backend = server.bearing(Some(&server_key(1)));
     let ann = backend.add_user("ann").await;
     let (asked, old) = (json!({ "user": ann }), token(&ann));
     let first = backend.post_under("k", "/users/tokens/revoke", &asked).await;
     let from = first.json()["tokens_from"].as_u64().expect("a time");
     let check = async |server: &TestServer| {
-        problem(&server.with_bearer(&old).post("/users/get", &asked).await, 401, "token_revoked");
+        problem(&server.bearing(Some(&old)).post("/users/get", &asked).await, 401, "token_revoked");
         assert_eq!(issued_at(server, &ann, from).post("/users/get", &asked).await.status, 200);
-        let again = server.with_bearer(&server_key(1)).post_under("k", "/users/tokens/revoke", &asked).await;
+        let again =
+            server.bearing(Some(&server_key(1))).post_under("k", "/users/tokens/revoke", &asked).await;
         assert!(again.is_replayed());
         assert_eq!((again.text.as_str(), again.position()), (first.text.as_str(), first.position()));
         let reused = server
-            .with_bearer(&server_key(1))
+            .bearing(Some(&server_key(1)))
             .post_under("k", "/users/add", &json!({ "username": "bob" }))
             .await;
         problem(&reused, 422, "idempotency_key_reused");
@@ -95,7 +96,7 @@ async fn an_open_server_has_no_calls_about_tokens() {
     // A server with keys counts them.
     let keys = KeyFiles::new();
     let server = keys.start(&["--ephemeral"]);
-    let backend = server.with_bearer(&server_key(1));
+    let backend = server.bearing(Some(&server_key(1)));
     for path in PATHS {
         backend.post(path, &json!({})).await;
         let metrics = backend.get("/metrics").await.text;

@@ -15,11 +15,11 @@ use crate::support::{CALLS, problem};
 async fn a_revocation_ends_the_streams_of_the_user() {
     let keys = KeyFiles::new();
     let server = keys.start(&[]);
-    let backend = server.with_bearer(&server_key(1));
+    let backend = server.bearing(Some(&server_key(1)));
     let (ann, bob) = (backend.add_user("ann").await, backend.add_user("bob").await);
     let den = backend.add_chat("den", &[&ann, &bob]).await;
     // Given streams of ann by each of her tokens, and streams that are not hers.
-    let page = server.with_bearer(&token(&ann));
+    let page = server.bearing(Some(&token(&ann)));
     let bought = [event_token(&page, None).await, event_token(&backend, Some(&ann)).await];
     let mut hers = open(&page, "/events").await;
     let mut hers_in_url = Vec::new();
@@ -27,7 +27,7 @@ async fn a_revocation_ends_the_streams_of_the_user() {
         hers_in_url.push(open(&server, &format!("/events?token={token}")).await);
     }
     let others = [
-        ("bob's", open(&server.with_bearer(&token(&bob)), "/events").await),
+        ("bob's", open(&server.bearing(Some(&token(&bob))), "/events").await),
         ("the server's as ann", open(&backend, &format!("/events?user={ann}")).await),
         ("the server's", open(&backend, "/events").await),
     ];
@@ -51,7 +51,7 @@ async fn a_revocation_ends_the_streams_of_the_user() {
         assert_eq!(event.data["text"], "while ann is away", "{whose}");
     }
     // And with a new token she misses nothing.
-    let page = server.with_bearer(&token_of("main", &ann, &json!({ "iat": from, "exp": from + 60 })));
+    let page = server.bearing(Some(&token_of("main", &ann, &json!({ "iat": from, "exp": from + 60 }))));
     let mut resumed = page.get_stream("/events", Some(&hers.last_id)).await.expect("admitted");
     backend.add_message(&den, &bob, "hello again").await;
     let texts = resumed.take_events(2).await.into_iter().map(|event| event.data["text"].clone());
@@ -72,7 +72,7 @@ async fn a_stream_ends_when_its_credentials_expire() {
     let expiring = line("job", "all", 2).replace('\n', &format!(" {expires}\n"));
     keys.write(API_KEYS, &(line("backend", "all", 1) + &expiring));
     let server = keys.start(&[]);
-    let (backend, job) = (server.with_bearer(&server_key(1)), server.with_bearer(&server_key(2)));
+    let (backend, job) = (server.bearing(Some(&server_key(1))), server.bearing(Some(&server_key(2))));
     let ann = backend.add_user("ann").await;
     let mut by_key = open(&job, "/events").await;
     let bought_by_key = event_token(&job, Some(&ann)).await;
@@ -80,7 +80,7 @@ async fn a_stream_ends_when_its_credentials_expire() {
     // A token that has expired, and has 3 s of its leeway left. A slow machine may have to try again.
     let mut expired = loop {
         let claims = json!({ "iat": now_s() - 59, "exp": now_s() - 57 });
-        let page = server.with_bearer(&token_of("main", &ann, &claims));
+        let page = server.bearing(Some(&token_of("main", &ann, &claims)));
         if let Ok(stream) = page.get_stream("/events", None::<u64>).await {
             break (stream, claims["exp"].as_u64().unwrap() + 60);
         }
@@ -88,7 +88,7 @@ async fn a_stream_ends_when_its_credentials_expire() {
     // A token for streams lasts no longer than `exp` of the one that bought it: it has no leeway.
     let mut bought = loop {
         let claims = json!({ "iat": now_s(), "exp": now_s() + 2 });
-        let page = server.with_bearer(&token_of("main", &ann, &claims));
+        let page = server.bearing(Some(&token_of("main", &ann, &claims)));
         let bought = event_token(&page, None).await;
         if let Ok(stream) = server.get_stream(&format!("/events?token={bought}"), None::<u64>).await {
             break (stream, claims["exp"].as_u64().unwrap());
@@ -117,15 +117,15 @@ async fn a_removed_key_ends_what_it_let_in() {
     keys.write(API_KEYS, &both);
     keys.write(TOKEN_KEYS, &jwks(&["main", "second"]));
     let server = keys.start(&[]);
-    let backend = server.with_bearer(&server_key(1));
+    let backend = server.bearing(Some(&server_key(1)));
     let ann = backend.add_user("ann").await;
     let den = backend.add_chat("den", &[&ann]).await;
     // Given streams by two server keys and by two JWKs.
     let as_ann = format!("/events?user={ann}");
     let (mut ending, mut staying) = (Vec::new(), Vec::new());
     for (streams, number, kid) in [(&mut staying, 1, "main"), (&mut ending, 2, "second")] {
-        let key = server.with_bearer(&server_key(number));
-        let page = server.with_bearer(&token_of(kid, &ann, &json!({})));
+        let key = server.bearing(Some(&server_key(number)));
+        let page = server.bearing(Some(&token_of(kid, &ann, &json!({}))));
         streams.push((format!("key {number}"), open(&key, "/events").await));
         streams.push((format!("key {number} as ann"), open(&key, &as_ann).await));
         streams.push((format!("token of {kid}"), open(&page, "/events").await));
@@ -143,8 +143,8 @@ async fn a_removed_key_ends_what_it_let_in() {
     keys.write(TOKEN_KEYS, &jwks(&["new", "second", "main"]));
     server.signal(Signal::HUP);
     let (mark, asked) = (json!({ "chat": den, "user": ann, "seq": 0 }), json!({ "user": ann }));
-    wait_for_status(&server.with_bearer(&server_key(3)), "/chats/read", &mark, 204).await;
-    let new_page = server.with_bearer(&token_of("new", &ann, &json!({})));
+    wait_for_status(&server.bearing(Some(&server_key(3))), "/chats/read", &mark, 204).await;
+    let new_page = server.bearing(Some(&token_of("new", &ann, &json!({}))));
     wait_for_status(&new_page, "/users/get", &asked, 200).await;
     // Then no stream ends.
     backend.add_message(&den, &ann, "one").await;
@@ -171,7 +171,7 @@ async fn a_key_of_less_scope_ends_what_it_let_in() {
     let keys = KeyFiles::new();
     keys.write(API_KEYS, &(line("backend", "all", 1) + &line("job", "read", 2)));
     let server = keys.start(&[]);
-    let mut stream = open(&server.with_bearer(&server_key(2)), "/events").await;
+    let mut stream = open(&server.bearing(Some(&server_key(2))), "/events").await;
     keys.write(API_KEYS, &(line("backend", "all", 1) + &line("job", "metrics", 2)));
     server.signal(Signal::HUP);
     assert_ends("the stream of the key", &mut stream).await;
@@ -183,17 +183,17 @@ async fn a_server_key_follows_everything() {
     let more = line("reader", "read", 2) + &line("prometheus", "metrics", 3);
     keys.write(API_KEYS, &(line("backend", "all", 1) + &more));
     let server = keys.start(&[]);
-    let [backend, reader, prometheus] = [1, 2, 3].map(|number| server.with_bearer(&server_key(number)));
+    let [backend, reader, prometheus] = [1, 2, 3].map(|number| server.bearing(Some(&server_key(number))));
     let mut live = open(&reader, "/events").await;
     // When users, chats and messages are made, by the server and by users,
     let (ann, bob) = (backend.add_user("ann").await, backend.add_user("bob").await);
     let den = backend.add_chat("den", &[&ann]).await;
     let attic = backend.add_chat("attic", &[&bob]).await;
     backend.join(&den, &bob).await;
-    let page = server.with_bearer(&token(&ann));
+    let page = server.bearing(Some(&token(&ann)));
     page.add_message(&den, &ann, "hello").await;
     backend.add_message(&attic, &bob, "dusty").await;
-    server.with_bearer(&token(&bob)).mark_read(&den, &bob, 1).await;
+    server.bearing(Some(&token(&bob))).mark_read(&den, &bob, 1).await;
     backend.post("/users/tokens/revoke", &json!({ "user": ann })).await;
     backend.leave(&den, &bob).await;
     // Then each event of each chat comes once, in the order of the log; a revocation does not.
@@ -242,10 +242,10 @@ async fn a_server_key_follows_everything() {
 async fn a_token_for_events_follows_and_nothing_else() {
     let keys = KeyFiles::new();
     let server = keys.start(&[]);
-    let backend = server.with_bearer(&server_key(1));
+    let backend = server.bearing(Some(&server_key(1)));
     let (ann, bob) = (backend.add_user("ann").await, backend.add_user("bob").await);
     let den = backend.add_chat("den", &[&ann]).await;
-    let page = server.with_bearer(&token_of("main", &ann, &json!({ "scope": "events" })));
+    let page = server.bearing(Some(&token_of("main", &ann, &json!({ "scope": "events" }))));
     let mut stream = open(&page, "/events").await;
     open(&page, &format!("/events?user={ann}")).await;
     problem(&page.get(&format!("/events?user={bob}")).await, 403, "not_yourself");
@@ -264,6 +264,6 @@ async fn a_token_for_events_follows_and_nothing_else() {
     backend.add_message(&den, &ann, "hello").await;
     assert_eq!(stream.next().await.expect("an event").data["text"], "hello");
     // And one without that scope or `read` does not follow.
-    let writer = server.with_bearer(&token_of("main", &ann, &json!({ "scope": "write chats" })));
+    let writer = server.bearing(Some(&token_of("main", &ann, &json!({ "scope": "write chats" }))));
     problem(&writer.get("/events").await, 403, "scope_missing");
 }

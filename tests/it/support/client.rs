@@ -31,8 +31,8 @@ pub struct Client {
     base: String,
     /// The router that answers in process.
     router: Option<Router>,
-    /// The credentials that each request presents.
-    bearer: Option<String>,
+    /// The server key or the token that every request bears.
+    credential: Option<String>,
 }
 
 /// An answer: its status, its headers and its whole body.
@@ -136,18 +136,18 @@ const ANSWER_TIME_MAX: Duration = Duration::from_mins(1);
 impl Client {
     /// Returns a client of the server that listens on this address.
     pub fn new(address: &str) -> Self {
-        Self { http: http_client(), base: format!("http://{address}"), router: None, bearer: None }
+        Self { http: http_client(), base: format!("http://{address}"), router: None, credential: None }
     }
 
     /// Returns a client that calls this router directly, without a socket.
     pub fn in_process(router: Router) -> Self {
         let base = "http://in-process.test".to_owned();
-        Self { http: http_client(), base, router: Some(router), bearer: None }
+        Self { http: http_client(), base, router: Some(router), credential: None }
     }
 
-    /// Returns the same client, whose requests present these credentials.
-    pub fn with_bearer(&self, credentials: &str) -> Self {
-        Self { bearer: Some(credentials.to_owned()), ..self.clone() }
+    /// Returns a client that bears this server key or token instead.
+    pub fn bearing(&self, credential: Option<&str>) -> Self {
+        Self { credential: credential.map(str::to_owned), ..self.clone() }
     }
 
     /// Posts JSON.
@@ -184,12 +184,12 @@ impl Client {
         self.request("POST", path).header("content-type", "application/json")
     }
 
-    /// Returns a request without headers and body. It is sent with [`send`](Self::send).
+    /// Returns a request with the client's credential alone. It is sent with [`send`](Self::send).
     pub fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
         let method = method.parse().expect("a method");
         let request = self.http.request(method, format!("{}{path}", self.base));
-        match &self.bearer {
-            Some(credentials) => request.bearer_auth(credentials),
+        match &self.credential {
+            Some(credential) => request.header("authorization", format!("Bearer {credential}")),
             None => request,
         }
     }

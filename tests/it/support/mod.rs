@@ -4,6 +4,7 @@
 //! | --- | --- | --- |
 //! | [`TestRouter`] | the router in process, on a log in memory | forms, refusals, answers |
 //! | [`TestServer`] | the real binary, on a free port and its own directory | restarts, signals, sockets, deadlines |
+//! | [`KeyedServer`] | the real binary with files of keys, and a mint of tokens | credentials |
 //! | [`ScriptedLog`] | a log that does what the test tells it | the engine: batches, failures, order |
 //! | [`TestEngine`] | the engine in process, on its own directory | who asked, and what is replayed |
 //! | [`RawConnection`] | a TCP connection, written byte by byte | framing, half a request, slow clients |
@@ -21,6 +22,7 @@
 mod client;
 mod engine;
 mod events;
+pub mod keyed;
 mod raw;
 mod router;
 mod scene;
@@ -31,6 +33,7 @@ mod tls;
 pub use client::{Client, Reply, assert_id, assert_time, problem};
 pub use engine::{TestEngine, add_user, exported, imported, server_key};
 pub use events::{Event, EventStream};
+pub use keyed::{KeyedServer, Keyring};
 pub use raw::{RawConnection, head, post, post_bytes, post_many, post_under};
 pub use router::TestRouter;
 pub use scene::{CALLS, Scene};
