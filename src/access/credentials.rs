@@ -1,14 +1,16 @@
 //! The keys that let callers in.
 
+use std::sync::Arc;
+
 use super::{ServerKeys, SourceId, TokenKeys};
 
 /// The keys that let callers in.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Credentials {
     /// Keys of servers.
-    pub server_keys: ServerKeys,
+    pub server_keys: Arc<ServerKeys>,
     /// Keys that sign users' tokens.
-    pub token_keys: TokenKeys,
+    pub token_keys: Arc<TokenKeys>,
 }
 
 impl Credentials {

@@ -75,36 +75,54 @@ impl Keys {
         Arc::clone(&self.keyed)
     }
 
-    /// Reads the files again when they change. If one of them cannot be used then, all keys stay as they are.
+    /// Reads the files again when they change. The keys of a file that cannot be used then stay as they are, and those
+    /// of the other file do not: a key that is removed from that one is refused.
     pub(super) fn keep_fresh(self, app: Arc<App>) -> Result<(), ServeError> {
         let Self { files, watched, keyed } = self;
         watched.watch(move || {
-            let read = files.read();
-            app.set_keys_stale(read.is_err());
-            match read {
-                Ok(credentials) => keyed.replace(credentials),
-                Err(error) => tracing::error!("the keys stay as they were: {error}"),
+            let (credentials, errors) = files.read_again(&keyed.credentials());
+            app.set_keys_stale(!errors.is_empty());
+            for error in errors {
+                tracing::error!("the keys of a file stay as they were: {error}");
             }
+            keyed.replace(credentials);
         })
     }
 }
 
 impl KeyFiles {
     fn read(&self) -> Result<Credentials, KeyFileError> {
-        let mut credentials = Credentials::default();
+        match self.read_again(&Credentials::default()) {
+            (credentials, errors) if errors.is_empty() => Ok(credentials),
+            (_, mut errors) => Err(errors.swap_remove(0)),
+        }
+    }
+
+    /// Returns the keys in the files, and the reasons why files cannot be used. Their keys are those from before.
+    fn read_again(&self, before: &Credentials) -> (Credentials, Vec<KeyFileError>) {
+        let (mut credentials, mut errors) = (before.clone(), Vec::new());
         if let Some(path) = &self.api_keys {
-            credentials.server_keys = read("--api-keys", path, ServerKeys::parse)?;
+            match read("--api-keys", path, ServerKeys::parse) {
+                Ok(keys) => credentials.server_keys = Arc::new(keys),
+                Err(error) => errors.push(error),
+            }
         }
         if let Some(path) = &self.token_keys {
-            let (keys, ignored) = read("--token-keys", path, TokenKeys::parse)?;
-            for key in ignored {
-                tracing::warn!(file = %path.display(), "a key of --token-keys is ignored: {key}");
+            match read("--token-keys", path, TokenKeys::parse) {
+                Ok((keys, ignored)) => {
+                    for key in ignored {
+                        tracing::warn!(file = %path.display(), "a key of --token-keys is ignored: {key}");
+                    }
+                    credentials.token_keys = Arc::new(keys);
+                }
+                Err(error) => errors.push(error),
             }
-            credentials.token_keys = keys;
         }
-        let (server_keys, token_keys) = (credentials.server_keys.len(), credentials.token_keys.len());
-        tracing::info!(server_keys, token_keys, "read the keys");
-        Ok(credentials)
+        if errors.is_empty() {
+            let (server_keys, token_keys) = (credentials.server_keys.len(), credentials.token_keys.len());
+            tracing::info!(server_keys, token_keys, "read the keys");
+        }
+        (credentials, errors)
     }
 }
 

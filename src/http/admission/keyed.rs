@@ -91,7 +91,9 @@ impl Keyed {
         assert!(self.rules.set(rules).is_ok(), "the rules are set once");
     }
 
-    pub(super) fn credentials(&self) -> Arc<Credentials> {
+    /// Returns the good keys.
+    #[must_use]
+    pub fn credentials(&self) -> Arc<Credentials> {
         Arc::clone(&self.credentials.read())
     }
 

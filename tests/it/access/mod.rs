@@ -1,9 +1,17 @@
 //! Who may call, shown on the real server: the whole table, the order of refusals, known attacks, and no secret
-//! where it does not belong.
+//! where it does not belong. And how much, for how long, and what the log says of it.
 
 mod attacks;
+mod by;
 mod canaries;
+mod event_tokens;
+mod files;
+mod fixture;
+mod limits;
 mod order;
+mod reload;
+mod revocations;
+mod streams;
 mod table;
 
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -32,7 +32,7 @@ mod tls;
 
 pub use client::{Client, Reply, assert_id, assert_time, problem};
 pub use engine::{TestEngine, add_user, exported, imported, server_key};
-pub use events::Event;
+pub use events::{Event, EventStream};
 pub use keyed::{KeyedServer, Keyring};
 pub use raw::{RawConnection, head, post, post_bytes, post_many, post_under};
 pub use router::TestRouter;
