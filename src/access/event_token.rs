@@ -1,4 +1,4 @@
-//! Tokens for `GET /events?token=`, for clients such as EventSource that cannot send a header.
+//! Tokens for `GET /events?token=`, for clients such as `EventSource` that cannot send a header.
 
 use std::fmt;
 

@@ -26,7 +26,7 @@ pub(super) enum Material {
     Secret(Vec<u8>),
     /// A point of the curve P-256, uncompressed, for ES256.
     P256 { point: [u8; 65], private: Option<[u8; 32]> },
-    /// A key of Ed25519, for EdDSA.
+    /// A key of Ed25519, for `EdDSA`.
     Ed25519 { public: [u8; 32], private: Option<[u8; 32]> },
     /// A modulus without leading zeros, and an exponent, for RS256.
     Rsa { modulus: Vec<u8>, exponent: Vec<u8> },

@@ -97,7 +97,6 @@ impl SigningKey {
 
     /// Returns a token that is issued at this time, whose fraction of a second is left out.
     #[must_use]
-    #[expect(clippy::missing_panics_doc, reason = "it does not panic")]
     pub fn mint(&self, grant: &Grant<'_>, now: Timestamp) -> String {
         let mut header = json!({ "alg": format!("{:?}", self.algorithm), "typ": "JWT" });
         if let Some(kid) = &self.kid {

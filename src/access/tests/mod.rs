@@ -1,5 +1,5 @@
 //! Tokens and keys, good and bad. The keys in `keys`, and the tokens that seed the fuzzer, were made by other
-//! libraries (jwcrypto, PyJWT).
+//! libraries (`jwcrypto`, `PyJWT`).
 
 mod attacks;
 mod claims;
@@ -57,7 +57,7 @@ fn verify(token: &str) -> Result<Token, TokenRefusal> {
 }
 
 /// Returns the set of keys with only the key of this `kid`, and that one with these members.
-fn set_of(kid: &str, changes: Value) -> Vec<u8> {
+fn set_of(kid: &str, changes: &Value) -> Vec<u8> {
     let mut set: Value = serde_json::from_slice(PUBLIC).expect("JSON");
     let keys = set["keys"].as_array_mut().expect("a list");
     keys.retain(|key| key["kid"] == kid);
@@ -134,11 +134,11 @@ fn a_key_of_other_rights_has_another_name() {
         let only = keys.find(None).or_else(|| keys.find(Some("secret"))).expect("a key");
         only.source
     };
-    let same = source(&set_of("secret", json!({})));
+    let same = source(&set_of("secret", &json!({})));
     assert_eq!(same, source(PUBLIC), "the order and the other keys do not count");
     let other_k = b64([7; 32]);
     for changed in [json!({ "kid": null }), json!({ "kid": "other" }), json!({ "k": other_k })] {
-        assert_ne!(same, source(&set_of("secret", changed.clone())), "{changed}");
+        assert_ne!(same, source(&set_of("secret", &changed)), "{changed}");
     }
-    assert!(!keys().contains(source(&set_of("secret", json!({ "kid": "other" })))));
+    assert!(!keys().contains(source(&set_of("secret", &json!({ "kid": "other" })))));
 }

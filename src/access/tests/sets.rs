@@ -85,9 +85,9 @@ fn a_malformed_or_weak_key_is_refused_by_its_number() {
         ("rsa", json!({ "e": b64([0, 1]) }), &["`e` must be an odd number"]),
         ("rsa", json!({ "e": b64([1, 0, 0, 0, 1]) }), &["`e` must be an odd number"]),
     ] {
-        bad(&set_of(kid, changes.clone()), words);
+        bad(&set_of(kid, &changes), words);
         if !changes.as_object().expect("an object").contains_key("kid") {
-            bad(&set_of(kid, changes), &["key 1 (kid ", kid]);
+            bad(&set_of(kid, &changes), &["key 1 (kid ", kid]);
         }
     }
 }
@@ -96,7 +96,7 @@ fn a_malformed_or_weak_key_is_refused_by_its_number() {
 fn a_modulus_may_have_leading_zeros() {
     let set: Value = serde_json::from_slice(PUBLIC).expect("JSON");
     let n = URL_SAFE_NO_PAD.decode(set["keys"][3]["n"].as_str().expect("a string")).expect("base64url");
-    let padded = set_of("rsa", json!({ "n": b64([&[0, 0], &n[..]].concat()), "e": b64([0, 1, 0, 1]) }));
+    let padded = set_of("rsa", &json!({ "n": b64([&[0, 0], &n[..]].concat()), "e": b64([0, 1, 0, 1]) }));
     let keys = TokenKeys::parse(&padded).expect("a JWK Set").0;
     assert!(keys.verify(&good("rsa"), &policy(), now()).is_ok());
 }
@@ -121,7 +121,7 @@ fn a_key_for_something_else_is_ignored_with_a_reason() {
         ("rsa", json!({ "alg": "HS256" }), "`alg`"),
         ("rsa", json!({ "alg": "RSA-OAEP" }), "`alg`"),
     ] {
-        let (keys, ignored) = TokenKeys::parse(&set_of(kid, changes.clone())).expect("a JWK Set");
+        let (keys, ignored) = TokenKeys::parse(&set_of(kid, &changes)).expect("a JWK Set");
         let [ignored] = &ignored[..] else { panic!("{changes}: {ignored:?}") };
         assert!(keys.is_empty(), "{changes}");
         let shown = ignored.to_string();
@@ -138,7 +138,7 @@ fn a_key_without_alg_or_use_has_those_of_its_type() {
             json!({ "alg": null, "use": "sig", "key_ops": ["sign", "verify"] }),
             json!({ "more": [1], "x5c": ["MIIB"], "x5u": "https://a.example" }),
         ] {
-            let (keys, ignored) = TokenKeys::parse(&set_of(kid, changes)).expect("a JWK Set");
+            let (keys, ignored) = TokenKeys::parse(&set_of(kid, &changes)).expect("a JWK Set");
             assert_eq!((keys.len(), ignored.len()), (1, 0));
             assert!(keys.verify(&good(kid), &policy(), now()).is_ok(), "{kid}");
         }
@@ -201,10 +201,10 @@ fn a_public_key_signs_nothing() {
     assert_eq!(no_key(br#"{"keys":[]}"#, None), NoSigningKey::InSet);
     for kid in ["p256", "ed25519", "rsa"] {
         assert_eq!(no_key(PUBLIC, Some(kid)), NoSigningKey::OfKid);
-        assert_eq!(no_key(&set_of(kid, json!({})), None), NoSigningKey::InSet);
+        assert_eq!(no_key(&set_of(kid, &json!({})), None), NoSigningKey::InSet);
     }
     assert_eq!(no_key(PRIVATE, Some("other")), NoSigningKey::OfKid);
     for kid in ["p256", "ed25519"] {
-        assert_eq!(no_key(&set_of(kid, json!({ "d": b64([7; 32]) })), None), NoSigningKey::Mismatched);
+        assert_eq!(no_key(&set_of(kid, &json!({ "d": b64([7; 32]) })), None), NoSigningKey::Mismatched);
     }
 }

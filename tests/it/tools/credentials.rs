@@ -84,7 +84,8 @@ fn a_file_that_is_empty_is_begun() {
 fn a_file_of_something_else_or_full_is_exit_2() {
     let dir = TempDir::new().unwrap();
     let file = dir.path().join("keys.txt");
-    let full: String = (0..64).map(|number| format!("a all {number:064x}\n")).collect();
+    let lines: Vec<_> = (0..64).map(|number| format!("a all {number:064x}")).collect();
+    let full = lines.join("\n");
     for (text, words) in
         [("backend all secret\n", "line 1: SHA256HEX"), (&*full, "line 65: more than 64 keys")]
     {
