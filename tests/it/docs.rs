@@ -178,7 +178,7 @@ fn contributing_and_justfile_give_the_same_commands() {
 #[test]
 fn the_clients_that_are_tried_are_listed() {
     let read = |path: &str| std::fs::read_to_string(Path::new(ROOT).join(path)).unwrap();
-    let package: serde_json::Value = serde_json::from_str(&read("tests/clients/package.json")).unwrap();
+    let package: Value = serde_json::from_str(&read("tests/clients/package.json")).unwrap();
     let of_node = package["dependencies"].as_object().unwrap().iter();
     let of_node =
         of_node.map(|(name, version)| (format!("npm `{name}`"), version.as_str().unwrap().to_owned()));
