@@ -120,6 +120,21 @@ async fn the_document_suits_generators_of_clients() {
     }
 }
 
+#[tokio::test]
+async fn every_reference_leads_to_a_component() {
+    for document in [document(&TestRouter::start()).await, document(&TestRouter::start_keyed()).await] {
+        let mut references = 0;
+        for_each_object(&document, &mut |object| {
+            if let Some(Value::String(reference)) = object.get("$ref") {
+                let pointer = reference.strip_prefix('#').expect("within the document");
+                assert!(document.pointer(pointer).is_some(), "{reference}");
+                references += 1;
+            }
+        });
+        assert!(references > 200, "{references}");
+    }
+}
+
 /// Calls the function with each object within a value.
 fn for_each_object(value: &Value, see: &mut impl FnMut(&Map<String, Value>)) {
     match value {

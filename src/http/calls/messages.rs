@@ -100,6 +100,7 @@ request! {
         messages: Batch<NewMessage>,
     }
     const BODY_FACTOR: usize = BATCH_BODY_FACTOR;
+    items NewMessage;
 }
 
 /// Sends messages together, in this order: either all of them or none.

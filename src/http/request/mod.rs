@@ -40,6 +40,8 @@ macro_rules! request {
             $($(#[doc = $field_doc:literal])* $field:ident: $type:ty,)+
         }
         $(const $constant:ident: $constant_type:ty = $value:expr;)*
+        // The type of the items of a list, which gets a schema of its own.
+        $(items $item:ty;)?
     ) => {
         $(#[doc = $doc])+
         pub(crate) struct $name {
@@ -71,7 +73,13 @@ macro_rules! request {
             }
         }
 
-        impl utoipa::ToSchema for $name {}
+        impl utoipa::ToSchema for $name {
+            $(fn schemas(schemas: &mut Vec<(String, utoipa::openapi::RefOr<utoipa::openapi::schema::Schema>)>) {
+                let (name, schema) =
+                    (<$item as utoipa::ToSchema>::name(), <$item as utoipa::PartialSchema>::schema());
+                schemas.push((name.into_owned(), schema));
+            })?
+        }
     };
 }
 pub(crate) use request;

@@ -5,6 +5,7 @@ import sys
 
 from openapi_client import (
     AddChat,
+    AddMessage,
     AddUser,
     ApiClient,
     ChatsApi,
@@ -15,7 +16,6 @@ from openapi_client import (
     GetMessages,
     GetUser,
     MessagesApi,
-    NewMessage,
     UsersApi,
 )
 from openapi_client.exceptions import ConflictException
@@ -42,7 +42,7 @@ with ApiClient(Configuration(host=sys.argv[1])) as client:
     stream = EventsApi(client).events_without_preload_content(bob)
 
     for text in TEXTS:
-        message = NewMessage(chat=tea, author=ann, text=text)
+        message = AddMessage(chat=tea, author=ann, text=text)
         sent = messages.messages_add(message, idempotency_key=f"python: {text}".replace(" ", "_"))
         again = messages.messages_add(message, idempotency_key=f"python: {text}".replace(" ", "_"))
         assert again == sent

@@ -8,7 +8,7 @@ from chinwag_client.api.chats import chats_add, chats_get
 from chinwag_client.api.events import events
 from chinwag_client.api.messages import messages_add, messages_get
 from chinwag_client.api.users import users_add, users_get
-from chinwag_client.models import AddChat, AddUser, Code, GetChats, GetMessages, GetUser, NewMessage, Problem
+from chinwag_client.models import AddChat, AddMessage, AddUser, Code, GetChats, GetMessages, GetUser, Problem
 
 TEXTS = ["Kettle is on.", "On my way!", "Milk?"]
 
@@ -27,7 +27,7 @@ with Client(base_url=sys.argv[1]) as client:
     # request, and its httpx reads the answer.
     with client.get_httpx_client().stream(**events._get_kwargs(user=bob)) as stream:
         for text in TEXTS:
-            message = NewMessage(chat=tea, author=ann, text=text)
+            message = AddMessage(chat=tea, author=ann, text=text)
             key = f"httpx: {text}".replace(" ", "_")
             sent = messages_add.sync(client=client, body=message, idempotency_key=key)
             assert messages_add.sync(client=client, body=message, idempotency_key=key) == sent

@@ -26,7 +26,7 @@ async function main(basePath: string) {
   const { raw } = await new api.EventsApi(configuration).eventsRaw({ user: bob });
 
   for (const text of TEXTS) {
-    const message = { newMessage: { chat: tea, author: ann, text }, idempotencyKey: `fetch:${TEXTS.indexOf(text)}` };
+    const message = { addMessage: { chat: tea, author: ann, text }, idempotencyKey: `fetch:${TEXTS.indexOf(text)}` };
     assert.deepEqual(await messages.messagesAdd(message), await messages.messagesAdd(message));
   }
 

@@ -24,7 +24,11 @@ export async function post(path, body, key) {
   if (access.token) headers.Authorization = `Bearer ${access.token}`;
   const response = await fetch(path, { method: "POST", headers, body: JSON.stringify(body) });
   const text = await response.text();
-  if (response.status === 401) access.onRefused?.();
+  if (response.status === 401 && access.onRefused) {
+    access.onRefused();
+    // The page is being left.
+    return new Promise(() => {});
+  }
   if (!response.ok) throw new Refused(response.status, parsed(text));
   return text ? JSON.parse(text) : null;
 }

@@ -4,7 +4,7 @@ use openapi::apis::configuration::Configuration;
 use openapi::apis::users_api::UsersAddError;
 use openapi::apis::{Error, chats_api, messages_api, users_api};
 use openapi::models::{
-    AddChat, AddUser, Code, GetChats, GetMessages, GetUser, NewMessage, UsersGet200Response,
+    AddChat, AddMessage, AddUser, Code, GetChats, GetMessages, GetUser, UsersGet200Response,
 };
 
 const TEXTS: [&str; 3] = ["Kettle is on.", "On my way!", "Milk?"];
@@ -38,7 +38,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     for text in TEXTS {
         let key = format!("rust:{}", text.len());
         let send = || {
-            let message = NewMessage::new(tea, ann, text.to_owned());
+            let message = AddMessage::new(tea, ann, text.to_owned());
             messages_api::messages_add(&server, message, Some(&key), None)
         };
         assert_eq!(send().await?, send().await?);
