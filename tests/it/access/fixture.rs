@@ -71,8 +71,9 @@ pub fn server_key(number: u8) -> String {
 
 /// Returns the line of a server key.
 pub fn line(name: &str, scope: &str, number: u8) -> String {
-    let hash: String = Sha256::digest(server_key(number)).iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("{name} {scope} {hash}\n")
+    let hash = Sha256::digest(server_key(number));
+    let digits = hash.iter().fold(String::new(), |digits, byte| digits + &format!("{byte:02x}"));
+    format!("{name} {scope} {digits}\n")
 }
 
 /// Returns the secret of a JWK.

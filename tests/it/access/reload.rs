@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use serde_json::json;
+use tokio::task::JoinHandle;
 
 use super::fixture::{
     API_KEYS, KeyFiles, TOKEN_KEYS, jwks, line, secret, server_key, token, token_of, wait_for_status,
@@ -155,10 +156,10 @@ async fn a_rotation_loses_no_request() {
             })
         })
         .collect();
+    let has_failed = || programs.iter().any(JoinHandle::is_finished);
     let more_requests = async |count: usize| {
         let before = asked.load(Ordering::SeqCst);
-        while asked.load(Ordering::SeqCst) < before + count && !programs.iter().any(|task| task.is_finished())
-        {
+        while asked.load(Ordering::SeqCst) < before + count && !has_failed() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };

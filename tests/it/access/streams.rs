@@ -78,7 +78,7 @@ async fn a_stream_ends_when_its_credentials_expire() {
     let bought_by_key = event_token(&job, Some(&ann)).await;
     let mut by_bought = open(&server, &format!("/events?token={bought_by_key}")).await;
     // A token that has expired, and has 3 s of its leeway left. A slow machine may have to try again.
-    let mut expired = loop {
+    let mut in_leeway = loop {
         let claims = json!({ "iat": now_s() - 59, "exp": now_s() - 57 });
         let page = server.bearing(Some(&token_of("main", &ann, &claims)));
         if let Ok(stream) = page.get_stream("/events", None::<u64>).await {
@@ -97,7 +97,7 @@ async fn a_stream_ends_when_its_credentials_expire() {
     let since_1970 = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     for (what, stream, end_s) in [
         ("the bought one", &mut bought.0, bought.1),
-        ("the expired one", &mut expired.0, expired.1),
+        ("the expired one", &mut in_leeway.0, in_leeway.1),
         ("the key's", &mut by_key, expires_s),
         ("the one that the key bought", &mut by_bought, expires_s),
     ] {
