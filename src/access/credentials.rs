@@ -16,7 +16,7 @@ pub struct Credentials {
 impl Credentials {
     /// Returns whether this key is among them.
     #[must_use]
-    pub fn have(&self, key: SourceId) -> bool {
+    pub fn contain(&self, key: SourceId) -> bool {
         self.server_keys.contains(key) || self.token_keys.contains(key)
     }
 }

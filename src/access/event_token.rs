@@ -31,7 +31,7 @@ const PREFIX: &str = "cwe_";
 const VERSION: u8 = 1;
 /// The version, the user, the source and two times.
 const PAYLOAD_BYTES: usize = 1 + 16 + SourceId::BYTES + 8 + 8;
-/// What is sealed begins with this, so that the secret can serve other purposes.
+/// Beginning of everything that is sealed, so that the secret can serve other purposes.
 const PURPOSE: &[u8] = b"chinwag events token\0";
 
 impl Secret {

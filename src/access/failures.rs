@@ -38,7 +38,7 @@ impl Failures {
     pub fn count(&self, address: IpAddr, now: Instant) -> Result<(), Exceeded> {
         let place = usize::try_from(self.hash.hash_one(network(address)) % ADDRESSES_MAX as u64);
         let cell = &self.cells[place.expect("below the number of cells")];
-        QUOTA.take(cell, 1, nanos_since(self.start, now)).map(|_| ())
+        QUOTA.take(cell, nanos_since(self.start, now)).map(|_| ())
     }
 }
 
@@ -68,7 +68,8 @@ mod tests {
         let (now, ann) = (Instant::now(), address("192.0.2.1"));
         let failures = Failures::new(now);
         assert!((0..100).all(|_| failures.count(ann, now).is_ok()));
-        assert_eq!(failures.count(ann, now), Err(Exceeded { retry_after: Duration::from_millis(100) }));
+        let exceeded = failures.count(ann, now).expect_err("too many");
+        assert_eq!(exceeded.retry_after, Duration::from_millis(100));
         assert!(failures.count(ann, now + Duration::from_millis(100)).is_ok());
     }
 

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 /// Parses an object.
 pub(super) fn object<T: DeserializeOwned>(json: &[u8]) -> Result<T, serde_json::Error> {
-    // What is ignored must be UTF-8, too.
+    // Members that are ignored must also be UTF-8.
     let json = str::from_utf8(json).map_err(serde_json::Error::custom)?;
     // A struct of serde would also accept an array of its members' values.
     if json.trim_ascii_start().starts_with('[') {

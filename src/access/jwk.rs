@@ -20,7 +20,7 @@ pub(super) struct Jwk {
     pub(super) material: Material,
 }
 
-/// What signs and verifies. `private` is there if the set gives it.
+/// The material of a key. `private` is there if the set gives it.
 pub(super) enum Material {
     /// A secret that signs and verifies, for HS256.
     Secret(Vec<u8>),
@@ -52,8 +52,24 @@ struct Set {
     keys: Vec<Members>,
 }
 
+/// The operation that a key is wanted for.
+#[derive(Clone, Copy)]
+pub(super) enum Operation {
+    Verify,
+    Sign,
+}
+
+impl Operation {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Verify => "verify",
+            Self::Sign => "sign",
+        }
+    }
+}
+
 /// Parses a JWK Set.
-pub(super) fn parse_set(json: &[u8]) -> Result<(Vec<Jwk>, Vec<IgnoredKey>), BadFile> {
+pub(super) fn parse_set(json: &[u8], operation: Operation) -> Result<(Vec<Jwk>, Vec<IgnoredKey>), BadFile> {
     if json.is_empty() {
         return Err(BadFile::whole("the file is empty; a set without keys is {\"keys\":[]}"));
     }
@@ -61,7 +77,7 @@ pub(super) fn parse_set(json: &[u8]) -> Result<(Vec<Jwk>, Vec<IgnoredKey>), BadF
     let (mut keys, mut ignored) = (Vec::<Jwk>::new(), Vec::new());
     for (index, members) in set.keys.iter().enumerate() {
         let place = place(index, members);
-        match parse_key(index + 1, members).map_err(|what| BadFile::at(&place, what))? {
+        match parse_key(index + 1, members, operation).map_err(|what| BadFile::at(&place, what))? {
             Ok(key) if key.kid.is_some() && keys.iter().any(|other| other.kid == key.kid) => {
                 return Err(BadFile::at(place, "the same `kid` as an earlier key"));
             }
@@ -73,8 +89,8 @@ pub(super) fn parse_set(json: &[u8]) -> Result<(Vec<Jwk>, Vec<IgnoredKey>), BadF
         return Err(BadFile::whole(&format!("more than {KEYS_MAX} keys")));
     }
     if keys.len() > 1 {
-        let nameless = keys.iter().filter(|key| key.kid.is_none());
-        ignored.extend(nameless.map(|key| {
+        let is_nameless = |key: &mut Jwk| key.kid.is_none();
+        ignored.extend(keys.extract_if(.., is_nameless).map(|key| {
             IgnoredKey(format!("key {} is ignored: it has no `kid`, and there are other keys", key.number))
         }));
     }
@@ -112,15 +128,22 @@ fn place(index: usize, members: &Members) -> String {
 struct Unsupported(&'static str);
 
 /// Parses a key. A malformed one is an error; one of another type or for another use is not.
-fn parse_key(number: usize, members: &Members) -> Result<Result<Jwk, Unsupported>, String> {
+fn parse_key(
+    number: usize,
+    members: &Members,
+    operation: Operation,
+) -> Result<Result<Jwk, Unsupported>, String> {
     let kty = members.text("kty")?.ok_or("`kty` is missing")?;
     let kid = members.text("kid")?.map(str::to_owned);
     let crv = members.text("crv")?;
     if members.text("use")?.is_some_and(|usage| usage != "sig") {
         return Ok(Err(Unsupported("its `use` is not sig")));
     }
-    if members.texts("key_ops")?.is_some_and(|operations| !operations.contains(&"verify")) {
-        return Ok(Err(Unsupported("its `key_ops` do not hold verify")));
+    if members.texts("key_ops")?.is_some_and(|operations| !operations.contains(&operation.name())) {
+        return Ok(Err(Unsupported(match operation {
+            Operation::Verify => "its `key_ops` do not hold verify",
+            Operation::Sign => "its `key_ops` do not hold sign",
+        })));
     }
     let algorithm = match (kty, crv) {
         ("oct", _) => Algorithm::HS256,

@@ -1,4 +1,4 @@
-//! Rates: how many requests in a time. They are kept by the generic cell rate algorithm (GCRA, ITU-T I.371), which
+//! Rates: numbers of requests in a time. They are kept by the generic cell rate algorithm (GCRA, ITU-T I.371), which
 //! needs one number for each caller: the time at which the caller has used up nothing any more.
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::RwLock;
 
-/// How much a caller may ask for.
+/// The amount that a caller may ask for.
 #[derive(Debug, Clone, Copy)]
 pub struct Quota {
     /// Maximum units at once.
@@ -15,7 +15,7 @@ pub struct Quota {
     pub per_s: u32,
 }
 
-/// What is left of a quota.
+/// The rest of a quota.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Left {
     /// Units that may be used at once.
@@ -29,9 +29,11 @@ pub struct Left {
 pub struct Exceeded {
     /// Time until the request would be within the quota.
     pub retry_after: Duration,
+    /// Time until the whole burst is there again.
+    pub whole_in: Duration,
 }
 
-/// The times at which callers will have used up nothing, in nanoseconds since the start.
+/// The time at which a caller's whole quota is back, in nanoseconds since the start.
 #[derive(Debug)]
 pub(super) struct Cell(AtomicU64);
 
@@ -44,39 +46,42 @@ impl Quota {
         self.unit_ns() * u64::from(self.burst)
     }
 
-    /// Uses this many units, at most the whole burst.
-    pub(super) fn take(self, cell: &Cell, units: u32, now_ns: u64) -> Result<Left, Exceeded> {
-        let cost = self.unit_ns() * u64::from(units.min(self.burst));
-        let after = |free_at: u64| free_at.max(now_ns).saturating_add(cost);
+    /// Returns the rest of the quota when this much of it is used.
+    fn left(self, used_ns: u64) -> Left {
+        let units = self.burst_ns().saturating_sub(used_ns) / self.unit_ns();
+        let units = u32::try_from(units).expect("at most the burst");
+        Left { units, whole_in: Duration::from_nanos(used_ns) }
+    }
+
+    /// Uses one unit.
+    pub(super) fn take(self, cell: &Cell, now_ns: u64) -> Result<Left, Exceeded> {
+        let after = |free_at: u64| free_at.max(now_ns).saturating_add(self.unit_ns());
         let within = |free_at: u64| after(free_at) <= now_ns + self.burst_ns();
         let taken = cell.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |free_at| {
             within(free_at).then(|| after(free_at))
         });
         match taken {
-            Ok(before) => {
-                let used_ns = after(before) - now_ns;
-                let units = (self.burst_ns() - used_ns) / self.unit_ns();
-                let units = u32::try_from(units).expect("at most the burst");
-                Ok(Left { units, whole_in: Duration::from_nanos(used_ns) })
-            }
+            Ok(before) => Ok(self.left(after(before) - now_ns)),
             Err(free_at) => {
                 let over_ns = after(free_at) - now_ns - self.burst_ns();
-                Err(Exceeded { retry_after: Duration::from_nanos(over_ns) })
+                let whole_in = Duration::from_nanos(free_at - now_ns);
+                Err(Exceeded { retry_after: Duration::from_nanos(over_ns), whole_in })
             }
         }
     }
 
     /// Uses this many units even if they exceed the quota: what comes next waits the longer.
-    fn charge(self, cell: &Cell, units: u64, now_ns: u64) {
+    fn charge(self, cell: &Cell, units: u64, now_ns: u64) -> Left {
         let cost = self.unit_ns().saturating_mul(units);
         let charged = |free_at: u64| Some(free_at.max(now_ns).saturating_add(cost));
         let update = cell.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, charged);
-        update.expect("every value is updated");
+        let before = update.expect("every value is updated");
+        self.left(before.max(now_ns).saturating_add(cost) - now_ns)
     }
 }
 
 impl Cell {
-    pub(super) fn unused() -> Self {
+    pub(super) const fn unused() -> Self {
         Self(AtomicU64::new(0))
     }
 }
@@ -88,7 +93,7 @@ pub(super) fn nanos_since(start: Instant, now: Instant) -> u64 {
 
 /// The rates of all users, by the users' numbers.
 ///
-/// A user who has never called takes no memory, but those with near numbers: numbers are kept in pieces.
+/// Memory is allocated for 512 users at a time, at the first call of one of them.
 #[derive(Debug)]
 pub struct UserRates {
     quota: Quota,
@@ -119,15 +124,13 @@ impl UserRates {
     /// Returns an error if the user's quota is used up. Then nothing is used.
     pub fn take(&self, user: usize, now: Instant) -> Result<Left, Exceeded> {
         let now_ns = nanos_since(self.start, now);
-        self.with_cell(user, |cell| self.quota.take(cell, 1, now_ns))
+        self.with_cell(user, |cell| self.quota.take(cell, now_ns))
     }
 
     /// Uses further units for a request that is already being answered, even if they exceed the quota.
-    pub fn charge(&self, user: usize, units: u64, now: Instant) {
-        if units > 0 {
-            let now_ns = nanos_since(self.start, now);
-            self.with_cell(user, |cell| self.quota.charge(cell, units, now_ns));
-        }
+    pub fn charge(&self, user: usize, units: u64, now: Instant) -> Left {
+        let now_ns = nanos_since(self.start, now);
+        self.with_cell(user, |cell| self.quota.charge(cell, units, now_ns))
     }
 
     fn with_cell<T>(&self, user: usize, act: impl Fn(&Cell) -> T) -> T {
@@ -139,7 +142,7 @@ impl UserRates {
         if pieces.len() <= piece {
             pieces.resize_with(piece + 1, || None);
         }
-        let new = || Box::new([const { Cell(AtomicU64::new(0)) }; USERS_PER_PIECE]);
+        let new = || Box::new([const { Cell::unused() }; USERS_PER_PIECE]);
         act(&pieces[piece].get_or_insert_with(new)[place])
     }
 }
@@ -160,8 +163,12 @@ mod tests {
         assert_eq!(left.iter().map(|left| left.units).collect::<Vec<_>>(), [2, 1, 0]);
         assert_eq!(left[2].whole_in, Duration::from_millis(1_500));
         // Then one more is refused until the rate has given one back,
-        assert_eq!(rates.take(7, at(0)), Err(Exceeded { retry_after: Duration::from_millis(500) }));
-        assert_eq!(rates.take(7, at(499)), Err(Exceeded { retry_after: Duration::from_millis(1) }));
+        let exceeded = |retry_ms, whole_ms| {
+            let [retry_after, whole_in] = [retry_ms, whole_ms].map(Duration::from_millis);
+            Err(Exceeded { retry_after, whole_in })
+        };
+        assert_eq!(rates.take(7, at(0)), exceeded(500, 1_500));
+        assert_eq!(rates.take(7, at(499)), exceeded(1, 1_001));
         assert!(rates.take(7, at(500)).is_ok());
         assert!(rates.take(7, at(500)).is_err());
         // And another user is not touched.
@@ -176,8 +183,9 @@ mod tests {
         let start = Instant::now();
         let rates = UserRates::new(QUOTA, start);
         rates.take(0, start).expect("within the burst");
-        rates.charge(0, 10, start);
-        assert_eq!(rates.take(0, start), Err(Exceeded { retry_after: Duration::from_millis(4_500) }));
+        assert_eq!(rates.charge(0, 10, start), Left { units: 0, whole_in: Duration::from_millis(5_500) });
+        let exceeded = rates.take(0, start).expect_err("nothing is left");
+        assert_eq!(exceeded.retry_after, Duration::from_millis(4_500));
         assert!(rates.take(0, start + Duration::from_millis(4_500)).is_ok());
         rates.charge(1, u64::MAX, start);
         assert!(rates.take(1, start + Duration::from_hours(1)).is_err(), "no overflow");

@@ -29,7 +29,7 @@ pub struct ServerKeys {
 pub struct ServerKey {
     /// The key's name. A key and its successor have the same.
     pub name: KeyName,
-    /// What the key may be used for.
+    /// The calls that the key may be used for.
     pub scope: KeyScope,
     /// The time from which on the key is refused.
     pub expires: Option<Timestamp>,
@@ -37,7 +37,7 @@ pub struct ServerKey {
     pub source: SourceId,
 }
 
-/// What a server key may be used for.
+/// The calls that a server key may be used for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum KeyScope {
     /// Every call
@@ -52,12 +52,11 @@ pub enum KeyScope {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct KeyName(Arc<str>);
 
-/// The error for a text that is not the name of a server key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("must be 1 to {} characters of a-z, 0-9, '_', '.' and '-'", KeyName::CHARS_MAX)]
-pub struct InvalidKeyName;
+pub use crate::domain::InvalidKeyName;
 
 impl ServerKeys {
+    /// Beginning of every server key.
+    pub const PREFIX: &str = "cw_";
     /// Maximum keys of a file.
     pub const MAX: usize = 64;
 
@@ -96,7 +95,7 @@ impl ServerKeys {
 
     /// Returns the key that a caller presents.
     ///
-    /// What is compared are hashes: how long that takes says nothing about a key.
+    /// Hashes are compared, so the time that it takes reveals nothing about a key.
     #[must_use]
     pub fn find(&self, presented: &str) -> Option<&ServerKey> {
         if !has_form_of_key(presented) {
@@ -214,7 +213,7 @@ impl FromStr for KeyHash {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         const REFUSED: &str = "must be 64 hexadecimal digits";
         if has_form_of_key(text) {
-            return Err("must be the hash of the key, not the key, which belongs into no file of the server");
+            return Err("must be the hash of the key; the key itself must not be in this file");
         }
         let digits: &[u8; 64] = text.as_bytes().try_into().map_err(|_| REFUSED)?;
         let mut hash = [0; 32];
@@ -228,7 +227,7 @@ impl FromStr for KeyHash {
 }
 
 /// The beginning of every key, by which scanners of secrets recognize one.
-const KEY_PREFIX: &str = "cw_";
+
 /// Number of random bytes of a key.
 const KEY_BYTES: usize = 32;
 
@@ -236,7 +235,7 @@ const KEY_BYTES: usize = 32;
 fn has_form_of_key(text: &str) -> bool {
     const RANDOM_LEN: usize = (KEY_BYTES * 4).div_ceil(3);
     let is_of_base64url = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-    text.strip_prefix(KEY_PREFIX)
+    text.strip_prefix(ServerKeys::PREFIX)
         .is_some_and(|random| random.len() == RANDOM_LEN && random.bytes().all(is_of_base64url))
 }
 
@@ -253,7 +252,7 @@ impl NewKey {
     pub fn random() -> Self {
         let mut random = [0; KEY_BYTES];
         aws_lc_rs::rand::fill(&mut random).expect("the system has random numbers");
-        Self(format!("{KEY_PREFIX}{}", URL_SAFE_NO_PAD.encode(random)))
+        Self(format!("{}{}", ServerKeys::PREFIX, URL_SAFE_NO_PAD.encode(random)))
     }
 
     /// Returns the key itself, which its user presents.
@@ -303,9 +302,6 @@ impl FromStr for KeyScope {
 }
 
 impl KeyName {
-    /// Maximum characters of a name.
-    pub const CHARS_MAX: usize = 32;
-
     /// Returns the name.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -317,10 +313,7 @@ impl FromStr for KeyName {
     type Err = InvalidKeyName;
 
     fn from_str(text: &str) -> Result<Self, InvalidKeyName> {
-        let is_of_name =
-            |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_.-".contains(&byte);
-        let is_name = (1..=Self::CHARS_MAX).contains(&text.len()) && text.bytes().all(is_of_name);
-        is_name.then(|| Self(text.into())).ok_or(InvalidKeyName)
+        InvalidKeyName::check(text).map(|()| Self(text.into()))
     }
 }
 

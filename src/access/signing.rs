@@ -8,7 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, EncodingKey};
 use serde_json::json;
 
-use super::jwk::{Jwk, Material, parse_set};
+use super::jwk::{Jwk, Material, Operation, parse_set};
 use super::{BadFile, IgnoredKey};
 use crate::domain::Timestamp;
 
@@ -19,7 +19,7 @@ pub struct SigningKey {
     key: EncodingKey,
 }
 
-/// What a minted token says.
+/// The claims of a token to mint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Grant<'a> {
     /// The claim `sub`.
@@ -60,7 +60,7 @@ impl SigningKey {
         json: &[u8],
         kid: Option<&str>,
     ) -> Result<(Result<Self, NoSigningKey>, Vec<IgnoredKey>), BadFile> {
-        let (keys, ignored) = parse_set(json)?;
+        let (keys, ignored) = parse_set(json, Operation::Sign)?;
         let wanted = keys.into_iter().filter(|key| kid.is_none() || key.kid.as_deref() == kid);
         let none = if kid.is_some() { NoSigningKey::OfKid } else { NoSigningKey::InSet };
         let first = wanted.into_iter().find_map(Self::new);

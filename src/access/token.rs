@@ -16,14 +16,14 @@ use super::token_keys::TokenKey;
 use super::{SourceId, TokenKeys, TokenSub};
 use crate::domain::{Timestamp, UserId};
 
-/// What a server demands of tokens.
+/// A server's demands on tokens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokenPolicy {
     /// The name that `aud` must hold.
     pub audience: String,
     /// Maximum seconds from `iat` to `exp`.
     pub ttl_max_s: u32,
-    /// What `sub` is.
+    /// The meaning of `sub`.
     pub sub: TokenSub,
 }
 
@@ -36,7 +36,7 @@ pub struct Token {
     pub issued_at: Timestamp,
     /// The claim `exp`. The token is good for another [minute](Self::ends_at).
     pub expires_at: Timestamp,
-    /// What the token may be used for.
+    /// The calls that the token may be used for.
     pub scopes: Scopes,
     /// The key that signed the token.
     pub source: SourceId,
@@ -152,7 +152,7 @@ impl Token {
     }
 }
 
-/// What a token may be used for.
+/// A kind of calls that a token may be used for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
     /// Reads, and streams of events.

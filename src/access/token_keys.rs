@@ -4,7 +4,7 @@ use std::fmt;
 
 use jsonwebtoken::{Algorithm, DecodingKey};
 
-use super::jwk::{Jwk, Material, parse_set};
+use super::jwk::{Jwk, Material, Operation, parse_set};
 use super::{BadFile, IgnoredKey, SourceId};
 
 /// The keys of a JWK Set that verify users' tokens.
@@ -28,7 +28,7 @@ impl TokenKeys {
     /// The file is not a JWK Set, a key for tokens is malformed or too weak, two have the same `kid`, there are more
     /// than 16, or the file has no byte: such a file is being written.
     pub fn parse(json: &[u8]) -> Result<(Self, Vec<IgnoredKey>), BadFile> {
-        let (keys, ignored) = parse_set(json)?;
+        let (keys, ignored) = parse_set(json, Operation::Verify)?;
         Ok((Self(keys.into_iter().map(TokenKey::new).collect()), ignored))
     }
 
@@ -89,7 +89,7 @@ impl TokenKey {
     /// Returns whether the signature, in base64url, is this key's of the message, by the algorithm that the token's
     /// header names.
     ///
-    /// Who has a token of ES256 can compute a second good signature of it. So a token's text does not name it.
+    /// A holder of an ES256 token can compute a second valid signature, so a token's text does not identify it.
     pub(super) fn verifies(&self, alg: &str, message: &str, signature: &str) -> bool {
         alg.parse() == Ok(self.algorithm)
             && jsonwebtoken::crypto::verify(signature, message.as_bytes(), &self.key, self.algorithm)

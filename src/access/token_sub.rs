@@ -2,7 +2,7 @@
 
 use clap::ValueEnum;
 
-/// What a token's claim `sub` is.
+/// The meaning of a token's claim `sub`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum TokenSub {
     /// The user's id

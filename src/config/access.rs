@@ -1,4 +1,4 @@
-//! Flags of access: who may call, and how much.
+//! Flags of access: callers, and the rates at which they may call.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use super::values::{number, yes_or_no};
 use crate::access::TokenSub;
 
-/// Who may call, and how much.
+/// Callers, and the rates at which they may call.
 #[derive(Debug, Clone, Args)]
 pub struct AccessConfig {
     /// File of server keys, one per line: NAME SCOPE SHA256HEX [EXPIRES]. With it, every call needs a credential; it
@@ -27,7 +27,7 @@ pub struct AccessConfig {
     #[arg(long, env = "CHINWAG_TOKEN_TTL_MAX_S", value_name = "SECONDS", default_value_t = 2_592_000,
         value_parser = number(1..=31_536_000, 2_592_000))]
     pub token_ttl_max_s: u32,
-    /// What a token's claim `sub` is: the user's id, or the username
+    /// Meaning of a token's claim `sub`: the user's id, or the username
     #[arg(long, env = "CHINWAG_TOKEN_SUB", value_name = "WHAT", default_value = "id")]
     pub token_sub: TokenSub,
     /// File with a secret of at least 32 bytes, with which tokens of /events/token stay valid after a restart and on

@@ -172,7 +172,7 @@ pub struct ServeConfig {
     /// Whether the server speaks TLS
     #[command(flatten)]
     pub tls: TlsConfig,
-    /// Who may call, and how much
+    /// Callers, and the rates at which they may call
     #[command(flatten)]
     pub access: AccessConfig,
     /// Limits that keep one client from harming others
@@ -180,7 +180,7 @@ pub struct ServeConfig {
     pub limits: Limits,
 }
 
-/// The settings of a command line without flags.
+/// The settings of the environment alone.
 impl Default for ServeConfig {
     fn default() -> Self {
         Cli::parse_from(["chinwag"]).serve

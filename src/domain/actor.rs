@@ -1,4 +1,4 @@
-//! Actors: who caused an event.
+//! Actors: those who cause events.
 
 use std::borrow::Cow;
 
@@ -10,6 +10,20 @@ use super::UserId;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must be 1 to 32 characters of a-z, 0-9, \"_\", \".\" and \"-\"")]
 pub struct InvalidKeyName;
+
+impl InvalidKeyName {
+    /// Checks the name of a server key.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the text is not such a name.
+    pub fn check(name: &str) -> Result<(), Self> {
+        const CHARS_MAX: usize = 32;
+        let is_allowed = |byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'.' | b'-');
+        let is_name = name.bytes().all(is_allowed) && (1..=CHARS_MAX).contains(&name.len());
+        if is_name { Ok(()) } else { Err(Self) }
+    }
+}
 
 /// The one who caused an event.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize)]
@@ -25,19 +39,13 @@ pub enum Actor<'a> {
 }
 
 impl Actor<'static> {
-    /// Maximum characters of a server key's name; the minimum is 1.
-    pub const KEY_CHARS_MAX: usize = 32;
-
     /// Returns the server key of this name.
     ///
     /// # Errors
     ///
     /// Returns an error if the text is not the name of a server key.
     pub fn key(name: String) -> Result<Self, InvalidKeyName> {
-        let is_allowed = |byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'.' | b'-');
-        if !name.bytes().all(is_allowed) || !(1..=Self::KEY_CHARS_MAX).contains(&name.len()) {
-            return Err(InvalidKeyName);
-        }
+        InvalidKeyName::check(&name)?;
         Ok(Self::Key(Cow::Owned(name)))
     }
 }

@@ -61,7 +61,7 @@ impl App {
     #[must_use]
     pub fn with_credentials(self, keyed: Arc<Keyed>) -> Self {
         self.metrics.open.set(0);
-        self.metrics.show_keys();
+        self.metrics.show_keys_stale();
         Self { keyed: Some(keyed), open_hosts: None, ..self }
     }
 
@@ -110,9 +110,14 @@ impl App {
         }
     }
 
-    /// Shows in the metrics whether the certificate that is served is no longer the one in the files.
-    pub fn show_tls_stale(&self, is_stale: bool) {
-        self.metrics.show_tls_stale(is_stale);
+    /// Shows the metric that says whether the files of the certificate could not be used when they were read again.
+    pub fn show_tls_stale(&self) {
+        self.metrics.show_tls_stale();
+    }
+
+    /// Sets that metric.
+    pub fn set_tls_stale(&self, is_stale: bool) {
+        self.metrics.tls_stale.set(is_stale.into());
     }
 
     pub(crate) fn engine(&self) -> Result<&Arc<Engine>, Problem> {

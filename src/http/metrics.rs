@@ -14,7 +14,7 @@ pub(crate) struct HttpMetrics {
     pub(crate) connections: IntGauge,
     pub(crate) open: IntGauge,
     pub(crate) keys_stale: IntGauge,
-    tls_stale: IntGauge,
+    pub(crate) tls_stale: IntGauge,
 }
 
 /// Label of all paths without a route, so that they add no series.
@@ -44,7 +44,7 @@ impl Default for HttpMetrics {
             .expect("a name"),
             keys_stale: IntGauge::new(
                 "chinwag_keys_stale",
-                "1 if a file of keys was changed and cannot be used: the keys are those of before.",
+                "1 while a file of keys cannot be used, and its earlier keys are still good.",
             )
             .expect("a name"),
             tls_stale: IntGauge::new(
@@ -69,9 +69,14 @@ impl Default for HttpMetrics {
 }
 
 impl HttpMetrics {
-    /// Shows the metrics of keys.
-    pub(crate) fn show_keys(&self) {
+    /// Shows whether the keys are fresh. Servers without keys do not have this metric.
+    pub(crate) fn show_keys_stale(&self) {
         self.show(self.keys_stale.clone());
+    }
+
+    /// Shows whether the certificate is fresh. Servers without TLS do not have this metric.
+    pub(crate) fn show_tls_stale(&self) {
+        self.show(self.tls_stale.clone());
     }
 
     /// Returns the current values of all metrics.
@@ -103,14 +108,6 @@ impl HttpMetrics {
         let path = route.unwrap_or(NO_ROUTE);
         self.requests.with_label_values(&[path, status.as_str()]).inc();
         self.seconds.with_label_values(&[path]).observe(took.as_secs_f64());
-    }
-
-    /// Shows whether the certificate that is served is no longer the one in the files. Only servers with TLS have
-    /// this metric, from the first call on.
-    pub(crate) fn show_tls_stale(&self, is_stale: bool) {
-        self.tls_stale.set(is_stale.into());
-        // An error says that it is registered already.
-        drop(self.registry.register(Box::new(self.tls_stale.clone())));
     }
 
     fn show(&self, metric: impl Collector + 'static) {

@@ -32,7 +32,7 @@ pub enum KeyFileError {
         flag: &'static str,
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The problem with it.
         source: BadFile,
     },
 }
@@ -75,17 +75,19 @@ impl Keys {
         Arc::clone(&self.keyed)
     }
 
-    /// Reads the files again when they change. The keys of a file that cannot be used then stay as they are, and those
-    /// of the other file do not: a key that is removed from that one is refused.
+    /// Reads the files again when they change. If a file cannot be used, its keys stay; those of the other file are
+    /// replaced.
     pub(super) fn keep_fresh(self, app: Arc<App>) -> Result<(), ServeError> {
         let Self { files, watched, keyed } = self;
         watched.watch(move || {
             let (credentials, errors) = files.read_again(&keyed.credentials());
             app.set_keys_stale(!errors.is_empty());
-            for error in errors {
-                tracing::error!("the keys of a file stay as they were: {error}");
-            }
             keyed.replace(credentials);
+            let errors: Vec<_> = errors.iter().map(ToString::to_string).collect();
+            match errors.join("; ") {
+                none if none.is_empty() => Ok(()),
+                errors => Err(format!("the keys of a file stay as they were: {errors}")),
+            }
         })
     }
 }

@@ -41,10 +41,16 @@ impl WatchedFiles {
     /// Calls `reload` whenever one of the files has changed, appeared or disappeared, and at each SIGHUP, until
     /// the runtime ends. It runs in a thread of its own, because a file system may hang.
     ///
+    /// If `reload` fails, it is called again at the next look: what failed may have been the system. An error is logged
+    /// once, and again if it is another one.
+    ///
     /// # Errors
     ///
     /// The thread does not start, or the handler of the signal cannot be installed.
-    pub(super) fn watch(self, reload: impl FnMut() + Send + 'static) -> Result<(), ServeError> {
+    pub(super) fn watch(
+        self,
+        reload: impl FnMut() -> Result<(), String> + Send + 'static,
+    ) -> Result<(), ServeError> {
         let mut hangup = signal(SignalKind::hangup()).map_err(ServeError::Signals)?;
         let (hung_up, hangups) = mpsc::sync_channel(1);
         tokio::spawn(async move {
@@ -61,8 +67,9 @@ impl WatchedFiles {
         mut self,
         hangups: Receiver<()>,
         interval: Duration,
-        mut reload: impl FnMut() + Send + 'static,
+        mut reload: impl FnMut() -> Result<(), String> + Send + 'static,
     ) -> Result<(), SpawnError> {
+        let mut failed: Option<String> = None;
         let watching = spawn("reload", move || {
             loop {
                 let is_asked = match hangups.recv_timeout(interval) {
@@ -72,9 +79,13 @@ impl WatchedFiles {
                 };
                 // The states are noted before the files are read, as in `note`.
                 let now = states(&self.paths);
-                if is_asked || now != self.seen {
+                if is_asked || failed.is_some() || now != self.seen {
                     self.seen = now;
-                    reload();
+                    let error = reload().err();
+                    if let Some(error) = error.as_ref().filter(|error| failed.as_ref() != Some(error)) {
+                        tracing::error!("{error}");
+                    }
+                    failed = error;
                 }
             }
         });
@@ -109,12 +120,13 @@ mod tests {
     use super::*;
 
     /// Reports each reload.
-    fn reporter() -> (impl FnMut() + Send + 'static, Receiver<()>) {
+    fn reporter() -> (impl FnMut() -> Result<(), String> + Send + 'static, Receiver<()>) {
         let (reloaded, reloads) = mpsc::channel();
         (
             move || {
                 // A test that has ended receives nothing.
                 let _ = reloaded.send(());
+                Ok(())
             },
             reloads,
         )
@@ -152,6 +164,25 @@ mod tests {
         expect_one(&reloads, "appeared");
         fs::remove_file(&link).expect("removed");
         expect_one(&reloads, "disappeared");
+    }
+
+    #[test]
+    fn a_reload_that_failed_is_repeated() {
+        let (reloaded, reloads) = mpsc::channel();
+        let (hung_up, hangups) = mpsc::channel();
+        let mut outcomes =
+            [Err("the disk hangs".to_owned()), Err("the disk hangs".to_owned()), Ok(())].into_iter();
+        let reload = move || {
+            let _ = reloaded.send(());
+            outcomes.next().expect("no more than three")
+        };
+        let watched = WatchedFiles::note(Vec::new());
+        watched.watch_beside(hangups, Duration::from_millis(1), reload).expect("it watches");
+        hung_up.send(()).expect("it watches");
+        for _ in 0..2 {
+            reloads.recv_timeout(Duration::from_secs(20)).expect("repeated");
+        }
+        expect_one(&reloads, "repeated until it succeeds");
     }
 
     #[test]

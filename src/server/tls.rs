@@ -37,7 +37,7 @@ pub enum TlsError {
         flag: &'static str,
         /// Path of the file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The problem with it.
         problem: String,
     },
 }
@@ -78,17 +78,13 @@ impl Certificate {
     /// See [`WatchedFiles::watch`].
     pub(super) fn watch(self, app: Arc<App>) -> Result<(), ServeError> {
         let Self { files, watched, tls } = self;
-        app.show_tls_stale(false);
+        app.show_tls_stale();
         watched.watch(move || {
             let read = files.read();
-            app.show_tls_stale(read.is_err());
-            match read {
-                Ok(config) => {
-                    tls.replace(config);
-                    tracing::info!(path = %files.cert.path.display(), "read the certificate");
-                }
-                Err(error) => tracing::warn!("the certificate from before is served: {error}"),
-            }
+            app.set_tls_stale(read.is_err());
+            tls.replace(read.map_err(|error| format!("the certificate from before is served: {error}"))?);
+            tracing::info!(path = %files.cert.path.display(), "read the certificate");
+            Ok(())
         })
     }
 }

@@ -49,7 +49,7 @@ impl<'l> Builder<'l> {
         {
             return Err(format!("the id {} already exists", stamp.id));
         }
-        // Who may ask for a command is a rule of the server, not of the history.
+        // The server, not the history, decides who may ask for a command.
         match decide(&self.index, command, &Actor::Unknown, &[stamp]) {
             Ok(Decision::Event(event)) => Ok(Some(event)),
             Ok(Decision::Events(_)) => unreachable!("each event has a command of its own"),

@@ -26,7 +26,7 @@ pub enum CredentialsError {
     NoSigningKey {
         /// The file.
         file: PathBuf,
-        /// What it lacks.
+        /// The reason.
         source: NoSigningKey,
     },
     /// The key would be refused from the start.
@@ -35,7 +35,7 @@ pub enum CredentialsError {
     /// The system refuses to do something with a file.
     #[error("failed to {doing} {}: {source}", file.display())]
     File {
-        /// What was being done.
+        /// The action that failed.
         doing: &'static str,
         /// The file.
         file: PathBuf,

@@ -132,7 +132,7 @@ fn a_key_is_good_until_it_expires() {
     assert!(!keys.by_hash.values().next().expect("a key").is_expired(Timestamp::CLOCK_MAX));
 }
 
-/// What a key let in ends when the key can do less; another name or another comment does not matter.
+/// A key that can do less is another key, so its streams end. Its name and its comment do not matter.
 #[test]
 fn a_line_of_other_rights_is_another_source() {
     let source = |line: &str| parse(line).expect(line).by_hash.into_values().next().expect("a key").source;

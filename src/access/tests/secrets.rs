@@ -3,7 +3,7 @@
 use super::*;
 use crate::access::{EventToken, NewKey, Secret, ServerKeys, SourceId};
 
-/// What must not be shown. It is base64url, and can stand in every place.
+/// A text that must not be shown. It is base64url, so it can stand in every place.
 const CANARY: &str = "CANARYCANARYCANARYCANARYCANARYCANARYCANARYA";
 
 #[track_caller]

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::Keyed;
+use super::head::Peer;
 use super::session::Session;
 use crate::access::{KeyName, KeyScope, Scope, Scopes};
 use crate::domain::{Actor, UserId};
@@ -35,6 +36,8 @@ pub(crate) struct UserCaller {
     pub(super) scopes: Scopes,
     pub(crate) session: Session,
     pub(crate) keyed: Arc<Keyed>,
+    /// The connection, unless the request came without one.
+    pub(super) peer: Option<Peer>,
 }
 
 impl Caller {
@@ -66,12 +69,18 @@ impl Caller {
         }
     }
 
-    /// Uses up what an answer with this many messages costs more than another one.
+    /// Charges one read for each thousand messages of an answer.
     pub(crate) fn charge_for_messages(&self, messages: u64) {
         /// Messages in an answer that cost one read more.
         const MESSAGES_PER_READ: u64 = 1_000;
         if let Some(user) = self.user() {
-            user.keyed.reads.charge(user.index.as_usize(), messages / MESSAGES_PER_READ, Instant::now());
+            let (reads, units) = (&user.keyed.reads, messages / MESSAGES_PER_READ);
+            if units > 0 {
+                let left = reads.charge(user.index.as_usize(), units, Instant::now());
+                if let Some(peer) = &user.peer {
+                    peer.note_rate("reads", reads.quota(), Ok(left));
+                }
+            }
         }
     }
 }
@@ -79,12 +88,16 @@ impl Caller {
 impl UserCaller {
     /// Refuses a call for another user than the caller.
     pub(crate) fn must_be(&self, user: UserId, field: &'static str) -> Result<(), Problem> {
-        if user == self.id { Ok(()) } else { Err(self.not_yourself(&format!("user {user}"), field)) }
+        if user == self.id {
+            Ok(())
+        } else {
+            Err(self.not_yourself(&format!("does not act for user {user}"), field))
+        }
     }
 
-    /// Returns the refusal of a call that acts for somebody else.
-    pub(crate) fn not_yourself(&self, whom: &str, field: &'static str) -> Problem {
-        let detail = format!("the token is one of user {}, and does not act for {whom}", self.id);
+    /// Returns the refusal of a call that acts for somebody else. `problem` completes a sentence about the token.
+    pub(crate) fn not_yourself(&self, problem: &str, field: &'static str) -> Problem {
+        let detail = format!("the token belongs to user {} and {problem}", self.id);
         Problem::new(Code::NotYourself, detail).blaming(field)
     }
 

@@ -1,4 +1,4 @@
-//! What admission looks at: the head of a request, and the connection that it came on.
+//! The head of a request, and the connection that it came on: admission looks at nothing else.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -48,7 +48,7 @@ pub(crate) struct Peer {
 #[derive(Default)]
 struct PeerState {
     remembered: Option<Remembered>,
-    /// What the request that is being answered has left of its quota.
+    /// The rest of the quota of the request that is being answered.
     rate: Option<Rate>,
 }
 
@@ -95,7 +95,7 @@ impl Peer {
         };
         let (left, whole_in) = match taken {
             Ok(Left { units, whole_in }) => (units, whole_in),
-            Err(Exceeded { retry_after }) => (0, retry_after),
+            Err(Exceeded { whole_in, .. }) => (0, whole_in),
         };
         let window_s = burst.div_ceil(per_s);
         let reset_s = whole_in.as_millis().div_ceil(1_000);

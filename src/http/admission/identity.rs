@@ -1,4 +1,4 @@
-//! From what a request presents to the one who calls.
+//! Finds out who calls from what a request presents.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,18 +9,16 @@ use super::head::Head;
 use super::presented::{Presented, presented, too_broad};
 use super::rule::UserNeed;
 use super::session::{Session, UserToken};
-use crate::access::{Credentials, Scope, Scopes, SourceId, Subject, Token, TokenRefusal};
+use crate::access::{Credentials, Scope, Scopes, ServerKeys, SourceId, Subject, Token, TokenRefusal};
 use crate::domain::Timestamp;
 use crate::engine::Engine;
 use crate::http::answer::codes::Code;
 use crate::http::answer::problem::Problem;
 
-/// Beginning of every server key.
-const SERVER_KEY_PREFIX: &str = "cw_";
 /// Maximum time by which a token may be older than its user. A name, or an id, may have been another user's before.
 const OLDER_THAN_USER_MAX: Duration = Duration::from_secs(60);
 
-/// Why credentials do not let their caller in.
+/// The reason why credentials are refused.
 pub(super) enum Refused {
     /// The request is malformed, or has no credentials. It does not count as a failure.
     Uncounted(Problem),
@@ -37,8 +35,8 @@ impl From<TokenRefusal> for Refused {
     }
 }
 
-/// What a token lets its user do, and for how long: a user's token, or one for a stream's URL.
-struct Grant<'t> {
+/// A good token of a user: a JSON Web Token, or one for a stream's URL.
+struct GoodToken<'t> {
     subject: &'t Subject,
     scopes: Scopes,
     source: SourceId,
@@ -61,12 +59,12 @@ impl Keyed {
         match presented.map_err(Refused::Uncounted)? {
             None => Err(Refused::Uncounted(Problem::usual(Code::CredentialsMissing))),
             Some(Presented::Other) => Err(Refused::Failed(Code::CredentialsInvalid)),
-            Some(Presented::Bearer(key)) if key.starts_with(SERVER_KEY_PREFIX) => {
+            Some(Presented::Bearer(key)) if key.starts_with(ServerKeys::PREFIX) => {
                 server(&credentials, key, now)
             }
             Some(Presented::Bearer(token)) => {
                 let token = self.verified(&credentials, head, token, now)?;
-                let grant = Grant {
+                let token = GoodToken {
                     subject: &token.subject,
                     scopes: token.scopes,
                     source: token.source,
@@ -74,18 +72,18 @@ impl Keyed {
                     expires_at: token.expires_at,
                     ends_at: token.ends_at(),
                 };
-                self.user(engine, &grant, now)
+                self.user(engine, head, &token, now)
             }
             Some(Presented::InUrl(text)) => {
                 if let Some(problem) = too_broad(&text) {
                     return Err(Refused::Uncounted(problem));
                 }
-                let token = self.secret.open(&text).filter(|token| credentials.have(token.source));
+                let token = self.secret.open(&text).filter(|token| credentials.contain(token.source));
                 let token = token.ok_or(Refused::Failed(Code::CredentialsInvalid))?;
                 if now >= token.expires_at {
                     return Err(Refused::Failed(Code::TokenExpired));
                 }
-                let grant = Grant {
+                let token = GoodToken {
                     subject: &Subject::Id(token.user),
                     scopes: Scopes::from_iter([Scope::Events]),
                     source: token.source,
@@ -93,14 +91,20 @@ impl Keyed {
                     expires_at: token.expires_at,
                     ends_at: token.expires_at,
                 };
-                self.user(engine, &grant, now)
+                self.user(engine, head, &token, now)
             }
         }
     }
 
     /// Returns the user of a token that is good in itself.
-    fn user(self: &Arc<Self>, engine: &Engine, grant: &Grant<'_>, now: Timestamp) -> Result<Caller, Refused> {
-        let &Grant { subject, scopes, source, issued_at, expires_at, ends_at } = grant;
+    fn user(
+        self: &Arc<Self>,
+        engine: &Engine,
+        head: Head<'_>,
+        token: &GoodToken<'_>,
+        now: Timestamp,
+    ) -> Result<Caller, Refused> {
+        let &GoodToken { subject, scopes, source, issued_at, expires_at, ends_at } = token;
         let found = engine.read(|model| {
             let user = match subject {
                 Subject::Id(id) => model.user(*id),
@@ -123,6 +127,7 @@ impl Keyed {
             scopes,
             session,
             keyed: Arc::clone(self),
+            peer: head.peer().cloned(),
         })))
     }
 

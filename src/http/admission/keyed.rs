@@ -38,7 +38,7 @@ pub struct Keyed {
     rules: OnceLock<HashMap<String, Rule>>,
 }
 
-/// What a call costs a user.
+/// The quota that a call of a user counts against.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Cost {
     Read,
@@ -132,14 +132,16 @@ impl Keyed {
 
     /// Counts wrong credentials, and returns their refusal.
     fn count_failure(&self, head: Head<'_>, code: Code) -> Problem {
-        let forwarded =
-            head.headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok());
+        // A line that cannot be read also counts: a proxy may have added the client's address to it.
+        let forwarded = head.headers.get_all("x-forwarded-for").iter();
+        let forwarded: Vec<_> = forwarded.map(|line| String::from_utf8_lossy(line.as_bytes())).collect();
         let address = head.peer().and_then(|peer| peer.address);
-        let address = address.map(|address| self.proxies.client(address, forwarded));
+        let address =
+            address.map(|address| self.proxies.client(address, forwarded.iter().map(|line| &**line)));
         let counted = address.map_or(Ok(()), |address| self.failures.count(address, Instant::now()));
         match counted {
             Ok(()) => Problem::usual(code),
-            Err(Exceeded { retry_after }) => Problem::rate_limited(
+            Err(Exceeded { retry_after, .. }) => Problem::rate_limited(
                 "too many wrong credentials came from this address; good ones are served",
                 retry_after,
             ),
@@ -156,7 +158,7 @@ impl Keyed {
         if let Some(peer) = head.peer() {
             peer.note_rate(name, rates.quota(), taken);
         }
-        taken.map(|_| ()).map_err(|Exceeded { retry_after }| {
+        taken.map(|_| ()).map_err(|Exceeded { retry_after, .. }| {
             let Quota { burst, per_s } = rates.quota();
             let detail = format!("a user may make {per_s} {name} a second, and {burst} at once");
             Problem::rate_limited(detail, retry_after)

@@ -1,15 +1,15 @@
-//! Who calls, and whether the caller may: credentials, what they are good for, and rates.
+//! Admission: identifies the caller, and refuses a caller who may not call, or calls too often.
 //!
 //! | module | contents |
 //! | --- | --- |
-//! | `rule` | who may make a call; each rule stands beside its route |
+//! | `rule` | the callers that a call admits; each rule stands beside its route |
 //! | `presented` | the credentials that a request presents |
 //! | `keyed` | a caller is admitted, or refused in the order of the API |
-//! | `identity` | who it is that presents these credentials |
+//! | `identity` | from credentials to the caller |
 //! | `caller` | the caller, as calls see it |
-//! | `session` | how long credentials let their caller in |
+//! | `session` | the lifetime of a caller's credentials |
 //! | `streams` | streams of users: their number, their end, tokens for their URLs |
-//! | `head` | what admission looks at |
+//! | `head` | the head of a request and its connection |
 //!
 //! A server without keys admits everyone, and looks at nothing.
 

@@ -2,10 +2,11 @@
 
 use axum::http::{HeaderMap, Uri, header};
 
+use crate::access::ServerKeys;
 use crate::http::answer::codes::Code;
 use crate::http::answer::problem::Problem;
 
-/// What a request presents.
+/// The credentials that a request presents.
 #[derive(Debug, PartialEq)]
 pub(super) enum Presented<'r> {
     /// A server key or a user's token (RFC 6750, 2.1).
@@ -59,7 +60,8 @@ fn bearer(value: &[u8]) -> Presented<'_> {
 
 /// Refuses a server key or a user's token in a URL: URLs are logged by proxies and kept by browsers.
 pub(super) fn too_broad(token: &str) -> Option<Problem> {
-    let is_too_broad = token.starts_with("cw_") || token.bytes().filter(|&byte| byte == b'.').count() == 2;
+    let is_too_broad =
+        token.starts_with(ServerKeys::PREFIX) || token.bytes().filter(|&byte| byte == b'.').count() == 2;
     is_too_broad.then(|| Problem::usual(Code::TokenTooBroad).blaming(TOKEN))
 }
 

@@ -1,26 +1,26 @@
-//! The rule of a call: whose credentials let a caller make it. It stands beside the call's route.
+//! The rule of a call: the credentials that let a caller make it. It stands beside the call's route.
 
 use crate::access::{KeyScope, Scope, Scopes};
 use crate::http::answer::codes::Code;
 use crate::http::answer::problem::Problem;
 
-/// Who may make a call.
+/// The callers that a call admits.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Rule {
     /// Everyone, without credentials.
     Everyone,
     /// Those with one of these credentials.
     Callers {
-        /// What a server key must be good for.
+        /// Server keys.
         keys: KeyNeed,
-        /// What a user's token must be good for.
+        /// Tokens of users.
         users: UserNeed,
-        /// Further refusals of the call itself, of a user.
+        /// Codes with which the call itself may refuse a user.
         refusals: &'static [Code],
     },
 }
 
-/// What a server key must be good for.
+/// The use that a server key must be good for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum KeyNeed {
     /// Reads. A key of the scope `read` or `all` is.
@@ -31,12 +31,12 @@ pub(crate) enum KeyNeed {
     Metrics,
 }
 
-/// What a user's token must be good for.
+/// The scope that a user's token must have.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum UserNeed {
     /// The call is not for users.
     NotForUsers,
-    /// One of these scopes; none of them is needed if there are none.
+    /// One of these scopes. If there are none here, every token will do.
     OneOf(&'static [Scope]),
 }
 

@@ -1,11 +1,11 @@
-//! How long credentials let their caller in. A stream ends when they do.
+//! The lifetime of a caller's credentials. A stream ends with it.
 
 use crate::access::{Credentials, SourceId};
 use crate::domain::Timestamp;
 use crate::engine::Engine;
 use crate::model::UserIndex;
 
-/// How long credentials let their caller in.
+/// The lifetime of a caller's credentials.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Session {
     /// The server key, or the key that signed the token. The session ends when the key is removed.
@@ -29,7 +29,7 @@ impl Session {
     /// Returns whether the credentials no longer let their caller in.
     pub(super) fn is_over(&self, engine: &Engine, credentials: &Credentials, now: Timestamp) -> bool {
         let is_revoked = || self.token.is_some_and(|token| token.is_revoked(engine));
-        self.ends_at.is_some_and(|end| now >= end) || !credentials.have(self.source) || is_revoked()
+        self.ends_at.is_some_and(|end| now >= end) || !credentials.contain(self.source) || is_revoked()
     }
 }
 

@@ -54,7 +54,7 @@ codes! {
         "the body is not JSON: expected value at line 1 column 14";
     InvalidField: BAD_REQUEST, "invalid_field", "A field is not as it must be",
         "username must not be empty; it is \"\"", blaming "username";
-    InvalidHost: BAD_REQUEST, "invalid_host", "The header Host is not as it must be",
+    InvalidHost: BAD_REQUEST, "invalid_host", "The header Host is missing or malformed",
         "the header Host is missing; a request of HTTP/1.1 must have it", blaming "Host";
     CredentialsMissing: UNAUTHORIZED, "credentials_missing", "The request has no credentials",
         "this call needs a server key or a user's token, as in Authorization: Bearer TOKEN";
@@ -63,7 +63,7 @@ codes! {
     TokenExpired: UNAUTHORIZED, "token_expired", "The credentials have expired",
         "the server key or token has expired";
     TokenRevoked: UNAUTHORIZED, "token_revoked", "The token was revoked",
-        "the token was issued before its user's tokens were revoked";
+        "the token was issued before its user's tokens were revoked, or before the user was created";
     HostRefused: FORBIDDEN, "host_refused", "The server is not called by this name",
         "the server has no name evil.example; --hosts names the allowed ones", blaming "Host";
     OriginRefused: FORBIDDEN, "origin_refused", "Pages of this origin may not call the server",
@@ -76,7 +76,7 @@ codes! {
     TokenTooBroad: FORBIDDEN, "token_too_broad", "The token must not be in a URL",
         "the parameter token takes a token of /events/token alone, because URLs are logged", blaming "token";
     NotYourself: FORBIDDEN, "not_yourself", "A user's token acts for that user only",
-        "the token is not one of user 01a20aa4-09fe-7b4a-8d5d-3a0a2f9d6f43", blaming "user";
+        "the token belongs to user 01a20aa4-0a09-74de-9d72-3ca94e1ae31f and does not act for user 01a20aa4-09fe-7b4a-8d5d-3a0a2f9d6f43", blaming "user";
     NotAMember: FORBIDDEN, "not_a_member", "The user is not in the chat",
         "user 01a20aa4-09fe-7b4a-8d5d-3a0a2f9d6f43 is not a member of chat 01a20aa4-0a1b-7d0e-a3cf-4b7d4ed1a2d5",
         blaming "author";

@@ -72,7 +72,7 @@ request! {
 async fn add(write: Write<AddChat>) -> Result<Response, Problem> {
     let command = |AddChat { name, users }, caller: &Caller| {
         if let Some(user) = caller.user().filter(|user| !users.contains(&user.id)) {
-            return Err(user.not_yourself("other users alone", "users"));
+            return Err(user.not_yourself("makes no chat of other users alone", "users"));
         }
         Ok(Command::AddChat { name, users })
     };
@@ -296,6 +296,8 @@ request! {
 async fn show(
     Read { engine, caller, request: ShowChat { chat, user } }: Read<ShowChat>,
 ) -> Result<Response, Problem> {
+    // No field names a user who leaves it out.
+    let field = if user.is_some() { UserField::User } else { UserField::Caller };
     let user = match caller.user() {
         Some(_) => Some(caller.acting_for(user, "user")?),
         None => user,
@@ -306,7 +308,7 @@ async fn show(
             user.map(|user| model.user(user).ok_or(Refusal::UserNotFound { user, field: UserField::User }));
         let reader = reader.transpose()?;
         if let Some(user) = user.filter(|_| reader.is_some_and(|reader| !model.has_member(index, reader))) {
-            return Err(Refusal::NotAMember { chat, user, field: UserField::User });
+            return Err(Refusal::NotAMember { chat, user, field });
         }
         Ok((model.position(), index, model.view(reader, model.listed(index))))
     })?;

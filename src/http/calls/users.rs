@@ -167,7 +167,7 @@ fn check_own_name(engine: &Engine, caller: &Caller, name: &str) -> Result<(), Pr
     if *engine.read(|model| model.user_view(user.index)).username == *name {
         return Ok(());
     }
-    Err(user.not_yourself(&format!("the user named {}", shown(name)), "username"))
+    Err(user.not_yourself(&format!("does not look up the name {}", shown(name)), "username"))
 }
 
 /// Maximum users that are copied under one hold of the lock.

@@ -83,7 +83,7 @@ pub(super) const RATE_LIMIT: &str = "RateLimit";
 
 /// Returns what is left of a user's quota.
 pub(super) fn rate_limit() -> Header {
-    let description = "What is left of a user's quota (draft-ietf-httpapi-ratelimit-headers-10): `r` more reads or \
+    let description = "The rest of a user's quota (draft-ietf-httpapi-ratelimit-headers-10): `r` more reads or \
                        writes at once, and `t` seconds until all of them are there again. Answers to a server key do \
                        not have it.";
     quota(description, "\"writes\";r=99;t=1")

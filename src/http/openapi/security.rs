@@ -1,4 +1,4 @@
-//! Who may make each call, in the API's document. It says so only on a server whose calls need credentials.
+//! The callers that each call admits, in the API's document of a server whose calls need credentials.
 
 use utoipa::openapi::RefOr;
 use utoipa::openapi::path::Operation;

@@ -70,7 +70,7 @@ impl Server {
         let app = App::starting(progress, &config);
         let app = Arc::new(if is_keyed {
             let credentials =
-                Credentials { server_keys: ServerKeys::parse(KEYS).unwrap(), ..Credentials::default() };
+                Credentials { server_keys: Arc::new(ServerKeys::parse(KEYS).unwrap()), ..Credentials::default() };
             app.with_credentials(Arc::new(Keyed::new(&config.access, credentials, Secret::random())))
         } else {
             app

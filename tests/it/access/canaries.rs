@@ -162,7 +162,7 @@ async fn no_secret_is_shown_anywhere() {
     // then no secret is in what the server logs, in what it stores, and in what the tools show of that.
     let (dir, ended) = server.terminate();
     assert_eq!(ended.code, Some(0));
-    for logged in ["the keys stay as they were", "is ignored", "answered"] {
+    for logged in ["the keys of a file stay as they were", "is ignored", "answered"] {
         assert!(ended.stderr.contains(logged), "{logged} is logged");
     }
     secrets.assert_absent("the server's log", &ended.stderr);
