@@ -28,7 +28,8 @@ before(async () => {
   dir = await mkdtemp(join(tmpdir(), "chinwag-access-"));
   const PATH = `${dirname(CHINWAG)}:${process.env.PATH}`;
   await run("sh", [join(HERE, "make-keys.sh")], { cwd: dir, env: { ...process.env, PATH } });
-  const flags = ["--listen", "127.0.0.1:0", "--data", "data", "--api-keys", "keys.txt", "--token-keys", "token-keys.json"];
+  const keys = ["--api-keys", "keys.txt", "--token-keys", "token-keys.json"];
+  const flags = ["--listen", "127.0.0.1:0", "--data", "data", ...keys];
   server = spawn(CHINWAG, flags, { cwd: dir, stdio: ["ignore", "pipe", "ignore"] });
   url = await new Promise((resolve, reject) => {
     server.stdout.once("data", (line) => resolve(/http:\S+/.exec(line)[0]));

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::support::{RawConnection, TestServer, head};
+use crate::support::{RawConnection, TestRouter, TestServer, head};
 
 fn extension(path: &str) -> &str {
     path.rsplit_once('.').map_or("", |(_, extension)| extension)
@@ -76,4 +76,12 @@ fn the_page_answers_head() {
     connection.send(head("HEAD", "/", &[]) + &head("GET", "/", &[]));
     assert_eq!(connection.head().expect("answered").0, 200);
     assert!(connection.reply().text.starts_with("<!doctype html>"));
+}
+
+#[tokio::test]
+async fn the_page_asks_for_a_token_if_calls_need_one() {
+    for (server, needs_token) in [(TestRouter::start(), false), (TestRouter::start_keyed(), true)] {
+        let page = server.get("/").await.text;
+        assert_eq!(page.contains(r#"<div id="page" data-needs-token></div>"#), needs_token, "{page}");
+    }
 }

@@ -1,11 +1,11 @@
 //! The callers that each call admits, in the API's document of a server whose calls need credentials.
 
-use utoipa::openapi::RefOr;
 use utoipa::openapi::path::Operation;
 use utoipa::openapi::schema::{Components, Schema};
 use utoipa::openapi::security::{
     ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
 };
+use utoipa::openapi::{RefOr, Required};
 
 use super::{add_header, headers, refusals, schema};
 use crate::access::Scope;
@@ -54,6 +54,18 @@ pub(super) fn secure(operation: &mut Operation, components: &mut Components, rul
     codes.extend(refusals);
     refusals::add(operation, components, &codes);
     operation.security = Some(security);
+    // The user whose events are followed. In a body, `add_schemes` does the same.
+    for parameter in operation.parameters.iter_mut().flatten() {
+        if let RefOr::T(parameter) = parameter
+            && parameter.name == "user"
+        {
+            parameter.required = Required::False;
+            parameter.description.get_or_insert_default().push_str(
+                " A user's token may leave it out: then it is that user. Without it, a server key follows everything: \
+                 the events of all chats, each once.",
+            );
+        }
+    }
     if let UserNeed::OneOf(_) = users {
         for (status, response) in &mut operation.responses.responses {
             if status.starts_with('2') {
