@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{Answer, ask, refused};
 use crate::support::keyed::now_s;
-use crate::support::{KeyedServer, Keyring};
+use crate::support::{KeyedServer, Keyring, TestRouter, problem};
 
 /// Whom, or whose, a user's token is for.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -230,6 +230,23 @@ async fn every_caller_gets_the_promised_answer() {
             }
         }
     }
+}
+
+#[tokio::test]
+async fn an_open_server_knows_no_credentials() {
+    let server = TestRouter::start();
+    let ann = server.add_user("ann").await;
+    for path in ["/events/token", "/users/tokens/revoke"] {
+        let reply = server.post(path, &json!({ "user": ann })).await;
+        assert_eq!(problem(&reply, 404, "route_not_found"), None, "{path}");
+    }
+    // It looks at none, so a bad one is no reason to refuse.
+    let bad = server.bearing(Some("cw_wrong"));
+    assert_eq!(bad.post("/chats/get", &json!({ "user": ann })).await.status, 200);
+    assert_eq!(
+        problem(&bad.post("/chats/get", &json!({})).await, 400, "invalid_field").as_deref(),
+        Some("user")
+    );
 }
 
 /// A field that names the caller may be left out, and then names the caller.
