@@ -113,6 +113,7 @@ pub fn run(config: ServeConfig) -> Result<(), ServeError> {
 
 async fn run_until_signal(mut config: ServeConfig) -> Result<(), ServeError> {
     check_open(&config.access)?;
+    warn_of_settings_without_effect(&config.access);
     let keys = Keys::read(&config.access)?;
     let version = env!("CARGO_PKG_VERSION");
     if config.ephemeral {
@@ -157,6 +158,21 @@ fn check_open(access: &AccessConfig) -> Result<(), ServeError> {
     match files.iter().find(|(_, file)| file.is_some()) {
         Some(&(keys, _)) if access.open => Err(ServeError::OpenWithKeys { keys }),
         Some(_) | None => Ok(()),
+    }
+}
+
+/// Warns of settings that a server with keys, or one without, does not look at.
+fn warn_of_settings_without_effect(access: &AccessConfig) {
+    let AccessConfig { secret, hosts, trusted_proxies, .. } = access;
+    let (without_effect, why) = if access.is_keyed() {
+        (vec![("--hosts", !hosts.is_empty())], "every call needs a credential")
+    } else {
+        let of_keys =
+            vec![("--secret", secret.is_some()), ("--trusted-proxies", !trusted_proxies.is_empty())];
+        (of_keys, "no call needs a credential")
+    };
+    for (flag, _) in without_effect.into_iter().filter(|(_, is_given)| *is_given) {
+        tracing::warn!("{flag} has no effect, because {why}");
     }
 }
 

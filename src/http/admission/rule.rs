@@ -61,14 +61,15 @@ impl KeyNeed {
             KeyScope::Read => self == Self::Reads,
             KeyScope::Metrics => self == Self::Metrics,
         };
-        if is_enough { Ok(()) } else { Err(scope_missing(self.scope_names())) }
+        if is_enough { Ok(()) } else { Err(scope_missing(self.least_scope())) }
     }
 
-    fn scope_names(self) -> &'static str {
+    /// Returns the smallest scope of a server key that is enough.
+    pub(crate) fn least_scope(self) -> &'static str {
         match self {
-            Self::Reads => "read or all",
+            Self::Reads => "read",
             Self::All => "all",
-            Self::Metrics => "metrics or all",
+            Self::Metrics => "metrics",
         }
     }
 }

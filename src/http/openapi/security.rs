@@ -9,7 +9,7 @@ use utoipa::openapi::{RefOr, Required};
 
 use super::{add_header, headers, refusals, schema};
 use crate::access::Scope;
-use crate::http::admission::{KeyNeed, Rule, TOKEN, UserNeed};
+use crate::http::admission::{Rule, TOKEN, UserNeed};
 use crate::http::answer::codes::Code;
 
 const SERVER_KEY: &str = "server_key";
@@ -109,17 +109,6 @@ pub(super) fn add_schemes(components: &mut Components) {
                     object.required.retain(|required| required != name);
                 }
             }
-        }
-    }
-}
-
-impl KeyNeed {
-    /// Returns the smallest scope of a server key that is enough.
-    fn least_scope(self) -> &'static str {
-        match self {
-            Self::Reads => "read",
-            Self::All => "all",
-            Self::Metrics => "metrics",
         }
     }
 }
