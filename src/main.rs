@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use chinwag::access::Grant;
 use chinwag::config::{
-    Cli, CliCommand, KeysCommand, ListenAddress, LogCommand, LogFormat, Logging, NewKeyArgs, TokenArgs,
+    Cli, CliCommand, KeysCommand, ListenAddress, LogCommand, LogFormat, Logging, NewKeyArgs, ServeConfig,
+    TokenArgs,
 };
 use chinwag::domain::Position;
 use chinwag::healthcheck::healthcheck;
@@ -15,7 +16,7 @@ use chinwag::log::LogError;
 use chinwag::server::{self, ServeError, log_panics};
 use chinwag::tools::{self, CredentialsError, Import, Lenience, ToolError};
 use clap::Parser;
-use signal_hook::consts::SIGXFSZ;
+use signal_hook::consts::{SIGHUP, SIGXFSZ};
 use tracing_subscriber::EnvFilter;
 
 /// Exit code of a command that failed while it ran.
@@ -68,10 +69,24 @@ fn survive_file_limit() -> Result<(), Failure> {
         .map_err(|error| Failure::new(RUNTIME_FAILURE, format!("failed to handle SIGXFSZ: {error}")))
 }
 
+/// Makes SIGHUP, which asks a server to read its files again, end no server that is starting. The server handles it
+/// once it has files.
+fn survive_hangup() -> Result<(), Failure> {
+    // Nothing reads the flag: the files are about to be read.
+    signal_hook::flag::register(SIGHUP, Arc::default())
+        .map(|_| ())
+        .map_err(|error| Failure::new(RUNTIME_FAILURE, format!("failed to handle SIGHUP: {error}")))
+}
+
+fn run_server(config: ServeConfig) -> Result<(), Failure> {
+    survive_hangup()?;
+    Ok(server::run(config)?)
+}
+
 fn run(cli: Cli) -> Result<(), Failure> {
     match cli.command {
-        None => Ok(server::run(cli.serve)?),
-        Some(CliCommand::Serve(config)) => Ok(server::run(config)?),
+        None => run_server(cli.serve),
+        Some(CliCommand::Serve(config)) => run_server(config),
         Some(CliCommand::Healthcheck { listen, tls_cert, writable }) => {
             run_healthcheck(&listen, tls_cert.as_deref(), writable)
         }

@@ -89,8 +89,8 @@ pub(super) fn parse_set(json: &[u8], operation: Operation) -> Result<(Vec<Jwk>, 
         return Err(BadFile::whole(&format!("more than {KEYS_MAX} keys")));
     }
     if keys.len() > 1 {
-        let is_nameless = |key: &mut Jwk| key.kid.is_none();
-        ignored.extend(keys.extract_if(.., is_nameless).map(|key| {
+        let nameless = keys.iter().filter(|key| key.kid.is_none());
+        ignored.extend(nameless.map(|key| {
             IgnoredKey(format!("key {} is ignored: it has no `kid`, and there are other keys", key.number))
         }));
     }

@@ -33,6 +33,6 @@ pub use server_keys::{
 };
 pub use signing::{Grant, NoSigningKey, SigningKey};
 pub use source_id::SourceId;
-pub use token::{Scope, Scopes, Subject, TOKEN_AHEAD_S_MAX, Token, TokenPolicy, TokenRefusal};
+pub use token::{Scope, Scopes, Subject, TOKEN_AHEAD_S_MAX, Token, TokenPolicy, TokenRefusal, is_ahead};
 pub use token_keys::TokenKeys;
 pub use token_sub::TokenSub;

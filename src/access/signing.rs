@@ -61,7 +61,13 @@ impl SigningKey {
         kid: Option<&str>,
     ) -> Result<(Result<Self, NoSigningKey>, Vec<IgnoredKey>), BadFile> {
         let (keys, ignored) = parse_set(json, Operation::Sign)?;
-        let wanted = keys.into_iter().filter(|key| kid.is_none() || key.kid.as_deref() == kid);
+        // A token without `kid` is good only where there is one key.
+        let is_alone = keys.len() == 1;
+        let is_wanted = |key: &Jwk| match kid {
+            Some(_) => key.kid.as_deref() == kid,
+            None => key.kid.is_some() || is_alone,
+        };
+        let wanted = keys.into_iter().filter(is_wanted);
         let none = if kid.is_some() { NoSigningKey::OfKid } else { NoSigningKey::InSet };
         let first = wanted.into_iter().find_map(Self::new);
         Ok((first.unwrap_or(Err(none)), ignored))

@@ -77,10 +77,11 @@ impl TokenKeys {
     ///
     /// # Errors
     ///
-    /// [`TokenRefusal::Expired`] if everything else about the token is good.
+    /// [`TokenRefusal::Expired`] if everything else about the token is good. A token that [is ahead](is_ahead) is no error
+    /// here.
     pub fn verify(&self, token: &str, policy: &TokenPolicy, now: Timestamp) -> Result<Token, TokenRefusal> {
         let (key, claims) = self.verified_claims(token).ok_or(TokenRefusal::Invalid)?;
-        let token = checked(claims, key, policy, now).ok_or(TokenRefusal::Invalid)?;
+        let token = checked(claims, key, policy).ok_or(TokenRefusal::Invalid)?;
         token.check_time(now)?;
         Ok(token)
     }
@@ -106,7 +107,7 @@ fn decoded<T: DeserializeOwned>(part: &str) -> Option<T> {
 }
 
 /// Checks the claims that do not depend on the time of the request.
-fn checked(claims: Claims, key: &TokenKey, policy: &TokenPolicy, now: Timestamp) -> Option<Token> {
+fn checked(claims: Claims, key: &TokenKey, policy: &TokenPolicy) -> Option<Token> {
     let subject = match policy.sub {
         TokenSub::Id => Subject::Id(claims.sub.parse().ok()?),
         TokenSub::Username => Subject::Username(claims.sub.into()),
@@ -115,8 +116,7 @@ fn checked(claims: Claims, key: &TokenKey, policy: &TokenPolicy, now: Timestamp)
     let ttl_max = Duration::from_secs(policy.ttl_max_s.into());
     let is_good = claims.aud.holds(&policy.audience)
         && issued_at < expires_at
-        && expires_at.saturating_since(issued_at) <= ttl_max
-        && issued_at.saturating_since(now) <= ISSUED_AHEAD_MAX;
+        && expires_at.saturating_since(issued_at) <= ttl_max;
     is_good.then(|| Token {
         subject,
         issued_at,
@@ -125,6 +125,14 @@ fn checked(claims: Claims, key: &TokenKey, policy: &TokenPolicy, now: Timestamp)
         source: key.source,
         not_before: claims.nbf.map(|nbf| nbf.0),
     })
+}
+
+/// Returns whether a token was issued too far ahead of now. One of the time from which the user's tokens are good, in
+/// Unix seconds, is not too far ahead: it is good at once.
+#[must_use]
+pub fn is_ahead(issued_at: Timestamp, now: Timestamp, tokens_from_s: u64) -> bool {
+    let is_good_at_once = issued_at.as_micros() <= tokens_from_s.saturating_mul(1_000_000);
+    issued_at.saturating_since(now) > ISSUED_AHEAD_MAX && !is_good_at_once
 }
 
 impl Token {

@@ -4,7 +4,7 @@ use tracing_subscriber::EnvFilter;
 
 /// The modules that log, below the crate's own name. A filter may name each of them, and the modules that
 /// they are in.
-const MODULES_THAT_LOG: [&str; 13] = [
+const MODULES_THAT_LOG: [&str; 14] = [
     "engine::clock",
     "engine::writer",
     "http::connection",
@@ -17,6 +17,7 @@ const MODULES_THAT_LOG: [&str; 13] = [
     "server::key_files",
     "server::listen",
     "server::notify",
+    "server::reload",
     "server::tls",
 ];
 

@@ -120,6 +120,14 @@ impl App {
         self.metrics.tls_stale.set(is_stale.into());
     }
 
+    /// Admits the caller again, once the whole request is there: the credentials may have been revoked meanwhile.
+    pub(crate) fn admit_again(&self, engine: &Engine, caller: &Caller) -> Result<(), Problem> {
+        match (&self.keyed, caller.session()) {
+            (Some(keyed), Some(session)) => keyed.admit_again(engine, session),
+            (None, _) | (_, None) => Ok(()),
+        }
+    }
+
     pub(crate) fn engine(&self) -> Result<&Arc<Engine>, Problem> {
         self.engine.get().ok_or_else(|| Problem::usual(Code::Starting))
     }

@@ -196,6 +196,12 @@ impl Model {
         self.index.activity.listed(chat)
     }
 
+    /// Returns whether the user is a member of a listed chat.
+    #[must_use]
+    pub fn is_member_of_listed(&self, user: UserIndex, listed: &ListedChat) -> bool {
+        self.has_member(listed.chat, user)
+    }
+
     /// Returns a reader's view of a listed chat. Its rank, its last message and its number of unread messages
     /// are those of the time at which it was listed. Everything else is current.
     #[must_use]

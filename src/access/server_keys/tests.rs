@@ -83,7 +83,7 @@ fn a_bad_line_is_named_with_its_rule() {
         (&format!("a all {hash}0"), &["SHA256HEX", "64"]),
         (&format!("a all {}", hash.replace('a', "g")), &["SHA256HEX", "64"]),
         (&format!("a all +{}", &hash[1..]), &["SHA256HEX", "64"]),
-        (&format!("a all {}", NewKey::random().secret()), &["SHA256HEX", "not the key"]),
+        (&format!("a all {}", NewKey::random().secret()), &["SHA256HEX", "not be in this file"]),
         (&format!("a all {hash} never"), &["EXPIRES", "2027-01-31"]),
         (&format!("a all {hash} 2027-02-30"), &["EXPIRES"]),
         (&format!("a all {hash} 2027-01-31T12:00:00"), &["EXPIRES"]),

@@ -1,6 +1,7 @@
 //! The claims of tokens: types, times, audience, subject and scopes.
 
 use super::*;
+use crate::access::is_ahead;
 use crate::access::{Scope, Scopes, Subject};
 
 /// Verifies a token with these claims in place of the usual ones; `None` leaves one out.
@@ -113,8 +114,11 @@ fn only_an_otherwise_good_token_has_expired() {
 
 #[test]
 fn iat_is_at_most_11_seconds_ahead() {
-    for (ahead, is_good) in [(10.0, true), (11.0, true), (11.5, false), (12.0, false), (61.0, false)] {
-        assert_eq!(at(0.0, ahead, 3_600.0, None).is_ok(), is_good, "{ahead}");
+    for (ahead, is_good) in [(-60.0, true), (10.0, true), (11.0, true), (11.5, false), (12.0, false)] {
+        let token = at(0.0, ahead, 3_600.0, None).expect("good in itself");
+        let (issued_at, now) = (token.issued_at, seconds(ISSUED_S));
+        assert_eq!(is_ahead(issued_at, now, 0), !is_good, "{ahead}");
+        assert!(!is_ahead(issued_at, now, ISSUED_S + 12), "a revocation makes it good at once: {ahead}");
     }
 }
 

@@ -58,6 +58,15 @@ impl Caller {
         }
     }
 
+    /// Returns the session of the caller's credentials, if calls need any.
+    pub(crate) fn session(&self) -> Option<&Session> {
+        match self {
+            Self::Anyone => None,
+            Self::Server(server) => Some(&server.session),
+            Self::User(user) => Some(&user.session),
+        }
+    }
+
     /// Returns the user whom a call acts for: the given one, who must be the caller if that is a user. A user's token
     /// may leave the field out.
     pub(crate) fn acting_for(&self, given: Option<UserId>, field: &'static str) -> Result<UserId, Problem> {

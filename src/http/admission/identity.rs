@@ -9,7 +9,9 @@ use super::head::Head;
 use super::presented::{Presented, presented, too_broad};
 use super::rule::UserNeed;
 use super::session::{Session, UserToken};
-use crate::access::{Credentials, Scope, Scopes, ServerKeys, SourceId, Subject, Token, TokenRefusal};
+use crate::access::{
+    Credentials, Scope, Scopes, ServerKeys, SourceId, Subject, Token, TokenRefusal, is_ahead,
+};
 use crate::domain::Timestamp;
 use crate::engine::Engine;
 use crate::http::answer::codes::Code;
@@ -20,18 +22,24 @@ const OLDER_THAN_USER_MAX: Duration = Duration::from_secs(60);
 
 /// The reason why credentials are refused.
 pub(super) enum Refused {
-    /// The request is malformed, or has no credentials. It does not count as a failure.
-    Uncounted(Problem),
-    /// The credentials are wrong.
-    Failed(Code),
+    /// The credentials are wrong, as those of somebody who guesses. It counts as a failure.
+    Wrong,
+    /// Anything else. Credentials that were good once are no guess.
+    Other(Problem),
+}
+
+impl Refused {
+    fn of(code: Code) -> Self {
+        Self::Other(Problem::usual(code))
+    }
 }
 
 impl From<TokenRefusal> for Refused {
     fn from(refusal: TokenRefusal) -> Self {
-        Self::Failed(match refusal {
-            TokenRefusal::Invalid => Code::CredentialsInvalid,
-            TokenRefusal::Expired => Code::TokenExpired,
-        })
+        match refusal {
+            TokenRefusal::Invalid => Self::Wrong,
+            TokenRefusal::Expired => Self::of(Code::TokenExpired),
+        }
     }
 }
 
@@ -56,9 +64,9 @@ impl Keyed {
     ) -> Result<Caller, Refused> {
         let credentials = self.credentials();
         let presented = presented(head.uri, head.headers, users.takes_token_in_url());
-        match presented.map_err(Refused::Uncounted)? {
-            None => Err(Refused::Uncounted(Problem::usual(Code::CredentialsMissing))),
-            Some(Presented::Other) => Err(Refused::Failed(Code::CredentialsInvalid)),
+        match presented.map_err(Refused::Other)? {
+            None => Err(Refused::of(Code::CredentialsMissing)),
+            Some(Presented::Other) => Err(Refused::Wrong),
             Some(Presented::Bearer(key)) if key.starts_with(ServerKeys::PREFIX) => {
                 server(&credentials, key, now)
             }
@@ -76,12 +84,12 @@ impl Keyed {
             }
             Some(Presented::InUrl(text)) => {
                 if let Some(problem) = too_broad(&text) {
-                    return Err(Refused::Uncounted(problem));
+                    return Err(Refused::Other(problem));
                 }
                 let token = self.secret.open(&text).filter(|token| credentials.contain(token.source));
-                let token = token.ok_or(Refused::Failed(Code::CredentialsInvalid))?;
+                let token = token.ok_or(Refused::Wrong)?;
                 if now >= token.expires_at {
-                    return Err(Refused::Failed(Code::TokenExpired));
+                    return Err(Refused::of(Code::TokenExpired));
                 }
                 let token = GoodToken {
                     subject: &Subject::Id(token.user),
@@ -110,15 +118,18 @@ impl Keyed {
                 Subject::Id(id) => model.user(*id),
                 Subject::Username(name) => model.user_named(name),
             };
-            user.map(|user| (user, model.user_view(user)))
+            user.map(|user| (user, model.user_view(user), model.tokens_from(user)))
         });
-        let (index, view) = found.ok_or(Refused::Failed(Code::CredentialsInvalid))?;
+        let (index, view, tokens_from_s) = found.ok_or(Refused::Wrong)?;
         let token = UserToken { user: index, issued_at, expires_at };
         // A user of a log that is ahead of the clock is younger than every token.
         let is_of_another =
             view.created_at <= now && view.created_at.saturating_since(issued_at) > OLDER_THAN_USER_MAX;
-        if is_of_another || token.is_revoked(engine) {
-            return Err(Refused::Failed(Code::TokenRevoked));
+        if is_of_another || token.is_before(tokens_from_s) {
+            return Err(Refused::of(Code::TokenRevoked));
+        }
+        if is_ahead(issued_at, now, tokens_from_s) {
+            return Err(Refused::Wrong);
         }
         let session = Session { source, ends_at: Some(ends_at), token: Some(token) };
         Ok(Caller::User(Box::new(UserCaller {
@@ -154,9 +165,9 @@ impl Keyed {
 
 /// Returns the server that has this key.
 fn server(credentials: &Credentials, key: &str, now: Timestamp) -> Result<Caller, Refused> {
-    let key = credentials.server_keys.find(key).ok_or(Refused::Failed(Code::CredentialsInvalid))?;
+    let key = credentials.server_keys.find(key).ok_or(Refused::Wrong)?;
     if key.is_expired(now) {
-        return Err(Refused::Failed(Code::TokenExpired));
+        return Err(Refused::of(Code::TokenExpired));
     }
     let session = Session { source: key.source, ends_at: key.expires, token: None };
     Ok(Caller::Server(Box::new(ServerCaller { key: key.name.clone(), scope: key.scope, session })))

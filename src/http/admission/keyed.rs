@@ -11,6 +11,7 @@ use super::caller::{Caller, UserCaller};
 use super::head::Head;
 use super::identity::Refused;
 use super::rule::Rule;
+use super::session::Session;
 use crate::access::{Credentials, Exceeded, Failures, Quota, Secret, TokenPolicy, TrustedProxies, UserRates};
 use crate::config::AccessConfig;
 use crate::engine::Engine;
@@ -31,8 +32,8 @@ pub struct Keyed {
     writes: UserRates,
     pub(super) reads: UserRates,
     pub(super) streams_max: u32,
-    /// Open streams of each user who has one.
-    pub(super) streams: Mutex<HashMap<UserIndex, u32>>,
+    /// The sessions of the open streams of each user who has one.
+    pub(super) streams: Mutex<HashMap<UserIndex, Vec<Arc<Session>>>>,
     proxies: TrustedProxies,
     /// The rule of each path.
     rules: OnceLock<HashMap<String, Rule>>,
@@ -116,8 +117,8 @@ impl Keyed {
         };
         let now = system_clock::now();
         let caller = self.identify(engine, head, users, now).map_err(|refused| match refused {
-            Refused::Uncounted(problem) => problem,
-            Refused::Failed(code) => self.count_failure(head, code),
+            Refused::Other(problem) => problem,
+            Refused::Wrong => self.count_failure(head),
         })?;
         match &caller {
             Caller::User(user) => {
@@ -130,8 +131,13 @@ impl Keyed {
         Ok(caller)
     }
 
+    /// Admits a caller again, whose request took time to arrive.
+    pub(crate) fn admit_again(&self, engine: &Engine, session: &Session) -> Result<(), Problem> {
+        session.check(engine, &self.credentials(), system_clock::now()).map_err(Problem::usual)
+    }
+
     /// Counts wrong credentials, and returns their refusal.
-    fn count_failure(&self, head: Head<'_>, code: Code) -> Problem {
+    fn count_failure(&self, head: Head<'_>) -> Problem {
         // A line that cannot be read also counts: a proxy may have added the client's address to it.
         let forwarded = head.headers.get_all("x-forwarded-for").iter();
         let forwarded: Vec<_> = forwarded.map(|line| String::from_utf8_lossy(line.as_bytes())).collect();
@@ -140,7 +146,7 @@ impl Keyed {
             address.map(|address| self.proxies.client(address, forwarded.iter().map(|line| &**line)));
         let counted = address.map_or(Ok(()), |address| self.failures.count(address, Instant::now()));
         match counted {
-            Ok(()) => Problem::usual(code),
+            Ok(()) => Problem::usual(Code::CredentialsInvalid),
             Err(Exceeded { retry_after, .. }) => Problem::rate_limited(
                 "too many wrong credentials came from this address; good ones are served",
                 retry_after,

@@ -3,6 +3,7 @@
 use crate::access::{Credentials, SourceId};
 use crate::domain::Timestamp;
 use crate::engine::Engine;
+use crate::http::answer::codes::Code;
 use crate::model::UserIndex;
 
 /// The lifetime of a caller's credentials.
@@ -26,17 +27,34 @@ pub(crate) struct UserToken {
 }
 
 impl Session {
-    /// Returns whether the credentials no longer let their caller in.
-    pub(super) fn is_over(&self, engine: &Engine, credentials: &Credentials, now: Timestamp) -> bool {
-        let is_revoked = || self.token.is_some_and(|token| token.is_revoked(engine));
-        self.ends_at.is_some_and(|end| now >= end) || !credentials.contain(self.source) || is_revoked()
+    /// Checks that the credentials still let their caller in.
+    pub(super) fn check(
+        &self,
+        engine: &Engine,
+        credentials: &Credentials,
+        now: Timestamp,
+    ) -> Result<(), Code> {
+        if !credentials.contain(self.source) {
+            return Err(Code::CredentialsInvalid);
+        }
+        if self.ends_at.is_some_and(|end| now >= end) {
+            return Err(Code::TokenExpired);
+        }
+        if self.token.is_some_and(|token| token.is_revoked(engine)) {
+            return Err(Code::TokenRevoked);
+        }
+        Ok(())
     }
 }
 
 impl UserToken {
     /// Returns whether the user's tokens were revoked after this one was issued.
     pub(super) fn is_revoked(&self, engine: &Engine) -> bool {
-        let from_s = engine.read(|model| model.tokens_from(self.user));
-        self.issued_at.as_micros() < from_s.saturating_mul(1_000_000)
+        self.is_before(engine.read(|model| model.tokens_from(self.user)))
+    }
+
+    /// Returns whether the token was issued before this time, in Unix seconds.
+    pub(super) fn is_before(&self, tokens_from_s: u64) -> bool {
+        self.issued_at.as_micros() < tokens_from_s.saturating_mul(1_000_000)
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Keyed;
-use super::caller::Caller;
+use super::caller::{Caller, UserCaller};
 use super::session::Session;
 use crate::access::EventToken;
 use crate::domain::{Timestamp, UserId};
@@ -60,19 +60,27 @@ impl Keyed {
 
     /// Counts a stream of a user, until it is dropped.
     ///
+    /// Streams whose session is over do not count: one that its client does not read ends late.
+    ///
     /// # Errors
     ///
     /// Returns the refusal of a user with too many streams.
-    pub(crate) fn count_stream(self: &Arc<Self>, user: UserIndex) -> Result<UserStream, Problem> {
+    pub(crate) fn count_stream(
+        self: &Arc<Self>,
+        engine: &Engine,
+        user: &UserCaller,
+    ) -> Result<UserStream, Problem> {
+        let (credentials, now) = (self.credentials(), system_clock::now());
         let mut streams = self.streams.lock();
-        let count = streams.entry(user).or_insert(0);
-        if *count >= self.streams_max {
-            let detail =
-                format!("{} streams of this user are open, and more are not allowed", self.streams_max);
+        let open = streams.entry(user.index).or_default();
+        let count = open.iter().filter(|session| session.check(engine, &credentials, now).is_ok()).count();
+        if count >= self.streams_max as usize {
+            let detail = format!("{count} streams of this user are open, and more are not allowed");
             return Err(Problem::rate_limited(detail, STREAM_RETRY_AFTER));
         }
-        *count += 1;
-        Ok(UserStream { keyed: Arc::clone(self), user })
+        let session = Arc::new(user.session);
+        open.push(Arc::clone(&session));
+        Ok(UserStream { keyed: Arc::clone(self), user: user.index, session })
     }
 
     /// Waits until the session of a stream is over.
@@ -80,7 +88,7 @@ impl Keyed {
         let mut changes = self.changes.subscribe();
         loop {
             let now = system_clock::now();
-            if session.is_over(engine, &self.credentials(), now) {
+            if session.check(engine, &self.credentials(), now).is_err() {
                 return;
             }
             let left = session.ends_at.map_or(LOOK_INTERVAL, |end| end.saturating_since(now));
@@ -97,14 +105,15 @@ impl Keyed {
 pub(crate) struct UserStream {
     keyed: Arc<Keyed>,
     user: UserIndex,
+    session: Arc<Session>,
 }
 
 impl Drop for UserStream {
     fn drop(&mut self) {
         let mut streams = self.keyed.streams.lock();
-        if let Some(count) = streams.get_mut(&self.user) {
-            *count -= 1;
-            if *count == 0 {
+        if let Some(open) = streams.get_mut(&self.user) {
+            open.retain(|session| !Arc::ptr_eq(session, &self.session));
+            if open.is_empty() {
                 streams.remove(&self.user);
             }
         }

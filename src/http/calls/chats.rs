@@ -327,19 +327,27 @@ struct ListedChats {
 
 impl Pieces for ListedChats {
     fn next_piece(&mut self, out: &mut Vec<u8>) {
-        /// Maximum number of chats that are copied under one hold of the lock.
+        /// Maximum number of chats that are looked at under one hold of the lock.
         const VIEWS_MAX: usize = 64;
         /// Number of members after which no more chats are copied: it bounds the memory of a piece.
         const MEMBERS_MAX: usize = 1_000;
-        let (mut views, mut members) = (Vec::new(), 0);
-        self.engine.read(|model| {
-            while views.len() < VIEWS_MAX && members < MEMBERS_MAX {
-                let Some(listed) = self.listed.next() else { break };
-                let view = model.view(Some(self.user), listed);
-                members += view.users.len();
-                views.push(view);
-            }
-        });
+        let mut views = Vec::new();
+        // A piece without a chat would be the end of the list.
+        while views.is_empty() && self.listed.len() > 0 {
+            self.engine.read(|model| {
+                let (mut looked, mut members) = (0, 0);
+                while looked < VIEWS_MAX && members < MEMBERS_MAX {
+                    let Some(listed) = self.listed.next() else { break };
+                    looked += 1;
+                    // A client may read slowly, and the user may have left the chat meanwhile.
+                    if model.is_member_of_listed(self.user, &listed) {
+                        let view = model.view(Some(self.user), listed);
+                        members += view.users.len();
+                        views.push(view);
+                    }
+                }
+            });
+        }
         for chat in &views {
             list::push(out, &ChatBody::from(chat));
         }

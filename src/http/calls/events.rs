@@ -73,7 +73,7 @@ async fn get(
     follow: Result<Follow, Problem>,
 ) -> Result<Response, Problem> {
     // Limits come before the form of a request.
-    let slot = caller.user().map(|user| user.keyed.count_stream(user.index)).transpose()?;
+    let slot = caller.user().map(|user| user.keyed.count_stream(&engine, user)).transpose()?;
     let Follow { user, begin, begin_field } = follow?;
     let followed = match (&caller, user) {
         (Caller::Server(_), None) => None,
@@ -101,11 +101,7 @@ async fn get(
         let detail = format!("{} streams are open, and more are not allowed", app.limits.streams_max);
         Problem::new(Code::Overloaded, detail)
     })?;
-    let session = match caller {
-        Caller::Anyone => None,
-        Caller::Server(server) => Some(server.session),
-        Caller::User(user) => Some(user.session),
-    };
+    let session = caller.session().copied();
     let headers = [
         (header::CONTENT_TYPE, "text/event-stream; charset=utf-8"),
         // no-transform: a proxy that compresses holds events back until it has enough of them.

@@ -316,7 +316,7 @@ request! {
 /// Revokes a user's tokens.
 ///
 /// All tokens that were issued before `tokens_from` are refused from now on, and the streams that they opened end
-/// within a second. The time is 11 s ahead, so that a token of a clock that is fast is also revoked. A token whose
+/// within a second. The time is 11 to 12 s ahead, so that a token of a clock that is fast is also revoked. A token whose
 /// `iat` is `tokens_from` is good at once.
 #[utoipa::path(
     post,
@@ -337,7 +337,8 @@ request! {
     )
 )]
 async fn revoke_tokens(write: Write<RevokeTokens>) -> Result<Response, Problem> {
-    let from = system_clock::now().as_micros() / 1_000_000 + TOKEN_AHEAD_S_MAX;
+    // The first second that no token of this moment can have been issued in.
+    let from = system_clock::now().as_micros() / 1_000_000 + TOKEN_AHEAD_S_MAX + 1;
     write.submit(|RevokeTokens { user }, _| Ok(Command::RevokeTokens { user, from })).await
 }
 

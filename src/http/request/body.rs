@@ -66,7 +66,9 @@ impl<T: Request> Read<T> {
             let read = async {
                 let bytes_max = app.limits.body_bytes_max as usize * T::BODY_FACTOR;
                 check_head(request.headers(), bytes_max)?;
-                read_within(request.body_mut(), bytes_max, &app.body_budget).await
+                let bytes = read_within(request.body_mut(), bytes_max, &app.body_budget).await?;
+                app.admit_again(engine, &caller)?;
+                Ok(bytes)
             };
             match read.await {
                 Ok(bytes) => Ok(Self { engine: Arc::clone(engine), caller, request: object::parse(&bytes)? }),
