@@ -234,14 +234,15 @@ async fn the_table_says_who_may_call_what() {
     let mut calls = WhoMayCall::new();
     let mut open = BTreeSet::new();
     for row in table.lines().take_while(|line| line.starts_with('|')).skip(2) {
-        let cells: Vec<_> = row.split('|').map(str::trim).collect();
-        let (mut paths, keys, mut users) = (quoted(cells[1]), quoted(cells[2]), quoted(cells[3]));
-        if cells[3] == "any" {
+        let columns: Vec<_> = row.split('|').map(str::trim).collect();
+        let (mut paths, keys, mut users) = (quoted(columns[1]), quoted(columns[2]), quoted(columns[3]));
+        if columns[3] == "any" {
             users.insert("any".to_owned());
         }
-        match keys.is_empty() {
-            true => open.append(&mut paths),
-            false => calls.extend(paths.into_iter().map(|path| (path, [keys.clone(), users.clone()]))),
+        if keys.is_empty() {
+            open.append(&mut paths);
+        } else {
+            calls.extend(paths.into_iter().map(|path| (path, [keys.clone(), users.clone()])));
         }
     }
     assert_eq!(calls, who_may_call(&document));
