@@ -70,11 +70,11 @@ const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(15);
 async fn get(
     Ready { engine, caller }: Ready,
     State(app): State<Arc<App>>,
-    follow: Result<Follow, Problem>,
+    request: Result<Follow, Problem>,
 ) -> Result<Response, Problem> {
     // Limits come before the form of a request.
     let counted = caller.user().map(|user| user.keyed.count_stream(user.index)).transpose()?;
-    let Follow { user, begin, begin_field } = follow?;
+    let Follow { user, begin, begin_field } = request?;
     let followed = match (&caller, user) {
         (Caller::Server(_), None) => None,
         (Caller::Anyone | Caller::User(_), _) | (Caller::Server(_), Some(_)) => {
