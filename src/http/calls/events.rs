@@ -70,7 +70,7 @@ const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(15);
 async fn get(
     Ready { engine, caller }: Ready,
     State(app): State<Arc<App>>,
-    follow: Result<Follow, Problem>,
+    request: Result<Follow, Problem>,
 ) -> Result<Response, Problem> {
     // Limits come before the form of a request.
     let slot = caller.user().map(|user| user.keyed.count_stream(&engine, user)).transpose()?;

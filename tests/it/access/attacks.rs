@@ -27,6 +27,7 @@ fn with(object: &Value, name: &str, value: &Value) -> String {
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "a list of attacks")]
 async fn forged_tokens_are_all_refused_alike() {
     let server = KeyedServer::start();
     let (ann, keys) = (server.add_user("ann").await, &server.keys);

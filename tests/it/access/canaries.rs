@@ -138,25 +138,8 @@ async fn no_secret_is_shown_anywhere() {
     server.post("/users/tokens/revoke", &json!({ "user": bob })).await;
     check(&secrets, "an answer", server.with(&tokens[4]).request("GET", "/events")).await;
 
-    // and bad files are read again, and one with a key that is ignored,
-    let (api_keys, token_keys) = (server.api_keys_file(), server.token_keys_file());
-    for (file, content) in [
-        (&api_keys, format!("{}backend all {backend}\n", keys.api_keys())),
-        (&api_keys, format!("{CANARY}\n")),
-        (&token_keys, jwks.to_string().replace("\"kid\":\"p256\"", &format!("\"kid\":[\"{CANARY}\"]"))),
-        (&token_keys, jwks.to_string().replace("\"AQAB\"", &format!("\"{CANARY}!\""))),
-    ] {
-        let good = fs::read_to_string(file).unwrap();
-        assert_ne!(content, good);
-        for (content, is_stale) in [(content, true), (good, false)] {
-            replace(file, &content);
-            server.server.signal(Signal::HUP);
-            until(async || are_keys_stale(&server).await == is_stale).await;
-        }
-    }
-    replace(&token_keys, &jwks.to_string().replace("OKP", CANARY));
-    server.server.signal(Signal::HUP);
-    until(async || server.with(&tokens[0]).post("/chats/get", &json!({})).await.status == 401).await;
+    // and bad files are read again,
+    reload_bad_files(&server, backend, &tokens[0]).await;
     check(&secrets, "the metrics", server.with(keys.server_key("scraper")).request("GET", "/metrics")).await;
 
     // then no secret is in what the server logs, in what it stores, and in what the tools show of that.
@@ -177,6 +160,29 @@ async fn no_secret_is_shown_anywhere() {
         secrets.assert_absent("a tool", output.stdout);
         secrets.assert_absent("a tool", output.stderr);
     }
+}
+
+/// Lets the server read bad files of keys, and at last one with a key that it ignores.
+async fn reload_bad_files(server: &KeyedServer, key: &str, token: &str) {
+    let (api_keys, token_keys) = (server.api_keys_file(), server.token_keys_file());
+    let jwks = server.keys.token_keys().to_string();
+    for (file, content) in [
+        (&api_keys, format!("{}backend all {key}\n", server.keys.api_keys())),
+        (&api_keys, format!("{CANARY}\n")),
+        (&token_keys, jwks.replace("\"kid\":\"p256\"", &format!("\"kid\":[\"{CANARY}\"]"))),
+        (&token_keys, jwks.replace("\"AQAB\"", &format!("\"{CANARY}!\""))),
+    ] {
+        let good = fs::read_to_string(file).unwrap();
+        assert_ne!(content, good);
+        for (content, is_stale) in [(content, true), (good, false)] {
+            replace(file, &content);
+            server.server.signal(Signal::HUP);
+            until(async || are_keys_stale(server).await == is_stale).await;
+        }
+    }
+    replace(&token_keys, &jwks.replace("OKP", CANARY));
+    server.server.signal(Signal::HUP);
+    until(async || server.with(token).post("/chats/get", &json!({})).await.status == 401).await;
 }
 
 async fn are_keys_stale(server: &KeyedServer) -> bool {

@@ -34,6 +34,7 @@ fn send(server: &KeyedServer, call: &str, headers: &[&str], body: &str) -> Reply
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "a list of mistakes")]
 async fn of_two_mistakes_the_first_is_refused() {
     let server = KeyedServer::start_with(&["--body-bytes-max", "1024"]);
     let (ann, bob, cat) =
