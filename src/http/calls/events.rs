@@ -74,7 +74,7 @@ async fn get(
 ) -> Result<Response, Problem> {
     // Limits come before the form of a request.
     let slot = caller.user().map(|user| user.keyed.count_stream(&engine, user)).transpose()?;
-    let Follow { user, begin, begin_field } = follow?;
+    let Follow { user, begin, begin_field } = request?;
     let followed = match (&caller, user) {
         (Caller::Server(_), None) => None,
         (Caller::Anyone | Caller::User(_), _) | (Caller::Server(_), Some(_)) => {
