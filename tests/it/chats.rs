@@ -394,3 +394,29 @@ async fn paged(server: &Client, user: &str, limit: usize) -> Vec<Value> {
 fn ids(chats: &[Value]) -> Vec<String> {
     chats.iter().map(|chat| chat["id"].as_str().expect("an id").to_owned()).collect()
 }
+
+#[tokio::test]
+async fn a_chat_that_was_left_meanwhile_is_not_listed() {
+    use axum::body::Body;
+    use http_body_util::BodyExt;
+
+    // Given a list that is longer than what is sent at first,
+    let server = TestRouter::start();
+    let (ann, bob) = (server.add_user("ann").await, server.add_user("bob").await);
+    let mut chats = Vec::new();
+    for number in 0..600 {
+        chats.push(server.add_chat(&format!("chat {number}"), &[&ann]).await);
+    }
+    let request = axum::http::Request::post("/chats/get").header("content-type", "application/json");
+    let request = request.body(Body::from(json!({ "user": ann }).to_string())).expect("a request");
+    let mut body = server.answer(request).await.into_body();
+    let first = body.frame().await.expect("a part").expect("sent").into_data().expect("data");
+    // When the user leaves the last chat of it, and another one joins,
+    server.leave(&chats[0], &ann).await;
+    server.join(&chats[0], &bob).await;
+    // Then that chat is not among the rest.
+    let rest = body.collect().await.expect("sent").to_bytes();
+    let listed: Vec<Value> = serde_json::from_slice(&[first, rest].concat()).expect("a list");
+    assert_eq!(listed.len(), 599);
+    assert!(listed.iter().all(|chat| chat["id"] != chats[0] && chat["users"] == json!([ann])));
+}

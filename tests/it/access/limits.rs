@@ -250,3 +250,25 @@ fn a_trusted_proxy_names_the_address_that_fails() {
     assert_eq!(first_refused("192.0.2.1, 192.0.2.2"), None);
     assert_eq!(first_refused("203.0.113.9"), None);
 }
+
+#[test]
+fn a_line_that_is_no_text_hides_no_address() {
+    let keys = KeyFiles::new();
+    let server = keys.start(&["--ephemeral", "--trusted-proxies", "127.0.0.0/8"]);
+    let mut connection = RawConnection::open(&server.address);
+    // Given a client that puts a line in front, and a byte that is no text into the line of the proxy,
+    let mut refused = (0..200_u32).filter(|number| {
+        let [_, _, a, b] = number.to_be_bytes();
+        let lines = [
+            format!("Authorization: Bearer a.b.c\r\nX-Forwarded-For: 198.51.{a}.{b}").into_bytes(),
+            b"X-Forwarded-For: \xff, 192.0.2.1".to_vec(),
+        ];
+        let mut request = b"POST /users/list HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n".to_vec();
+        lines.into_iter().for_each(|line| request.extend([line, b"\r\n".to_vec()].concat()));
+        request.extend(b"\r\n");
+        connection.send(request);
+        connection.reply().status == StatusCode::TOO_MANY_REQUESTS
+    });
+    // Then it is still one address that fails.
+    assert!(refused.next().is_some());
+}

@@ -7,6 +7,7 @@ mod canaries;
 mod event_tokens;
 mod files;
 mod fixture;
+mod held;
 mod limits;
 mod order;
 mod reload;

@@ -20,6 +20,7 @@ use chinwag::config::ServeConfig;
 use chinwag::engine::{Engine, EngineSettings, ReplayProgress};
 use chinwag::http::{App, Keyed, router};
 use chinwag::log::MemoryLog;
+use tower::ServiceExt;
 
 use super::client::{Client, Reply, answer_in_process};
 
@@ -55,6 +56,12 @@ impl TestRouter {
         app.ready(Arc::new(engine));
         let router = router(app);
         Self { client: Client::in_process(router.clone()), router }
+    }
+
+    /// Returns the answer to a request, whose body may still be made.
+    pub async fn answer(&self, request: axum::extract::Request) -> axum::response::Response {
+        let Ok(response) = self.router.clone().oneshot(request).await;
+        response
     }
 
     /// Sends a request without a body whose path is exactly this one. [`Client`] would resolve `..` in it.
