@@ -57,7 +57,7 @@ struct Writer {
 
 struct Server<'r> {
     writers: RefCell<Vec<Writer>>,
-    server: HttpServer<'r>,
+    http: HttpServer<'r>,
     _files: TempDir,
 }
 
@@ -99,12 +99,12 @@ impl<'r> Server<'r> {
                 authorization,
             },
         );
-        Self { writers: RefCell::new(writers.collect()), server, _files: files }
+        Self { writers: RefCell::new(writers.collect()), http: server, _files: files }
     }
 
     fn post_all(&self, messages: u64) -> Duration {
         let sent = Arc::new(AtomicU64::new(0));
-        self.server.runtime.block_on(async {
+        self.http.runtime.block_on(async {
             let start = Instant::now();
             let mut tasks = JoinSet::new();
             for mut writer in self.writers.take() {

@@ -36,9 +36,16 @@ impl Failures {
     ///
     /// Returns an error if the address has failed too often.
     pub fn count(&self, address: IpAddr, now: Instant) -> Result<(), Exceeded> {
-        let place = usize::try_from(self.hash.hash_one(network(address)) % ADDRESSES_MAX as u64);
-        let cell = &self.cells[place.expect("below the number of cells")];
+        let cell = &self.cells[usize::from(self.place(address))];
         QUOTA.take(cell, nanos_since(self.start, now)).map(|_| ())
+    }
+}
+
+impl Failures {
+    /// Returns the place of an address: two bytes of its hash, as there are 65,536 places.
+    fn place(&self, address: IpAddr) -> u16 {
+        let [high, low, ..] = self.hash.hash_one(network(address)).to_be_bytes();
+        u16::from_be_bytes([high, low])
     }
 }
 

@@ -55,7 +55,7 @@ pub struct KeyName(Arc<str>);
 pub use crate::domain::InvalidKeyName;
 
 impl ServerKeys {
-    /// Beginning of every server key.
+    /// The beginning of every key, by which scanners of secrets recognize one.
     pub const PREFIX: &str = "cw_";
     /// Maximum keys of a file.
     pub const MAX: usize = 64;
@@ -225,8 +225,6 @@ impl FromStr for KeyHash {
         Ok(Self(hash))
     }
 }
-
-/// The beginning of every key, by which scanners of secrets recognize one.
 
 /// Number of random bytes of a key.
 const KEY_BYTES: usize = 32;

@@ -12,7 +12,7 @@ use crate::access::TokenSub;
 /// Callers, and the rates at which they may call.
 #[derive(Debug, Clone, Args)]
 pub struct AccessConfig {
-    /// File of server keys, one per line: NAME SCOPE SHA256HEX [EXPIRES]. With it, every call needs a credential; it
+    /// File of server keys, one per line, as `chinwag keys new` makes them. With it, every call needs a credential; it
     /// is read again within 5 s of a change and on SIGHUP
     #[arg(long, env = "CHINWAG_API_KEYS", value_name = "FILE")]
     pub api_keys: Option<PathBuf>,

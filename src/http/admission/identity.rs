@@ -18,7 +18,7 @@ use crate::http::answer::codes::Code;
 use crate::http::answer::problem::Problem;
 
 /// Maximum time by which a token may be older than its user. A name, or an id, may have been another user's before.
-const OLDER_THAN_USER_MAX: Duration = Duration::from_secs(60);
+const OLDER_THAN_USER_MAX: Duration = Duration::from_mins(1);
 
 /// The reason why credentials are refused.
 pub(super) enum Refused {

@@ -16,8 +16,8 @@ use crate::system_clock;
 
 /// Time after which a user with too many streams may try again.
 const STREAM_RETRY_AFTER: Duration = Duration::from_secs(5);
-/// Maximum time for which a token for a stream's URL is good.
-const EVENTS_TOKEN_TIME_MAX: Duration = Duration::from_hours(1);
+/// Maximum seconds for which a token for a stream's URL is good.
+const EVENTS_TOKEN_S_MAX: u64 = 3_600;
 /// Maximum time between two looks at the clock, which may jump.
 const LOOK_INTERVAL: Duration = Duration::from_secs(15);
 
@@ -48,8 +48,8 @@ impl Keyed {
             }
             Caller::Anyone => unreachable!("the call needs credentials"),
         };
-        let hour = now.as_micros() + EVENTS_TOKEN_TIME_MAX.as_micros() as u64;
-        let expires_at = Timestamp::from_micros(hour).unwrap_or(now);
+        let in_an_hour = now.as_micros() + EVENTS_TOKEN_S_MAX * 1_000_000;
+        let expires_at = Timestamp::from_micros(in_an_hour).unwrap_or(now);
         let expires_at = ends_at.map_or(expires_at, |end| expires_at.min(end));
         if expires_at <= now {
             return Err(Problem::usual(Code::TokenExpired));

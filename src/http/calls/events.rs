@@ -75,18 +75,18 @@ async fn get(
     // Limits come before the form of a request.
     let slot = caller.user().map(|user| user.keyed.count_stream(&engine, user)).transpose()?;
     let Follow { user, begin, begin_field } = request?;
-    let followed = match (&caller, user) {
+    let whose = match (&caller, user) {
         (Caller::Server(_), None) => None,
         (Caller::Anyone | Caller::User(_), _) | (Caller::Server(_), Some(_)) => {
             Some(caller.acting_for(user, "user")?)
         }
     };
-    let follower = match followed {
+    let following = match whose {
         Some(user) => engine.follow(user, begin),
         None => engine.follow_all(begin),
     };
-    let follower = follower.map_err(|error| match error {
-        FollowError::UserNotFound => users::not_found(followed.expect("it was looked for")),
+    let follower = following.map_err(|error| match error {
+        FollowError::UserNotFound => users::not_found(whose.expect("it was looked for")),
         FollowError::BeyondTheLog { last } => {
             let what = format!("must not be beyond the last position, {last}");
             let after = match begin {

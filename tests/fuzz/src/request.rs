@@ -69,8 +69,10 @@ impl Server {
         let config = ServeConfig { limits, ..ServeConfig::default() };
         let app = App::starting(progress, &config);
         let app = Arc::new(if is_keyed {
-            let credentials =
-                Credentials { server_keys: Arc::new(ServerKeys::parse(KEYS).unwrap()), ..Credentials::default() };
+            let credentials = Credentials {
+                server_keys: Arc::new(ServerKeys::parse(KEYS).unwrap()),
+                ..Credentials::default()
+            };
             app.with_credentials(Arc::new(Keyed::new(&config.access, credentials, Secret::random())))
         } else {
             app

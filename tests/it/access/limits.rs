@@ -264,7 +264,9 @@ fn a_line_that_is_no_text_hides_no_address() {
             b"X-Forwarded-For: \xff, 192.0.2.1".to_vec(),
         ];
         let mut request = b"POST /users/list HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n".to_vec();
-        lines.into_iter().for_each(|line| request.extend([line, b"\r\n".to_vec()].concat()));
+        for line in lines {
+            request.extend([line, b"\r\n".to_vec()].concat());
+        }
         request.extend(b"\r\n");
         connection.send(request);
         connection.reply().status == StatusCode::TOO_MANY_REQUESTS
