@@ -1,5 +1,6 @@
 # Makes a server key of the back end, and a pair of keys for its users' tokens, in the current directory.
 set -eu
+[ ! -e private.pem ] || { echo 'private.pem exists already' >&2; exit 1; }
 umask 077
 chinwag keys new backend --append keys.txt >backend.key
 openssl genpkey -algorithm ed25519 -out private.pem

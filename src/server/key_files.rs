@@ -64,7 +64,12 @@ impl Keys {
         let paths = files.api_keys.iter().chain(&files.token_keys).cloned().collect();
         let watched = WatchedFiles::note(paths);
         let secret = match &access.secret {
-            Some(path) => read("--secret", path, Secret::parse)?,
+            Some(path) => {
+                let mut warnings = Vec::new();
+                let secret = read("--secret", path, &mut warnings, Secret::parse)?;
+                warnings.iter().for_each(Warning::log);
+                secret
+            }
             None => Secret::random(),
         };
         let keyed = Arc::new(Keyed::new(access, files.read()?, secret));
@@ -79,10 +84,14 @@ impl Keys {
     /// replaced.
     pub(super) fn keep_fresh(self, app: Arc<App>) -> Result<(), ServeError> {
         let Self { files, watched, keyed } = self;
+        let mut warned = Vec::new();
         watched.watch(move || {
-            let (credentials, errors) = files.read_again(&keyed.credentials());
+            let Reading { credentials, warnings, errors } = files.read_again(&keyed.credentials());
             app.set_keys_stale(!errors.is_empty());
             keyed.replace(credentials);
+            // While a file cannot be used, the files are read again and again.
+            warnings.iter().filter(|warning| !warned.contains(*warning)).for_each(Warning::log);
+            warned = warnings;
             let errors: Vec<_> = errors.iter().map(ToString::to_string).collect();
             match errors.join("; ") {
                 none if none.is_empty() => Ok(()),
@@ -92,29 +101,49 @@ impl Keys {
     }
 }
 
+/// The result of reading the files.
+struct Reading {
+    /// The keys. Those of a file that cannot be used are the ones from before.
+    credentials: Credentials,
+    warnings: Vec<Warning>,
+    errors: Vec<KeyFileError>,
+}
+
+/// A problem of a file that can be used.
+#[derive(PartialEq)]
+struct Warning {
+    path: PathBuf,
+    problem: String,
+}
+
+impl Warning {
+    fn log(&self) {
+        tracing::warn!(file = %self.path.display(), "{}", self.problem);
+    }
+}
+
 impl KeyFiles {
     fn read(&self) -> Result<Credentials, KeyFileError> {
-        match self.read_again(&Credentials::default()) {
-            (credentials, errors) if errors.is_empty() => Ok(credentials),
-            (_, mut errors) => Err(errors.swap_remove(0)),
-        }
+        let Reading { credentials, warnings, mut errors } = self.read_again(&Credentials::default());
+        warnings.iter().for_each(Warning::log);
+        if errors.is_empty() { Ok(credentials) } else { Err(errors.swap_remove(0)) }
     }
 
-    /// Returns the keys in the files, and the reasons why files cannot be used. Their keys are those from before.
-    fn read_again(&self, before: &Credentials) -> (Credentials, Vec<KeyFileError>) {
-        let (mut credentials, mut errors) = (before.clone(), Vec::new());
+    fn read_again(&self, before: &Credentials) -> Reading {
+        let mut reading = Reading { credentials: before.clone(), warnings: Vec::new(), errors: Vec::new() };
+        let Reading { credentials, warnings, errors } = &mut reading;
         if let Some(path) = &self.api_keys {
-            match read("--api-keys", path, ServerKeys::parse) {
+            match read("--api-keys", path, warnings, ServerKeys::parse) {
                 Ok(keys) => credentials.server_keys = Arc::new(keys),
                 Err(error) => errors.push(error),
             }
         }
         if let Some(path) = &self.token_keys {
-            match read("--token-keys", path, TokenKeys::parse) {
+            match read("--token-keys", path, warnings, TokenKeys::parse) {
                 Ok((keys, ignored)) => {
-                    for key in ignored {
-                        tracing::warn!(file = %path.display(), "a key of --token-keys is ignored: {key}");
-                    }
+                    let ignored =
+                        ignored.iter().map(|key| format!("a key of --token-keys is ignored: {key}"));
+                    warnings.extend(ignored.map(|problem| Warning { path: path.clone(), problem }));
                     credentials.token_keys = Arc::new(keys);
                 }
                 Err(error) => errors.push(error),
@@ -124,20 +153,22 @@ impl KeyFiles {
             let (server_keys, token_keys) = (credentials.server_keys.len(), credentials.token_keys.len());
             tracing::info!(server_keys, token_keys, "read the keys");
         }
-        (credentials, errors)
+        reading
     }
 }
 
 fn read<T>(
     flag: &'static str,
     path: &Path,
+    warnings: &mut Vec<Warning>,
     parse: impl FnOnce(&[u8]) -> Result<T, BadFile>,
 ) -> Result<T, KeyFileError> {
     let unreadable = |source| KeyFileError::Unreadable { flag, path: path.to_owned(), source };
     let bytes = fs::read(path).map_err(unreadable)?;
     let mode = fs::metadata(path).map_err(unreadable)?.permissions().mode();
     if mode & 0o004 != 0 {
-        tracing::warn!(file = %path.display(), "every user of this machine may read the file of {flag}");
+        let problem = format!("every user of this machine may read the file of {flag}");
+        warnings.push(Warning { path: path.to_owned(), problem });
     }
     parse(&bytes).map_err(|source| KeyFileError::Bad { flag, path: path.to_owned(), source })
 }

@@ -72,7 +72,7 @@ request! {
 async fn add(write: Write<AddChat>) -> Result<Response, Problem> {
     let command = |AddChat { name, users }, caller: &Caller| {
         if let Some(user) = caller.user().filter(|user| !users.contains(&user.id)) {
-            return Err(user.not_yourself("makes no chat of other users alone", "users"));
+            return Err(user.not_yourself("makes only chats whose users hold that user", "users"));
         }
         Ok(Command::AddChat { name, users })
     };
@@ -133,8 +133,8 @@ async fn add_user(write: Write<Membership>) -> Result<Response, Problem> {
 )]
 async fn remove_user(write: Write<Membership>) -> Result<Response, Problem> {
     let command = |Membership { chat, user }, caller: &Caller| {
-        if let Some(by) = caller.user().filter(|by| !by.has(Scope::Moderate)) {
-            by.must_be(user, "user")?;
+        if let Some(by) = caller.user().filter(|by| by.id != user && !by.has(Scope::Moderate)) {
+            return Err(by.not_yourself("removes others only with the scope moderate", "user"));
         }
         Ok(Command::RemoveMember { chat, user })
     };
