@@ -110,6 +110,7 @@ impl<'a> Record<'a> {
     /// # Errors
     ///
     /// Returns an error if the bytes are not a record, and the error of `actor_of`.
+    #[inline]
     pub fn decode<D: BorrowDecoder<'a>>(
         decoder: &mut D,
         actor_of: impl FnOnce(&Event<'a>) -> Result<Actor<'a>, DecodeError>,

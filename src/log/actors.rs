@@ -13,7 +13,7 @@ use crate::domain::{Actor, Event, UserId};
 pub(super) const ENTRIES_MAX: usize = 254;
 
 /// Number before a record whose actor is unknown.
-const UNKNOWN: u8 = 0;
+pub(super) const UNKNOWN: u8 = 0;
 /// Number before a record whose actor is the user whom the event names as its doer.
 const DOER: u8 = 1;
 /// Number of the table's first entry.
@@ -95,16 +95,16 @@ impl<'a> ReadActors<'a> {
 
     /// Returns the actor of an event by the number before its record.
     pub(super) fn named(&self, number: u8, event: &Event<'_>) -> Result<Actor<'a>, DecodeError> {
-        let Some(index) = number.checked_sub(FIRST_ENTRY) else {
-            return match (number, event.doer()) {
-                (DOER, Some(user)) => Ok(Actor::User(user)),
-                (DOER, None) => {
-                    Err(DecodeError::Other("a record by its event's doer, whom it does not name"))
-                }
-                _ => Ok(Actor::Unknown),
-            };
-        };
-        let entry = self.0.get(usize::from(index)).cloned();
-        entry.ok_or(DecodeError::Other("a record of an actor who is not in the table"))
+        match number {
+            UNKNOWN => Ok(Actor::Unknown),
+            DOER => {
+                let unnamed = DecodeError::Other("a record by its event's doer, whom it does not name");
+                event.doer().map(Actor::User).ok_or(unnamed)
+            }
+            number => {
+                let entry = self.0.get(usize::from(number - FIRST_ENTRY)).cloned();
+                entry.ok_or(DecodeError::Other("a record of an actor who is not in the table"))
+            }
+        }
     }
 }

@@ -6,7 +6,7 @@ use bincode::de::{Decoder, DecoderImpl};
 pub use bincode::error::DecodeError;
 use bincode::{Decode, Encode};
 
-use super::actors::ReadActors;
+use super::actors::{self, ReadActors};
 use super::segment::Version;
 use crate::domain::{Actor, Record};
 
@@ -48,18 +48,22 @@ impl<'a> Records<'a> {
         Self { decoder, version, actors: None, left: count }
     }
 
+    #[inline]
     fn record(&mut self) -> Result<Record<'a>, DecodeError> {
-        match self.version {
-            Version::One => Record::decode(&mut self.decoder, |_| Ok(Actor::Unknown)),
+        let number = match self.version {
+            Version::One => actors::UNKNOWN,
             Version::Two => {
-                let actors = match &self.actors {
-                    Some(actors) => actors,
-                    None => self.actors.insert(ReadActors::decode(&mut self.decoder)?),
-                };
-                let number = u8::decode(&mut self.decoder)?;
-                Record::decode(&mut self.decoder, |event| actors.named(number, event))
+                if self.actors.is_none() {
+                    self.actors = Some(ReadActors::decode(&mut self.decoder)?);
+                }
+                u8::decode(&mut self.decoder)?
             }
-        }
+        };
+        let actors = self.actors.as_ref();
+        Record::decode(&mut self.decoder, |event| match number {
+            actors::UNKNOWN => Ok(Actor::Unknown),
+            _ => actors.expect("a number stands behind a table").named(number, event),
+        })
     }
 }
 
