@@ -67,7 +67,8 @@ pub fn verify(bytes: &[u8]) {
     assert!(audience == "chinwag" || audience.as_array().unwrap().contains(&"chinwag".into()));
     let times = [&claims["iat"], &claims["exp"]].map(|time| time.as_f64().unwrap());
     let now = NOW_S as f64;
-    assert!(times[0] <= now + 11.001 && times[1] > now - 60.001 && times[0] <= times[1]);
+    // A time of issue that is ahead is refused where the user is known.
+    assert!(times[1] > now - 60.001 && times[0] <= times[1]);
     assert!(times[1] - times[0] <= f64::from(TTL_MAX_S) + 0.001);
     assert!(token.check_time(token.ends_at()).is_err());
 }
@@ -88,11 +89,16 @@ pub fn parse(bytes: &[u8]) {
     for good in GOOD {
         drop(keys.verify(good, &policy(), now()));
     }
-    let (key, _) = SigningKey::parse(bytes, None).unwrap();
+    let key = match SigningKey::parse(bytes, None) {
+        Ok((key, _)) => key,
+        Err(error) => return check_shown(error),
+    };
     let Ok(key) = key else { return };
     let token = key.mint(&Grant { sub: USER, audience: "chinwag", scope: None, ttl_s: 3_600 }, now());
-    // A long `kid` makes a token that is too long.
-    if keys.len() == 1 && token.len() <= 4_096 {
+    // With `key_ops`, a key may sign and not verify. A long `kid` makes a token that is too long.
+    let has_operations =
+        [&b"_ops"[..], b"\\u"].iter().any(|part| bytes.windows(part.len()).any(|at| at == *part));
+    if keys.len() == 1 && !has_operations && token.len() <= 4_096 {
         keys.verify(&token, &policy(), now()).unwrap();
     }
 }
