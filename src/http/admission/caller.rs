@@ -1,7 +1,6 @@
 //! The caller of a call, after admission.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use super::Keyed;
 use super::head::Peer;
@@ -83,12 +82,9 @@ impl Caller {
         /// Messages in an answer that cost one read more.
         const MESSAGES_PER_READ: u64 = 1_000;
         if let Some(user) = self.user() {
-            let (reads, units) = (&user.keyed.reads, messages / MESSAGES_PER_READ);
-            if units > 0 {
-                let left = reads.charge(user.index.as_usize(), units, Instant::now());
-                if let Some(peer) = &user.peer {
-                    peer.note_rate("reads", reads.quota(), Ok(left));
-                }
+            let reads = messages / MESSAGES_PER_READ;
+            if reads > 0 {
+                user.keyed.reads.charge(user.index, reads, user.peer.as_ref());
             }
         }
     }

@@ -4,11 +4,11 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::http::request::Parts;
-use axum::http::{Extensions, HeaderMap, HeaderValue, Request, Uri};
+use axum::http::{Extensions, HeaderMap, Request, Uri};
 use parking_lot::Mutex;
 
-use crate::access::{Credentials, Exceeded, Left, Quota, Token};
-use crate::http::headers::{RATE_LIMIT, RATE_LIMIT_POLICY};
+use super::quota::QuotaHeaders;
+use crate::access::{Credentials, Token};
 
 /// The head of a request.
 #[derive(Clone, Copy)]
@@ -48,8 +48,8 @@ pub(crate) struct Peer {
 #[derive(Default)]
 struct PeerState {
     remembered: Option<Remembered>,
-    /// The rest of the quota of the request that is being answered.
-    rate: Option<Rate>,
+    /// The quota that the request that is being answered counts against.
+    quota: Option<QuotaHeaders>,
 }
 
 /// The last token that was verified on this connection. Other connections verify it again.
@@ -58,12 +58,6 @@ struct Remembered {
     token: Arc<Token>,
     /// The keys that it was verified with.
     credentials: Arc<Credentials>,
-}
-
-struct Rate {
-    name: &'static str,
-    quota: Quota,
-    taken: Result<Left, Exceeded>,
 }
 
 impl Peer {
@@ -84,26 +78,14 @@ impl Peer {
         self.state.lock().remembered = Some(Remembered { text: text.into(), token, credentials });
     }
 
-    pub(super) fn note_rate(&self, name: &'static str, quota: Quota, taken: Result<Left, Exceeded>) {
-        self.state.lock().rate = Some(Rate { name, quota, taken });
+    pub(super) fn show_quota(&self, headers: QuotaHeaders) {
+        self.state.lock().quota = Some(headers);
     }
 
-    /// Adds to an answer what the request has left of its quota (draft-ietf-httpapi-ratelimit-headers-10).
-    pub(crate) fn add_rate(&self, headers: &mut HeaderMap) {
-        let Some(Rate { name, quota: Quota { burst, per_s }, taken }) = self.state.lock().rate.take() else {
-            return;
-        };
-        let (left, whole_in) = match taken {
-            Ok(Left { units, whole_in }) => (units, whole_in),
-            Err(Exceeded { whole_in, .. }) => (0, whole_in),
-        };
-        let window_s = burst.div_ceil(per_s);
-        let reset_s = whole_in.as_millis().div_ceil(1_000);
-        for (header, value) in [
-            (RATE_LIMIT_POLICY, format!("\"{name}\";q={burst};w={window_s}")),
-            (RATE_LIMIT, format!("\"{name}\";r={left};t={reset_s}")),
-        ] {
-            headers.insert(header, HeaderValue::try_from(value).expect("digits and words"));
+    /// Adds to an answer the quota that its request counted against.
+    pub(crate) fn add_quota(&self, headers: &mut HeaderMap) {
+        if let Some(quota) = self.state.lock().quota.take() {
+            quota.add_to(headers);
         }
     }
 }

@@ -7,12 +7,13 @@ use foldhash::HashMap;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
 
-use super::caller::{Caller, UserCaller};
+use super::caller::Caller;
 use super::head::Head;
 use super::identity::Refused;
+use super::quota::UserQuota;
 use super::rule::Rule;
 use super::session::Session;
-use crate::access::{Credentials, Exceeded, Failures, Quota, Secret, TokenPolicy, TrustedProxies, UserRates};
+use crate::access::{Credentials, Exceeded, Failures, Quota, Secret, TokenPolicy, TrustedProxies};
 use crate::config::AccessConfig;
 use crate::engine::Engine;
 use crate::http::answer::codes::Code;
@@ -29,8 +30,8 @@ pub struct Keyed {
     pub(super) policy: TokenPolicy,
     pub(super) secret: Secret,
     failures: Failures,
-    writes: UserRates,
-    pub(super) reads: UserRates,
+    writes: UserQuota,
+    pub(super) reads: UserQuota,
     pub(super) streams_max: u32,
     /// The sessions of the open streams of each user who has one.
     pub(super) streams: Mutex<HashMap<UserIndex, Vec<Arc<Session>>>>,
@@ -63,8 +64,8 @@ impl Keyed {
             },
             secret,
             failures: Failures::new(start),
-            writes: UserRates::new(writes, start),
-            reads: UserRates::new(reads, start),
+            writes: UserQuota::new("writes", writes, start),
+            reads: UserQuota::new("reads", reads, start),
             streams_max: limits.user_streams_max,
             streams: Mutex::default(),
             proxies: TrustedProxies::new(config.trusted_proxies.clone()),
@@ -123,7 +124,11 @@ impl Keyed {
         match &caller {
             Caller::User(user) => {
                 users.check(user.scopes)?;
-                self.take(user, head, cost)?;
+                let quota = match cost {
+                    Cost::Read => &self.reads,
+                    Cost::Write => &self.writes,
+                };
+                quota.take(user.index, head.peer())?;
             }
             Caller::Server(server) => keys.check(server.scope)?,
             Caller::Anyone => {}
@@ -152,22 +157,5 @@ impl Keyed {
                 retry_after,
             ),
         }
-    }
-
-    /// Uses up what a call costs a user.
-    fn take(&self, user: &UserCaller, head: Head<'_>, cost: Cost) -> Result<(), Problem> {
-        let (rates, name) = match cost {
-            Cost::Read => (&self.reads, "reads"),
-            Cost::Write => (&self.writes, "writes"),
-        };
-        let taken = rates.take(user.index.as_usize(), Instant::now());
-        if let Some(peer) = head.peer() {
-            peer.note_rate(name, rates.quota(), taken);
-        }
-        taken.map(|_| ()).map_err(|Exceeded { retry_after, .. }| {
-            let Quota { burst, per_s } = rates.quota();
-            let detail = format!("a user may make {per_s} {name} a second, and {burst} at once");
-            Problem::rate_limited(detail, retry_after)
-        })
     }
 }

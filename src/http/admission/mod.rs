@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `rule` | the callers that a call admits; each rule stands beside its route |
 //! | `presented` | the credentials that a request presents |
+//! | `quota` | the quotas of users |
 //! | `keyed` | a caller is admitted, or refused in the order of the API |
 //! | `identity` | from credentials to the caller |
 //! | `caller` | the caller, as calls see it |
@@ -18,6 +19,7 @@ mod head;
 mod identity;
 mod keyed;
 mod presented;
+mod quota;
 mod rule;
 mod session;
 mod streams;

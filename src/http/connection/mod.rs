@@ -203,7 +203,7 @@ impl Server {
             observe(&app, &router, client, request).map(move |mut answer| {
                 arrival.answered(&answer);
                 if let Some(peer) = peer {
-                    peer.add_rate(answer.headers_mut());
+                    peer.add_quota(answer.headers_mut());
                 }
                 if stopping.load(Ordering::Relaxed) {
                     answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
