@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{ServerKeys, SourceId, TokenKeys};
 
 /// The keys that let callers in.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Credentials {
     /// Keys of servers.
     pub server_keys: Arc<ServerKeys>,

@@ -19,7 +19,7 @@ use super::{BadFile, SourceId};
 use crate::domain::Timestamp;
 
 /// The server keys of a file.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub struct ServerKeys {
     by_hash: HashMap<KeyHash, ServerKey>,
 }

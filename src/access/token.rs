@@ -80,25 +80,35 @@ impl TokenKeys {
     /// [`TokenRefusal::Expired`] if everything else about the token is good. A token that [is ahead](is_ahead) is no error
     /// here.
     pub fn verify(&self, token: &str, policy: &TokenPolicy, now: Timestamp) -> Result<Token, TokenRefusal> {
-        let (key, claims) = self.verified_claims(token).ok_or(TokenRefusal::Invalid)?;
-        let token = checked(claims, key, policy).ok_or(TokenRefusal::Invalid)?;
+        let checked = self.verified_claims(token).and_then(|(key, claims)| checked(claims, key, policy));
+        let token = checked.map_err(|reason| {
+            // For the operator. The client is not told, because it may be somebody who guesses.
+            tracing::debug!(reason, "a token is not valid");
+            TokenRefusal::Invalid
+        })?;
         token.check_time(now)?;
         Ok(token)
     }
 
-    /// Returns the claims of a token with a good signature, and the key that signed it.
-    fn verified_claims(&self, token: &str) -> Option<(&TokenKey, Claims)> {
+    /// Returns the claims of a token with a good signature, and the key that signed it; or the reason why it is not
+    /// valid.
+    fn verified_claims(&self, token: &str) -> Result<(&TokenKey, Claims), &'static str> {
         if token.len() > TOKEN_BYTES_MAX {
-            return None;
+            return Err("it is too long");
         }
-        let (message, signature) = token.rsplit_once('.')?;
-        let (header, claims) = message.split_once('.')?;
-        let header: Header = decoded(header)?;
-        let key = self.find(header.kid.as_deref())?;
+        let parts = token.rsplit_once('.').and_then(|(message, signature)| {
+            let (header, claims) = message.split_once('.')?;
+            Some((message, signature, header, claims))
+        });
+        let (message, signature, header, claims) = parts.ok_or("it is not a JSON Web Token")?;
+        let header: Header =
+            decoded(header).ok_or("its header is malformed, or has a member that is refused")?;
+        let key = self.find(header.kid.as_deref()).ok_or("no key has its `kid`")?;
         if !key.verifies(&header.alg, message, signature) {
-            return None;
+            return Err("its `alg` is not the key's, or its signature is wrong");
         }
-        Some((key, decoded(claims)?))
+        let claims = decoded(claims).ok_or("a claim is missing, or is not of its type")?;
+        Ok((key, claims))
     }
 }
 
@@ -106,18 +116,21 @@ fn decoded<T: DeserializeOwned>(part: &str) -> Option<T> {
     object(&URL_SAFE_NO_PAD.decode(part).ok()?).ok()
 }
 
-/// Checks the claims that do not depend on the time of the request.
-fn checked(claims: Claims, key: &TokenKey, policy: &TokenPolicy) -> Option<Token> {
+/// Checks the claims that do not depend on the time of the request. Returns the reason if the token is not valid.
+fn checked(claims: Claims, key: &TokenKey, policy: &TokenPolicy) -> Result<Token, &'static str> {
     let subject = match policy.sub {
-        TokenSub::Id => Subject::Id(claims.sub.parse().ok()?),
+        TokenSub::Id => Subject::Id(claims.sub.parse().map_err(|_| "its `sub` is not an id")?),
         TokenSub::Username => Subject::Username(claims.sub.into()),
     };
     let (issued_at, expires_at) = (claims.iat.0, claims.exp.0);
     let ttl_max = Duration::from_secs(policy.ttl_max_s.into());
-    let is_good = claims.aud.holds(&policy.audience)
-        && issued_at < expires_at
-        && expires_at.saturating_since(issued_at) <= ttl_max;
-    is_good.then(|| Token {
+    if !claims.aud.holds(&policy.audience) {
+        return Err("its `aud` does not hold the audience of this server");
+    }
+    if issued_at >= expires_at || expires_at.saturating_since(issued_at) > ttl_max {
+        return Err("its `exp` is not after `iat`, or too long after it");
+    }
+    Ok(Token {
         subject,
         issued_at,
         expires_at,

@@ -8,7 +8,7 @@ use super::jwk::{Jwk, Material, Operation, parse_set};
 use super::{BadFile, IgnoredKey, SourceId};
 
 /// The keys of a JWK Set that verify users' tokens.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub struct TokenKeys(Vec<TokenKey>);
 
 /// A key that verifies tokens of one algorithm.
@@ -96,6 +96,15 @@ impl TokenKey {
                 .is_ok_and(|is_verified| is_verified)
     }
 }
+
+/// The source stands for everything else.
+impl PartialEq for TokenKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.source == other.source
+    }
+}
+
+impl Eq for TokenKey {}
 
 /// Shows nothing of the key but its name and its algorithm.
 impl fmt::Debug for TokenKey {

@@ -24,16 +24,20 @@ pub struct App {
     pub(crate) limits: Limits,
     /// Web pages of these origins may call the API.
     pub(crate) cors_origins: Option<CorsOrigins>,
-    /// The server's names, if it is open: without credentials, the name that a browser calls is all that tells the
-    /// server's own pages from others. `None` if every call needs a credential.
-    pub(crate) open_hosts: Option<Vec<String>>,
+    pub(crate) access: Access,
     pub(crate) body_budget: BodyBudget,
     pub(crate) event_cache: EventCache,
     /// A permit for each stream that may be opened.
     pub(crate) streams: Arc<Semaphore>,
     pub(crate) metrics: HttpMetrics,
-    /// Admission, unless calls need no credentials.
-    pub(crate) keyed: Option<Arc<Keyed>>,
+}
+
+/// Who may call.
+pub(crate) enum Access {
+    /// Everyone. The name that a browser calls, one of these, is all that tells the server's own pages from others.
+    Open { hosts: Vec<String> },
+    /// Callers with credentials.
+    Keyed(Arc<Keyed>),
 }
 
 impl App {
@@ -48,12 +52,11 @@ impl App {
             progress,
             limits,
             cors_origins: config.cors_origins.clone(),
-            open_hosts: Some(config.access.hosts.clone()),
+            access: Access::Open { hosts: config.access.hosts.clone() },
             body_budget: BodyBudget::new(limits.body_bytes_max as usize * BODIES_IN_PARTS_MAX),
             event_cache: EventCache::default(),
             streams: Arc::new(Semaphore::new(limits.streams_max as usize)),
             metrics,
-            keyed: None,
         }
     }
 
@@ -62,13 +65,16 @@ impl App {
     pub fn with_credentials(self, keyed: Arc<Keyed>) -> Self {
         self.metrics.open.set(0);
         self.metrics.show_keys_stale();
-        Self { keyed: Some(keyed), open_hosts: None, ..self }
+        Self { access: Access::Keyed(keyed), ..self }
     }
 
     /// Returns the admission, unless calls need no credentials.
     #[must_use]
     pub fn keyed(&self) -> Option<&Arc<Keyed>> {
-        self.keyed.as_ref()
+        match &self.access {
+            Access::Open { .. } => None,
+            Access::Keyed(keyed) => Some(keyed),
+        }
     }
 
     /// Sets the metric that says whether a file of keys could not be used when it was read again.
@@ -104,9 +110,9 @@ impl App {
         head: impl Into<Head<'r>>,
         cost: Cost,
     ) -> Result<Caller, Problem> {
-        match &self.keyed {
-            None => Ok(Caller::Anyone),
-            Some(keyed) => keyed.admit(engine, head.into(), cost),
+        match &self.access {
+            Access::Open { .. } => Ok(Caller::Anyone),
+            Access::Keyed(keyed) => keyed.admit(engine, head.into(), cost),
         }
     }
 
@@ -122,7 +128,7 @@ impl App {
 
     /// Admits the caller again, once the whole request is there: the credentials may have been revoked meanwhile.
     pub(crate) fn admit_again(&self, engine: &Engine, caller: &Caller) -> Result<(), Problem> {
-        match (&self.keyed, caller.session()) {
+        match (self.keyed(), caller.session()) {
             (Some(keyed), Some(session)) => keyed.admit_again(engine, session),
             (None, _) | (_, None) => Ok(()),
         }

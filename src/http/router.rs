@@ -27,9 +27,9 @@ use crate::http::web::{chat_page, cors, docs_page};
 
 /// Returns all routes.
 pub fn router(app: Arc<App>) -> Router {
-    let is_keyed = app.keyed.is_some();
+    let is_keyed = app.keyed().is_some();
     let Calls { router, rules } = calls(is_keyed);
-    if let Some(keyed) = &app.keyed {
+    if let Some(keyed) = app.keyed() {
         keyed.set_rules(rules.into_iter().collect());
     }
     let (routes, document) = router.split_for_parts();
@@ -122,7 +122,7 @@ fn routes(is_keyed: bool) -> HashSet<String> {
 async fn document(State(app): State<Arc<App>>) -> Response {
     static OPEN: LazyLock<Bytes> = LazyLock::new(|| document_of(false));
     static KEYED: LazyLock<Bytes> = LazyLock::new(|| document_of(true));
-    let document = if app.keyed.is_some() { &KEYED } else { &OPEN };
+    let document = if app.keyed().is_some() { &KEYED } else { &OPEN };
     ([(header::CONTENT_TYPE, "application/json")], Bytes::clone(document)).into_response()
 }
 

@@ -88,8 +88,10 @@ impl Keys {
         watched.watch(move || {
             let Reading { credentials, warnings, errors } = files.read_again(&keyed.credentials());
             app.set_keys_stale(!errors.is_empty());
-            keyed.replace(credentials);
             // While a file cannot be used, the files are read again and again.
+            if credentials != *keyed.credentials() {
+                keyed.replace(credentials);
+            }
             warnings.iter().filter(|warning| !warned.contains(*warning)).for_each(Warning::log);
             warned = warnings;
             let errors: Vec<_> = errors.iter().map(ToString::to_string).collect();

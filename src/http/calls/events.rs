@@ -131,7 +131,7 @@ struct Stream {
 impl Stream {
     /// Waits until the credentials that opened the stream are no longer good.
     async fn over(app: &App, engine: &Engine, session: Option<&Session>) {
-        match (&app.keyed, session) {
+        match (app.keyed(), session) {
             (Some(keyed), Some(session)) => keyed.over(session, engine).await,
             _ => std::future::pending().await,
         }
@@ -202,7 +202,7 @@ async fn token(
     Read { engine, caller, request: NewEventsToken { user } }: Read<NewEventsToken>,
 ) -> Result<Response, Problem> {
     let user = user.of(&caller, "user")?;
-    let keyed = app.keyed.as_ref().expect("the call is there only where calls need credentials");
+    let keyed = app.keyed().expect("the call is there only where calls need credentials");
     let (position, index) = engine.read(|model| (model.position(), model.user(user)));
     let index = index.ok_or_else(|| users::not_found(user))?;
     let (token, expires_at) = keyed.events_token(&engine, &caller, user, index)?;

@@ -15,7 +15,7 @@ use super::host;
 use crate::config::CorsOrigins;
 use crate::http::answer::codes::Code;
 use crate::http::answer::problem::{Problem, shown};
-use crate::http::app::App;
+use crate::http::app::{Access, App};
 
 /// The route that is answered under every name: probes of load balancers use names of their own.
 const ANSWERED_UNDER_EVERY_NAME: &str = "/health";
@@ -28,7 +28,7 @@ pub(super) fn check(
     host: Option<&HeaderValue>,
     route: Option<&str>,
 ) -> Result<(), Problem> {
-    let Some(hosts) = &app.open_hosts else { return Ok(()) };
+    let Access::Open { hosts } = &app.access else { return Ok(()) };
     let host = host.map(|host| host::parts(host.as_bytes()).expect("it is well-formed"));
     if route != Some(ANSWERED_UNDER_EVERY_NAME) {
         let header = host.map(|(name, _)| name);

@@ -187,7 +187,7 @@ impl Server {
         transport: T,
         client: Option<SocketAddr>,
     ) -> impl Future<Output = ()> + Send + use<T> {
-        let peer = self.app.keyed.as_ref().map(|_| Peer::new(client.map(|client| client.ip())));
+        let peer = self.app.keyed().map(|_| Peer::new(client.map(|client| client.ip())));
         let arrival = Arrival::default();
         let mut drain = self.drain.subscribe();
         let stream = WatchedStream::new(transport, arrival.clone(), self.timeouts.read, drain.clone());

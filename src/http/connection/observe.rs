@@ -42,7 +42,7 @@ pub(super) fn observe(
     let app = Arc::clone(app);
     let began = Instant::now();
     let request_id = RequestId::of(request.headers());
-    let route = route_of(request.uri().path(), app.keyed.is_some());
+    let route = route_of(request.uri().path(), app.keyed().is_some());
     let (method, path) = (request.method().clone(), path_to_log(request.uri(), route));
     let admitted = host::check(&request).and_then(|host| browsers::check(&app, &request, host, route));
     let answering = match admitted {

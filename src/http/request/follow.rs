@@ -31,7 +31,7 @@ impl FromRequestParts<Arc<App>> for Follow {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
-        let asked = from_query(parts.uri.query().unwrap_or_default(), app.keyed.is_some())?;
+        let asked = from_query(parts.uri.query().unwrap_or_default(), app.keyed().is_some())?;
         Ok(match last_event_id(&parts.headers)? {
             Some(begin) => Self { begin, begin_field: LAST_EVENT_ID, ..asked },
             None => asked,
