@@ -11,8 +11,10 @@ use chinwag::config::{
     TokenArgs,
 };
 use chinwag::domain::Position;
+use chinwag::engine::WriterError;
 use chinwag::healthcheck::healthcheck;
-use chinwag::log::LogError;
+use chinwag::log::stream::StreamError;
+use chinwag::log::{AppendError, LogError};
 use chinwag::server::{self, ServeError, log_panics};
 use chinwag::tools::{self, CredentialsError, Import, Lenience, ToolError};
 use clap::Parser;
@@ -27,6 +29,8 @@ const BAD_CONFIGURATION: u8 = 2;
 const DAMAGED_LOG: u8 = 3;
 /// Exit code of a data directory that another process uses.
 const DATA_IN_USE: u8 = 4;
+/// Exit code of a stream that holds another history than the server has seen.
+const OTHER_HISTORY: u8 = 5;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -173,9 +177,15 @@ impl From<LogError> for Failure {
             | LogError::NoLog { .. }
             | LogError::Misnamed { .. } => BAD_CONFIGURATION,
             LogError::InUse { .. } => DATA_IN_USE,
-            LogError::Damaged { .. } | LogError::UnknownVersion { .. } => DAMAGED_LOG,
+            LogError::Damaged { .. }
+            | LogError::UnknownVersion { .. }
+            | LogError::Stream(StreamError::LaterRelease { .. }) => DAMAGED_LOG,
+            LogError::Stream(StreamError::Diverged { .. }) => OTHER_HISTORY,
             LogError::Io { source, .. } if is_access_denied(source) => BAD_CONFIGURATION,
-            LogError::Io { .. } | LogError::Thread { .. } | LogError::Vanished { .. } => RUNTIME_FAILURE,
+            LogError::Io { .. }
+            | LogError::Thread { .. }
+            | LogError::Vanished { .. }
+            | LogError::Stream(StreamError::Full { .. }) => RUNTIME_FAILURE,
         };
         Self::new(exit_code, error)
     }
@@ -185,6 +195,9 @@ impl From<ServeError> for Failure {
     fn from(error: ServeError) -> Self {
         match error {
             ServeError::Log(error) => error.into(),
+            ServeError::Writer(WriterError::Log(AppendError::Failed(error @ LogError::Stream(_)))) => {
+                error.into()
+            }
             ServeError::Listen { ref source, .. } if is_out_of_files(source) => {
                 Self::new(RUNTIME_FAILURE, error)
             }

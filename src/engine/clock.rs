@@ -21,6 +21,11 @@ impl Clock {
         Self { last, uuids: ContextV7::new() }
     }
 
+    /// Makes all further stamps later than this time, at which another server has stamped an event.
+    pub(super) fn observe(&mut self, time: Timestamp) {
+        self.last = self.last.max(time);
+    }
+
     /// Returns a stamp of the current time, or of one microsecond after the last stamp if that is later.
     pub(super) fn stamp(&mut self) -> Stamp {
         self.last = system_clock::now().max(self.last.next());

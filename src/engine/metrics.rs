@@ -10,7 +10,8 @@ use super::{Engine, SubmitError};
 use crate::log::LogMetrics;
 
 /// The values of the label `reason`.
-const REASONS: [&str; 5] = ["rule", "overloaded", "storage_full", "shutting_down", "log_failed"];
+const REASONS: [&str; 7] =
+    ["rule", "overloaded", "storage_full", "unavailable", "unconfirmed", "shutting_down", "log_failed"];
 
 pub(super) struct EngineMetrics {
     registry: Registry,
@@ -75,11 +76,13 @@ impl EngineMetrics {
     }
 
     pub(super) fn count_refused(&self, error: &SubmitError) {
-        let [rule, overloaded, storage_full, shutting_down, log_failed] = REASONS;
+        let [rule, overloaded, storage_full, unavailable, unconfirmed, shutting_down, log_failed] = REASONS;
         let reason = match error {
             SubmitError::Refused(_) => rule,
             SubmitError::Overloaded => overloaded,
             SubmitError::StorageFull => storage_full,
+            SubmitError::Unavailable => unavailable,
+            SubmitError::Unconfirmed => unconfirmed,
             SubmitError::ShuttingDown => shutting_down,
             SubmitError::Failed => log_failed,
         };

@@ -9,6 +9,8 @@
 mod chat_list;
 mod clock;
 mod draft;
+#[cfg(test)]
+mod histories;
 mod live;
 mod metrics;
 mod projector;
@@ -26,7 +28,7 @@ use tokio::sync::oneshot;
 use crate::domain::{Actor, Command, Epoch, IdempotencyKey, Position, Refusal};
 pub use crate::log::LogId;
 pub use crate::log::Progress as ReplayProgress;
-use crate::log::{AppendError, EventLog, LogError};
+use crate::log::{AppendError, Caught, EventLog, LogError};
 use crate::model::{Model, Receipt};
 use crate::system_clock;
 use crate::thread::spawn;
@@ -34,7 +36,7 @@ use live::Live;
 pub use live::{Begin, EventId, FeedEvent, FeedEventKind, FollowError, Follower};
 use metrics::EngineMetrics;
 pub use read_marks::ReadMarks;
-use writer::{Inbox, Job, Writer};
+use writer::{Inbox, Input, Job, Readers, Writer};
 
 /// Carries out commands, and lets readers look at the model.
 pub struct Engine {
@@ -58,7 +60,7 @@ pub struct EngineSettings {
 
 /// A bounded queue: a command that does not fit is refused at once. `None` after [`close`](Engine::close), or
 /// once the log has failed.
-type Queue = RwLock<Option<SyncSender<Job>>>;
+type Queue = RwLock<Option<SyncSender<Input>>>;
 
 /// Maximum bytes of the commands that wait for the disk.
 const QUEUE_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -121,6 +123,12 @@ pub enum SubmitError {
     /// The disk has no room for the events.
     #[error("there is no room on the disk")]
     StorageFull,
+    /// The stream of a cluster cannot be reached. Nothing has happened.
+    #[error("the stream cannot be reached")]
+    Unavailable,
+    /// The stream of a cluster cannot be reached, and may have the events, or come to have them.
+    #[error("the stream cannot be reached, and may have the events")]
+    Unconfirmed,
     /// The engine accepts no more commands.
     #[error("the server is shutting down")]
     ShuttingDown,
@@ -170,21 +178,29 @@ impl Engine {
     ) -> Result<(Self, WriterEnd), LogError> {
         let started = Instant::now();
         let model = Arc::new(RwLock::new(projector::replay(log.as_mut(), settings, progress)?));
-        clock::warn_if_behind(model.read().index().time());
-        let (log_id, epoch) = (log.id(), log.epoch());
-        let metrics = Arc::new(EngineMetrics::new(&log.metrics(), started.elapsed()));
-        let (queue, jobs) = sync_channel(settings.queue_max);
-        let queue = Arc::new(RwLock::new(Some(queue)));
-        let queued = Arc::new(Queued::default());
         let live = Arc::new(Live::default());
         // One waiting wake-up is enough, because a fan-out sends all pending news.
         let (wake_up, wake_ups) = sync_channel(1);
+        let readers = Readers { model: Arc::clone(&model), live: Arc::clone(&live), wake_up };
+        catch_up(log.as_mut(), &readers)?;
+        clock::warn_if_behind(model.read().index().time());
+        let (log_id, epoch) = (log.id(), log.epoch());
+        let metrics = Arc::new(EngineMetrics::new(&log.metrics(), started.elapsed()));
+        let (queue, inputs) = sync_channel(settings.queue_max);
+        let queue = Arc::new(RwLock::new(Some(queue)));
+        let queued = Arc::new(Queued::default());
+        let woken = Arc::downgrade(&queue);
+        log.wake_by(Box::new(move || {
+            let queue = woken.upgrade();
+            if let Some(queue) = queue.as_ref().and_then(|queue| queue.read().clone()) {
+                // A writer with a full queue is awake, and one that is gone needs no news.
+                drop(queue.try_send(Input::News));
+            }
+        }));
         let mut writer = Writer::new(
-            Inbox { jobs, queued: Arc::clone(&queued), queue: Arc::downgrade(&queue) },
+            Inbox { inputs, queued: Arc::clone(&queued), queue: Arc::downgrade(&queue) },
             log,
-            Arc::clone(&model),
-            Arc::clone(&live),
-            wake_up,
+            readers,
             Arc::clone(&metrics),
         );
         let (ended, end) = oneshot::channel();
@@ -240,7 +256,7 @@ impl Engine {
         }
         let bytes = job.command.payload_bytes();
         self.queued.add(bytes);
-        queue.try_send(job).map_err(|error| {
+        queue.try_send(Input::Job(job)).map_err(|error| {
             self.queued.remove(1, bytes);
             match error {
                 TrySendError::Full(_) => SubmitError::Overloaded,
@@ -317,4 +333,14 @@ impl Engine {
     pub fn close(&self) {
         self.queue.write().take();
     }
+}
+
+/// Takes in what others have written to a shared log. Waits until the log can be reached.
+fn catch_up(log: &mut dyn EventLog, readers: &Readers) -> Result<(), LogError> {
+    /// Time between two attempts.
+    const INTERVAL: Duration = Duration::from_millis(200);
+    while let Caught::Unreachable = log.catch_up(&mut |frame| readers.show(&frame))? {
+        std::thread::sleep(INTERVAL);
+    }
+    Ok(())
 }

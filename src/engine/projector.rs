@@ -4,6 +4,7 @@
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use super::EngineSettings;
+use crate::domain::Position;
 use crate::log::{EventLog, LogError, Progress, SealedFrame};
 use crate::model::{Addition, Histories, Index, Model};
 use crate::thread::spawn;
@@ -48,11 +49,15 @@ fn apply_frame(frame: &SealedFrame<'_>, index: &mut Index, additions: &mut Addit
     for record in frame.records() {
         let record = record.map_err(|error| error.to_string())?;
         let position = index.position().next();
-        let contradiction = || format!("event {position} contradicts those before it");
-        let (_, addition) = index.try_apply(&record).ok_or_else(contradiction)?;
+        let (_, addition) = index.try_apply(&record).ok_or_else(|| contradiction(position))?;
         additions.push(addition);
     }
     Ok(())
+}
+
+/// Returns the cause why the event at this position cannot be used.
+pub(super) fn contradiction(position: Position) -> String {
+    format!("event {position} contradicts those before it")
 }
 
 fn fill(blocks: Receiver<Block>) -> Histories {

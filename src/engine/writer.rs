@@ -12,11 +12,12 @@ use super::clock::Clock;
 use super::draft::Draft;
 use super::live::Live;
 use super::metrics::EngineMetrics;
+use super::projector;
 use super::{Accepted, Queue, Queued, SubmitError};
 use crate::domain::{
     Actor, Command, Decision, Event, IdempotencyKey, Position, Record, Refusal, Stamp, decide,
 };
-use crate::log::{AppendError, EventLog, Frame, LogError};
+use crate::log::{AppendError, Caught, EventLog, Frame, LogError, SealedFrame};
 use crate::model::{KeyReused, Model, Outcome, Receipt};
 
 /// Maximum commands of a batch.
@@ -67,10 +68,27 @@ impl<'b> Resolution<'b> {
     }
 }
 
-/// The result of an append that did not fail.
+/// What a writer waits for.
+pub(super) enum Input {
+    Job(Job),
+    /// The log may have frames of others.
+    News,
+}
+
+/// The result of an attempt to store a batch.
 enum Stored {
     Durably,
+    /// Others have changed what the batch was decided on.
+    Superseded,
+    Not(NotStored),
+}
+
+/// The reason why a batch is not stored, or perhaps not.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum NotStored {
     NoRoom,
+    Unavailable,
+    Unconfirmed,
 }
 
 /// The share of a frame that the jobs of a batch may need.
@@ -96,28 +114,28 @@ impl Load {
 
 /// The writer's end of the queue.
 pub(super) struct Inbox {
-    pub(super) jobs: Receiver<Job>,
+    pub(super) inputs: Receiver<Input>,
     pub(super) queued: Arc<Queued>,
     /// The engine's end. The reference is weak, so that the queue closes when the engine is dropped.
     pub(super) queue: Weak<Queue>,
 }
 
 impl Inbox {
-    /// Waits for a command, for this time at most. Returns [`Disconnected`](RecvTimeoutError::Disconnected)
+    /// Waits for an input, for this time at most. Returns [`Disconnected`](RecvTimeoutError::Disconnected)
     /// if the queue is closed and empty.
     ///
     /// A client that was just answered may be about to send its next command. Yielding to it costs less than
     /// sleeping and being woken.
-    fn next(&self, timeout: Duration) -> Result<Job, RecvTimeoutError> {
+    fn next(&self, timeout: Duration) -> Result<Input, RecvTimeoutError> {
         /// Number of yields before the writer sleeps.
         const YIELDS: usize = 4;
         for _ in 0..YIELDS {
-            if let Ok(job) = self.jobs.try_recv() {
-                return Ok(job);
+            if let Ok(input) = self.inputs.try_recv() {
+                return Ok(input);
             }
             std::thread::yield_now();
         }
-        self.jobs.recv_timeout(timeout)
+        self.inputs.recv_timeout(timeout)
     }
 
     /// Gathers what is in the queue, without waiting for more: while one batch is being synced, the next one
@@ -127,9 +145,15 @@ impl Inbox {
         load.add(&first);
         let mut batch = vec![first];
         while batch.len() < BATCH_COMMANDS_MAX && load.is_below_limits() {
-            let Ok(job) = self.jobs.try_recv() else { break };
-            load.add(&job);
-            batch.push(job);
+            match self.inputs.try_recv() {
+                Ok(Input::Job(job)) => {
+                    load.add(&job);
+                    batch.push(job);
+                }
+                // Every batch begins with the frames of others.
+                Ok(Input::News) => {}
+                Err(_) => break,
+            }
         }
         self.queued.remove(batch.len(), load.bytes);
         batch
@@ -145,9 +169,43 @@ impl Inbox {
             queue.write().take();
         }
         // The queue is closed, so this ends when it is empty.
-        while let Ok(job) = self.jobs.recv() {
+        while let Ok(input) = self.inputs.recv() {
+            let Input::Job(job) = input else { continue };
             self.queued.remove(1, job.command.payload_bytes());
             drop(job.reply.send(Err(SubmitError::ShuttingDown)));
+        }
+    }
+}
+
+/// The readers of the model.
+pub(super) struct Readers {
+    pub(super) model: Arc<RwLock<Model>>,
+    pub(super) live: Arc<Live>,
+    /// Wakes the fan-out. A full channel already holds a wake-up.
+    pub(super) wake_up: SyncSender<()>,
+}
+
+impl Readers {
+    /// Shows a frame of another server. If it cannot be used, returns the cause.
+    pub(super) fn show(&self, frame: &SealedFrame<'_>) -> Result<(), String> {
+        let records: Result<Vec<_>, _> = frame.records().collect();
+        let records = records.map_err(|error| error.to_string())?;
+        let mut model = self.model.write();
+        let is_followed = self.live.note(records.iter().map(|record| &record.event));
+        model.enter_epoch(frame.epoch);
+        for record in &records {
+            let position = model.position().next();
+            model.try_apply(record).ok_or_else(|| projector::contradiction(position))?;
+        }
+        drop(model);
+        self.wake(is_followed);
+        Ok(())
+    }
+
+    fn wake(&self, is_followed: bool) {
+        if is_followed && matches!(self.wake_up.try_send(()), Err(TrySendError::Disconnected(()))) {
+            // The fan-out has panicked. A closed stream is better than one without events.
+            self.live.close();
         }
     }
 }
@@ -155,10 +213,7 @@ impl Inbox {
 pub(super) struct Writer {
     inbox: Inbox,
     log: Box<dyn EventLog>,
-    model: Arc<RwLock<Model>>,
-    live: Arc<Live>,
-    /// Wakes the fan-out. A full channel already holds a wake-up.
-    wake_up: SyncSender<()>,
+    pub(super) readers: Readers,
     clock: Clock,
     frame: Frame,
     stamps: Vec<Stamp>,
@@ -168,6 +223,9 @@ pub(super) struct Writer {
     /// The time at which the log was last asked for room, or refused a frame.
     looked_for_room: Option<Instant>,
 }
+
+/// Time for which a batch is decided again and again because other servers are faster.
+const SUPERSEDED_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Time between two looks for room. Every write that arrives meanwhile is tried as well.
 const ROOM_INTERVAL: Duration = Duration::from_secs(1);
@@ -179,44 +237,33 @@ impl Writer {
     pub(super) fn new(
         inbox: Inbox,
         log: Box<dyn EventLog>,
-        model: Arc<RwLock<Model>>,
-        live: Arc<Live>,
-        wake_up: SyncSender<()>,
+        readers: Readers,
         metrics: Arc<EngineMetrics>,
     ) -> Self {
         let (position, time) = {
-            let model = model.read();
+            let model = readers.model.read();
             (model.position(), model.index().time())
         };
         let (clock, frame) = (Clock::after(time), Frame::new(position.next()));
         let (stamps, needed_bytes, looked_for_room) = (Vec::new(), USUAL_FRAME_BYTES_MAX, None);
-        Self {
-            inbox,
-            log,
-            model,
-            live,
-            wake_up,
-            clock,
-            frame,
-            stamps,
-            metrics,
-            needed_bytes,
-            looked_for_room,
-        }
+        Self { inbox, log, readers, clock, frame, stamps, metrics, needed_bytes, looked_for_room }
     }
 
     /// Runs until the queue is closed and empty, or the log fails.
     pub(super) fn run(&mut self) -> Result<(), AppendError> {
-        while let Some(first) = self.next_job() {
+        let ended = self.run_until_closed();
+        if ended.is_err() {
+            self.inbox.refuse_the_rest();
+        }
+        ended
+    }
+
+    fn run_until_closed(&mut self) -> Result<(), AppendError> {
+        while let Some(first) = self.next_job()? {
             let batch = self.inbox.gather(first);
-            let answers = match self.commit(&batch) {
-                Ok(answers) => answers,
-                Err(failed) => {
-                    self.inbox.refuse_the_rest();
-                    // The batch is dropped without an answer, which `submit` returns as `SubmitError::Failed`.
-                    return Err(failed);
-                }
-            };
+            // After a failure, the batch is dropped without an answer, which `submit` returns as
+            // `SubmitError::Failed`.
+            let answers = self.commit(&batch)?;
             for (job, answer) in batch.into_iter().zip(answers) {
                 // **Invariant:** a client that goes away changes nothing.
                 drop(job.reply.send(answer));
@@ -225,18 +272,23 @@ impl Writer {
         Ok(())
     }
 
-    /// Waits for a command, and looks for room in between. Returns `None` if the queue is closed and empty.
-    fn next_job(&mut self) -> Option<Job> {
+    /// Waits for a command. In between, it looks for room, and takes in what others have written. Returns `None` if the
+    /// queue is closed and empty.
+    fn next_job(&mut self) -> Result<Option<Job>, AppendError> {
         loop {
             if self.looked_for_room.is_none_or(|looked| looked.elapsed() >= ROOM_INTERVAL) {
                 self.look_for_room();
             }
             match self.inbox.next(ROOM_INTERVAL) {
-                Ok(job) => return Some(job),
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return None,
+                Ok(Input::Job(job)) => return Ok(Some(job)),
+                Ok(Input::News) | Err(RecvTimeoutError::Timeout) => self.take_in_others()?,
+                Err(RecvTimeoutError::Disconnected) => return Ok(None),
             }
         }
+    }
+
+    pub(super) fn take_in_others(&mut self) -> Result<(), AppendError> {
+        self.log.others(&mut |frame| self.readers.show(&frame)).map_err(AppendError::Failed)
     }
 
     /// Looks whether there is room for writes, so that [`is_writable`](super::Engine::is_writable) does not
@@ -273,18 +325,75 @@ impl Writer {
     ///
     /// **Invariant:** durable before visible, visible before answered. No answer is sent before the sync.
     /// This includes refusals, because a refusal may rest on an event of the same batch.
-    fn commit(&mut self, batch: &[Job]) -> Result<Vec<Answer>, AppendError> {
-        let resolutions = self.decide(batch);
-        if let Stored::NoRoom = self.store(batch.len())? {
-            return Ok(self.refuse(batch));
+    pub(super) fn commit(&mut self, batch: &[Job]) -> Result<Vec<Answer>, AppendError> {
+        let mut superseded_since = None;
+        loop {
+            self.take_in_others()?;
+            let resolutions = self.decide(batch);
+            match self.store(&resolutions)? {
+                Stored::Durably => {
+                    if !self.frame.is_empty() {
+                        self.metrics.observe_batch(batch.len());
+                    }
+                    return Ok(self.apply(resolutions));
+                }
+                Stored::Not(reason) => return Ok(self.refuse(batch, reason)),
+                Stored::Superseded => {
+                    let since = *superseded_since.get_or_insert_with(Instant::now);
+                    if since.elapsed() > SUPERSEDED_TIMEOUT {
+                        return Ok(self.refuse(batch, NotStored::Unavailable));
+                    }
+                }
+            }
         }
-        let mut model = self.model.write();
+    }
+
+    /// Makes the frame durable. If it is empty, the batch's answers are confirmed.
+    fn store(&mut self, resolutions: &[Resolution<'_>]) -> Result<Stored, AppendError> {
+        if self.frame.is_empty() {
+            return self.confirm(resolutions);
+        }
+        match self.log.append(&mut self.frame) {
+            Ok(()) => Ok(Stored::Durably),
+            Err(AppendError::NoRoom(error)) => {
+                self.note_no_room(self.frame.sealed_bytes(), &error);
+                self.catch_up(Stored::Not(NotStored::NoRoom))
+            }
+            Err(AppendError::Superseded) => Ok(Stored::Superseded),
+            Err(AppendError::Unavailable) => Ok(Stored::Not(NotStored::Unavailable)),
+            Err(AppendError::Unconfirmed) => Ok(Stored::Not(NotStored::Unconfirmed)),
+            Err(failed @ AppendError::Failed(_)) => Err(failed),
+        }
+    }
+
+    /// Confirms the answers to a batch without events: what they rest on must be the latest that there is. What is
+    /// recalled by its key stays so for ever.
+    fn confirm(&mut self, resolutions: &[Resolution<'_>]) -> Result<Stored, AppendError> {
+        let is_recalled = |resolution: &Resolution<'_>| {
+            matches!(resolution, Resolution::Answered(Ok(Accepted { replayed: true, .. })))
+        };
+        if resolutions.iter().all(is_recalled) { Ok(Stored::Durably) } else { self.catch_up(Stored::Durably) }
+    }
+
+    /// Returns `outcome` if nobody else has written anything that is not taken in.
+    fn catch_up(&mut self, outcome: Stored) -> Result<Stored, AppendError> {
+        let caught = self.log.catch_up(&mut |frame| self.readers.show(&frame));
+        Ok(match caught.map_err(AppendError::Failed)? {
+            Caught::Nothing => outcome,
+            Caught::Events => Stored::Superseded,
+            Caught::Unreachable => Stored::Not(NotStored::Unavailable),
+        })
+    }
+
+    /// Applies a batch that is durable, and returns the answers.
+    fn apply(&mut self, resolutions: Vec<Resolution<'_>>) -> Vec<Answer> {
+        let mut model = self.readers.model.write();
         let events = resolutions.iter().flat_map(Resolution::records).map(|record| &record.event);
-        let is_followed = self.live.note(events);
+        let is_followed = self.readers.live.note(events);
         if !self.frame.is_empty() {
             model.enter_epoch(self.log.epoch());
         }
-        let mut answers: Vec<Answer> = Vec::with_capacity(batch.len());
+        let mut answers: Vec<Answer> = Vec::with_capacity(resolutions.len());
         for resolution in resolutions {
             answers.push(match resolution {
                 Resolution::Write(record) => Ok(Accepted::first(model.apply(&record))),
@@ -297,34 +406,14 @@ impl Writer {
             });
         }
         drop(model);
-        if is_followed && matches!(self.wake_up.try_send(()), Err(TrySendError::Disconnected(()))) {
-            // The fan-out has panicked. A closed stream is better than one without events.
-            self.live.close();
-        }
-        Ok(answers)
-    }
-
-    /// Makes the frame durable, unless it is empty.
-    fn store(&mut self, commands: usize) -> Result<Stored, AppendError> {
-        if self.frame.is_empty() {
-            return Ok(Stored::Durably);
-        }
-        match self.log.append(&mut self.frame) {
-            Ok(()) => {
-                self.metrics.observe_batch(commands);
-                Ok(Stored::Durably)
-            }
-            Err(AppendError::NoRoom(error)) => {
-                self.note_no_room(self.frame.sealed_bytes(), &error);
-                Ok(Stored::NoRoom)
-            }
-            Err(failed @ AppendError::Failed(_)) => Err(failed),
-        }
+        self.readers.wake(is_followed);
+        answers
     }
 
     /// Decides each command on the results of the commands before it, and pushes the events to the frame.
     fn decide<'b>(&mut self, batch: &'b [Job]) -> Vec<Resolution<'b>> {
-        let model = self.model.read();
+        let model = self.readers.model.read();
+        self.clock.observe(model.index().time());
         self.frame.restart(model.position().next());
         let mut draft = Draft::on(model.index());
         let mut resolutions = Vec::with_capacity(batch.len());
@@ -343,19 +432,28 @@ impl Writer {
         resolutions
     }
 
-    /// Answers a batch for which the log had no room. A command that was refused because of an event of the
-    /// same batch may have been refused wrongly, so each command is decided again by itself.
-    fn refuse(&mut self, batch: &[Job]) -> Vec<Answer> {
-        let model = self.model.read();
+    /// Answers a batch that is not stored. A command that was refused because of an event of the same batch may have
+    /// been refused wrongly, so each command is decided again by itself.
+    fn refuse(&mut self, batch: &[Job], reason: NotStored) -> Vec<Answer> {
+        let model = self.readers.model.read();
         let resolutions = batch.iter().map(|job| {
             self.clock.stamp_each(&mut self.stamps, job.command.events_max());
             resolve(&model, &Draft::on(model.index()), job, &self.stamps, model.position())
         });
-        let answers = resolutions.map(|resolution| match resolution {
-            Resolution::Write(_) | Resolution::WriteAll(_) | Resolution::SameAs(_) => {
-                Err(SubmitError::StorageFull)
+        let answers = resolutions.map(|resolution| match (resolution, reason) {
+            (Resolution::Answered(answer @ Ok(Accepted { replayed: true, .. })), _)
+            | (Resolution::Answered(answer), NotStored::NoRoom) => answer,
+            // What it rests on may no longer be the latest that there is.
+            (Resolution::Answered(_), NotStored::Unavailable | NotStored::Unconfirmed) => {
+                Err(SubmitError::Unavailable)
             }
-            Resolution::Answered(answer) => answer,
+            (Resolution::Write(_) | Resolution::WriteAll(_) | Resolution::SameAs(_), reason) => {
+                Err(match reason {
+                    NotStored::NoRoom => SubmitError::StorageFull,
+                    NotStored::Unavailable => SubmitError::Unavailable,
+                    NotStored::Unconfirmed => SubmitError::Unconfirmed,
+                })
+            }
         });
         answers.collect()
     }

@@ -5,6 +5,7 @@ use std::io;
 use std::ops::Range;
 use std::path::PathBuf;
 
+use super::stream::StreamError;
 use crate::domain::Position;
 use crate::thread::SpawnError;
 
@@ -84,6 +85,9 @@ pub enum LogError {
         /// The file system's reason.
         source: io::Error,
     },
+    /// The stream that servers share cannot be used.
+    #[error(transparent)]
+    Stream(#[from] StreamError),
     /// The system does not start another thread.
     #[error(transparent)]
     Thread(#[from] SpawnError),
@@ -108,6 +112,16 @@ pub enum AppendError {
     /// It is unknown whether the frame is in the log. The log must not be used again.
     #[error(transparent)]
     Failed(LogError),
+    /// Another server has appended a frame first. What was decided may be wrong now.
+    #[error("another server was first")]
+    Superseded,
+    /// The log cannot be reached. It is as it was.
+    #[error("the log cannot be reached")]
+    Unavailable,
+    /// The log cannot be reached. The frame may be in it, or come to be; then it is shown as those of
+    /// [others](super::EventLog::others) are.
+    #[error("the log cannot be reached, and may have the frame")]
+    Unconfirmed,
 }
 
 /// Adds the failed operation and its file to an error.

@@ -9,6 +9,7 @@ use std::vec;
 use super::chain::{self, Chain};
 use super::disk::{Disk, DiskFile, keep_copy, remove_if_there};
 use super::error::Context;
+use super::frame::FrameHeader;
 use super::read_ahead::{ReadAhead, ReadSegment};
 use super::segment::{self, HEADER_BYTES, Header, LogId, Version};
 use super::spare::{SPARE, SPARE_LARGE, Spare};
@@ -125,6 +126,54 @@ impl<D: Disk> FileLog<D> {
         Ok(())
     }
 
+    /// Makes a segment the active one that has room for a frame of this length.
+    fn make_room(&mut self, frame_bytes: u64) -> Result<(), AppendError> {
+        let start = self.fitting_offset(frame_bytes);
+        self.check_length(start, frame_bytes).map_err(refuse_if_no_room)?;
+        match start {
+            Some(_) => Ok(()),
+            None => self.rotate(frame_bytes),
+        }
+    }
+
+    /// Writes a sealed frame for which there is room, durably.
+    fn write(&mut self, frame: &[u8]) -> Result<(), AppendError> {
+        let active = self.active.as_mut().expect("rotated");
+        let path = || self.disk.path(&active.name);
+        let started = Instant::now();
+        active.file.write_at(frame, active.end).doing("write", path).map_err(AppendError::Failed)?;
+        let written = Instant::now();
+        active.file.sync().doing("sync", path).map_err(AppendError::Failed)?;
+        let synced = Instant::now();
+        // Nobody would find the frame in a file that has lost its name.
+        if !self.disk.is_named(&active.name, &active.file).doing("find", path).map_err(AppendError::Failed)? {
+            return Err(AppendError::Failed(LogError::Vanished { file: path() }));
+        }
+        let frame_bytes = frame.len() as u64;
+        active.end += frame_bytes;
+        self.metrics.add_used(frame_bytes);
+        self.metrics.observe(written - started, synced - written);
+        if synced - written > SLOW_SYNC {
+            let sync_ms = u64::try_from((synced - written).as_millis()).unwrap_or(u64::MAX);
+            tracing::warn!(sync_ms, bytes = frame_bytes, "a sync of the log was slow");
+        }
+        Ok(())
+    }
+
+    /// Appends a frame that was sealed for this log elsewhere, durably.
+    pub(super) fn append_sealed(&mut self, header: FrameHeader, frame: &[u8]) -> Result<(), AppendError> {
+        assert_eq!(header.first, self.next, "frames follow one another, after the replay");
+        self.make_room(frame.len() as u64)?;
+        self.write(frame)?;
+        self.next = header.end();
+        Ok(())
+    }
+
+    /// Makes an empty log the one with this id, whose frames have this epoch.
+    pub(super) fn adopt(&mut self, id: LogId, epoch: Epoch) {
+        (self.id, self.epoch) = (id, epoch);
+    }
+
     /// Returns the offset in the active segment at which a frame of this length fits.
     fn fitting_offset(&self, frame_bytes: u64) -> Option<u64> {
         let fits = |active: &&Active<D::File>| active.end + frame_bytes <= active.bytes;
@@ -165,35 +214,9 @@ impl<D: Disk> EventLog for FileLog<D> {
 
     fn append(&mut self, frame: &mut Frame) -> Result<(), AppendError> {
         assert_eq!(frame.first(), self.next, "frames follow one another, after the replay");
-        let frame_bytes = frame.sealed_bytes() as u64;
-        let start = self.fitting_offset(frame_bytes);
-        self.check_length(start, frame_bytes).map_err(refuse_if_no_room)?;
-        if start.is_none() {
-            self.rotate(frame_bytes)?;
-        }
-        let active = self.active.as_mut().expect("rotated");
-        let path = || self.disk.path(&active.name);
-        let started = Instant::now();
-        active
-            .file
-            .write_at(frame.seal(self.id, self.epoch), active.end)
-            .doing("write", path)
-            .map_err(AppendError::Failed)?;
-        let written = Instant::now();
-        active.file.sync().doing("sync", path).map_err(AppendError::Failed)?;
-        let synced = Instant::now();
-        // Nobody would find the frame in a file that has lost its name.
-        if !self.disk.is_named(&active.name, &active.file).doing("find", path).map_err(AppendError::Failed)? {
-            return Err(AppendError::Failed(LogError::Vanished { file: path() }));
-        }
-        active.end += frame_bytes;
+        self.make_room(frame.sealed_bytes() as u64)?;
+        self.write(frame.seal(self.id, self.epoch))?;
         self.next = frame.end();
-        self.metrics.add_used(frame_bytes);
-        self.metrics.observe(written - started, synced - written);
-        if synced - written > SLOW_SYNC {
-            let sync_ms = u64::try_from((synced - written).as_millis()).unwrap_or(u64::MAX);
-            tracing::warn!(sync_ms, bytes = frame_bytes, "a sync of the log was slow");
-        }
         Ok(())
     }
 

@@ -25,7 +25,7 @@ use crate::domain::{Epoch, Position, Record};
 pub(super) const ALIGNMENT_BYTES: usize = 8;
 const MAGIC: [u8; 4] = [0xFF, b'c', b'w', 0xFE];
 /// Length of the header of a frame that this release writes, in bytes.
-const HEADER_BYTES: usize = header_bytes(Version::Two);
+pub(super) const HEADER_BYTES: usize = header_bytes(Version::Two);
 /// Length of the number of actors, which the payload begins with.
 const COUNT_BYTES: usize = 1;
 
@@ -158,10 +158,16 @@ pub struct SealedFrame<'a> {
     /// The epoch in which the frame was written.
     pub epoch: Epoch,
     version: Version,
+    header: &'a [u8],
     payload: &'a [u8],
 }
 
 impl<'a> SealedFrame<'a> {
+    /// Returns the header's bytes. They hold the checksum of the whole frame.
+    pub(super) fn header(&self) -> &'a [u8] {
+        self.header
+    }
+
     /// Returns the records, in order.
     #[must_use]
     pub fn records(&self) -> Records<'a> {
@@ -227,8 +233,8 @@ impl FrameHeader {
     /// Returns the frame that has this header, from the same bytes that were checked.
     pub(super) fn frame(self, bytes: &[u8]) -> SealedFrame<'_> {
         let Self { first, count, epoch, version, .. } = self;
-        let payload = &bytes[header_bytes(version)..self.payload_end()];
-        SealedFrame { first, count, epoch, version, payload }
+        let (header, payload) = bytes[..self.payload_end()].split_at(header_bytes(version));
+        SealedFrame { first, count, epoch, version, header, payload }
     }
 }
 

@@ -32,8 +32,9 @@ mod repair;
 mod segment;
 mod spare;
 mod staged;
+pub mod stream;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::fmt::Display;
 
@@ -83,6 +84,28 @@ pub trait EventLog: Send {
     /// whether the frame is in the log, and the log must not be used again.
     fn append(&mut self, frame: &mut Frame) -> Result<(), AppendError>;
 
+    /// Sets what is called when others may have appended a frame.
+    fn wake_by(&mut self, _wake: Box<dyn Fn() + Send + Sync>) {}
+
+    /// Shows frames that others have appended since. It waits for none.
+    ///
+    /// # Errors
+    ///
+    /// The log cannot be read, or is not what it was. It must not be used again.
+    fn others(&mut self, _visit: &mut Visit<'_>) -> Result<(), LogError> {
+        Ok(())
+    }
+
+    /// Shows all frames that others had appended when this was called. After the replay, it must be called before a
+    /// frame is [appended](Self::append).
+    ///
+    /// # Errors
+    ///
+    /// The log cannot be read, or is not what it was. It must not be used again.
+    fn catch_up(&mut self, _visit: &mut Visit<'_>) -> Result<Caught, LogError> {
+        Ok(Caught::Nothing)
+    }
+
     /// Looks whether there is room for a frame of this length: returns an error if there is none, and `None`
     /// while that is not known. It does not wait for the spare segment. For a frame that is longer than a segment,
     /// it prepares one and removes it again. All failures but a lack of room are left to
@@ -101,6 +124,20 @@ pub trait EventLog: Send {
     fn metrics(&self) -> LogMetrics {
         LogMetrics::default()
     }
+}
+
+/// Receives a frame. Returns the cause if the frame cannot be used.
+pub type Visit<'v> = dyn FnMut(SealedFrame<'_>) -> Result<(), String> + 'v;
+
+/// What was found when a log was [caught up](EventLog::catch_up) with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Caught {
+    /// No frame that was not known.
+    Nothing,
+    /// Frames of others, which were shown.
+    Events,
+    /// The log cannot be reached.
+    Unreachable,
 }
 
 /// A pass over the frames of a log, from the first to the last.

@@ -73,9 +73,12 @@ impl LogId {
         Self(system_clock::uuid().into_bytes())
     }
 
-    #[cfg(test)]
     pub(super) const fn from_bytes(bytes: [u8; 16]) -> Self {
         Self(bytes)
+    }
+
+    pub(super) const fn to_bytes(self) -> [u8; 16] {
+        self.0
     }
 
     /// Returns the id with one bit flipped.

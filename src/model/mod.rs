@@ -69,9 +69,16 @@ impl Model {
     /// Panics if the event [contradicts](Index::try_apply) those before it: then it was not decided on this
     /// model.
     pub fn apply(&mut self, record: &Record<'_>) -> Receipt {
-        let (receipt, addition) = self.index.try_apply(record).expect("decided on this model");
+        self.try_apply(record).expect("decided on this model")
+    }
+
+    /// Applies the next event of a log. Returns `None` if it [contradicts](Index::try_apply) those before it; then the
+    /// model must not be used again.
+    #[must_use]
+    pub fn try_apply(&mut self, record: &Record<'_>) -> Option<Receipt> {
+        let (receipt, addition) = self.index.try_apply(record)?;
         self.histories.add(addition);
-        receipt
+        Some(receipt)
     }
 
     /// Begins an [epoch](Index::enter_epoch) with the next event.

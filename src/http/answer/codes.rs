@@ -109,6 +109,10 @@ codes! {
         "the log is still being replayed; try again soon";
     Overloaded: SERVICE_UNAVAILABLE, "overloaded", "The server is overloaded",
         "too many writes are waiting for the disk; nothing was stored";
+    Unavailable: SERVICE_UNAVAILABLE, "unavailable", "The log cannot be reached",
+        "the nodes that keep the log cannot be reached; nothing was stored";
+    Unconfirmed: SERVICE_UNAVAILABLE, "unconfirmed", "It is not known whether this is stored",
+        "the nodes that keep the log did not confirm this write, which may be stored or not; a retry under the same Idempotency-Key is safe";
     ShuttingDown: SERVICE_UNAVAILABLE, "shutting_down", "The server is shutting down",
         "the server is shutting down; nothing was stored";
     StorageFull: INSUFFICIENT_STORAGE, "storage_full", "The disk is full",
@@ -125,7 +129,7 @@ mod tests {
     use crate::http::answer::problem::Problem;
 
     /// Clients depend on the codes and statuses, so a change of this table is a change of the API.
-    const CONTRACT: [(&str, u16); 30] = [
+    const CONTRACT: [(&str, u16); 32] = [
         ("invalid_json", 400),
         ("invalid_field", 400),
         ("invalid_host", 400),
@@ -154,6 +158,8 @@ mod tests {
         ("internal", 500),
         ("starting", 503),
         ("overloaded", 503),
+        ("unavailable", 503),
+        ("unconfirmed", 503),
         ("shutting_down", 503),
         ("storage_full", 507),
     ];

@@ -49,6 +49,8 @@ impl From<SubmitError> for Problem {
             SubmitError::Refused(refusal) => refusal.into(),
             SubmitError::Overloaded => Self::usual(Code::Overloaded),
             SubmitError::StorageFull => Self::usual(Code::StorageFull),
+            SubmitError::Unavailable => Self::usual(Code::Unavailable),
+            SubmitError::Unconfirmed => Self::usual(Code::Unconfirmed),
             SubmitError::ShuttingDown => Self::usual(Code::ShuttingDown),
             SubmitError::Failed => Self::new(
                 Code::Internal,

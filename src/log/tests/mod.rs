@@ -14,7 +14,7 @@ mod file_log;
 mod golden_bytes;
 mod histories;
 mod reader;
-mod simulated_disk;
+pub(crate) mod simulated_disk;
 
 use uuid::Uuid;
 

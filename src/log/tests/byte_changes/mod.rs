@@ -53,7 +53,8 @@ impl Verdict {
             | LogError::Misnamed { .. }
             | LogError::Vanished { .. }
             | LogError::Io { .. }
-            | LogError::Thread { .. } => {
+            | LogError::Thread { .. }
+            | LogError::Stream(_) => {
                 panic!("{error}")
             }
         }

@@ -163,6 +163,7 @@ impl Life {
                 if self.limited { Ok(Next::GoesOn) } else { Err(format!("refused without need: {error}")) }
             }
             Err(AppendError::Failed(error)) => self.excuse(&error, tally),
+            Err(shared) => Err(format!("a log of one server failed as a shared one: {shared}")),
         }
     }
 

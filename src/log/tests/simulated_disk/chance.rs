@@ -1,7 +1,7 @@
 //! The simulated disk's choices: from a seed, or every combination of them in turn.
 
 /// Makes choices; the same seed gives the same choices.
-pub(in crate::log) struct Chance(Source);
+pub(crate) struct Chance(Source);
 
 enum Source {
     /// The state of a `SplitMix64`.
@@ -17,17 +17,17 @@ impl Default for Chance {
 }
 
 impl Chance {
-    pub(in crate::log) fn from_seed(seed: u64) -> Self {
+    pub(crate) fn from_seed(seed: u64) -> Self {
         Self(Source::Seed(seed))
     }
 
     /// Starts with the first combination of choices; [`advance`](Self::advance) goes on to the next.
-    pub(in crate::log) fn every() -> Self {
+    pub(crate) fn every() -> Self {
         Self(Source::Every { digits: Vec::new(), asked: 0 })
     }
 
     /// Returns a number below `bound`.
-    pub(in crate::log) fn below(&mut self, bound: usize) -> usize {
+    pub(crate) fn below(&mut self, bound: usize) -> usize {
         assert!(bound > 0, "a choice among nothing");
         match &mut self.0 {
             Source::Seed(_) if bound == 1 => 0,
@@ -47,12 +47,12 @@ impl Chance {
         }
     }
 
-    pub(in crate::log) fn one_in(&mut self, odds: usize) -> bool {
+    pub(crate) fn one_in(&mut self, odds: usize) -> bool {
         self.below(odds) == 0
     }
 
     /// Advances to the next combination. Returns `false` after the last.
-    pub(in crate::log) fn advance(&mut self) -> bool {
+    pub(crate) fn advance(&mut self) -> bool {
         let Source::Every { digits, asked } = &mut self.0 else { return false };
         digits.truncate(*asked);
         *asked = 0;

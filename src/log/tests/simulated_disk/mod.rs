@@ -22,32 +22,32 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-pub(in crate::log) use chance::Chance;
+pub(crate) use chance::Chance;
 use state::{State, eio, stopped};
 
 use crate::log::{Disk, ReadDisk};
 
 /// A disk whose clones are the same disk.
 #[derive(Clone, Default)]
-pub(super) struct SimDisk(Arc<Mutex<State>>);
+pub(crate) struct SimDisk(Arc<Mutex<State>>);
 
 /// A call that was made to the disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Call {
-    pub(super) what: &'static str,
-    pub(super) name: String,
+pub(crate) struct Call {
+    pub(crate) what: &'static str,
+    pub(crate) name: String,
 }
 
 /// A call that will fail once, with EIO.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(crate) enum Fault {
     Write,
     Sync,
 }
 
 /// A stop in the middle of a call, of the machine or of the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Stop {
+pub(crate) enum Stop {
     /// The machine: the page cache is lost. [`SimDisk::crash`] starts it again.
     Machine,
     /// The process: the page cache stays. [`SimDisk::restart`] starts another process.
@@ -56,7 +56,7 @@ pub(super) enum Stop {
 
 /// Calls that count towards a stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Among {
+pub(crate) enum Among {
     All,
     /// Those that may change what is on the disk.
     Changes,
@@ -64,7 +64,7 @@ pub(super) enum Among {
 
 /// A call that the disk acknowledges without doing it, as if the log had not made it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Lie {
+pub(crate) enum Lie {
     SegmentSync,
     HeaderSync,
     DirectorySync,
@@ -75,12 +75,12 @@ pub(super) enum Lie {
 }
 
 impl SimDisk {
-    pub(super) fn new(chance: Chance) -> Self {
+    pub(crate) fn new(chance: Chance) -> Self {
         Self(Arc::new(Mutex::new(State { chance, ..State::default() })))
     }
 
     /// Creates a disk that holds these files, durably.
-    pub(super) fn with_files<'a>(files: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Self {
+    pub(crate) fn with_files<'a>(files: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Self {
         let disk = Self::default();
         {
             let mut state = disk.0.lock();
@@ -94,70 +94,70 @@ impl SimDisk {
     }
 
     /// Sets the source of its choices.
-    pub(super) fn set_chance(&self, chance: Chance) {
+    pub(crate) fn set_chance(&self, chance: Chance) {
         self.0.lock().chance = chance;
     }
 
     /// Returns the source of its choices, for another disk.
-    pub(super) fn take_chance(&self) -> Chance {
+    pub(crate) fn take_chance(&self) -> Chance {
         std::mem::take(&mut self.0.lock().chance)
     }
 
     /// Leaves room for `room` more bytes, or unlimited room.
-    pub(super) fn set_room(&self, room: Option<u64>) {
+    pub(crate) fn set_room(&self, room: Option<u64>) {
         let mut state = self.0.lock();
         let used = state.used();
         state.bytes_max = room.map(|room| used + usize::try_from(room).expect("small"));
     }
 
     /// Limits the length of a file that is written.
-    pub(super) fn set_file_bytes_max(&self, max: Option<u64>) {
+    pub(crate) fn set_file_bytes_max(&self, max: Option<u64>) {
         self.0.lock().file_bytes_max = max;
     }
 
     /// Sets the time that each sync of a file takes.
-    pub(super) fn set_sync_duration(&self, duration: Duration) {
+    pub(crate) fn set_sync_duration(&self, duration: Duration) {
         self.0.lock().sync_duration = duration;
     }
 
-    pub(super) fn set_cannot_allocate(&self, cannot: bool) {
+    pub(crate) fn set_cannot_allocate(&self, cannot: bool) {
         self.0.lock().cannot_allocate = cannot;
     }
 
     /// Sets whether a full disk may also refuse new names.
-    pub(super) fn set_names_need_room(&self, need: bool) {
+    pub(crate) fn set_names_need_room(&self, need: bool) {
         self.0.lock().names_need_room = need;
     }
 
-    pub(super) fn fail_next(&self, fault: Fault) {
+    pub(crate) fn fail_next(&self, fault: Fault) {
         self.fail_after(Some((fault, 0)));
     }
 
-    pub(super) fn fail_after(&self, fault: Option<(Fault, usize)>) {
+    pub(crate) fn fail_after(&self, fault: Option<(Fault, usize)>) {
         self.0.lock().fault = fault;
     }
 
     /// Returns whether a call failed with EIO since the last crash or restart.
-    pub(super) fn eio_met(&self) -> bool {
+    pub(crate) fn eio_met(&self) -> bool {
         self.0.lock().eio_met
     }
 
     /// Ends the process or the machine in the middle of a call, after a number of calls.
-    pub(super) fn stop_after(&self, stop: Option<(Stop, usize, Among)>) {
+    pub(crate) fn stop_after(&self, stop: Option<(Stop, usize, Among)>) {
         self.0.lock().stop = stop;
     }
 
     /// Returns the stop that has happened, and its call.
-    pub(super) fn stopped(&self) -> Option<(Stop, Call)> {
+    pub(crate) fn stopped(&self) -> Option<(Stop, Call)> {
         self.0.lock().stopped.clone()
     }
 
-    pub(super) fn set_lie(&self, lie: Option<Lie>) {
+    pub(crate) fn set_lie(&self, lie: Option<Lie>) {
         self.0.lock().lie = lie;
     }
 
     /// Cuts the power and turns it on again: any part of what was not synced is lost.
-    pub(super) fn crash(&self) {
+    pub(crate) fn crash(&self) {
         let mut state = self.0.lock();
         let State { names, files, chance, .. } = &mut *state;
         names.crash(chance);
@@ -168,34 +168,34 @@ impl SimDisk {
     }
 
     /// Starts another process on the same machine, which reads what was written.
-    pub(super) fn restart(&self) {
+    pub(crate) fn restart(&self) {
         self.0.lock().begin_again();
     }
 
-    pub(super) fn contents(&self, name: &str) -> Vec<u8> {
+    pub(crate) fn contents(&self, name: &str) -> Vec<u8> {
         let state = self.0.lock();
         state.files[state.names.get(name).expect("there")].cache().to_vec()
     }
 
     /// Changes a file without the log, durably.
-    pub(super) fn alter(&self, name: &str, change: impl FnOnce(&mut Vec<u8>)) {
+    pub(crate) fn alter(&self, name: &str, change: impl FnOnce(&mut Vec<u8>)) {
         let mut state = self.0.lock();
         let index = state.names.get(name).expect("there");
         state.files[index].alter(change);
     }
 
-    pub(super) fn names(&self) -> Vec<String> {
+    pub(crate) fn names(&self) -> Vec<String> {
         self.0.lock().names.all().map(|(name, _)| name.clone()).collect()
     }
 
     /// Returns the calls since the last time that read or changed something.
-    pub(super) fn take_calls(&self) -> Vec<String> {
+    pub(crate) fn take_calls(&self) -> Vec<String> {
         let calls = std::mem::take(&mut self.0.lock().calls);
         calls.into_iter().map(|call| format!("{} {}", call.what, call.name)).collect()
     }
 }
 
-pub(super) struct SimFile {
+pub(crate) struct SimFile {
     disk: SimDisk,
     index: usize,
 }

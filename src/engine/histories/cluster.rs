@@ -1,0 +1,294 @@
+//! Several servers on one simulated stream, and the clients that call them.
+
+use std::sync::mpsc::sync_channel;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use parking_lot::RwLock;
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+use super::Tally;
+use super::ledger::Ledger;
+use crate::domain::{Actor, ChatId, Command, IdempotencyKey, NewMessage, Seq, Text, UserId};
+use crate::engine::live::Live;
+use crate::engine::metrics::EngineMetrics;
+use crate::engine::writer::{Inbox, Job, Readers, Writer};
+use crate::engine::{EngineSettings, Queued, SubmitError, projector};
+use crate::log::stream::StreamError;
+use crate::log::stream::simulated::{Chance, Faults, SimDisk, SimStream};
+use crate::log::{AppendError, Caught, LogError, Progress};
+use crate::model::Model;
+
+pub(super) struct Cluster {
+    pub(super) chance: Chance,
+    stream: SimStream,
+    servers: Vec<Server>,
+    ledger: Ledger,
+    /// The number of texts so far. No two messages have the same text.
+    texts: u64,
+    pub(super) tally: Tally,
+}
+
+/// A server: a disk, and perhaps a process.
+struct Server {
+    disk: SimDisk,
+    writer: Option<Writer>,
+}
+
+const SETTINGS: EngineSettings = EngineSettings { queue_max: 1, can_follow_all: false };
+
+/// Starts a server without threads, as [`Engine::start`](crate::engine::Engine::start) does with them. Returns `None` if
+/// the stream cannot be reached.
+fn start(stream: &SimStream, disk: &SimDisk) -> Result<Option<Writer>, LogError> {
+    let mut log = stream.log(disk.clone());
+    let model = projector::replay(log.as_mut(), SETTINGS, &Progress::default())?;
+    let (wake_up, _) = sync_channel(1);
+    let model = Arc::new(RwLock::new(model));
+    let readers = Readers { model, live: Arc::new(Live::default()), wake_up };
+    for _ in 0..3 {
+        if log.catch_up(&mut |frame| readers.show(&frame))? != Caught::Unreachable {
+            let (_, inputs) = sync_channel(1);
+            let inbox = Inbox { inputs, queued: Arc::new(Queued::default()), queue: Weak::new() };
+            let metrics = Arc::new(EngineMetrics::new(&log.metrics(), Duration::ZERO));
+            return Ok(Some(Writer::new(inbox, log, readers, metrics)));
+        }
+    }
+    Ok(None)
+}
+
+impl Cluster {
+    pub(super) fn new(seed: u64) -> Self {
+        let mut chance = Chance::from_seed(seed);
+        let mut other = || Chance::from_seed(chance.below(usize::MAX) as u64);
+        let stream = SimStream::new(other());
+        let servers = (0..3).map(|_| Server { disk: SimDisk::new(other()), writer: None }).collect();
+        let (ledger, tally) = (Ledger::default(), Tally { histories: 1, ..Tally::default() });
+        Self { chance, stream, servers, ledger, texts: 0, tally }
+    }
+
+    /// Something happens: a server is called, waits, or ends, or the stream gets other faults.
+    pub(super) fn step(&mut self) -> Result<(), String> {
+        let server = self.chance.below(self.servers.len());
+        match self.chance.below(12) {
+            0 => {
+                self.servers[server].writer = None;
+                if self.chance.one_in(2) {
+                    self.servers[server].disk.crash();
+                } else {
+                    self.servers[server].disk.restart();
+                }
+                self.tally.restarts += 1;
+            }
+            1 => self.stream.set_faults(Faults::any(&mut self.chance)),
+            2 => self.stream.set_faults(Faults { full: true, ..Faults::default() }),
+            3 => self.stream.set_faults(Faults::default()),
+            4 => {
+                if let Some(writer) = self.running(server).map_err(|error| error.to_string())? {
+                    writer.take_in_others().map_err(|error| error.to_string())?;
+                }
+            }
+            _ => self.call(server)?.map_err(|error| format!("a server stopped: {error}"))?,
+        }
+        Ok(())
+    }
+
+    /// Returns the server, started if it is not running and the stream can be reached.
+    fn running(&mut self, server: usize) -> Result<Option<&mut Writer>, LogError> {
+        let Server { disk, writer } = &mut self.servers[server];
+        if writer.is_none() {
+            *writer = start(&self.stream, disk)?;
+        }
+        Ok(writer.as_mut())
+    }
+
+    /// Has a server carry out a batch, if it can be started. The inner error is that with which it stopped.
+    fn call(&mut self, server: usize) -> Result<Result<(), AppendError>, String> {
+        match self.running(server) {
+            Ok(Some(_)) => {}
+            Ok(None) => return Ok(Ok(())),
+            Err(error) => return Ok(Err(AppendError::Failed(error))),
+        }
+        let batch: Vec<_> = (0..=self.chance.below(4)).map(|_| self.job()).collect();
+        for job in &batch {
+            self.ledger.submit(&job.command);
+        }
+        let writer = self.servers[server].writer.as_mut().expect("it is running");
+        let answers = match writer.commit(&batch) {
+            Ok(answers) => answers,
+            Err(stopped) => return Ok(Err(stopped)),
+        };
+        for (job, answer) in batch.iter().zip(&answers) {
+            *match answer {
+                Ok(_) => &mut self.tally.acknowledged,
+                Err(SubmitError::Unavailable) => &mut self.tally.unavailable,
+                Err(SubmitError::Unconfirmed) => &mut self.tally.unconfirmed,
+                Err(_) => &mut self.tally.refused,
+            } += 1;
+            self.ledger.note(&job.command, job.key.as_ref(), answer.as_ref())?;
+        }
+        Ok(Ok(()))
+    }
+
+    fn job(&mut self) -> Job {
+        let command = self.command();
+        let by = Actor::Unknown;
+        let key = self.chance.one_in(3).then(|| format!("key {}", self.chance.below(20)).replace(' ', "-"));
+        let key = key.map(|key| IdempotencyKey::new(key, &command, &by).expect("a key"));
+        let (reply, _) = oneshot::channel();
+        Job { command, key, by, reply }
+    }
+
+    fn command(&mut self) -> Command {
+        match self.chance.below(8) {
+            0 => Command::AddUser {
+                username: format!("user {}", self.chance.below(6)).try_into().expect("a name"),
+            },
+            1 => Command::AddChat {
+                name: format!("chat {}", self.chance.below(4)).try_into().expect("a name"),
+                users: vec![self.user()],
+            },
+            2 => Command::AddMember { chat: self.chat(), user: self.user() },
+            3 => Command::RemoveMember { chat: self.chat(), user: self.user() },
+            4 => Command::MarkRead {
+                chat: self.chat(),
+                user: self.user(),
+                seq: Seq(self.chance.below(3) as u64),
+            },
+            _ => {
+                self.texts += 1;
+                let text = Text::try_from(format!("text {}", self.texts)).expect("a text");
+                Command::AddMessage(NewMessage { chat: self.chat(), author: self.user(), text })
+            }
+        }
+    }
+
+    fn user(&mut self) -> UserId {
+        let known = self.any_of(self.ledger.users.len());
+        known.map_or_else(|| Uuid::from_u128(1).into(), |known| self.ledger.users[known])
+    }
+
+    fn chat(&mut self) -> ChatId {
+        let known = self.any_of(self.ledger.chats.len());
+        known.map_or_else(|| Uuid::from_u128(2).into(), |known| self.ledger.chats[known])
+    }
+
+    /// Returns the index of something that is known, or sometimes `None`.
+    fn any_of(&mut self, known: usize) -> Option<usize> {
+        (known > 0 && !self.chance.one_in(10)).then(|| self.chance.below(known))
+    }
+
+    /// Lets the faults end, and compares all servers, and one that begins with an empty disk.
+    pub(super) fn end(&mut self) -> Result<(), String> {
+        self.stream.settle();
+        self.servers.push(Server { disk: SimDisk::default(), writer: None });
+        for server in 0..self.servers.len() {
+            let writer = self.running(server).map_err(|error| error.to_string())?;
+            let writer = writer.ok_or("a sound stream cannot be reached")?;
+            writer.take_in_others().map_err(|error| format!("a server stopped: {error}"))?;
+        }
+        self.compare_models()?;
+        self.ledger.check(&model(self.servers[0].writer.as_ref().expect("it is running")).read())?;
+        self.check_copies()
+    }
+
+    /// Compares the models of all servers that run.
+    fn compare_models(&self) -> Result<(), String> {
+        let running = self.servers.iter().filter_map(|server| server.writer.as_ref());
+        let models: Vec<_> = running.map(model).collect();
+        if models.windows(2).any(|pair| *pair[0].read() != *pair[1].read()) {
+            let positions: Vec<_> = models.iter().map(|model| model.read().position()).collect();
+            return Err(format!("the models differ; their positions are {positions:?}"));
+        }
+        Ok(())
+    }
+
+    /// Checks that every server's copy is the whole log.
+    fn check_copies(&mut self) -> Result<(), String> {
+        let expected = model(self.servers[0].writer.as_ref().expect("it is running")).read().position();
+        for Server { disk, writer } in &mut self.servers {
+            *writer = None;
+            disk.crash();
+            let mut log = self.stream.log(disk.clone());
+            let copied = projector::replay(log.as_mut(), SETTINGS, &Progress::default());
+            let copied = copied.map_err(|error| error.to_string())?.position();
+            if copied != expected {
+                return Err(format!("a copy ends at {copied} instead of {expected}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// The stream loses messages. Servers that had one of them must stop, and others must agree.
+    pub(super) fn lose(&mut self) -> Result<(), String> {
+        self.stream.settle();
+        for server in 0..self.servers.len() {
+            // Some are behind.
+            if self.chance.one_in(2)
+                && let Some(writer) = self.running(server).map_err(|error| error.to_string())?
+            {
+                writer.take_in_others().map_err(|error| error.to_string())?;
+            }
+        }
+        if self.chance.one_in(4) {
+            self.stream.recreate();
+        } else {
+            let messages = 1 + self.chance.below(self.stream.messages());
+            self.stream.roll_back(messages);
+        }
+        // The position of the last event that is left.
+        let kept = start(&self.stream, &SimDisk::default());
+        let kept = kept.map_err(|error| error.to_string())?.ok_or("a sound stream cannot be reached")?;
+        let kept = model(&kept).read().position().0;
+        let goes_on = self.chance.one_in(2);
+        let before: Vec<_> = self.servers.iter().map(Server::position).collect();
+        let mut stopped = vec![false; self.servers.len()];
+        // The stream is looked at for some time, because a node that led before may tell of fewer messages. In the end,
+        // nobody writes any more, so that all can catch up.
+        for round in 0..60 {
+            for (server, stopped) in stopped.iter_mut().enumerate().filter(|(_, stopped)| !**stopped) {
+                let looked = match self.running(server) {
+                    Ok(Some(writer)) => writer.take_in_others(),
+                    Ok(None) => Ok(()),
+                    Err(error) => Err(AppendError::Failed(error)),
+                };
+                let writes = goes_on && round < 40 && self.chance.one_in(4);
+                match looked.and_then(|()| if writes { self.call_unnoted(server) } else { Ok(()) }) {
+                    Ok(()) => {}
+                    Err(AppendError::Failed(LogError::Stream(StreamError::Diverged { .. }))) => {
+                        *stopped = true;
+                        self.servers[server].writer = None;
+                        self.tally.stopped += 1;
+                    }
+                    Err(other) => return Err(format!("a server stopped with another error: {other}")),
+                }
+            }
+            self.stream.pass(Duration::from_secs(1));
+        }
+        let had_more = |server: usize| before[server].is_some_and(|before| before > kept);
+        if let Some(server) =
+            (0..stopped.len()).find(|&server| !goes_on && had_more(server) && !stopped[server])
+        {
+            return Err(format!("server {server} goes on, although the stream has lost what it had"));
+        }
+        self.compare_models()
+    }
+
+    fn call_unnoted(&mut self, server: usize) -> Result<(), AppendError> {
+        let batch = vec![self.job()];
+        match self.servers[server].writer.as_mut() {
+            Some(writer) => writer.commit(&batch).map(drop),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Server {
+    fn position(&self) -> Option<u64> {
+        self.writer.as_ref().map(|writer| model(writer).read().position().0)
+    }
+}
+
+fn model(writer: &Writer) -> &RwLock<Model> {
+    &writer.readers.model
+}

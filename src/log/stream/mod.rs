@@ -1,0 +1,563 @@
+//! A log on a stream that several servers share, and that a quorum of nodes keeps.
+//!
+//! | module | contents |
+//! | --- | --- |
+//! | `error` | errors |
+//! | `message` | the bytes of a message |
+//! | `judge` | the rule of what counts |
+//! | `simulated` | a stream that behaves as badly as a real one, for tests |
+//!
+//! The stream is a total order of messages, and nothing more is asked of it. Its compare-and-set only keeps messages
+//! that would not count out of it. Every server keeps the frames that count in segments of its own, as a witness: a
+//! stream that has lost one of them is noticed.
+
+mod error;
+mod judge;
+mod message;
+#[cfg(test)]
+pub(crate) mod simulated;
+
+use std::collections::VecDeque;
+use std::fmt::Display;
+use std::ops::Range;
+use std::time::Duration;
+
+pub use self::error::StreamError;
+use self::judge::{Counting, Judge, Stop, Verdict};
+use self::message::{ChainValue, Genesis, Head, Unreadable, WriterId};
+use super::frame::FrameHeader;
+use super::{
+    AppendError, Caught, Disk, EventLog, FileLog, Frame, LogError, LogId, LogMetrics, Progress, Replay,
+    SealedFrame, Visit,
+};
+use crate::domain::{Epoch, Position};
+
+/// A sequence of messages that a quorum of nodes keeps. The first message has the sequence 1.
+pub trait Stream: Send {
+    /// Publishes a message that is to follow the message `expected`, and waits for the outcome for this time at most.
+    fn publish(&mut self, expected: u64, message: &[u8], patience: Duration) -> Published;
+
+    /// Returns messages from this sequence on, with their sequences, of about this length together. A node may lack the
+    /// latest messages, or leave out others.
+    ///
+    /// # Errors
+    ///
+    /// No node answers.
+    fn read(&mut self, from: u64, bytes_max: usize) -> Result<Vec<(u64, Vec<u8>)>, Unreachable>;
+
+    /// Asks the node that leads for the sequence of the last message, which may not be committed yet. Returns `None` if
+    /// no node leads.
+    fn probe(&mut self) -> Option<u64>;
+
+    /// Returns what was last heard of the stream, without asking.
+    fn heard(&self) -> Heard;
+
+    /// Sets what is called when something is heard.
+    fn wake_by(&mut self, wake: Box<dyn Fn() + Send + Sync>);
+
+    /// Returns the time since some moment.
+    fn time(&self) -> Duration;
+
+    /// Waits until something is heard, for this time at most.
+    fn wait(&mut self, time: Duration);
+}
+
+/// The outcome of a publication.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Published {
+    /// A quorum has the message on disk, at this sequence.
+    At(u64),
+    /// Another message is at that place, or may come to be.
+    Conflict,
+    /// It was not stored, because no node leads.
+    Nowhere,
+    /// It was not stored, because the stream is as long as it may be.
+    Full,
+    /// It may have been stored, or may still come to be.
+    Unknown,
+}
+
+/// No node answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unreachable;
+
+/// What is heard of a stream, as the nodes tell it from time to time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Heard {
+    /// The greatest sequence that was heard of.
+    pub last: u64,
+    /// What the node that leads told last.
+    pub told: Option<Told>,
+}
+
+/// What the node that leads tells of a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Told {
+    /// The sequence of the last message.
+    pub last: u64,
+    /// The time of the stream's creation, as the nodes write it.
+    pub created: u64,
+}
+
+/// Returns the first message of a new stream, which gives the log its id.
+#[must_use]
+pub fn new_genesis() -> Vec<u8> {
+    Genesis::random().message(WriterId::random())
+}
+
+/// A log on a stream.
+pub struct StreamLog<S, D: Disk> {
+    stream: S,
+    /// The name of the stream, for messages to people.
+    name: String,
+    /// The frames that count, up to some of them.
+    copy: FileLog<D>,
+    /// Whether each frame that counts is copied. A full disk ends that until the next start.
+    is_copying: bool,
+    /// What the copy held at the start.
+    copied: Copied,
+    /// Known when the log was first [caught up](EventLog::catch_up) with.
+    judge: Option<Judge>,
+    /// Messages that were read, and not judged yet. The first one follows the last that was judged.
+    unjudged: VecDeque<Vec<u8>>,
+    writer: WriterId,
+    /// The number of messages that this writer has made.
+    made: u64,
+    /// The last of them.
+    message: Vec<u8>,
+    /// Time for which a write tries to get into the stream.
+    write_timeout: Duration,
+    /// Times in a row that the nodes left out the message that was asked for.
+    left_out: u32,
+    /// The time of the stream's creation, when it was first told.
+    created: Option<u64>,
+    /// The time since which the nodes tell of fewer messages than this server has judged.
+    shorter_since: Option<Duration>,
+}
+
+/// The frames of a copy.
+#[derive(Debug, Default)]
+struct Copied {
+    frames: u64,
+    /// The position of the last event.
+    last: Position,
+    /// The chain value before the last frame.
+    chain: ChainValue,
+    /// The last frame's header.
+    header: Vec<u8>,
+}
+
+/// Length of the messages that are read together, in bytes, roughly.
+const READ_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Time after which a publication is repeated, or the stream is read for what became of it.
+const PUBLISH_TIMEOUT: Duration = Duration::from_secs(2);
+/// Time for which the stream is read for what stands in the way of a publication.
+const CONFLICT_TIMEOUT: Duration = Duration::from_secs(1);
+/// Time between two attempts while no node leads.
+const RETRY_INTERVAL: Duration = Duration::from_millis(100);
+/// Times that the nodes are asked for a message that they leave out. Any of them may answer.
+const LEFT_OUT_MAX: u32 = 20;
+/// Times that a message is read again that is not sound.
+const REREADS: usize = 20;
+/// Time after which a stream that is told to be shorter is believed to be. A node that led before may tell of fewer
+/// messages for a while.
+const SHORTER_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// What became of a message that was published.
+enum Found {
+    /// It counts.
+    Ours,
+    /// Another one counts.
+    Others,
+    /// Nothing is there yet.
+    Nothing,
+}
+
+impl<S: Stream, D: Disk> StreamLog<S, D> {
+    /// Creates a log on this stream. A write tries to get into the stream for `write_timeout`.
+    #[must_use]
+    pub fn new(stream: S, name: String, copy: FileLog<D>, write_timeout: Duration) -> Self {
+        Self {
+            stream,
+            name,
+            copy,
+            is_copying: true,
+            copied: Copied::default(),
+            judge: None,
+            unjudged: VecDeque::new(),
+            writer: WriterId::random(),
+            made: 0,
+            message: Vec::new(),
+            write_timeout,
+            left_out: 0,
+            created: None,
+            shorter_since: None,
+        }
+    }
+
+    fn judge(&self) -> &Judge {
+        self.judge.as_ref().expect("the log was caught up with")
+    }
+
+    /// The sequence of the next message to judge.
+    fn next_sequence(&self) -> u64 {
+        self.judge().judged + 1
+    }
+
+    /// Finds the end of the copy in the stream. Returns `false` if that is not possible yet.
+    fn join(&mut self) -> Result<bool, LogError> {
+        let Some(first) = self.fetch(1)?.and_then(|messages| messages.into_iter().next()) else {
+            return Ok(false);
+        };
+        let first = self.sound(1, first, |message| message::read_genesis(message) != Err(Unreadable::Stray));
+        let genesis = message::read_genesis(&first).map_err(|unreadable| match unreadable {
+            Unreadable::Stray => self.diverged("its first message is not the beginning of a log"),
+            Unreadable::Unknown => self.later_release(1),
+        })?;
+        if self.copied.frames > 0 && self.copy.id() != genesis.log {
+            let what =
+                format!("it holds log {}, and the directory holds log {}", genesis.log, self.copy.id());
+            return Err(self.diverged(&what));
+        }
+        self.copy.adopt(genesis.log, genesis.epoch);
+        self.judge = if self.copied.frames == 0 {
+            Some(Judge::after_genesis(genesis))
+        } else {
+            self.find_copied(genesis)?
+        };
+        Ok(self.judge.is_some())
+    }
+
+    /// Finds the copy's last frame in the stream. Messages that do not count may stand between those that do.
+    fn find_copied(&mut self, genesis: Genesis) -> Result<Option<Judge>, LogError> {
+        let mut sequence = self.copied.frames + 1;
+        loop {
+            let Some(messages) = self.fetch(sequence)? else { return Ok(None) };
+            let Copied { last, chain, ref header, .. } = self.copied;
+            for message in &messages {
+                let read = message::read_frame(message, genesis.log);
+                if read.is_ok_and(|(head, frame)| head.chain == chain && frame.starts_with(header)) {
+                    let (chain, next) = (chain.after(header), last.next());
+                    return Ok(Some(Judge { genesis, judged: sequence, counted: sequence, chain, next }));
+                }
+                sequence += 1;
+            }
+            if messages.is_empty() {
+                match self.stream.probe() {
+                    Some(end) if end < sequence => self.note_shorter(sequence, end)?,
+                    Some(_) | None => {}
+                }
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Reads messages from this sequence on, without a gap. Returns `None` if no node answers.
+    fn fetch(&mut self, from: u64) -> Result<Option<Vec<Vec<u8>>>, LogError> {
+        let Ok(read) = self.stream.read(from, READ_BYTES_MAX) else { return Ok(None) };
+        let is_there = read.is_empty() || read[0].0 == from;
+        let follow = (from..).zip(read).take_while(|(sequence, (read, _))| sequence == read);
+        let messages: Vec<_> = follow.map(|(_, (_, message))| message).collect();
+        if !messages.is_empty() {
+            self.left_out = 0;
+        } else if !is_there {
+            // A node may have lost a message, and then leaves it out. Another one may answer the next time.
+            self.left_out += 1;
+            if self.left_out >= LEFT_OUT_MAX {
+                return Err(
+                    self.diverged(&format!("message {from} is on no node that answers, and later ones are"))
+                );
+            }
+        }
+        Ok(Some(messages))
+    }
+
+    /// Judges what others have published, after what was judged so far. Returns `false` if there is nothing.
+    fn take_in(&mut self, visit: &mut Visit<'_>) -> Result<bool, LogError> {
+        self.read_on()?;
+        let is_something = !self.unjudged.is_empty();
+        while let Some(message) = self.unjudged.pop_front() {
+            let message = self.next_as_published(message);
+            let verdict = self.judge().judge(&message).map_err(|stop| self.stopped(stop))?;
+            if let Verdict::Counts(Counting { header, frame, .. }) = verdict {
+                visit(header.frame(frame)).map_err(|cause| self.unusable(&cause, header))?;
+                self.keep(header, frame)?;
+            }
+            self.pass(&verdict);
+        }
+        Ok(is_something)
+    }
+
+    /// Reads on, if all that was read is judged.
+    fn read_on(&mut self) -> Result<(), LogError> {
+        if self.unjudged.is_empty() {
+            let messages = self.fetch(self.next_sequence())?;
+            self.unjudged.extend(messages.unwrap_or_default());
+        }
+        Ok(())
+    }
+
+    /// Returns the next message as it was published, if a node has it so.
+    fn next_as_published(&mut self, message: Vec<u8>) -> Vec<u8> {
+        let log = self.judge().genesis.log;
+        let is_sound = |message: &[u8]| message::read_frame(message, log) != Err(Unreadable::Stray);
+        self.sound(self.next_sequence(), message, is_sound)
+    }
+
+    /// Returns the message at this sequence, read again if it is not sound: another node may have it as it was published.
+    fn sound(&mut self, sequence: u64, message: Vec<u8>, is_sound: impl Fn(&[u8]) -> bool) -> Vec<u8> {
+        if is_sound(&message) {
+            return message;
+        }
+        for _ in 0..REREADS {
+            let again = self.stream.read(sequence, 1).unwrap_or_default().into_iter().next();
+            if let Some((_, again)) = again.filter(|(read, again)| *read == sequence && is_sound(again)) {
+                return again;
+            }
+        }
+        message
+    }
+
+    fn pass(&mut self, verdict: &Verdict<'_>) {
+        let sequence = self.next_sequence();
+        match verdict {
+            Verdict::Counts(_) => {}
+            Verdict::Superseded => tracing::warn!(sequence, "a message of the stream does not count"),
+            Verdict::Stray => tracing::error!(sequence, "a message of the stream is not one of this log"),
+        }
+        self.judge.as_mut().expect("the log was caught up with").pass(verdict);
+    }
+
+    /// Copies a frame that counts.
+    fn keep(&mut self, header: FrameHeader, frame: &[u8]) -> Result<(), LogError> {
+        if !self.is_copying {
+            return Ok(());
+        }
+        match self.copy.append_sealed(header, frame) {
+            Ok(()) => Ok(()),
+            Err(AppendError::Failed(error)) => Err(error),
+            Err(refused) => {
+                tracing::error!(%refused, "the stream is not copied until the next start");
+                self.is_copying = false;
+                Ok(())
+            }
+        }
+    }
+
+    /// Reads the stream for this time at most, to see what became of the last message.
+    fn look(&mut self, time: Duration) -> Result<Found, LogError> {
+        let until = self.stream.time() + time;
+        loop {
+            self.read_on()?;
+            while let Some(message) = self.unjudged.pop_front() {
+                let message = self.next_as_published(message);
+                let verdict = self.judge().judge(&message).map_err(|stop| self.stopped(stop))?;
+                match verdict {
+                    Verdict::Counts(Counting { head, header, frame }) => {
+                        if (head.writer, head.number) != (self.writer, self.made) {
+                            self.unjudged.push_front(message);
+                            return Ok(Found::Others);
+                        }
+                        self.keep(header, frame)?;
+                        self.pass(&verdict);
+                        return Ok(Found::Ours);
+                    }
+                    Verdict::Superseded | Verdict::Stray => self.pass(&verdict),
+                }
+            }
+            let left = until.saturating_sub(self.stream.time());
+            if left.is_zero() {
+                return Ok(Found::Nothing);
+            }
+            self.stream.wait(left.min(RETRY_INTERVAL));
+        }
+    }
+
+    /// Takes the last message as stored right after those that were judged.
+    fn stored(&mut self) -> Result<(), LogError> {
+        let message = std::mem::take(&mut self.message);
+        let verdict = self.judge().judge(&message).map_err(|stop| self.stopped(stop))?;
+        let Verdict::Counts(Counting { header, frame, .. }) = verdict else {
+            unreachable!("it was decided on the last message that counts")
+        };
+        self.keep(header, frame)?;
+        self.pass(&verdict);
+        self.message = message;
+        Ok(())
+    }
+
+    /// Looks whether the stream is still the one that it was, by what the nodes tell of it.
+    fn check_told(&mut self) -> Result<(), LogError> {
+        let Some(Told { last, created }) = self.stream.heard().told else { return Ok(()) };
+        if created != *self.created.get_or_insert(created) {
+            return Err(self.diverged("it was deleted and created again"));
+        }
+        self.note_shorter(self.judge().judged, last)
+    }
+
+    /// Notes the sequence of the last message, as the node tells that leads. This server has seen the message `seen`.
+    fn note_shorter(&mut self, seen: u64, last: u64) -> Result<(), LogError> {
+        if last >= seen {
+            self.shorter_since = None;
+            return Ok(());
+        }
+        let now = self.stream.time();
+        let since = *self.shorter_since.get_or_insert(now);
+        if now.saturating_sub(since) < SHORTER_TIMEOUT {
+            return Ok(());
+        }
+        Err(self.diverged(&format!("it ends at message {last}, and this server has seen message {seen}")))
+    }
+
+    fn full(&self) -> LogError {
+        StreamError::Full { stream: self.name.clone() }.into()
+    }
+
+    fn diverged(&self, what: &str) -> LogError {
+        StreamError::Diverged { stream: self.name.clone(), what: what.to_owned() }.into()
+    }
+
+    fn later_release(&self, sequence: u64) -> LogError {
+        StreamError::LaterRelease { stream: self.name.clone(), sequence }.into()
+    }
+
+    fn stopped(&self, stop: Stop) -> LogError {
+        let sequence = self.next_sequence();
+        match stop {
+            Stop::LaterRelease => self.later_release(sequence),
+            Stop::Contradiction => {
+                let next = self.judge().next;
+                self.unusable_at(&"it is not the next one", sequence, next..next.next())
+            }
+            Stop::OtherHistory => self.diverged(&format!(
+                "message {sequence} was decided on another history than this server has seen"
+            )),
+        }
+    }
+
+    fn unusable(&self, cause: &dyn Display, header: FrameHeader) -> LogError {
+        self.unusable_at(cause, self.next_sequence(), header.first..header.end())
+    }
+
+    fn unusable_at(&self, cause: &dyn Display, sequence: u64, lost: Range<Position>) -> LogError {
+        LogError::unusable(format!("message {sequence} of stream {}", self.name).into(), 0, cause, lost)
+    }
+}
+
+impl<S: Stream, D: Disk> EventLog for StreamLog<S, D> {
+    fn replay<'l>(&'l mut self, progress: &'l Progress) -> Result<Box<dyn Replay + 'l>, LogError> {
+        let Self { copy, copied, .. } = self;
+        Ok(Box::new(CopyReplay { replay: copy.replay(progress)?, copied }))
+    }
+
+    fn wake_by(&mut self, wake: Box<dyn Fn() + Send + Sync>) {
+        self.stream.wake_by(wake);
+    }
+
+    fn catch_up(&mut self, visit: &mut Visit<'_>) -> Result<Caught, LogError> {
+        if self.judge.is_none() && !self.join()? {
+            return Ok(Caught::Unreachable);
+        }
+        let (deadline, next) = (self.stream.time() + self.write_timeout, self.judge().next);
+        loop {
+            // A node that led before may tell of fewer messages than were seen. It cannot say what is new.
+            let end = self.stream.probe().filter(|end| *end >= self.judge().judged);
+            if let Some(end) = end {
+                while self.judge().judged < end && self.take_in(visit)? {}
+                if self.judge().judged >= end {
+                    return Ok(if self.judge().next == next { Caught::Nothing } else { Caught::Events });
+                }
+            }
+            if self.stream.time() >= deadline {
+                return Ok(Caught::Unreachable);
+            }
+            self.stream.wait(RETRY_INTERVAL);
+        }
+    }
+
+    fn others(&mut self, visit: &mut Visit<'_>) -> Result<(), LogError> {
+        self.check_told()?;
+        while !self.unjudged.is_empty() || self.stream.heard().last > self.judge().judged {
+            if !self.take_in(visit)? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn append(&mut self, frame: &mut Frame) -> Result<(), AppendError> {
+        let Judge { genesis, counted, chain, next, .. } = *self.judge();
+        assert_eq!(frame.first(), next, "frames follow one another, after the replay");
+        self.made += 1;
+        let head = Head { writer: self.writer, number: self.made, prev: counted, chain };
+        head.write_frame(genesis.log, frame.seal(genesis.log, genesis.epoch), &mut self.message);
+        let deadline = self.stream.time() + self.write_timeout;
+        // Whether a publication may have stored the message, or may still do so.
+        let mut may_be_stored = false;
+        loop {
+            let expected = self.judge().judged;
+            match self.stream.publish(expected, &self.message, PUBLISH_TIMEOUT) {
+                Published::At(sequence) if sequence == expected + 1 => {
+                    return self.stored().map_err(AppendError::Failed);
+                }
+                Published::Full if !may_be_stored => return Err(AppendError::NoRoom(self.full())),
+                Published::Nowhere | Published::Full => self.stream.wait(RETRY_INTERVAL),
+                outcome @ (Published::At(_) | Published::Conflict | Published::Unknown) => {
+                    may_be_stored |= outcome != Published::Conflict;
+                    match self.look(CONFLICT_TIMEOUT).map_err(AppendError::Failed)? {
+                        Found::Ours => return Ok(()),
+                        Found::Others => return Err(AppendError::Superseded),
+                        Found::Nothing => {}
+                    }
+                }
+            }
+            if self.stream.time() >= deadline {
+                return Err(if may_be_stored { AppendError::Unconfirmed } else { AppendError::Unavailable });
+            }
+        }
+    }
+
+    fn epoch(&self) -> Epoch {
+        self.copy.epoch()
+    }
+
+    fn id(&self) -> LogId {
+        self.copy.id()
+    }
+
+    fn metrics(&self) -> LogMetrics {
+        self.copy.metrics()
+    }
+}
+
+/// Replays the copy, and notes its end.
+struct CopyReplay<'l> {
+    replay: Box<dyn Replay + 'l>,
+    copied: &'l mut Copied,
+}
+
+impl Replay for CopyReplay<'_> {
+    fn next_frame(&mut self) -> Result<Option<SealedFrame<'_>>, LogError> {
+        let frame = self.replay.next_frame()?;
+        if let Some(frame) = &frame {
+            self.copied.add(frame);
+        }
+        Ok(frame)
+    }
+
+    fn damaged(&self, cause: &dyn Display) -> LogError {
+        self.replay.damaged(cause)
+    }
+}
+
+impl Copied {
+    fn add(&mut self, frame: &SealedFrame<'_>) {
+        if self.frames > 0 {
+            self.chain = self.chain.after(&self.header);
+        }
+        self.frames += 1;
+        self.last = Position(frame.first.0 + u64::from(frame.count) - 1);
+        self.header.clear();
+        self.header.extend_from_slice(frame.header());
+    }
+}
