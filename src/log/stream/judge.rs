@@ -16,6 +16,8 @@ pub(super) struct Judge {
     pub(super) judged: u64,
     /// The sequence of the last message that counts.
     pub(super) counted: u64,
+    /// What that message says of itself; `None` for the genesis.
+    pub(super) head: Option<Head>,
     /// The chain value after it.
     pub(super) chain: ChainValue,
     /// The position of the next event.
@@ -56,7 +58,7 @@ pub(super) enum Stop {
 impl Judge {
     /// Returns the judge of the messages that follow the genesis.
     pub(super) fn after_genesis(genesis: Genesis) -> Self {
-        Self { genesis, judged: 1, counted: 1, chain: ChainValue::default(), next: Position(1) }
+        Self { genesis, judged: 1, counted: 1, head: None, chain: ChainValue::default(), next: Position(1) }
     }
 
     /// Judges the message after the last one that was judged.
@@ -82,10 +84,19 @@ impl Judge {
     /// Goes on to the next message.
     pub(super) fn pass(&mut self, verdict: &Verdict<'_>) {
         self.judged += 1;
-        if let Verdict::Counts(Counting { header, frame, .. }) = verdict {
+        if let Verdict::Counts(Counting { head, header, frame }) = verdict {
             self.counted = self.judged;
+            self.head = Some(*head);
             self.chain = self.chain.after(&frame[..frame::HEADER_BYTES]);
             self.next = header.end();
+        }
+    }
+
+    /// Returns whether this is the last message that counts, as it is read again.
+    pub(super) fn is_last_counted(&self, bytes: &[u8]) -> bool {
+        match self.head {
+            Some(head) => message::read_frame(bytes, self.genesis.log).is_ok_and(|(read, _)| read == head),
+            None => message::read_genesis(bytes) == Ok(self.genesis),
         }
     }
 

@@ -131,8 +131,18 @@ pub struct StreamLog<S, D: Disk> {
     left_out: u32,
     /// The time of the stream's creation, when it was first told.
     created: Option<u64>,
-    /// The time since which the nodes tell of fewer messages than this server has judged.
-    shorter_since: Option<Duration>,
+    /// Set while the nodes tell of fewer messages than this server has seen.
+    shorter: Option<Shorter>,
+    /// The time of the last look at the last message that counts.
+    checked_at: Duration,
+}
+
+/// A stream that is told to be shorter than it was.
+#[derive(Debug)]
+struct Shorter {
+    since: Duration,
+    /// Times that it was told so.
+    looks: u32,
 }
 
 /// The frames of a copy.
@@ -157,11 +167,17 @@ const CONFLICT_TIMEOUT: Duration = Duration::from_secs(1);
 const RETRY_INTERVAL: Duration = Duration::from_millis(100);
 /// Times that the nodes are asked for a message that they leave out. Any of them may answer.
 const LEFT_OUT_MAX: u32 = 20;
-/// Times that a message is read again that is not sound.
+/// Times that a message must be read again that is not sound, before it is believed that it was published so.
 const REREADS: usize = 20;
+/// Attempts to do so.
+const REREADS_MAX: usize = 3 * REREADS;
 /// Time after which a stream that is told to be shorter is believed to be. A node that led before may tell of fewer
 /// messages for a while.
 const SHORTER_TIMEOUT: Duration = Duration::from_secs(15);
+/// Time between two looks at the last message that counts.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
+/// Times that it must be told to be shorter until then.
+const SHORTER_LOOKS: u32 = 10;
 
 /// What became of a message that was published.
 enum Found {
@@ -191,7 +207,8 @@ impl<S: Stream, D: Disk> StreamLog<S, D> {
             write_timeout,
             left_out: 0,
             created: None,
-            shorter_since: None,
+            shorter: None,
+            checked_at: Duration::ZERO,
         }
     }
 
@@ -209,7 +226,8 @@ impl<S: Stream, D: Disk> StreamLog<S, D> {
         let Some(first) = self.fetch(1)?.and_then(|messages| messages.into_iter().next()) else {
             return Ok(false);
         };
-        let first = self.sound(1, first, |message| message::read_genesis(message) != Err(Unreadable::Stray));
+        let is_sound = |message: &[u8]| message::read_genesis(message) != Err(Unreadable::Stray);
+        let Ok(first) = self.as_published(1, first, is_sound) else { return Ok(false) };
         let genesis = message::read_genesis(&first).map_err(|unreadable| match unreadable {
             Unreadable::Stray => self.diverged("its first message is not the beginning of a log"),
             Unreadable::Unknown => self.later_release(1),
@@ -233,16 +251,29 @@ impl<S: Stream, D: Disk> StreamLog<S, D> {
         let mut sequence = self.copied.frames + 1;
         loop {
             let Some(messages) = self.fetch(sequence)? else { return Ok(None) };
-            let Copied { last, chain, ref header, .. } = self.copied;
-            for message in &messages {
-                let read = message::read_frame(message, genesis.log);
-                if read.is_ok_and(|(head, frame)| head.chain == chain && frame.starts_with(header)) {
-                    let (chain, next) = (chain.after(header), last.next());
-                    return Ok(Some(Judge { genesis, judged: sequence, counted: sequence, chain, next }));
+            let is_empty = messages.is_empty();
+            for message in messages {
+                // A message that is passed over wrongly may come again, where it does not count.
+                let Ok(message) = self.frame_as_published(sequence, message, genesis.log) else {
+                    return Ok(None);
+                };
+                let Copied { last, chain, ref header, .. } = self.copied;
+                let read = message::read_frame(&message, genesis.log).ok();
+                let is_end = |(head, frame): &(Head, &[u8])| head.chain == chain && frame.starts_with(header);
+                if let Some((head, _)) = read.filter(is_end) {
+                    let (head, chain, next) = (Some(head), chain.after(header), last.next());
+                    return Ok(Some(Judge {
+                        genesis,
+                        judged: sequence,
+                        counted: sequence,
+                        head,
+                        chain,
+                        next,
+                    }));
                 }
                 sequence += 1;
             }
-            if messages.is_empty() {
+            if is_empty {
                 match self.stream.probe() {
                     Some(end) if end < sequence => self.note_shorter(sequence, end)?,
                     Some(_) | None => {}
@@ -275,9 +306,8 @@ impl<S: Stream, D: Disk> StreamLog<S, D> {
     /// Judges what others have published, after what was judged so far. Returns `false` if there is nothing.
     fn take_in(&mut self, visit: &mut Visit<'_>) -> Result<bool, LogError> {
         self.read_on()?;
-        let is_something = !self.unjudged.is_empty();
-        while let Some(message) = self.unjudged.pop_front() {
-            let message = self.next_as_published(message);
+        let judged = self.judge().judged;
+        while let Some(message) = self.next_message() {
             let verdict = self.judge().judge(&message).map_err(|stop| self.stopped(stop))?;
             if let Verdict::Counts(Counting { header, frame, .. }) = verdict {
                 visit(header.frame(frame)).map_err(|cause| self.unusable(&cause, header))?;
@@ -285,7 +315,7 @@ impl<S: Stream, D: Disk> StreamLog<S, D> {
             }
             self.pass(&verdict);
         }
-        Ok(is_something)
+        Ok(self.judge().judged > judged)
     }
 
     /// Reads on, if all that was read is judged.
@@ -297,25 +327,54 @@ impl<S: Stream, D: Disk> StreamLog<S, D> {
         Ok(())
     }
 
-    /// Returns the next message as it was published, if a node has it so.
-    fn next_as_published(&mut self, message: Vec<u8>) -> Vec<u8> {
-        let log = self.judge().genesis.log;
-        let is_sound = |message: &[u8]| message::read_frame(message, log) != Err(Unreadable::Stray);
-        self.sound(self.next_sequence(), message, is_sound)
-    }
-
-    /// Returns the message at this sequence, read again if it is not sound: another node may have it as it was published.
-    fn sound(&mut self, sequence: u64, message: Vec<u8>, is_sound: impl Fn(&[u8]) -> bool) -> Vec<u8> {
-        if is_sound(&message) {
-            return message;
-        }
-        for _ in 0..REREADS {
-            let again = self.stream.read(sequence, 1).unwrap_or_default().into_iter().next();
-            if let Some((_, again)) = again.filter(|(read, again)| *read == sequence && is_sound(again)) {
-                return again;
+    /// Takes the next message that was read, as it was published. Returns `None` if there is none, or if it is not sound
+    /// and the nodes do not tell now whether it was published so.
+    fn next_message(&mut self) -> Option<Vec<u8>> {
+        let (log, sequence) = (self.judge().genesis.log, self.next_sequence());
+        let message = self.unjudged.pop_front()?;
+        match self.frame_as_published(sequence, message, log) {
+            Ok(message) => Some(message),
+            Err(unsound) => {
+                self.unjudged.push_front(unsound);
+                None
             }
         }
-        message
+    }
+
+    fn frame_as_published(
+        &mut self,
+        sequence: u64,
+        message: Vec<u8>,
+        log: LogId,
+    ) -> Result<Vec<u8>, Vec<u8>> {
+        let is_sound = |message: &[u8]| message::read_frame(message, log) != Err(Unreadable::Stray);
+        self.as_published(sequence, message, is_sound)
+    }
+
+    /// Returns the message at this sequence, read again and again if it is not sound: another node may have it as it was
+    /// published. If too few nodes answer, returns the message as the error.
+    fn as_published(
+        &mut self,
+        sequence: u64,
+        message: Vec<u8>,
+        is_sound: impl Fn(&[u8]) -> bool,
+    ) -> Result<Vec<u8>, Vec<u8>> {
+        if is_sound(&message) {
+            return Ok(message);
+        }
+        let mut same = 0;
+        for _ in 0..REREADS_MAX {
+            let again = self.stream.read(sequence, 1).unwrap_or_default().into_iter().next();
+            match again {
+                Some((read, again)) if read == sequence && is_sound(&again) => return Ok(again),
+                Some((read, _)) if read == sequence => same += 1,
+                Some(_) | None => {}
+            }
+            if same == REREADS {
+                return Ok(message);
+            }
+        }
+        Err(message)
     }
 
     fn pass(&mut self, verdict: &Verdict<'_>) {
@@ -349,8 +408,7 @@ impl<S: Stream, D: Disk> StreamLog<S, D> {
         let until = self.stream.time() + time;
         loop {
             self.read_on()?;
-            while let Some(message) = self.unjudged.pop_front() {
-                let message = self.next_as_published(message);
+            while let Some(message) = self.next_message() {
                 let verdict = self.judge().judge(&message).map_err(|stop| self.stopped(stop))?;
                 match verdict {
                     Verdict::Counts(Counting { head, header, frame }) => {
@@ -395,15 +453,41 @@ impl<S: Stream, D: Disk> StreamLog<S, D> {
         self.note_shorter(self.judge().judged, last)
     }
 
+    /// Looks from time to time whether the last message that counts is still there. A stream that was cut short and has
+    /// grown again holds another one.
+    fn check_last_counted(&mut self) -> Result<(), LogError> {
+        let (now, counted) = (self.stream.time(), self.judge().counted);
+        if now.saturating_sub(self.checked_at) < CHECK_INTERVAL {
+            return Ok(());
+        }
+        self.checked_at = now;
+        let Some(message) = self.fetch(counted)?.and_then(|messages| messages.into_iter().next()) else {
+            return Ok(());
+        };
+        // It may be unsound on one node.
+        let (judge, log) = (*self.judge(), self.judge().genesis.log);
+        let is_sound = |message: &[u8]| {
+            message::read_frame(message, log) != Err(Unreadable::Stray)
+                || message::read_genesis(message).is_ok()
+        };
+        match self.as_published(counted, message, is_sound) {
+            Ok(message) if !judge.is_last_counted(&message) => {
+                Err(self.diverged(&format!("message {counted} is another one than this server has seen")))
+            }
+            Ok(_) | Err(_) => Ok(()),
+        }
+    }
+
     /// Notes the sequence of the last message, as the node tells that leads. This server has seen the message `seen`.
     fn note_shorter(&mut self, seen: u64, last: u64) -> Result<(), LogError> {
         if last >= seen {
-            self.shorter_since = None;
+            self.shorter = None;
             return Ok(());
         }
         let now = self.stream.time();
-        let since = *self.shorter_since.get_or_insert(now);
-        if now.saturating_sub(since) < SHORTER_TIMEOUT {
+        let Shorter { since, looks } = self.shorter.get_or_insert(Shorter { since: now, looks: 0 });
+        *looks += 1;
+        if now.saturating_sub(*since) < SHORTER_TIMEOUT || *looks < SHORTER_LOOKS {
             return Ok(());
         }
         Err(self.diverged(&format!("it ends at message {last}, and this server has seen message {seen}")))
@@ -477,6 +561,7 @@ impl<S: Stream, D: Disk> EventLog for StreamLog<S, D> {
 
     fn others(&mut self, visit: &mut Visit<'_>) -> Result<(), LogError> {
         self.check_told()?;
+        self.check_last_counted()?;
         while !self.unjudged.is_empty() || self.stream.heard().last > self.judge().judged {
             if !self.take_in(visit)? {
                 break;
