@@ -81,7 +81,7 @@ impl Cluster {
                 self.tally.restarts += 1;
             }
             1 => self.stream.set_faults(Faults::any(&mut self.chance)),
-            2 => self.stream.set_faults(Faults { full: true, ..Faults::default() }),
+            2 => self.stream.set_faults(Faults { full: Some(1), ..Faults::default() }),
             3 => self.stream.set_faults(Faults::default()),
             4 => {
                 if let Some(writer) = self.running(server).map_err(|error| error.to_string())? {

@@ -104,3 +104,96 @@ impl Judge {
         FrameFormat { log: self.genesis.log, version: Version::Two }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Epoch;
+    use crate::log::Frame;
+    use crate::log::segment::LogId;
+    use crate::log::stream::message::WriterId;
+    use crate::log::tests::user_added;
+
+    const GENESIS: Genesis = Genesis { log: LogId::from_bytes([1; 16]), epoch: Epoch(7) };
+
+    /// Returns a message with one event, which was decided by this judge's state.
+    fn decided_on(judge: &Judge, user: u64) -> Vec<u8> {
+        let mut frame = Frame::new(judge.next);
+        frame.push(&user_added(user));
+        let head = Head { writer: WriterId::random(), number: 1, prev: judge.counted, chain: judge.chain };
+        let mut message = Vec::new();
+        head.write_frame(GENESIS.log, frame.seal(GENESIS.log, GENESIS.epoch), &mut message);
+        message
+    }
+
+    /// Returns the judge after this message.
+    fn after(mut judge: Judge, message: &[u8]) -> Judge {
+        let verdict = judge.judge(message).expect("no reason to stop");
+        judge.pass(&verdict);
+        judge
+    }
+
+    fn counts(judge: &Judge, message: &[u8]) -> bool {
+        matches!(judge.judge(message), Ok(Verdict::Counts(_)))
+    }
+
+    #[test]
+    fn the_first_of_those_decided_on_one_state_counts() {
+        // Given three messages that were decided on the genesis,
+        let start = Judge::after_genesis(GENESIS);
+        let [first, second, third] = [1, 2, 3].map(|user| decided_on(&start, user));
+        // When the first is judged, it counts, and the others never do,
+        assert!(counts(&start, &first));
+        let state = after(start, &first);
+        assert_eq!((state.judged, state.counted, state.next), (2, 2, Position(2)));
+        for late in [&second, &third, &first] {
+            assert!(matches!(state.judge(late), Ok(Verdict::Superseded)));
+        }
+        // Then the next one is decided on the first, wherever it stands.
+        let next = decided_on(&state, 2);
+        let state = after(after(state, &second), &third);
+        assert_eq!((state.judged, state.counted, state.next), (4, 2, Position(2)));
+        assert!(counts(&state, &next));
+        assert_eq!(after(state, &next).next, Position(3));
+    }
+
+    #[test]
+    fn strays_are_passed_over() {
+        let start = Judge::after_genesis(GENESIS);
+        let first = decided_on(&start, 1);
+        for stray in [&b""[..], b"hello", &first[..first.len() - 1], &GENESIS.message(WriterId::random())] {
+            assert!(matches!(start.judge(stray), Ok(Verdict::Stray)));
+            assert!(counts(&after(start, stray), &first));
+        }
+    }
+
+    #[test]
+    fn another_history_stops_the_server() {
+        let start = Judge::after_genesis(GENESIS);
+        let (ours, theirs) = (after(start, &decided_on(&start, 1)), after(start, &decided_on(&start, 2)));
+        let next = decided_on(&theirs, 3);
+        assert!(counts(&theirs, &next));
+        assert_eq!(ours.judge(&next).expect_err("their chain"), Stop::OtherHistory);
+        assert_eq!(start.judge(&next).expect_err("their message is not there"), Stop::OtherHistory);
+    }
+
+    #[test]
+    fn a_frame_that_is_not_the_next_stops_the_server() {
+        let start = Judge::after_genesis(GENESIS);
+        let with_frame = |frame: &[u8]| {
+            let head = Head { writer: WriterId::random(), number: 1, prev: 1, chain: start.chain };
+            let mut message = Vec::new();
+            head.write_frame(GENESIS.log, frame, &mut message);
+            start.judge(&message).map(|verdict| matches!(verdict, Verdict::Counts(_)))
+        };
+        let sealed = |first| {
+            let mut frame = Frame::new(Position(first));
+            frame.push(&user_added(1));
+            frame.seal(GENESIS.log, GENESIS.epoch).to_vec()
+        };
+        assert_eq!(with_frame(&sealed(1)), Ok(true));
+        assert_eq!(with_frame(&sealed(2)), Err(Stop::Contradiction));
+        assert_eq!(with_frame(&[sealed(1), vec![0; 8]].concat()), Err(Stop::Contradiction));
+        assert_eq!(with_frame(b""), Err(Stop::Contradiction));
+    }
+}

@@ -181,3 +181,71 @@ fn read(message: &[u8], log: LogId) -> Result<(Head, u16, &[u8]), Unreadable> {
     };
     Ok((head, u16_at(10), content))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LOG: LogId = LogId::from_bytes([1; 16]);
+    const HEAD: Head = Head { writer: WriterId([2; 16]), number: 3, prev: 4, chain: ChainValue([5; 16]) };
+
+    fn message(kind: u16) -> Vec<u8> {
+        let mut message = vec![0xaa; 10];
+        HEAD.write(kind, LOG, b"frame", &mut message);
+        message
+    }
+
+    /// Returns the message with another byte, and a checksum that is right.
+    fn with(at: usize, byte: u8) -> Vec<u8> {
+        let mut message = message(KIND_FRAME);
+        message[at] = byte;
+        let checksum = LOG.checksum(&message[8..]);
+        message[4..8].copy_from_slice(&checksum.to_le_bytes());
+        message
+    }
+
+    #[test]
+    fn a_message_has_these_bytes() {
+        let message = message(KIND_FRAME);
+        assert_eq!(message[0..4], *b"\xffcwm");
+        assert_eq!(message[4..8], LOG.checksum(&message[8..]).to_le_bytes());
+        let words = [[2_u8; 8], [2; 8], 3_u64.to_le_bytes(), 4_u64.to_le_bytes(), [5; 8], [5; 8]].concat();
+        assert_eq!(message[8..], [&[1, 0, 1, 0, 0, 0, 0, 0], &words[..], b"frame"].concat());
+        assert_eq!(read_frame(&message, LOG), Ok((HEAD, &b"frame"[..])));
+    }
+
+    #[test]
+    fn a_genesis_gives_the_log_its_id() {
+        let genesis = Genesis { log: LOG, epoch: Epoch(7) };
+        let message = genesis.message(WriterId([2; 16]));
+        assert_eq!(message[HEADER_BYTES..], [&[1; 16][..], &[7, 0, 0, 0, 0, 0, 0, 0], &codec::NAME].concat());
+        assert_eq!(read_genesis(&message), Ok(genesis));
+        assert_eq!(read_frame(&message, LOG), Err(Unreadable::Stray), "it is no frame");
+        assert_eq!(read_genesis(&self::message(KIND_FRAME)), Err(Unreadable::Stray), "a frame is no genesis");
+    }
+
+    #[test]
+    fn a_flipped_bit_or_a_missing_byte_makes_a_stray() {
+        for message in [message(KIND_FRAME), Genesis { log: LOG, epoch: Epoch(7) }.message(WriterId([2; 16]))]
+        {
+            let is_stray = |message: &[u8]| {
+                read_frame(message, LOG) == Err(Unreadable::Stray)
+                    && read_genesis(message) == Err(Unreadable::Stray)
+            };
+            for bit in 0..message.len() * 8 {
+                let mut flipped = message.clone();
+                flipped[bit / 8] ^= 1 << (bit % 8);
+                assert!(is_stray(&flipped), "bit {bit}");
+            }
+            assert!((0..message.len()).all(|length| is_stray(&message[..length])));
+        }
+        assert_eq!(read_frame(&message(KIND_FRAME), LogId::from_bytes([9; 16])), Err(Unreadable::Stray));
+    }
+
+    #[test]
+    fn what_a_later_release_writes_is_not_passed_over() {
+        for later in [with(8, 2), with(10, 2), with(11, 1), with(12, 1), with(15, 1)] {
+            assert_eq!(read_frame(&later, LOG), Err(Unreadable::Unknown));
+        }
+    }
+}

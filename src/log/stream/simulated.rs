@@ -55,7 +55,7 @@ pub(crate) struct Faults {
     pub(crate) flipped_by_node: Option<usize>,
     /// Expected sequences are not looked at.
     pub(crate) no_compare_and_set: bool,
-    pub(crate) full: bool,
+    pub(crate) full: Option<usize>,
 }
 
 impl Faults {
@@ -75,7 +75,7 @@ impl Faults {
             lost_by_node: odds(),
             flipped_by_node: odds(),
             no_compare_and_set: odds().is_some_and(|odds| odds == 2),
-            full: false,
+            full: odds(),
         }
     }
 }
@@ -177,7 +177,7 @@ impl Sea {
     /// Lets time pass, and things go wrong meanwhile.
     fn pass(&mut self, time: Duration) {
         self.time += time;
-        if !self.late.is_empty() && self.chance.one_in(3) {
+        if !self.late.is_empty() && self.chance.one_in(30) {
             self.land_one();
         }
         let (node, last) = (self.chance.below(NODES), self.last());
@@ -204,7 +204,7 @@ impl Sea {
         if self.happens(self.faults.nowhere) {
             return Published::Nowhere;
         }
-        if self.faults.full {
+        if self.happens(self.faults.full) {
             return Published::Full;
         }
         if self.happens(self.faults.false_conflict) {
