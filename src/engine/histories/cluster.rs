@@ -233,7 +233,9 @@ impl Cluster {
         if self.chance.one_in(4) {
             self.stream.recreate();
         } else {
-            let messages = 1 + self.chance.below(self.stream.messages());
+            let all = self.stream.messages();
+            // Another message may come to stand where the last one stood.
+            let messages = if self.chance.one_in(2) { all.max(2) - 1 } else { 1 + self.chance.below(all) };
             self.stream.roll_back(messages);
         }
         // The position of the last event that is left.
