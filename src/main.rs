@@ -11,10 +11,9 @@ use chinwag::config::{
     ServeConfig, StreamCommand, TokenArgs,
 };
 use chinwag::domain::Position;
-use chinwag::engine::WriterError;
 use chinwag::healthcheck::healthcheck;
+use chinwag::log::LogError;
 use chinwag::log::stream::{CreateStream, NatsSettings, StreamError};
-use chinwag::log::{AppendError, LogError};
 use chinwag::server::{self, ServeError, log_panics};
 use chinwag::tools::{self, CredentialsError, Import, Lenience, ToolError};
 use clap::Parser;
@@ -224,9 +223,6 @@ impl From<ServeError> for Failure {
     fn from(error: ServeError) -> Self {
         match error {
             ServeError::Log(error) => error.into(),
-            ServeError::Writer(WriterError::Log(AppendError::Failed(error @ LogError::Stream(_)))) => {
-                error.into()
-            }
             ServeError::Listen { ref source, .. } if is_out_of_files(source) => {
                 Self::new(RUNTIME_FAILURE, error)
             }

@@ -22,7 +22,7 @@ use crate::engine::{Engine, EngineSettings, ReplayProgress, WriterError};
 pub use crate::http::log_panics;
 use crate::http::{self, App};
 use crate::log::stream::{self, NatsStream, StreamLog};
-use crate::log::{EventLog, FileLog, LogError, MemoryLog, RealDisk};
+use crate::log::{AppendError, EventLog, FileLog, LogError, MemoryLog, RealDisk};
 use crate::system_clock::{self, OutOfRange};
 use crate::thread::{SpawnError, spawn};
 
@@ -90,7 +90,7 @@ pub enum ServeError {
     Signals(io::Error),
     /// The log failed at a write or a sync.
     #[error(transparent)]
-    Writer(#[from] WriterError),
+    Writer(WriterError),
     /// The disk did not finish the last write before the server had to stop. That write was not answered.
     #[error("the log did not finish its last write in time")]
     Unfinished,
@@ -100,6 +100,16 @@ pub enum ServeError {
     /// A task of the server panicked.
     #[error("the server panicked: {0}")]
     Panicked(#[from] tokio::task::JoinError),
+}
+
+impl From<WriterError> for ServeError {
+    fn from(error: WriterError) -> Self {
+        match error {
+            // What a stream holds decides about the exit code, whether it is found at the start or later.
+            WriterError::Log(AppendError::Failed(error @ LogError::Stream(_))) => Self::Log(error),
+            WriterError::Log(_) | WriterError::Panicked => Self::Writer(error),
+        }
+    }
 }
 
 /// Runs a server as configured until SIGTERM or SIGINT, and prints its address when it is ready.

@@ -1,7 +1,8 @@
-//! The rule of what counts: **a message counts if, and only if, it was decided on the last message that counts.**
+//! The rule of what counts.
 //!
-//! Every server judges every message by this rule, in the order of the stream. So all have the same log, whatever the
-//! nodes let through: of all messages that were decided on one state, the first one counts, and the others never will.
+//! **Invariant:** a message counts if, and only if, it was decided on the last message that counts. Every server judges
+//! every message by this rule, in the order of the stream. So all have the same log, whatever the nodes let through: of
+//! all messages that were decided on one state, the first one counts, and the others never will.
 
 use super::message::{self, ChainValue, Genesis, Head, Unreadable};
 use crate::domain::Position;
