@@ -80,15 +80,11 @@ enum Stored {
     Durably,
     /// Others have changed what the batch was decided on.
     Superseded,
-    Not(NotStored),
-}
-
-/// The reason why a batch is not stored, or perhaps not.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum NotStored {
     NoRoom,
-    Unavailable,
-    Unconfirmed,
+    /// The log cannot be reached, and does not have the batch.
+    Not,
+    /// The log cannot be reached, and may have the batch.
+    Perhaps,
 }
 
 /// The share of a frame that the jobs of a batch may need.
@@ -214,7 +210,7 @@ pub(super) struct Writer {
     inbox: Inbox,
     log: Box<dyn EventLog>,
     pub(super) readers: Readers,
-    clock: Clock,
+    pub(super) clock: Clock,
     frame: Frame,
     stamps: Vec<Stamp>,
     metrics: Arc<EngineMetrics>,
@@ -340,11 +336,13 @@ impl Writer {
                     }
                     return Ok(self.apply(resolutions));
                 }
-                Stored::Not(reason) => return Ok(self.refuse(batch, reason)),
+                Stored::NoRoom => return Ok(self.refuse(batch)),
+                Stored::Not => return Ok(unstored(resolutions, || SubmitError::Unavailable)),
+                Stored::Perhaps => return Ok(unstored(resolutions, || SubmitError::Unconfirmed)),
                 Stored::Superseded => {
                     let since = *superseded_since.get_or_insert_with(Instant::now);
                     if since.elapsed() > SUPERSEDED_TIMEOUT {
-                        return Ok(self.refuse(batch, NotStored::Unavailable));
+                        return Ok(unstored(resolutions, || SubmitError::Unavailable));
                     }
                 }
             }
@@ -372,11 +370,11 @@ impl Writer {
             Ok(()) => Ok(Stored::Durably),
             Err(AppendError::NoRoom(error)) => {
                 self.note_no_room(self.frame.sealed_bytes(), &error);
-                self.catch_up(Stored::Not(NotStored::NoRoom))
+                self.catch_up(Stored::NoRoom)
             }
             Err(AppendError::Superseded) => Ok(Stored::Superseded),
-            Err(AppendError::Unavailable) => Ok(Stored::Not(NotStored::Unavailable)),
-            Err(AppendError::Unconfirmed) => Ok(Stored::Not(NotStored::Unconfirmed)),
+            Err(AppendError::Unavailable) => Ok(Stored::Not),
+            Err(AppendError::Unconfirmed) => Ok(Stored::Perhaps),
             Err(failed @ AppendError::Failed(_)) => Err(failed),
         }
     }
@@ -396,7 +394,7 @@ impl Writer {
         Ok(match caught.map_err(AppendError::Failed)? {
             Caught::Nothing => outcome,
             Caught::Events => Stored::Superseded,
-            Caught::Unreachable => Stored::Not(NotStored::Unavailable),
+            Caught::Unreachable => Stored::Not,
         })
     }
 
@@ -447,31 +445,33 @@ impl Writer {
         resolutions
     }
 
-    /// Answers a batch that is not stored. A command that was refused because of an event of the same batch may have
-    /// been refused wrongly, so each command is decided again by itself.
-    fn refuse(&mut self, batch: &[Job], reason: NotStored) -> Vec<Answer> {
+    /// Answers a batch for which the log had no room. A command that was refused because of an event of the
+    /// same batch may have been refused wrongly, so each command is decided again by itself.
+    fn refuse(&mut self, batch: &[Job]) -> Vec<Answer> {
         let model = self.readers.model.read();
         let resolutions = batch.iter().map(|job| {
             self.clock.stamp_each(&mut self.stamps, job.command.events_max());
             resolve(&model, &Draft::on(model.index()), job, &self.stamps, model.position())
         });
-        let answers = resolutions.map(|resolution| match (resolution, reason) {
-            (Resolution::Answered(answer @ Ok(Accepted { replayed: true, .. })), _)
-            | (Resolution::Answered(answer), NotStored::NoRoom) => answer,
-            // What it rests on may no longer be the latest that there is.
-            (Resolution::Answered(_), NotStored::Unavailable | NotStored::Unconfirmed) => {
-                Err(SubmitError::Unavailable)
+        let answers = resolutions.map(|resolution| match resolution {
+            Resolution::Write(_) | Resolution::WriteAll(_) | Resolution::SameAs(_) => {
+                Err(SubmitError::StorageFull)
             }
-            (Resolution::Write(_) | Resolution::WriteAll(_) | Resolution::SameAs(_), reason) => {
-                Err(match reason {
-                    NotStored::NoRoom => SubmitError::StorageFull,
-                    NotStored::Unavailable => SubmitError::Unavailable,
-                    NotStored::Unconfirmed => SubmitError::Unconfirmed,
-                })
-            }
+            Resolution::Answered(answer) => answer,
         });
         answers.collect()
     }
+}
+
+/// Answers a batch on a log that cannot be reached, in which its events have this outcome. Only what is recalled by its
+/// key is certain. What a refusal rests on may be an event of the batch, or no longer be the latest that there is.
+fn unstored(resolutions: Vec<Resolution<'_>>, outcome: impl Fn() -> SubmitError) -> Vec<Answer> {
+    let answers = resolutions.into_iter().map(|resolution| match resolution {
+        Resolution::Write(_) | Resolution::WriteAll(_) | Resolution::SameAs(_) => Err(outcome()),
+        Resolution::Answered(recalled @ Ok(Accepted { replayed: true, .. })) => recalled,
+        Resolution::Answered(_) => Err(SubmitError::Unavailable),
+    });
+    answers.collect()
 }
 
 /// Resolves a command on the model and on the draft of its batch. `last` is the position of the draft's last

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::Tally;
 use super::ledger::Ledger;
-use crate::domain::{Actor, ChatId, Command, IdempotencyKey, NewMessage, Seq, Text, UserId};
+use crate::domain::{Actor, ChatId, Command, IdempotencyKey, NewMessage, Seq, Text, Timestamp, UserId};
 use crate::engine::live::Live;
 use crate::engine::metrics::EngineMetrics;
 use crate::engine::writer::{Inbox, Job, Readers, Writer};
@@ -19,6 +19,7 @@ use crate::log::stream::StreamError;
 use crate::log::stream::simulated::{Chance, Faults, SimDisk, SimStream};
 use crate::log::{AppendError, Caught, LogError, Progress};
 use crate::model::Model;
+use crate::system_clock;
 
 pub(super) struct Cluster {
     pub(super) chance: Chance,
@@ -27,6 +28,8 @@ pub(super) struct Cluster {
     ledger: Ledger,
     /// The number of texts so far. No two messages have the same text.
     texts: u64,
+    /// Whether strangers publish. If one of their messages is lost, that is not noticed: it may differ from node to node.
+    has_strays: bool,
     pub(super) tally: Tally,
 }
 
@@ -58,13 +61,13 @@ fn start(stream: &SimStream, disk: &SimDisk) -> Result<Option<Writer>, LogError>
 }
 
 impl Cluster {
-    pub(super) fn new(seed: u64) -> Self {
+    pub(super) fn new(seed: u64, has_strays: bool) -> Self {
         let mut chance = Chance::from_seed(seed);
         let mut other = || Chance::from_seed(chance.below(usize::MAX) as u64);
         let stream = SimStream::new(other());
         let servers = (0..3).map(|_| Server { disk: SimDisk::new(other()), writer: None }).collect();
         let (ledger, tally) = (Ledger::default(), Tally { histories: 1, ..Tally::default() });
-        Self { chance, stream, servers, ledger, texts: 0, tally }
+        Self { chance, stream, servers, ledger, texts: 0, has_strays, tally }
     }
 
     /// Something happens: a server is called, waits, or ends, or the stream gets other faults.
@@ -80,7 +83,11 @@ impl Cluster {
                 }
                 self.tally.restarts += 1;
             }
-            1 => self.stream.set_faults(Faults::any(&mut self.chance)),
+            1 => {
+                let faults = Faults::any(&mut self.chance);
+                let stray = faults.stray.filter(|_| self.has_strays);
+                self.stream.set_faults(Faults { stray, ..faults });
+            }
             2 => self.stream.set_faults(Faults { full: Some(1), ..Faults::default() }),
             3 => self.stream.set_faults(Faults::default()),
             4 => {
@@ -98,6 +105,12 @@ impl Cluster {
         let Server { disk, writer } = &mut self.servers[server];
         if writer.is_none() {
             *writer = start(&self.stream, disk)?;
+            // Some clocks are ahead of others.
+            let ahead_s = self.chance.below(3) as u64 * 3_600;
+            let ahead = Timestamp::from_micros(system_clock::now().as_micros() + ahead_s * 1_000_000);
+            if let (Some(writer), Some(ahead)) = (writer.as_mut(), ahead) {
+                writer.clock.observe(ahead);
+            }
         }
         Ok(writer.as_mut())
     }

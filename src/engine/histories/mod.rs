@@ -38,7 +38,7 @@ impl Tally {
 
 /// Runs the history of this seed on a stream that loses nothing.
 fn run(seed: u64) -> Result<Tally, String> {
-    let mut cluster = Cluster::new(seed);
+    let mut cluster = Cluster::new(seed, true);
     for _ in 0..10 + cluster.chance.below(40) {
         cluster.step()?;
     }
@@ -48,7 +48,7 @@ fn run(seed: u64) -> Result<Tally, String> {
 
 /// Runs the history of this seed on a stream that loses messages, or all of them.
 fn run_with_a_loss(seed: u64) -> Result<Tally, String> {
-    let mut cluster = Cluster::new(seed);
+    let mut cluster = Cluster::new(seed, false);
     for _ in 0..5 + cluster.chance.below(20) {
         cluster.step()?;
     }

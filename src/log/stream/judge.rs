@@ -4,7 +4,7 @@
 //! every message by this rule, in the order of the stream. So all have the same log, whatever the nodes let through: of
 //! all messages that were decided on one state, the first one counts, and the others never will.
 
-use super::message::{self, ChainValue, Genesis, Head, Unreadable};
+use super::message::{self, ChainValue, Checksum, Genesis, Head, Unreadable};
 use crate::domain::Position;
 use crate::log::frame::{self, FrameHeader};
 use crate::log::segment::{FrameFormat, Version};
@@ -15,10 +15,10 @@ pub(super) struct Judge {
     pub(super) genesis: Genesis,
     /// The sequence of the last message that was judged.
     pub(super) judged: u64,
+    /// The last sound message that was judged, and its sequence.
+    pub(super) last: (u64, Checksum),
     /// The sequence of the last message that counts.
     pub(super) counted: u64,
-    /// What that message says of itself; `None` for the genesis.
-    pub(super) head: Option<Head>,
     /// The chain value after it.
     pub(super) chain: ChainValue,
     /// The position of the next event.
@@ -58,8 +58,9 @@ pub(super) enum Stop {
 
 impl Judge {
     /// Returns the judge of the messages that follow the genesis.
-    pub(super) fn after_genesis(genesis: Genesis) -> Self {
-        Self { genesis, judged: 1, counted: 1, head: None, chain: ChainValue::default(), next: Position(1) }
+    pub(super) fn after_genesis(genesis: Genesis, message: &[u8]) -> Self {
+        let (last, chain) = ((1, Checksum::of(message)), ChainValue::default());
+        Self { genesis, judged: 1, last, counted: 1, chain, next: Position(1) }
     }
 
     /// Judges the message after the last one that was judged.
@@ -82,22 +83,16 @@ impl Judge {
         Ok(Verdict::Counts(Counting { head, header, frame }))
     }
 
-    /// Goes on to the next message.
-    pub(super) fn pass(&mut self, verdict: &Verdict<'_>) {
+    /// Goes on to the next message, which is this one.
+    pub(super) fn pass(&mut self, message: &[u8], verdict: &Verdict<'_>) {
         self.judged += 1;
-        if let Verdict::Counts(Counting { head, header, frame }) = verdict {
+        if !matches!(verdict, Verdict::Stray) {
+            self.last = (self.judged, Checksum::of(message));
+        }
+        if let Verdict::Counts(Counting { header, frame, .. }) = verdict {
             self.counted = self.judged;
-            self.head = Some(*head);
             self.chain = self.chain.after(&frame[..frame::HEADER_BYTES]);
             self.next = header.end();
-        }
-    }
-
-    /// Returns whether this is the last message that counts, as it is read again.
-    pub(super) fn is_last_counted(&self, bytes: &[u8]) -> bool {
-        match self.head {
-            Some(head) => message::read_frame(bytes, self.genesis.log).is_ok_and(|(read, _)| read == head),
-            None => message::read_genesis(bytes) == Ok(self.genesis),
         }
     }
 
@@ -117,6 +112,10 @@ mod tests {
 
     const GENESIS: Genesis = Genesis { log: LogId::from_bytes([1; 16]), epoch: Epoch(7) };
 
+    fn start() -> Judge {
+        Judge::after_genesis(GENESIS, &GENESIS.message(WriterId::random()))
+    }
+
     /// Returns a message with one event, which was decided by this judge's state.
     fn decided_on(judge: &Judge, user: u64) -> Vec<u8> {
         let mut frame = Frame::new(judge.next);
@@ -130,7 +129,7 @@ mod tests {
     /// Returns the judge after this message.
     fn after(mut judge: Judge, message: &[u8]) -> Judge {
         let verdict = judge.judge(message).expect("no reason to stop");
-        judge.pass(&verdict);
+        judge.pass(message, &verdict);
         judge
     }
 
@@ -141,7 +140,7 @@ mod tests {
     #[test]
     fn the_first_of_those_decided_on_one_state_counts() {
         // Given three messages that were decided on the genesis,
-        let start = Judge::after_genesis(GENESIS);
+        let start = start();
         let [first, second, third] = [1, 2, 3].map(|user| decided_on(&start, user));
         // When the first is judged, it counts, and the others never do,
         assert!(counts(&start, &first));
@@ -160,7 +159,7 @@ mod tests {
 
     #[test]
     fn strays_are_passed_over() {
-        let start = Judge::after_genesis(GENESIS);
+        let start = start();
         let first = decided_on(&start, 1);
         for stray in [&b""[..], b"hello", &first[..first.len() - 1], &GENESIS.message(WriterId::random())] {
             assert!(matches!(start.judge(stray), Ok(Verdict::Stray)));
@@ -170,7 +169,7 @@ mod tests {
 
     #[test]
     fn another_history_stops_the_server() {
-        let start = Judge::after_genesis(GENESIS);
+        let start = start();
         let (ours, theirs) = (after(start, &decided_on(&start, 1)), after(start, &decided_on(&start, 2)));
         let next = decided_on(&theirs, 3);
         assert!(counts(&theirs, &next));
@@ -180,7 +179,7 @@ mod tests {
 
     #[test]
     fn a_frame_that_is_not_the_next_stops_the_server() {
-        let start = Judge::after_genesis(GENESIS);
+        let start = start();
         let with_frame = |frame: &[u8]| {
             let head = Head { writer: WriterId::random(), number: 1, prev: 1, chain: start.chain };
             let mut message = Vec::new();

@@ -56,6 +56,19 @@ impl ChainValue {
     }
 }
 
+/// Tells a message from others that may stand in its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Checksum {
+    bytes: usize,
+    crc: u32,
+}
+
+impl Checksum {
+    pub(super) fn of(message: &[u8]) -> Self {
+        Self { bytes: message.len(), crc: crc32c::crc32c(message) }
+    }
+}
+
 /// The content of the first message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Genesis {

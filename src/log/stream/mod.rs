@@ -36,7 +36,7 @@ use std::time::Duration;
 pub use self::error::StreamError;
 use self::judge::{Counting, Judge, Stop, Verdict};
 pub use self::marker::{check_is_copy, check_is_own, detach};
-use self::message::{ChainValue, Genesis, Head, Unreadable, WriterId};
+use self::message::{ChainValue, Checksum, Genesis, Head, Unreadable, WriterId};
 pub use self::nats::NatsStream;
 pub use self::settings::{NatsLogin, NatsSettings, NatsTls};
 use super::frame::FrameHeader;
@@ -169,7 +169,7 @@ pub struct StreamLog<S, D: Disk> {
     created: Option<u64>,
     /// Set while the nodes tell of fewer messages than this server has seen.
     shorter: Option<Shorter>,
-    /// The time of the last look at the last message that counts.
+    /// The time of the last look at the last message.
     checked_at: Duration,
 }
 
@@ -210,7 +210,7 @@ const REREADS_MAX: usize = 3 * REREADS;
 /// Time after which a stream that is told to be shorter is believed to be. A node that led before may tell of fewer
 /// messages for a while.
 const SHORTER_TIMEOUT: Duration = Duration::from_secs(15);
-/// Time between two looks at the last message that counts.
+/// Time between two looks at the last message.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// Times that it must be told to be shorter until then.
 const SHORTER_LOOKS: u32 = 10;
@@ -279,7 +279,7 @@ impl<S: Stream, D: Disk> StreamLog<S, D> {
         self.copy.adopt(genesis.log, genesis.epoch);
         self.judge = if self.copied.frames == 0 {
             self.begin_copy(genesis.log)?;
-            Some(Judge::after_genesis(genesis))
+            Some(Judge::after_genesis(genesis, &first))
         } else {
             self.find_copied(genesis)?
         };
@@ -317,16 +317,11 @@ impl<S: Stream, D: Disk> StreamLog<S, D> {
                 let Copied { last, chain, ref header, .. } = self.copied;
                 let read = message::read_frame(&message, genesis.log).ok();
                 let is_end = |(head, frame): &(Head, &[u8])| head.chain == chain && frame.starts_with(header);
-                if let Some((head, _)) = read.filter(is_end) {
-                    let (head, chain, next) = (Some(head), chain.after(header), last.next());
-                    return Ok(Some(Judge {
-                        genesis,
-                        judged: sequence,
-                        counted: sequence,
-                        head,
-                        chain,
-                        next,
-                    }));
+                if read.as_ref().is_some_and(is_end) {
+                    let (chain, next) = (chain.after(header), last.next());
+                    let last = (sequence, Checksum::of(&message));
+                    let (judged, counted) = (sequence, sequence);
+                    return Ok(Some(Judge { genesis, judged, last, counted, chain, next }));
                 }
                 sequence += 1;
             }
@@ -370,7 +365,7 @@ impl<S: Stream, D: Disk> StreamLog<S, D> {
                 visit(header.frame(frame)).map_err(|cause| self.unusable(&cause, header))?;
                 self.keep(header, frame)?;
             }
-            self.pass(&verdict);
+            self.pass(&message, &verdict);
         }
         Ok(self.judge().judged > judged)
     }
@@ -434,14 +429,14 @@ impl<S: Stream, D: Disk> StreamLog<S, D> {
         Err(message)
     }
 
-    fn pass(&mut self, verdict: &Verdict<'_>) {
+    fn pass(&mut self, message: &[u8], verdict: &Verdict<'_>) {
         let sequence = self.next_sequence();
         match verdict {
             Verdict::Counts(_) => {}
             Verdict::Superseded => tracing::warn!(sequence, "a message of the stream does not count"),
             Verdict::Stray => tracing::error!(sequence, "a message of the stream is not one of this log"),
         }
-        self.judge.as_mut().expect("the log was caught up with").pass(verdict);
+        self.judge.as_mut().expect("the log was caught up with").pass(message, verdict);
     }
 
     /// Copies a frame that counts.
@@ -473,10 +468,10 @@ impl<S: Stream, D: Disk> StreamLog<S, D> {
                             return Ok(Found::Others);
                         }
                         self.keep(header, frame)?;
-                        self.pass(&verdict);
+                        self.pass(&message, &verdict);
                         return Ok(Found::Ours);
                     }
-                    Verdict::Superseded | Verdict::Stray => self.pass(&verdict),
+                    Verdict::Superseded | Verdict::Stray => self.pass(&message, &verdict),
                 }
             }
             let left = until.saturating_sub(self.stream.time());
@@ -495,7 +490,7 @@ impl<S: Stream, D: Disk> StreamLog<S, D> {
             unreachable!("it was decided on the last message that counts")
         };
         self.keep(header, frame)?;
-        self.pass(&verdict);
+        self.pass(&message, &verdict);
         self.message = message;
         Ok(())
     }
@@ -509,26 +504,26 @@ impl<S: Stream, D: Disk> StreamLog<S, D> {
         self.note_shorter(self.judge().judged, last)
     }
 
-    /// Looks from time to time whether the last message that counts is still there. A stream that was cut short and has
-    /// grown again holds another one.
-    fn check_last_counted(&mut self) -> Result<(), LogError> {
-        let (now, counted) = (self.stream.time(), self.judge().counted);
+    /// Looks from time to time whether the last message is still there. A stream that was cut short and has grown again
+    /// holds another one.
+    fn check_last(&mut self) -> Result<(), LogError> {
+        let Judge { genesis, last: (sequence, last), .. } = *self.judge();
+        let now = self.stream.time();
         if now.saturating_sub(self.checked_at) < CHECK_INTERVAL {
             return Ok(());
         }
         self.checked_at = now;
-        let Some(message) = self.fetch(counted)?.and_then(|messages| messages.into_iter().next()) else {
+        let Some(message) = self.fetch(sequence)?.and_then(|messages| messages.into_iter().next()) else {
             return Ok(());
         };
         // It may be unsound on one node.
-        let (judge, log) = (*self.judge(), self.judge().genesis.log);
         let is_sound = |message: &[u8]| {
-            message::read_frame(message, log) != Err(Unreadable::Stray)
-                || message::read_genesis(message).is_ok()
+            Checksum::of(message) == last
+                || message::read_frame(message, genesis.log) != Err(Unreadable::Stray)
         };
-        match self.as_published(counted, message, is_sound) {
-            Ok(message) if !judge.is_last_counted(&message) => {
-                Err(self.diverged(&format!("message {counted} is another one than this server has seen")))
+        match self.as_published(sequence, message, is_sound) {
+            Ok(message) if Checksum::of(&message) != last => {
+                Err(self.diverged(&format!("message {sequence} is another one than this server has seen")))
             }
             Ok(_) | Err(_) => Ok(()),
         }
@@ -617,7 +612,7 @@ impl<S: Stream, D: Disk> EventLog for StreamLog<S, D> {
 
     fn others(&mut self, visit: &mut Visit<'_>) -> Result<(), LogError> {
         self.check_told()?;
-        self.check_last_counted()?;
+        self.check_last()?;
         while !self.unjudged.is_empty() || self.stream.heard().last > self.judge().judged {
             if !self.take_in(visit)? {
                 break;
