@@ -109,7 +109,7 @@ mod tests {
         let mut log = FileLog::new(disk.clone(), SEGMENT_BYTES_MIN);
         log.make_ready().expect("ready");
         let mut frame = Frame::new(Position(1));
-        let (time, by) = (Timestamp(1), Actor::Unknown);
+        let (time, by) = (Timestamp::from_micros(1).expect("a time"), Actor::Unknown);
         frame.push(&Record { time, by, key: None, event: Event::NothingChanged });
         log.append(&mut frame).expect("appended");
         let refused = check_is_copy(&disk, "tea").expect_err("a log").to_string();

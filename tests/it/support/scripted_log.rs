@@ -16,13 +16,15 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 
 use chinwag::domain::Epoch;
 use chinwag::engine::ReplayProgress;
-use chinwag::log::{AppendError, EventLog, Frame, LogError, LogId, MemoryLog, Replay};
+use chinwag::log::{AppendError, EventLog, FRAME_BYTES_MAX, Frame, LogError, LogId, MemoryLog, Replay};
 
 /// The log that the engine writes. It keeps frames in memory.
 pub struct ScriptedLog {
     log: MemoryLog,
     asked: Sender<()>,
     outcomes: Receiver<AppendOutcome>,
+    /// The length of the longest frame.
+    pub frame_bytes_max: usize,
 }
 
 /// The test's side of a [`ScriptedLog`]. When it is dropped, the next append panics.
@@ -43,7 +45,7 @@ impl ScriptedLog {
     pub fn new() -> (Self, LogScript) {
         let (asked, is_asked) = channel();
         let (given, outcomes) = channel();
-        let log = Self { log: MemoryLog::default(), asked, outcomes };
+        let log = Self { log: MemoryLog::default(), asked, outcomes, frame_bytes_max: FRAME_BYTES_MAX };
         (log, LogScript { asked: is_asked, outcomes: given })
     }
 }
@@ -77,6 +79,10 @@ impl EventLog for ScriptedLog {
             AppendOutcome::NoRoom => Err(AppendError::NoRoom(error(ErrorKind::StorageFull))),
             AppendOutcome::Failed => Err(AppendError::Failed(error(ErrorKind::Other))),
         }
+    }
+
+    fn frame_bytes_max(&self) -> usize {
+        self.frame_bytes_max
     }
 
     fn epoch(&self) -> Epoch {
