@@ -200,11 +200,12 @@ async fn a_batch_that_does_not_fit_is_stored_in_parts() {
     let batch = join_all(commands.iter().map(|command| submit(&engine, command.clone())));
     let outcomes = (0..commands.len()).map(|_| AppendOutcome::Stored);
     let (answers, (), ()) = tokio::join!(batch, plug, async { script.give(outcomes) });
-    // Then each is stored once, in order, and each gets its own answer.
+    // Then several appends store each once, in order, and each gets its own answer.
     let positions: Vec<_> = answers.iter().flatten().map(|receipt| receipt.position.0).collect();
     assert!(positions.is_sorted() && positions.len() == users.len(), "{positions:?}");
     assert!(matches!(answers.last(), Some(Err(SubmitError::Refused(Refusal::UsernameTaken { .. })))));
     assert_eq!(engine.position().0, 13);
+    assert!(script.appends() > 1, "one frame has no room for them");
 }
 
 #[tokio::test]

@@ -56,6 +56,11 @@ impl LogScript {
         outcomes.into_iter().for_each(|outcome| self.outcomes.send(outcome).expect("the log still runs"));
     }
 
+    /// Returns the number of appends for which nobody has waited.
+    pub fn appends(&self) -> usize {
+        self.asked.try_iter().count()
+    }
+
     /// Waits until the log has been asked for this number of further appends.
     pub fn wait_for_appends(&self, count: usize) {
         (0..count).for_each(|_| self.asked.recv().expect("the writer runs"));
