@@ -80,6 +80,7 @@ pub fn detach(disk: &impl Disk) -> Result<String, LogError> {
 mod tests {
     use super::*;
     use crate::domain::{Actor, Event, Position, Record, Timestamp};
+    use crate::log::stream::simulated::{Chance, SimDisk, SimStream};
     use crate::log::{EventLog, FileLog, Frame, RealDisk, SEGMENT_BYTES_MIN};
 
     #[test]
@@ -100,6 +101,18 @@ mod tests {
         assert_eq!(detach(&disk).expect("detached"), "tea");
         check_is_own(&disk).expect("its own");
         assert!(detach(&disk).is_err(), "there is nothing to detach");
+    }
+
+    #[test]
+    fn a_directory_is_marked_when_it_joins_a_stream() {
+        let [disk, stream] = [1, 2].map(Chance::from_seed);
+        let (disk, stream) = (SimDisk::new(disk), SimStream::new(stream));
+        let mut log = stream.log(disk.clone());
+        log.make_ready().expect("ready");
+        check_is_own(&disk).expect("nothing has happened yet");
+        log.catch_up(&mut |_| Ok(())).expect("joined");
+        check_is_own(&disk).expect_err("a copy");
+        check_is_copy(&disk, "test").expect("a copy of this stream");
     }
 
     #[test]
