@@ -26,6 +26,8 @@ pub(crate) struct Sea {
     late: Vec<(u64, Vec<u8>)>,
     nodes: [Node; NODES],
     created: u64,
+    /// What the node that leads told last, which it does once a second.
+    told: Told,
     time: Duration,
     pub(crate) faults: Faults,
 }
@@ -94,6 +96,7 @@ impl SimStream {
             late: Vec::new(),
             nodes: Default::default(),
             created: 1,
+            told: Told { last: 1, created: 1, at: Duration::ZERO },
             time: Duration::ZERO,
             faults: Faults::default(),
         })))
@@ -177,6 +180,9 @@ impl Sea {
     /// Lets time pass, and things go wrong meanwhile.
     fn pass(&mut self, time: Duration) {
         self.time += time;
+        if self.time - self.told.at >= Duration::from_secs(1) && !self.happens(self.faults.nowhere) {
+            self.told = Told { last: self.last(), created: self.created, at: self.time };
+        }
         if !self.late.is_empty() && self.chance.one_in(3) {
             self.land_one();
         }
@@ -276,7 +282,7 @@ impl Stream for SimStream {
         let mut sea = self.0.lock();
         let lagging = sea.faults.lagging;
         let last = sea.last() - u64::from(sea.happens(lagging));
-        Heard { last, told: Some(Told { last, created: sea.created }) }
+        Heard { last, told: Some(sea.told) }
     }
 
     fn wake_by(&mut self, _wake: Box<dyn Fn() + Send + Sync>) {}
