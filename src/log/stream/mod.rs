@@ -252,16 +252,20 @@ impl<S: Stream, D: Disk> StreamLog<S, D> {
         let mut sequence = self.copied.frames + 1;
         loop {
             let Some(messages) = self.fetch(sequence)? else { return Ok(None) };
-            let Copied { last, chain, ref header, .. } = self.copied;
-            for message in &messages {
-                let read = message::read_frame(message, genesis.log);
-                if read.is_ok_and(|(head, frame)| head.chain == chain && frame.starts_with(header)) {
-                    let (chain, next) = (chain.after(header), last.next());
+            let (last, chain, header) = (self.copied.last, self.copied.chain, self.copied.header.clone());
+            let is_end = messages.is_empty();
+            for message in messages {
+                // One that a node holds damaged must not be passed over: it may have been published twice, and the
+                // second of the two does not count.
+                let message = self.sound_frame(sequence, message, genesis.log);
+                let read = message::read_frame(&message, genesis.log);
+                if read.is_ok_and(|(head, frame)| head.chain == chain && frame.starts_with(&header)) {
+                    let (chain, next) = (chain.after(&header), last.next());
                     return Ok(Some(Judge { genesis, judged: sequence, counted: sequence, chain, next }));
                 }
                 sequence += 1;
             }
-            if messages.is_empty() {
+            if is_end {
                 match self.stream.probe() {
                     Some(end) if end < sequence => self.note_shorter(sequence, end)?,
                     Some(_) | None => {}
@@ -318,9 +322,12 @@ impl<S: Stream, D: Disk> StreamLog<S, D> {
 
     /// Returns the next message as it was published, if a node has it so.
     fn next_as_published(&mut self, message: Vec<u8>) -> Vec<u8> {
-        let log = self.judge().genesis.log;
-        let is_sound = |message: &[u8]| message::read_frame(message, log) != Err(Unreadable::Stray);
-        self.sound(self.next_sequence(), message, is_sound)
+        self.sound_frame(self.next_sequence(), message, self.judge().genesis.log)
+    }
+
+    /// Returns the message at this sequence as it was published, if a node has it so.
+    fn sound_frame(&mut self, sequence: u64, message: Vec<u8>, log: LogId) -> Vec<u8> {
+        self.sound(sequence, message, |message| message::read_frame(message, log) != Err(Unreadable::Stray))
     }
 
     /// Returns the message at this sequence, read again if it is not sound: another node may have it as it was published.
