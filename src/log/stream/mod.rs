@@ -172,6 +172,8 @@ const RETRY_INTERVAL: Duration = Duration::from_millis(100);
 const LEFT_OUT_MAX: u32 = 20;
 /// Times that a message is read again that is not sound.
 const REREADS: usize = 20;
+/// Times that this is tried. A node may lack the message.
+const REREADS_TRIED: usize = 60;
 /// Time after which a stream that is told to be shorter is believed to be. A node that led before may tell of fewer
 /// messages for a while.
 const SHORTER_TIMEOUT: Duration = Duration::from_secs(15);
@@ -225,7 +227,8 @@ impl<S: Stream, D: Disk> StreamLog<S, D> {
         let Some(first) = self.fetch(1)?.and_then(|messages| messages.into_iter().next()) else {
             return Ok(false);
         };
-        let first = self.sound(1, first, |message| message::read_genesis(message) != Err(Unreadable::Stray));
+        let is_sound = |message: &[u8]| message::read_genesis(message) != Err(Unreadable::Stray);
+        let Some(first) = self.sound(1, first, is_sound) else { return Ok(false) };
         let genesis = message::read_genesis(&first).map_err(|unreadable| match unreadable {
             Unreadable::Stray => self.diverged("its first message is not the beginning of a log"),
             Unreadable::Unknown => self.later_release(1),
@@ -257,7 +260,7 @@ impl<S: Stream, D: Disk> StreamLog<S, D> {
             for message in messages {
                 // One that a node holds damaged must not be passed over: it may have been published twice, and the
                 // second of the two does not count.
-                let message = self.sound_frame(sequence, message, genesis.log);
+                let Some(message) = self.sound_frame(sequence, message, genesis.log) else { return Ok(None) };
                 let read = message::read_frame(&message, genesis.log);
                 if read.is_ok_and(|(head, frame)| head.chain == chain && frame.starts_with(&header)) {
                     let (chain, next) = (chain.after(&header), last.next());
@@ -295,12 +298,13 @@ impl<S: Stream, D: Disk> StreamLog<S, D> {
         Ok(Some(messages))
     }
 
-    /// Judges what others have published, after what was judged so far. Returns `false` if there is nothing.
+    /// Judges what others have published, after what was judged so far. Returns `false` if there is nothing, or if it
+    /// cannot be read now.
     fn take_in(&mut self, visit: &mut Visit<'_>) -> Result<bool, LogError> {
         self.read_on()?;
         let is_something = !self.unjudged.is_empty();
         while let Some(message) = self.unjudged.pop_front() {
-            let message = self.next_as_published(message);
+            let Some(message) = self.next_as_published(message) else { return Ok(false) };
             let verdict = self.judge().judge(&message).map_err(|stop| self.stopped(stop))?;
             if let Verdict::Counts(Counting { header, frame, .. }) = verdict {
                 visit(header.frame(frame)).map_err(|cause| self.unusable(&cause, header))?;
@@ -320,28 +324,48 @@ impl<S: Stream, D: Disk> StreamLog<S, D> {
         Ok(())
     }
 
-    /// Returns the next message as it was published, if a node has it so.
-    fn next_as_published(&mut self, message: Vec<u8>) -> Vec<u8> {
-        self.sound_frame(self.next_sequence(), message, self.judge().genesis.log)
+    /// Returns the next message as it was published, if a node has it so. Returns `None` if that is not known now: then
+    /// the message is not judged, and will be read again.
+    fn next_as_published(&mut self, message: Vec<u8>) -> Option<Vec<u8>> {
+        let published = self.sound_frame(self.next_sequence(), message, self.judge().genesis.log);
+        if published.is_none() {
+            self.unjudged.clear();
+        }
+        published
     }
 
-    /// Returns the message at this sequence as it was published, if a node has it so.
-    fn sound_frame(&mut self, sequence: u64, message: Vec<u8>, log: LogId) -> Vec<u8> {
+    /// Returns the message at this sequence as it was published, if a node has it so. Returns `None` if that is not
+    /// known now.
+    fn sound_frame(&mut self, sequence: u64, message: Vec<u8>, log: LogId) -> Option<Vec<u8>> {
         self.sound(sequence, message, |message| message::read_frame(message, log) != Err(Unreadable::Stray))
     }
 
     /// Returns the message at this sequence, read again if it is not sound: another node may have it as it was published.
-    fn sound(&mut self, sequence: u64, message: Vec<u8>, is_sound: impl Fn(&[u8]) -> bool) -> Vec<u8> {
+    ///
+    /// Only answers that hold the message count. If too few of them come, nothing is known of the message, and it must
+    /// not be judged: on another server, it may count.
+    fn sound(
+        &mut self,
+        sequence: u64,
+        message: Vec<u8>,
+        is_sound: impl Fn(&[u8]) -> bool,
+    ) -> Option<Vec<u8>> {
         if is_sound(&message) {
-            return message;
+            return Some(message);
         }
-        for _ in 0..REREADS {
-            let again = self.stream.read(sequence, 1).unwrap_or_default().into_iter().next();
-            if let Some((_, again)) = again.filter(|(read, again)| *read == sequence && is_sound(again)) {
-                return again;
+        let mut rereads = 0;
+        for _ in 0..REREADS_TRIED {
+            let again = self.stream.read(sequence, 1).ok()?.into_iter().next();
+            let Some((_, again)) = again.filter(|(read, _)| *read == sequence) else { continue };
+            if is_sound(&again) {
+                return Some(again);
+            }
+            rereads += 1;
+            if rereads == REREADS {
+                return Some(message);
             }
         }
-        message
+        None
     }
 
     fn pass(&mut self, verdict: &Verdict<'_>) {
@@ -384,7 +408,7 @@ impl<S: Stream, D: Disk> StreamLog<S, D> {
         loop {
             self.read_on()?;
             while let Some(message) = self.unjudged.pop_front() {
-                let message = self.next_as_published(message);
+                let Some(message) = self.next_as_published(message) else { break };
                 let verdict = self.judge().judge(&message).map_err(|stop| self.stopped(stop))?;
                 match verdict {
                     Verdict::Counts(Counting { head, header, frame }) => {
