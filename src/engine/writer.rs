@@ -446,9 +446,9 @@ impl Writer {
             (Resolution::Answered(answer @ Ok(Accepted { replayed: true, .. })), _)
             | (Resolution::Answered(answer), NotStored::NoRoom) => answer,
             // What it rests on may no longer be the latest that there is.
-            (Resolution::Answered(_), NotStored::Unavailable | NotStored::Unconfirmed) => {
-                Err(SubmitError::Unavailable)
-            }
+            (Resolution::Answered(_), NotStored::Unavailable) => Err(SubmitError::Unavailable),
+            // In its batch, it may have become an event, because of another one, and that may be stored.
+            (Resolution::Answered(_), NotStored::Unconfirmed) => Err(SubmitError::Unconfirmed),
             (Resolution::Write(_) | Resolution::WriteAll(_) | Resolution::SameAs(_), reason) => {
                 Err(match reason {
                     NotStored::NoRoom => SubmitError::StorageFull,

@@ -263,7 +263,8 @@ impl Live {
 }
 
 impl Engine {
-    /// Waits until the model has this position, for this time at most. Returns whether it has.
+    /// Waits until the model has this position, for this time at most, and no longer than feeds go on. Returns whether it
+    /// has.
     pub async fn reached(&self, position: Position, time_max: Duration) -> bool {
         let reached = self.live.reached(&self.model, position);
         tokio::time::timeout(time_max, reached).await.unwrap_or(false)

@@ -45,8 +45,9 @@ impl MinPosition {
             return Err(Problem::invalid_field(MIN_POSITION, &what, Some(&min.to_string())));
         }
         let time_max = Duration::from_millis(app.limits.follow_timeout_ms.into());
-        if !engine.reached(min, time_max).await {
-            let last = engine.position();
+        engine.reached(min, time_max).await;
+        let last = engine.position();
+        if last < min {
             let detail = format!("this server has the log up to position {last}, and not yet up to {min}");
             return Err(Problem::new(Code::Behind, detail));
         }
