@@ -266,6 +266,11 @@ pub struct Limits {
     #[arg(long, env = "CHINWAG_STREAMS_MAX", value_name = "STREAMS", default_value_t = 14_336,
         value_parser = number(1..=1_000_000, 14_336))]
     pub streams_max: u32,
+    /// Maximum time for which a request with Chinwag-Min-Position waits until this server has that position, in
+    /// milliseconds; then it is refused with 503. Only where several servers share a log
+    #[arg(long, env = "CHINWAG_FOLLOW_TIMEOUT_MS", value_name = "MILLISECONDS", default_value_t = 5_000,
+        value_parser = number(0..=60_000, 5_000))]
+    pub follow_timeout_ms: u32,
 }
 
 impl Limits {

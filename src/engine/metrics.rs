@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use prometheus::core::Collector;
 use prometheus::proto::MetricFamily;
-use prometheus::{Gauge, Histogram, HistogramOpts, IntCounterVec, IntGauge, Opts, Registry};
+use prometheus::{Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 
 use super::{Engine, SubmitError};
 use crate::log::LogMetrics;
+use crate::log::stream::StreamStatus;
 
 /// The values of the label `reason`.
 const REASONS: [&str; 7] =
@@ -139,6 +140,53 @@ impl Engine {
         }
         sampled.clock_behind.set(self.clock_behind().as_secs_f64());
         self.metrics.log.sample();
-        self.metrics.registry.gather()
+        let mut families = self.metrics.registry.gather();
+        families.extend(self.stream().into_iter().flat_map(of_stream));
+        families
     }
+}
+
+/// Collects the metrics of a stream that servers share.
+fn of_stream(status: &StreamStatus) -> Vec<MetricFamily> {
+    let registry = Registry::new();
+    let gauge = |name: &str, help: &str, value: u64| {
+        let gauge = IntGauge::new(name, help).expect("a name");
+        gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+        show(&registry, &gauge);
+    };
+    let counter = |name: &str, help: &str, value: u64| {
+        let counter = IntCounter::new(name, help).expect("a name");
+        counter.inc_by(value);
+        show(&registry, &counter);
+    };
+    gauge(
+        "chinwag_stream_sequence",
+        "Sequence of the last message of the stream that is known here.",
+        status.sequence(),
+    );
+    gauge(
+        "chinwag_stream_writable",
+        "1 if the stream takes writes, as far as is known, 0 from a write that it did not take.",
+        status.is_writable().into(),
+    );
+    gauge(
+        "chinwag_stream_copying",
+        "1 if the stream is copied to this server's disk, 0 if that has ended until the next start.",
+        status.is_copying().into(),
+    );
+    counter(
+        "chinwag_stream_superseded_total",
+        "Messages of the stream that do not count, because others were first.",
+        status.superseded(),
+    );
+    counter(
+        "chinwag_stream_strays_total",
+        "Messages of the stream that are not ones of this log.",
+        status.strays(),
+    );
+    let help = "Time for which this server may lack what others have written.";
+    let stale = Gauge::new("chinwag_stream_stale_seconds", help).expect("a name");
+    stale.set(status.stale().as_secs_f64());
+    show(&registry, &stale);
+    registry.gather()
 }

@@ -28,6 +28,7 @@ use tokio::sync::oneshot;
 use crate::domain::{Actor, Command, Epoch, IdempotencyKey, Position, Refusal};
 pub use crate::log::LogId;
 pub use crate::log::Progress as ReplayProgress;
+pub use crate::log::stream::StreamStatus;
 use crate::log::{AppendError, Caught, EventLog, LogError};
 use crate::model::{Model, Receipt};
 use crate::system_clock;
@@ -47,6 +48,8 @@ pub struct Engine {
     metrics: Arc<EngineMetrics>,
     log_id: LogId,
     epoch: Epoch,
+    /// The stream of a log that servers share.
+    stream: Option<Arc<StreamStatus>>,
 }
 
 /// The settings with which an engine starts.
@@ -192,7 +195,7 @@ impl Engine {
         let readers = Readers { model: Arc::clone(&model), live: Arc::clone(&live), wake_up };
         catch_up(log.as_mut(), &readers)?;
         clock::warn_if_behind(model.read().index().time());
-        let (log_id, epoch) = (log.id(), log.epoch());
+        let (log_id, epoch, stream) = (log.id(), log.epoch(), log.stream_status());
         let metrics = Arc::new(EngineMetrics::new(&log.metrics(), started.elapsed()));
         let (queue, inputs) = sync_channel(settings.queue_max);
         let queue = Arc::new(RwLock::new(Some(queue)));
@@ -224,7 +227,7 @@ impl Engine {
         })?;
         let (fan_out, read) = (Arc::clone(&live), Arc::clone(&model));
         spawn("fan-out", move || fan_out.fan_out_until_closed(&read, &wake_ups))?;
-        Ok((Self { model, queue, queued, live, metrics, log_id, epoch }, WriterEnd(end)))
+        Ok((Self { model, queue, queued, live, metrics, log_id, epoch, stream }, WriterEnd(end)))
     }
 
     /// Submits a command, and waits until it is refused or its events are durable. `by` is the one who caused its
@@ -317,6 +320,12 @@ impl Engine {
     #[must_use]
     pub fn epoch(&self) -> Epoch {
         self.epoch
+    }
+
+    /// Returns the state of the stream that the log is on, if servers share it.
+    #[must_use]
+    pub fn stream(&self) -> Option<&StreamStatus> {
+        self.stream.as_deref()
     }
 
     /// Returns the time by which the system's clock is behind the log's last event.

@@ -198,7 +198,9 @@ impl Readers {
         Ok(())
     }
 
+    /// Wakes those who wait for what the model has now.
     fn wake(&self, is_followed: bool) {
+        self.live.note_moved();
         if is_followed && matches!(self.wake_up.try_send(()), Err(TrySendError::Disconnected(()))) {
             // The fan-out has panicked. A closed stream is better than one without events.
             self.live.close();

@@ -6,6 +6,8 @@ use axum::http::HeaderName;
 pub(crate) const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
 /// Holds the position of a write in the log, or the position up to which a read shows everything.
 pub(crate) const POSITION: HeaderName = HeaderName::from_static("chinwag-position");
+/// Holds the position that a request's answer must rest on, or a later one.
+pub(crate) const MIN_POSITION: &str = "Chinwag-Min-Position";
 /// Marks an answer that repeats the answer to an earlier request with the same key.
 pub(crate) const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 /// Holds the position after which a disconnected client resumes a stream. It takes precedence over the

@@ -37,6 +37,7 @@ pub mod stream;
 pub(crate) mod tests;
 
 use std::fmt::Display;
+use std::sync::Arc;
 
 use crate::domain::Epoch;
 
@@ -124,6 +125,11 @@ pub trait EventLog: Send {
 
     /// Returns the id of the log, which is known after the replay.
     fn id(&self) -> LogId;
+
+    /// Returns the state of the stream that the log is on, if servers share it.
+    fn stream_status(&self) -> Option<Arc<stream::StreamStatus>> {
+        None
+    }
 
     /// Returns the metrics of the log. They stay 0 for a log that keeps nothing on disk.
     fn metrics(&self) -> LogMetrics {

@@ -45,6 +45,7 @@ mod requests;
 mod restarts;
 mod revocations;
 mod rough;
+mod shared_log;
 mod streams;
 mod support;
 mod tls;

@@ -334,7 +334,7 @@ async fn only_configured_origins_may_call() {
     let preflight = asked(&server, "OPTIONS", origin).await;
     assert_eq!(preflight[allowed], origin);
     let headers = preflight["access-control-allow-headers"].to_str().unwrap().to_owned();
-    for name in ["content-type", "idempotency-key", "last-event-id", ID] {
+    for name in ["content-type", "idempotency-key", "last-event-id", "chinwag-min-position", ID] {
         assert!(headers.to_ascii_lowercase().contains(name), "{headers}");
     }
     let answer = asked(&server, "POST", origin).await;

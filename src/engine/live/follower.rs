@@ -77,12 +77,24 @@ pub enum Begin {
     Resume(EventId),
 }
 
+impl Begin {
+    /// Returns the position after which the feed is to begin, unless it begins now.
+    #[must_use]
+    pub fn position(self) -> Option<Position> {
+        match self {
+            Self::Now => None,
+            Self::After(position) | Self::Resume(EventId { position, .. }) => Some(position),
+        }
+    }
+}
+
 /// The reason why a user, or everything, cannot be followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FollowError {
     /// The user does not exist.
     UserNotFound,
-    /// The position is beyond the end of the log.
+    /// The position is beyond the end of the log. If servers share the log, it may be one that this server does not
+    /// have yet, and so may an event's id.
     BeyondTheLog {
         /// The log's last position.
         last: Position,
@@ -132,8 +144,18 @@ impl Engine {
         // Nothing changes while the model is locked. All events up to `last` are pending, and the mailbox gets
         // the news of later ones.
         let model = self.model.read();
-        let scope = scope(&model)?;
         let last = model.position();
+        let is_ahead = match begin {
+            Begin::Now => false,
+            Begin::After(position) => position > last,
+            // All servers write in one epoch, so an id with another one is of another history.
+            Begin::Resume(id) => id.position > last && id.epoch == self.epoch,
+        };
+        // The user may not be here yet, either.
+        if self.stream.is_some() && is_ahead {
+            return Err(FollowError::BeyondTheLog { last });
+        }
+        let scope = scope(&model)?;
         let is_here = |id: EventId| id.position <= last && model.index().epoch_at(id.position) == id.epoch;
         let (after, is_reset) = match begin {
             Begin::Now => (last, false),

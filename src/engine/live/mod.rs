@@ -12,11 +12,13 @@ mod scan;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
+use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::Notify;
 
 use crate::domain::{ChatId, Event, Position, UserId};
+use crate::engine::Engine;
 use crate::model::{ChatIndex, Model, UserIndex};
 pub use feed::{EventId, FeedEvent, FeedEventKind};
 pub use follower::{Begin, FollowError, Follower};
@@ -32,6 +34,8 @@ pub(super) struct Live {
     /// noted under the model's write lock, so a holder of the model's lock finds here all changes that the
     /// model has.
     changed: Mutex<Option<ChangedChats>>,
+    /// Notified when the model's position has moved, and when all feeds end.
+    moved: Notify,
 }
 
 #[derive(Default)]
@@ -233,6 +237,37 @@ impl Live {
         for mailbox in followed.mailboxes() {
             mailbox.update(|contents| contents.closed = true);
         }
+        drop(followed);
+        self.note_moved();
+    }
+
+    /// Wakes those who wait for a position of the model.
+    pub(super) fn note_moved(&self) {
+        self.moved.notify_waiters();
+    }
+
+    /// Waits until the model has this position. Returns `false` if it did not reach it before all feeds ended.
+    async fn reached(&self, model: &RwLock<Model>, position: Position) -> bool {
+        loop {
+            // It is notified from here on, before it is first polled.
+            let moved = self.moved.notified();
+            if model.read().position() >= position {
+                return true;
+            }
+            if self.followed.lock().closed {
+                return false;
+            }
+            moved.await;
+        }
+    }
+}
+
+impl Engine {
+    /// Waits until the model has this position, for this time at most, and no longer than feeds go on. Returns whether it
+    /// has.
+    pub async fn reached(&self, position: Position, time_max: Duration) -> bool {
+        let reached = self.live.reached(&self.model, position);
+        tokio::time::timeout(time_max, reached).await.unwrap_or(false)
     }
 }
 

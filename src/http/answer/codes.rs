@@ -113,6 +113,8 @@ codes! {
         "the nodes that keep the log cannot be reached; nothing was stored";
     Unconfirmed: SERVICE_UNAVAILABLE, "unconfirmed", "It is not known whether this is stored",
         "the nodes that keep the log did not confirm this write, which may be stored or not; a retry under the same Idempotency-Key is safe";
+    Behind: SERVICE_UNAVAILABLE, "behind", "This server is behind the others",
+        "this server has the log up to position 7, and not yet up to 9";
     ShuttingDown: SERVICE_UNAVAILABLE, "shutting_down", "The server is shutting down",
         "the server is shutting down; nothing was stored";
     StorageFull: INSUFFICIENT_STORAGE, "storage_full", "The disk is full",
@@ -129,7 +131,7 @@ mod tests {
     use crate::http::answer::problem::Problem;
 
     /// Clients depend on the codes and statuses, so a change of this table is a change of the API.
-    const CONTRACT: [(&str, u16); 32] = [
+    const CONTRACT: [(&str, u16); 33] = [
         ("invalid_json", 400),
         ("invalid_field", 400),
         ("invalid_host", 400),
@@ -160,6 +162,7 @@ mod tests {
         ("overloaded", 503),
         ("unavailable", 503),
         ("unconfirmed", 503),
+        ("behind", 503),
         ("shutting_down", 503),
         ("storage_full", 507),
     ];
@@ -168,7 +171,7 @@ mod tests {
     fn every_code_has_its_status() {
         let schema = serde_json::to_value(Code::schema()).expect("JSON");
         let names = CONTRACT.map(|(name, _)| name);
-        assert_eq!(schema["enum"], serde_json::json!(names), "the document knows them all");
+        assert_eq!(schema["enum"], serde_json::json!(names.as_slice()), "the document knows them all");
         assert_eq!(CODES.len(), CONTRACT.len());
         for (code, (name, status)) in CODES.iter().zip(CONTRACT) {
             let response = Problem::new(*code, "because").into_response();

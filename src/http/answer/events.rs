@@ -24,7 +24,8 @@ that is cut off at once also resumes without a gap.
 
 A log that was restored from an older copy goes on with other events at the same positions. If the event that an id
 names is not in the log, the stream begins now, with a `reset`: load everything again. A bare position is taken
-without that check; one beyond the log is 400.
+without that check; one beyond the log is 400. Where several servers share a log, and this one does not have the event
+yet, the stream sends comments until it has it, and is closed after 30 s without it.
 
 | `event` | sent to | `data` |
 | --- | --- | --- |

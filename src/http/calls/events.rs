@@ -12,15 +12,15 @@ use axum::response::{IntoResponse, Response};
 use futures_util::{StreamExt, stream};
 use serde::Serialize;
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use utoipa::ToSchema;
 use utoipa_axum::routes;
 
 use super::table::Calls;
 use super::users;
 use crate::access::Scope;
-use crate::domain::Timestamp;
-use crate::engine::{Begin, Engine, FollowError, Follower};
+use crate::domain::{Position, Timestamp, UserId};
+use crate::engine::{Begin, Engine, FeedEvent, FollowError, Follower};
 use crate::http::admission::{Caller, KeyNeed, Rule, Session, UserStream};
 use crate::http::answer;
 use crate::http::answer::codes::Code;
@@ -48,6 +48,10 @@ pub(crate) fn calls_with_credentials() -> Calls {
 /// Time after which a comment is sent if nothing else was sent.
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(15);
 
+/// Time for which a stream waits until this server has the place at which it begins. It is open meanwhile, because a
+/// browser's `EventSource` gives up after any other answer.
+const BEGIN_TIME_MAX: Duration = Duration::from_secs(30);
+
 /// Follows everything that a user sees, from any position of the log and then live.
 #[utoipa::path(
     get,
@@ -74,29 +78,34 @@ async fn get(
 ) -> Result<Response, Problem> {
     // Limits come before the form of a request.
     let slot = caller.user().map(|user| user.keyed.count_stream(&engine, user)).transpose()?;
-    let Follow { user, begin, begin_field } = request?;
+    let Follow { user, begin, begin_field, min_position } = request?;
+    if let Some(min_position) = min_position {
+        min_position.reached(&app, &engine, &caller).await?;
+    }
     let whose = match (&caller, user) {
         (Caller::Server(_), None) => None,
         (Caller::Anyone | Caller::User(_), _) | (Caller::Server(_), Some(_)) => {
             Some(caller.acting_for(user, "user")?)
         }
     };
-    let following = match whose {
-        Some(user) => engine.follow(user, begin),
-        None => engine.follow_all(begin),
-    };
-    let follower = following.map_err(|error| match error {
-        FollowError::UserNotFound => users::not_found(whose.expect("it was looked for")),
-        FollowError::BeyondTheLog { last } => {
-            let what = format!("must not be beyond the last position, {last}");
-            let after = match begin {
-                Begin::After(position) => Some(position.to_string()),
-                Begin::Now | Begin::Resume(_) => None,
-            };
-            Problem::invalid_field(begin_field, &what, after.as_deref())
+    let feed = match (follow(&engine, whose, begin), begin.position()) {
+        (Ok(follower), _) => Feed::Begun(follower),
+        (Err(FollowError::BeyondTheLog { .. }), Some(position)) if engine.stream().is_some() => {
+            let deadline = Instant::now() + BEGIN_TIME_MAX;
+            Feed::Awaited(Awaited { whose, begin, position, deadline })
         }
-        FollowError::ShuttingDown => Problem::new(Code::ShuttingDown, "the server is shutting down"),
-    })?;
+        (Err(FollowError::UserNotFound), _) => {
+            return Err(users::not_found(whose.expect("it was looked for")));
+        }
+        (Err(FollowError::BeyondTheLog { last }), after) => {
+            let what = format!("must not be beyond the last position, {last}");
+            let after = after.map(|after| after.to_string());
+            return Err(Problem::invalid_field(begin_field, &what, after.as_deref()));
+        }
+        (Err(FollowError::ShuttingDown), _) => {
+            return Err(Problem::new(Code::ShuttingDown, "the server is shutting down"));
+        }
+    };
     let permit = Arc::clone(&app.streams).try_acquire_owned().map_err(|_| {
         let detail = format!("{} streams are open, and more are not allowed", app.limits.streams_max);
         Problem::new(Code::Overloaded, detail)
@@ -112,16 +121,78 @@ async fn get(
     Ok((
         Extension(Endless),
         headers,
-        streamed(Stream { app, engine, follower, session, _slot: slot, _permit: permit }),
+        streamed(Stream { app, engine, feed, session, _slot: slot, _permit: permit }),
     )
         .into_response())
+}
+
+/// Follows what this user sees, or everything.
+fn follow(engine: &Engine, whose: Option<UserId>, begin: Begin) -> Result<Follower, FollowError> {
+    match whose {
+        Some(user) => engine.follow(user, begin),
+        None => engine.follow_all(begin),
+    }
+}
+
+/// What a stream sends.
+enum Feed {
+    Begun(Follower),
+    /// Other servers have the place at which it begins, and this one may get it.
+    Awaited(Awaited),
+}
+
+/// A feed that has not begun.
+struct Awaited {
+    whose: Option<UserId>,
+    begin: Begin,
+    /// The position at which it can begin.
+    position: Position,
+    deadline: Instant,
+}
+
+impl Feed {
+    /// Returns what is sent at once.
+    fn opening(&self) -> Bytes {
+        match self {
+            Self::Begun(follower) => events::opening(follower),
+            Self::Awaited(_) => events::HEARTBEAT,
+        }
+    }
+
+    /// Waits for the next part. Returns `None` at the end of the feed.
+    async fn next(&mut self, engine: &Engine) -> Option<Part> {
+        match self {
+            Self::Begun(follower) => follower.wait().await.then(|| Part::Events(follower.take())),
+            Self::Awaited(awaited) => {
+                let follower = awaited.begin(engine).await?;
+                let opening = events::opening(&follower);
+                *self = Self::Begun(follower);
+                Some(Part::Bytes(opening))
+            }
+        }
+    }
+}
+
+/// A part of a stream.
+enum Part {
+    Events(Vec<FeedEvent>),
+    Bytes(Bytes),
+}
+
+impl Awaited {
+    /// Waits until the feed can begin. Returns `None` if it cannot: a client that resumes learns why.
+    async fn begin(&self, engine: &Engine) -> Option<Follower> {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        let is_reached = engine.reached(self.position, left).await;
+        if is_reached { follow(engine, self.whose, self.begin).ok() } else { None }
+    }
 }
 
 /// A stream that is being sent.
 struct Stream {
     app: Arc<App>,
     engine: Arc<Engine>,
-    follower: Follower,
+    feed: Feed,
     /// The session of the credentials that opened it, if calls need any.
     session: Option<Session>,
     _slot: Option<UserStream>,
@@ -139,22 +210,21 @@ impl Stream {
 
     /// Waits for the next part of the stream. Returns `None` at its end.
     async fn next(&mut self) -> Option<impl futures_util::Stream<Item = Bytes> + use<>> {
-        let Self { app, engine, follower, session, .. } = self;
+        let Self { app, engine, feed, session, .. } = self;
         let waited = tokio::select! {
             biased;
             () = Self::over(app, engine, session.as_ref()) => return None,
-            waited = timeout(HEARTBEAT_INTERVAL, follower.wait()) => waited,
+            waited = timeout(HEARTBEAT_INTERVAL, feed.next(engine)) => waited,
         };
-        match waited {
-            Ok(true) => Some(stream::iter(events::render(&app.event_cache, follower.take())).left_stream()),
-            Ok(false) => None,
-            Err(_) => Some(stream::iter([events::HEARTBEAT]).right_stream()),
-        }
+        Some(match waited.unwrap_or(Some(Part::Bytes(events::HEARTBEAT)))? {
+            Part::Events(events) => stream::iter(events::render(&app.event_cache, events)).left_stream(),
+            Part::Bytes(bytes) => stream::iter([bytes]).right_stream(),
+        })
     }
 }
 
 fn streamed(stream: Stream) -> Body {
-    let opening = stream::iter([events::opening(&stream.follower)]);
+    let opening = stream::iter([stream.feed.opening()]);
     let events = stream::unfold(stream, async |mut stream| Some((stream.next().await?, stream)));
     Body::from_stream(opening.chain(events.flatten()).map(Ok::<_, Infallible>))
 }

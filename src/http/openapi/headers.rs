@@ -7,7 +7,7 @@ use utoipa::openapi::{Header, HeaderBuilder, Required};
 use utoipa::{IntoParams, PartialSchema};
 
 use crate::domain::{IdempotencyKey, Position};
-use crate::http::headers::IDEMPOTENCY_KEY;
+use crate::http::headers::{IDEMPOTENCY_KEY, MIN_POSITION};
 use crate::http::limits::REQUEST_ID_CHARS_MAX;
 
 /// The header that every write may carry.
@@ -22,6 +22,16 @@ impl IntoParams for Key {
                            up its key.";
         vec![header(IDEMPOTENCY_KEY, schema, description)]
     }
+}
+
+/// Returns the position that a request may ask for.
+pub(super) fn min_position_parameter() -> Parameter {
+    let schema = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0));
+    let description = "A position that the client has seen in `Chinwag-Position`, given once. The answer rests on the \
+                       log up to it, or further. Where several servers share a log, one that does not have the \
+                       position yet waits for it, and then answers 503 `behind`. Alone, a server refuses a position \
+                       beyond its log.";
+    header(MIN_POSITION, schema, description)
 }
 
 pub(super) const POSITION: &str = "Chinwag-Position";

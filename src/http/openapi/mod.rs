@@ -51,6 +51,7 @@ pub(crate) fn document(mut api: utoipa::openapi::OpenApi, rules: Option<&[(Strin
     for (path, item) in &mut api.paths.paths {
         // Every POST is a write, or a read of what is in the log.
         let has_position = item.post.is_some();
+        let may_ask_for_position = has_position || path == "/events";
         for operation in [&mut item.get, &mut item.post].into_iter().flatten() {
             let words = path.split(['/', '.']).filter(|word| !word.is_empty());
             let id = words.collect::<Vec<_>>().join("_");
@@ -58,6 +59,10 @@ pub(crate) fn document(mut api: utoipa::openapi::OpenApi, rules: Option<&[(Strin
             match rules {
                 None => refusals::add(operation, components, security::open_refusals(path)),
                 Some(rules) => security::secure(operation, components, security::rule_of(rules, path)),
+            }
+            if may_ask_for_position {
+                let parameters = operation.parameters.get_or_insert_with(Vec::new);
+                parameters.push(headers::min_position_parameter().into());
             }
             finish(operation, components, has_position);
             operation.operation_id = Some(id);

@@ -39,11 +39,11 @@ macro_rules! refusals {
 refusals! {
     /// The refusals of every call that takes a body.
     OfCall: [InvalidJson, InvalidField, InvalidHost] [RequestTimeout] [BodyTooLarge] [UnsupportedMediaType] [Internal]
-        [Starting, Overloaded, ShuttingDown];
+        [Starting, Overloaded, Behind, ShuttingDown];
     /// The further refusals of every write.
-    OfWrite: [IdempotencyKeyReused] [StorageFull];
+    OfWrite: [IdempotencyKeyReused] [Starting, Overloaded, Unavailable, Unconfirmed, Behind, ShuttingDown] [StorageFull];
     /// The refusals of a stream of events.
-    OfEvents: [InvalidField, InvalidHost] [Internal] [Starting, Overloaded, ShuttingDown];
+    OfEvents: [InvalidField, InvalidHost] [Internal] [Starting, Overloaded, Behind, ShuttingDown];
     /// The refusals of `/metrics`.
     OfMetrics: [InvalidHost] [Internal] [Starting];
     NoSuchUser: [UserNotFound];
@@ -59,12 +59,13 @@ pub(crate) struct OfHealth;
 
 impl IntoResponses for OfHealth {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
-        let schema = schema_of(&[Code::Starting], &["replayed", "replayed_bytes", "total_bytes"]);
+        let schema = schema_of(&[Code::Starting, Code::Behind]);
         let replay = Replay { replayed: 1_200_000, replayed_bytes: 117_440_512, total_bytes: 201_326_592 };
-        let starting = response(vec![(Code::Starting, Problem::starting_at(replay))], schema);
+        let behind = Problem::new(Code::Behind, "this server may lack the last 12000 ms of the log");
+        let problems = vec![(Code::Starting, Problem::starting_at(replay)), (Code::Behind, behind)];
         [
-            (status(&[Code::Starting]), starting.into()),
-            reference(&[Code::InvalidHost]),
+            (status(&[Code::Starting]), response(problems, schema).into()),
+            reference(&[Code::InvalidField, Code::InvalidHost]),
             reference(&[Code::Internal]),
         ]
         .into()
@@ -116,7 +117,7 @@ pub(super) fn remove_unused(api: &mut OpenApi) {
 
 fn component(codes: &[Code]) -> (String, RefOr<Response>) {
     let problems = codes.iter().map(|&code| (code, example(code))).collect();
-    (name(codes), response(problems, schema_of(codes, &[])).into())
+    (name(codes), response(problems, schema_of(codes)).into())
 }
 
 fn reference(codes: &[Code]) -> (String, RefOr<Response>) {
@@ -156,17 +157,14 @@ fn response(problems: Vec<(Code, Problem)>, schema: AllOf) -> Response {
     response.build()
 }
 
-/// Returns the schema of a problem with one of these codes, and with these properties.
+/// Returns the schema of a problem with one of these codes.
 ///
 /// The condition always holds, because a problem has a code. Generators of clients ignore it and use the one class of
 /// all problems; they would make a class of each status from a second item of `allOf`.
-fn schema_of(codes: &[Code], required: &[&str]) -> AllOf {
+fn schema_of(codes: &[Code]) -> AllOf {
     let words: Vec<_> = codes.iter().map(|code| code.kind().name).collect();
     let status = codes[0].kind().status.as_u16();
-    let mut these = json!({ "properties": { "status": { "const": status }, "code": { "enum": words } } });
-    if !required.is_empty() {
-        these["required"] = json!(required);
-    }
+    let these = json!({ "properties": { "status": { "const": status }, "code": { "enum": words } } });
     let condition = schema::keyword("dependentSchemas", json!({ "code": these }));
     AllOfBuilder::new().item(schema::reference::<ProblemBody<'_>>()).extensions(Some(condition)).build()
 }

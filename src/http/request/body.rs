@@ -8,9 +8,11 @@ use std::time::Duration;
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{self, FromRequest};
 use axum::http::{HeaderMap, header};
+use futures_util::FutureExt;
 use http_body_util::BodyExt;
 use tokio::time::{Instant, timeout_at};
 
+use super::min_position::MinPosition;
 use super::{Request, object};
 use crate::engine::Engine;
 use crate::http::admission::{Caller, Cost};
@@ -36,18 +38,20 @@ impl<T: Request> FromRequest<Arc<App>> for Read<T> {
         request: extract::Request,
         app: &Arc<App>,
     ) -> impl Future<Output = Result<Self, Problem>> + Send {
-        Self::admitted(request, app, Cost::Read)
+        Self::admitted(request, app, Cost::Read, Ok(())).map(|read| read.map(|(read, ())| read))
     }
 }
 
 impl<T: Request> Read<T> {
+    /// Admits a request. `of_head` is what else its form needs, from its head alone.
     // An `async fn` would hold the request twice.
     #[expect(clippy::manual_async_fn, reason = "it is smaller")]
-    pub(super) fn admitted(
+    pub(super) fn admitted<H: Send>(
         mut request: extract::Request,
         app: &Arc<App>,
         cost: Cost,
-    ) -> impl Future<Output = Result<Self, Problem>> + Send {
+        of_head: Result<H, Problem>,
+    ) -> impl Future<Output = Result<(Self, H), Problem>> + Send {
         async move {
             let engine = match app.engine() {
                 Ok(engine) => engine,
@@ -71,7 +75,15 @@ impl<T: Request> Read<T> {
                 Ok(bytes)
             };
             match read.await {
-                Ok(bytes) => Ok(Self { engine: Arc::clone(engine), caller, request: object::parse(&bytes)? }),
+                Ok(bytes) => {
+                    let fields = object::parse(&bytes)?;
+                    let of_head = of_head?;
+                    if let Some(min_position) = MinPosition::asked(request.headers())? {
+                        // Few requests wait, and all of them would have the room for it.
+                        Box::pin(min_position.reached(app, engine, &caller)).await?;
+                    }
+                    Ok((Self { engine: Arc::clone(engine), caller, request: fields }, of_head))
+                }
                 Err(problem) => {
                     discard(request);
                     Err(problem)

@@ -9,7 +9,9 @@ use utoipa::IntoParams;
 use utoipa::openapi::Required;
 use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
 
-use crate::domain::{Epoch, Position, UserId};
+use super::min_position::MinPosition;
+use super::value::position;
+use crate::domain::{Epoch, UserId};
 use crate::engine::{Begin, EventId};
 use crate::http::admission::TOKEN;
 use crate::http::answer::problem::Problem;
@@ -25,6 +27,7 @@ pub(crate) struct Follow {
     pub(crate) begin: Begin,
     /// The parameter or header that names the place.
     pub(crate) begin_field: &'static str,
+    pub(crate) min_position: Option<MinPosition>,
 }
 
 impl FromRequestParts<Arc<App>> for Follow {
@@ -32,7 +35,9 @@ impl FromRequestParts<Arc<App>> for Follow {
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
         let asked = from_query(parts.uri.query().unwrap_or_default(), app.keyed().is_some())?;
-        Ok(match last_event_id(&parts.headers)? {
+        let resumed = last_event_id(&parts.headers)?;
+        let asked = Self { min_position: MinPosition::asked(&parts.headers)?, ..asked };
+        Ok(match resumed {
             Some(begin) => Self { begin, begin_field: LAST_EVENT_ID, ..asked },
             None => asked,
         })
@@ -66,8 +71,8 @@ fn from_query(query: &str, may_hold_token: bool) -> Result<Follow, Problem> {
     let after = after.map(|after| begin_after(AFTER, &after)).transpose()?;
     let last = last.map(|last| begin_after(LAST_EVENT_ID_QUERY, &last)).transpose()?;
     Ok(match last {
-        Some(begin) => Follow { user, begin, begin_field: LAST_EVENT_ID_QUERY },
-        None => Follow { user, begin: after.unwrap_or(Begin::Now), begin_field: AFTER },
+        Some(begin) => Follow { user, begin, begin_field: LAST_EVENT_ID_QUERY, min_position: None },
+        None => Follow { user, begin: after.unwrap_or(Begin::Now), begin_field: AFTER, min_position: None },
     })
 }
 
@@ -89,11 +94,6 @@ fn begin_after(name: &str, value: &str) -> Result<Begin, Problem> {
     };
     begin
         .ok_or_else(|| Problem::invalid_field(name, "must be the id of an event, or a position", Some(value)))
-}
-
-fn position(text: &str) -> Option<Position> {
-    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    if digits { text.parse().ok().map(Position) } else { None }
 }
 
 fn epoch(text: &str) -> Option<Epoch> {
@@ -132,6 +132,7 @@ mod tests {
     use axum::http::HeaderName;
 
     use super::*;
+    use crate::domain::Position;
 
     const ID: &str = "019aaaaa-aaaa-7aaa-8aaa-aaaaaaaaaaaa";
 
@@ -140,8 +141,11 @@ mod tests {
         let user = Some(ID.parse().expect("an id"));
         let parsed = |query: &str| from_query(query, false);
         let at = |after| Begin::After(Position(after));
-        let begin_field = AFTER;
-        let follow = |after: Option<u64>| Follow { user, begin: after.map_or(Begin::Now, at), begin_field };
+        let (begin_field, min_position) = (AFTER, None);
+        let follow = |after: Option<u64>| {
+            let begin = after.map_or(Begin::Now, at);
+            Follow { user, begin, begin_field, min_position }
+        };
         for (query, after) in [
             (format!("user={ID}"), None),
             (format!("user={ID}&after=0"), Some(0)),
@@ -153,7 +157,7 @@ mod tests {
         }
         // A client that resumes adds the last id to the URL that it began with.
         let resumed = parsed(&format!("user={ID}&after=17&lastEventId=18")).expect("well-formed");
-        assert_eq!(resumed, Follow { user, begin: at(18), begin_field: "lastEventId" });
+        assert_eq!(resumed, Follow { user, begin: at(18), begin_field: "lastEventId", min_position });
     }
 
     #[test]

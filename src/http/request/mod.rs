@@ -5,6 +5,7 @@
 
 pub(crate) mod body;
 pub(crate) mod follow;
+pub(crate) mod min_position;
 pub(crate) mod object;
 pub(crate) mod value;
 pub(crate) mod write;
@@ -14,7 +15,7 @@ use crate::http::openapi::schema::Exclusive;
 use object::Object;
 
 /// The fields of a call's body.
-pub(crate) trait Request: Sized {
+pub(crate) trait Request: Sized + Send {
     /// The names of all its fields.
     const NAMES: &'static [&'static str];
     /// Fields that cannot be given together.

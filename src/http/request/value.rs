@@ -12,7 +12,7 @@ use utoipa::openapi::schema::Schema;
 
 use super::Request;
 use super::object::{BorrowedText, FieldPath, Object, invalid_json, parse_item};
-use crate::domain::{ChatId, ChatName, Seq, Text, UserId, Username};
+use crate::domain::{ChatId, ChatName, Position, Seq, Text, UserId, Username};
 use crate::http::admission::Caller;
 use crate::http::answer::problem::Problem;
 use crate::http::cursor::{Cursor, Place};
@@ -215,6 +215,12 @@ pub(crate) fn foreign_cursor(value: &str) -> Problem {
         "must be one that this server gave with an item of the same list",
         Some(value),
     )
+}
+
+/// Returns the position that these digits are.
+pub(crate) fn position(text: &str) -> Option<Position> {
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    if digits { text.parse().ok().map(Position) } else { None }
 }
 
 /// At least one id. Only the length of the body limits their number.

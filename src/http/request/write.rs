@@ -33,9 +33,9 @@ impl<T: Request> FromRequest<Arc<App>> for Write<T> {
         app: &Arc<App>,
     ) -> impl Future<Output = Result<Self, Problem>> + Send {
         let key = only_key(request.headers());
-        Read::admitted(request, app, Cost::Write).map(|read| {
-            let Read { engine, caller, request } = read?;
-            Ok(Self { engine, caller, request, key: key? })
+        Read::admitted(request, app, Cost::Write, key).map(|read| {
+            let (Read { engine, caller, request }, key) = read?;
+            Ok(Self { engine, caller, request, key })
         })
     }
 }

@@ -7,7 +7,8 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::config::CorsOrigins;
 use crate::http::headers::{
-    IDEMPOTENCY_KEY, LAST_EVENT_ID, POSITION, RATE_LIMIT, RATE_LIMIT_POLICY, REPLAYED, REQUEST_ID,
+    IDEMPOTENCY_KEY, LAST_EVENT_ID, MIN_POSITION, POSITION, RATE_LIMIT, RATE_LIMIT_POLICY, REPLAYED,
+    REQUEST_ID,
 };
 
 /// Time for which a browser caches a permission.
@@ -27,6 +28,7 @@ pub(crate) fn layer(origins: &CorsOrigins) -> CorsLayer {
             header::CONTENT_TYPE,
             name(IDEMPOTENCY_KEY),
             name(LAST_EVENT_ID),
+            name(MIN_POSITION),
             REQUEST_ID,
         ])
         .expose_headers([

@@ -8,6 +8,7 @@
 //! | `marker` | the file that marks a directory as a copy |
 //! | `nats` | a stream of NATS JetStream; `no_nats` in a binary without it |
 //! | `settings`, `wanted`, `monitors` | how such a stream is reached, and how it and its nodes must be |
+//! | `status` | what those who only look can see |
 //! | `simulated` | a stream that behaves as badly as a real one, for tests |
 //!
 //! The stream is a total order of messages, and nothing more is asked of it. Its compare-and-set only keeps messages
@@ -25,12 +26,16 @@ mod nats;
 mod settings;
 #[cfg(test)]
 pub(crate) mod simulated;
+mod status;
+#[cfg(test)]
+mod tests;
 #[cfg(any(feature = "nats", test))]
 mod wanted;
 
 use std::collections::VecDeque;
 use std::fmt::Display;
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::Duration;
 
 pub use self::error::StreamError;
@@ -39,6 +44,7 @@ pub use self::marker::{check_is_copy, check_is_own, detach};
 use self::message::{ChainValue, Checksum, Genesis, Head, Unreadable, WriterId};
 pub use self::nats::NatsStream;
 pub use self::settings::{NatsLogin, NatsSettings, NatsTls};
+pub use self::status::StreamStatus;
 use super::frame::FrameHeader;
 use super::{
     AppendError, Caught, Disk, EventLog, FileLog, Frame, LogError, LogId, LogMetrics, Progress, Replay,
@@ -122,6 +128,8 @@ pub struct Told {
     pub last: u64,
     /// The time of the stream's creation, as the nodes write it.
     pub created: u64,
+    /// The [time](Stream::time) at which it was asked.
+    pub at: Duration,
 }
 
 /// A stream that is to be created.
@@ -148,8 +156,6 @@ pub struct StreamLog<S, D: Disk> {
     name: String,
     /// The frames that count, up to some of them.
     copy: FileLog<D>,
-    /// Whether each frame that counts is copied. A full disk ends that until the next start.
-    is_copying: bool,
     /// What the copy held at the start.
     copied: Copied,
     /// Known when the log was first [caught up](EventLog::catch_up) with.
@@ -171,6 +177,13 @@ pub struct StreamLog<S, D: Disk> {
     shorter: Option<Shorter>,
     /// The time of the last look at the last message.
     checked_at: Duration,
+    /// What was judged at some time. What a node tells later must have it.
+    judged_at: (Duration, u64),
+    /// The time at which the stream last took no write, if it has taken none since.
+    refused_at: Option<Duration>,
+    /// Whether that was because it is full.
+    is_full: bool,
+    status: Arc<StreamStatus>,
 }
 
 /// A stream that is told to be shorter than it was.
@@ -233,7 +246,6 @@ impl<S: Stream, D: Disk> StreamLog<S, D> {
             stream,
             name,
             copy,
-            is_copying: true,
             copied: Copied::default(),
             judge: None,
             unjudged: VecDeque::new(),
@@ -245,6 +257,10 @@ impl<S: Stream, D: Disk> StreamLog<S, D> {
             created: None,
             shorter: None,
             checked_at: Duration::ZERO,
+            judged_at: (Duration::ZERO, 0),
+            refused_at: None,
+            is_full: false,
+            status: Arc::default(),
         }
     }
 
@@ -283,6 +299,9 @@ impl<S: Stream, D: Disk> StreamLog<S, D> {
         } else {
             self.find_copied(genesis)?
         };
+        if let Some(Judge { judged, .. }) = self.judge {
+            self.status.set_sequence(judged);
+        }
         Ok(self.judge.is_some())
     }
 
@@ -300,7 +319,7 @@ impl<S: Stream, D: Disk> StreamLog<S, D> {
     /// Copies no more frames, because there is no room for them.
     fn end_copy(&mut self, error: &dyn Display) {
         tracing::error!(%error, "the stream is not copied until the next start");
-        self.is_copying = false;
+        self.status.set_copying(false);
     }
 
     /// Finds the copy's last frame in the stream. Messages that do not count may stand between those that do.
@@ -355,7 +374,8 @@ impl<S: Stream, D: Disk> StreamLog<S, D> {
         Ok(Some(messages))
     }
 
-    /// Judges what others have published, after what was judged so far. Returns `false` if there is nothing.
+    /// Judges what others have published, after what was judged so far. Returns `false` if there is nothing, or if it
+    /// cannot be read now.
     fn take_in(&mut self, visit: &mut Visit<'_>) -> Result<bool, LogError> {
         self.read_on()?;
         let judged = self.judge().judged;
@@ -433,15 +453,23 @@ impl<S: Stream, D: Disk> StreamLog<S, D> {
         let sequence = self.next_sequence();
         match verdict {
             Verdict::Counts(_) => {}
-            Verdict::Superseded => tracing::warn!(sequence, "a message of the stream does not count"),
-            Verdict::Stray => tracing::error!(sequence, "a message of the stream is not one of this log"),
+            Verdict::Superseded => {
+                tracing::warn!(sequence, "a message of the stream does not count");
+                self.status.count_superseded();
+            }
+            Verdict::Stray => {
+                tracing::error!(sequence, "a message of the stream is not one of this log");
+                self.status.count_stray();
+            }
         }
+        self.status.set_sequence(sequence);
         self.judge.as_mut().expect("the log was caught up with").pass(message, verdict);
     }
 
     /// Copies a frame that counts.
     fn keep(&mut self, header: FrameHeader, frame: &[u8]) -> Result<(), LogError> {
-        if !self.is_copying {
+        // A full disk ends the copy until the next start.
+        if !self.status.is_copying() {
             return Ok(());
         }
         match self.copy.append_sealed(header, frame) {
@@ -482,6 +510,41 @@ impl<S: Stream, D: Disk> StreamLog<S, D> {
         }
     }
 
+    /// Publishes a frame, and waits until it is known whether it counts.
+    fn publish(&mut self, frame: &mut Frame) -> Result<(), AppendError> {
+        let Judge { genesis, counted, chain, next, .. } = *self.judge();
+        assert_eq!(frame.first(), next, "frames follow one another, after the replay");
+        self.made += 1;
+        let head = Head { writer: self.writer, number: self.made, prev: counted, chain };
+        head.write_frame(genesis.log, frame.seal(genesis.log, genesis.epoch), &mut self.message);
+        let deadline = self.stream.time() + self.write_timeout;
+        // Whether a publication may have stored the message, or may still do so.
+        let mut may_be_stored = false;
+        loop {
+            let (expected, asked) = (self.judge().judged, self.stream.time());
+            match self.stream.publish(expected, &self.message, PUBLISH_TIMEOUT) {
+                Published::At(sequence) if sequence == expected + 1 => {
+                    self.stored().map_err(AppendError::Failed)?;
+                    self.note_complete(asked);
+                    return Ok(());
+                }
+                Published::Full if !may_be_stored => return Err(AppendError::NoRoom(self.full())),
+                Published::Nowhere | Published::Full => self.stream.wait(RETRY_INTERVAL),
+                outcome @ (Published::At(_) | Published::Conflict | Published::Unknown) => {
+                    may_be_stored |= outcome != Published::Conflict;
+                    match self.look(CONFLICT_TIMEOUT).map_err(AppendError::Failed)? {
+                        Found::Ours => return Ok(()),
+                        Found::Others => return Err(AppendError::Superseded),
+                        Found::Nothing => {}
+                    }
+                }
+            }
+            if self.stream.time() >= deadline {
+                return Err(if may_be_stored { AppendError::Unconfirmed } else { AppendError::Unavailable });
+            }
+        }
+    }
+
     /// Takes the last message as stored right after those that were judged.
     fn stored(&mut self) -> Result<(), LogError> {
         let message = std::mem::take(&mut self.message);
@@ -497,11 +560,45 @@ impl<S: Stream, D: Disk> StreamLog<S, D> {
 
     /// Looks whether the stream is still the one that it was, by what the nodes tell of it.
     fn check_told(&mut self) -> Result<(), LogError> {
-        let Some(Told { last, created }) = self.stream.heard().told else { return Ok(()) };
+        let Some(Told { last, created, at }) = self.stream.heard().told else { return Ok(()) };
         if created != *self.created.get_or_insert(created) {
             return Err(self.diverged("it was deleted and created again"));
         }
-        self.note_shorter(self.judge().judged, last)
+        let (time, judged) = self.judged_at;
+        // A node that was asked earlier cannot tell of what was judged since.
+        if at < time {
+            return Ok(());
+        }
+        self.judged_at = (self.stream.time(), self.judge().judged);
+        self.note_shorter(judged, last)
+    }
+
+    /// Notes for those who look how much of what the node told that leads is here.
+    fn note_told(&mut self) {
+        let Some(Told { last, at, .. }) = self.stream.heard().told else { return };
+        if self.judge().judged >= last {
+            self.note_complete(at);
+        }
+        if !self.is_full && self.refused_at.is_some_and(|refused| at > refused) {
+            self.note_taken();
+        }
+    }
+
+    /// Notes that everything is here that was in the stream at this time.
+    fn note_complete(&self, at: Duration) {
+        self.status.note_complete(self.stream.time().saturating_sub(at));
+    }
+
+    /// Notes that the stream takes writes.
+    fn note_taken(&mut self) {
+        (self.refused_at, self.is_full) = (None, false);
+        self.status.set_writable(true);
+    }
+
+    /// Notes that the stream did not take a write.
+    fn note_refused(&mut self, is_full: bool) {
+        (self.refused_at, self.is_full) = (Some(self.stream.time()), is_full);
+        self.status.set_writable(false);
     }
 
     /// Looks from time to time whether the last message is still there. A stream that was cut short and has grown again
@@ -595,15 +692,18 @@ impl<S: Stream, D: Disk> EventLog for StreamLog<S, D> {
         }
         let (deadline, next) = (self.stream.time() + self.write_timeout, self.judge().next);
         loop {
+            let asked = self.stream.time();
             // A node that led before may tell of fewer messages than were seen. It cannot say what is new.
             let end = self.stream.probe().filter(|end| *end >= self.judge().judged);
             if let Some(end) = end {
                 while self.judge().judged < end && self.take_in(visit)? {}
                 if self.judge().judged >= end {
+                    self.note_complete(asked);
                     return Ok(if self.judge().next == next { Caught::Nothing } else { Caught::Events });
                 }
             }
             if self.stream.time() >= deadline {
+                self.note_refused(self.is_full);
                 return Ok(Caught::Unreachable);
             }
             self.stream.wait(RETRY_INTERVAL);
@@ -618,39 +718,28 @@ impl<S: Stream, D: Disk> EventLog for StreamLog<S, D> {
                 break;
             }
         }
+        self.note_told();
         Ok(())
     }
 
     fn append(&mut self, frame: &mut Frame) -> Result<(), AppendError> {
-        let Judge { genesis, counted, chain, next, .. } = *self.judge();
-        assert_eq!(frame.first(), next, "frames follow one another, after the replay");
-        self.made += 1;
-        let head = Head { writer: self.writer, number: self.made, prev: counted, chain };
-        head.write_frame(genesis.log, frame.seal(genesis.log, genesis.epoch), &mut self.message);
-        let deadline = self.stream.time() + self.write_timeout;
-        // Whether a publication may have stored the message, or may still do so.
-        let mut may_be_stored = false;
-        loop {
-            let expected = self.judge().judged;
-            match self.stream.publish(expected, &self.message, PUBLISH_TIMEOUT) {
-                Published::At(sequence) if sequence == expected + 1 => {
-                    return self.stored().map_err(AppendError::Failed);
-                }
-                Published::Full if !may_be_stored => return Err(AppendError::NoRoom(self.full())),
-                Published::Nowhere | Published::Full => self.stream.wait(RETRY_INTERVAL),
-                outcome @ (Published::At(_) | Published::Conflict | Published::Unknown) => {
-                    may_be_stored |= outcome != Published::Conflict;
-                    match self.look(CONFLICT_TIMEOUT).map_err(AppendError::Failed)? {
-                        Found::Ours => return Ok(()),
-                        Found::Others => return Err(AppendError::Superseded),
-                        Found::Nothing => {}
-                    }
-                }
-            }
-            if self.stream.time() >= deadline {
-                return Err(if may_be_stored { AppendError::Unconfirmed } else { AppendError::Unavailable });
-            }
+        let appended = self.publish(frame);
+        match &appended {
+            Ok(()) => self.note_taken(),
+            Err(AppendError::NoRoom(_)) => self.note_refused(true),
+            Err(AppendError::Unavailable | AppendError::Unconfirmed) => self.note_refused(false),
+            Err(AppendError::Superseded | AppendError::Failed(_)) => {}
         }
+        appended
+    }
+
+    /// Whether there is room is known again when the stream takes a write.
+    fn look_for_room(&mut self, _frame_bytes: usize) -> Option<Result<(), LogError>> {
+        (!self.is_full).then_some(Ok(()))
+    }
+
+    fn stream_status(&self) -> Option<Arc<StreamStatus>> {
+        Some(Arc::clone(&self.status))
     }
 
     fn frame_bytes_max(&self) -> usize {

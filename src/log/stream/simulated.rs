@@ -26,6 +26,8 @@ pub(crate) struct Sea {
     late: Vec<(u64, Vec<u8>)>,
     nodes: [Node; NODES],
     created: u64,
+    /// What the node that leads told last, which it does once a second.
+    told: Told,
     time: Duration,
     pub(crate) faults: Faults,
 }
@@ -94,6 +96,7 @@ impl SimStream {
             late: Vec::new(),
             nodes: Default::default(),
             created: 1,
+            told: Told { last: 1, created: 1, at: Duration::ZERO },
             time: Duration::ZERO,
             faults: Faults::default(),
         })))
@@ -177,6 +180,14 @@ impl Sea {
     /// Lets time pass, and things go wrong meanwhile.
     fn pass(&mut self, time: Duration) {
         self.time += time;
+        if self.time.saturating_sub(self.told.at) >= Duration::from_secs(1)
+            && !self.happens(self.faults.nowhere)
+        {
+            // A node that led before may tell of fewer messages, but it gives up after 10 s.
+            let may_tell_less = self.time.as_secs() % 20 < 10;
+            let less = u64::from(may_tell_less && self.happens(self.faults.lagging));
+            self.told = Told { last: self.last() - less, created: self.created, at: self.time };
+        }
         if !self.late.is_empty() && self.chance.one_in(30) {
             self.land_one();
         }
@@ -283,10 +294,8 @@ impl Stream for SimStream {
     fn heard(&self) -> Heard {
         let mut sea = self.0.lock();
         let lagging = sea.faults.lagging;
-        // A node that led before may tell of fewer messages, but it gives up after 10 s.
-        let may_tell_less = sea.time.as_secs() % 20 < 10;
-        let last = sea.last() - u64::from(may_tell_less && sea.happens(lagging));
-        Heard { last, told: Some(Told { last, created: sea.created }) }
+        let last = sea.last() - u64::from(sea.happens(lagging));
+        Heard { last, told: Some(sea.told) }
     }
 
     fn wake_by(&mut self, _wake: Box<dyn Fn() + Send + Sync>) {}

@@ -6,6 +6,7 @@
 //! | [`TestServer`] | the real binary, on a free port and its own directory | restarts, signals, sockets, deadlines |
 //! | [`KeyedServer`] | the real binary with files of keys, and a mint of tokens | credentials |
 //! | [`ScriptedLog`] | a log that does what the test tells it | the engine: batches, failures, order |
+//! | [`SharedLog`] | a log in memory that several servers share, each on a socket in this process | positions that a server does not have yet |
 //! | [`TestEngine`] | the engine in process, on its own directory | who asked, and what is replayed |
 //! | [`RawConnection`] | a TCP connection, written byte by byte | framing, half a request, slow clients |
 //! | [`TlsConnection`] | a connection of TLS, and its records | TLS |
@@ -28,6 +29,7 @@ mod router;
 mod scene;
 mod scripted_log;
 mod server;
+mod shared;
 mod tls;
 
 pub use client::{Client, Reply, assert_id, assert_time, problem};
@@ -39,4 +41,5 @@ pub use router::TestRouter;
 pub use scene::{CALLS, Scene};
 pub use scripted_log::{AppendOutcome, LogScript, ScriptedLog};
 pub use server::{Ended, StoppedServer, TestServer, binary, binary_under, run_to_end, segments};
+pub use shared::{SharedLog, SharedServer};
 pub use tls::{CertificateFiles, Identity, TlsConnection};

@@ -13,15 +13,15 @@ const TEXTS: [&str; 3] = ["Kettle is on.", "On my way!", "Milk?"];
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let base_path = std::env::args().nth(1).expect("the server's address");
     let server = Configuration { base_path, ..Configuration::default() };
-    let add = |name: &str| users_api::users_add(&server, AddUser::new(name.to_owned()), None, None);
+    let add = |name: &str| users_api::users_add(&server, AddUser::new(name.to_owned()), None, None, None);
     let ann = add("ann of rust").await?.id;
     let bob = add("bob of rust").await?.id;
     let tea = AddChat::new("tea of rust".to_owned(), vec![ann, bob]);
-    let tea = chats_api::chats_add(&server, tea, None, None).await?.id;
-    let chats = chats_api::chats_get(&server, GetChats::new(bob), None).await?;
+    let tea = chats_api::chats_add(&server, tea, None, None, None).await?.id;
+    let chats = chats_api::chats_get(&server, GetChats::new(bob), None, None).await?;
     assert_eq!((chats[0].id, &chats[0].last_message), (tea, &None));
     let named = GetUser { username: Some(Some("ann of rust".to_owned())), ..GetUser::new() };
-    let UsersGet200Response::User(found) = users_api::users_get(&server, named, None).await? else {
+    let UsersGet200Response::User(found) = users_api::users_get(&server, named, None, None).await? else {
         panic!("one user is asked for")
     };
     assert_eq!(found.id, ann);
@@ -39,7 +39,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         let key = format!("rust:{}", text.len());
         let send = || {
             let message = AddMessage::new(tea, ann, text.to_owned());
-            messages_api::messages_add(&server, message, Some(&key), None)
+            messages_api::messages_add(&server, message, Some(&key), None, None)
         };
         assert_eq!(send().await?, send().await?);
     }
@@ -47,7 +47,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (mut read, mut after) = (Vec::new(), 0_i64);
     loop {
         let page = GetMessages { after: Some(Some(after)), limit: Some(Some(2)), ..GetMessages::new(tea) };
-        let page = messages_api::messages_get(&server, page, None).await?;
+        let page = messages_api::messages_get(&server, page, None, None).await?;
         let Some(last) = page.last() else { break };
         after = last.seq;
         read.extend(page.into_iter().map(|message| message.text));

@@ -1,0 +1,102 @@
+//! The state of a stream as a server sees it, for those who only look: health and metrics.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// The state of a stream. The writer's thread sets it, and never waits for those who look.
+#[derive(Debug)]
+pub struct StreamStatus {
+    began: Instant,
+    /// Milliseconds from `began` to the time up to which this server has everything.
+    complete_ms: AtomicU64,
+    sequence: AtomicU64,
+    is_writable: AtomicBool,
+    is_copying: AtomicBool,
+    superseded: AtomicU64,
+    strays: AtomicU64,
+}
+
+impl Default for StreamStatus {
+    fn default() -> Self {
+        Self {
+            began: Instant::now(),
+            complete_ms: AtomicU64::new(0),
+            sequence: AtomicU64::new(0),
+            is_writable: AtomicBool::new(true),
+            is_copying: AtomicBool::new(true),
+            superseded: AtomicU64::new(0),
+            strays: AtomicU64::new(0),
+        }
+    }
+}
+
+impl StreamStatus {
+    /// Notes that this server has everything that was in the stream this long ago.
+    pub fn note_complete(&self, ago: Duration) {
+        let at = self.began.elapsed().saturating_sub(ago);
+        self.complete_ms.fetch_max(u64::try_from(at.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// Returns the time for which this server may lack what others have written.
+    #[must_use]
+    pub fn stale(&self) -> Duration {
+        let complete = Duration::from_millis(self.complete_ms.load(Ordering::Relaxed));
+        self.began.elapsed().saturating_sub(complete)
+    }
+
+    /// Sets the sequence of the last message that was judged.
+    pub fn set_sequence(&self, sequence: u64) {
+        self.sequence.store(sequence, Ordering::Relaxed);
+    }
+
+    /// Returns the sequence of the last message that was judged.
+    #[must_use]
+    pub fn sequence(&self) -> u64 {
+        self.sequence.load(Ordering::Relaxed)
+    }
+
+    /// Sets whether the stream takes writes.
+    pub fn set_writable(&self, is_writable: bool) {
+        self.is_writable.store(is_writable, Ordering::Relaxed);
+    }
+
+    /// Returns whether the stream takes writes: `false` from a write that it did not take until it takes one, or until
+    /// its leader is heard again, unless it was full.
+    #[must_use]
+    pub fn is_writable(&self) -> bool {
+        self.is_writable.load(Ordering::Relaxed)
+    }
+
+    /// Sets whether each frame that counts is copied to this server's disk.
+    pub fn set_copying(&self, is_copying: bool) {
+        self.is_copying.store(is_copying, Ordering::Relaxed);
+    }
+
+    /// Returns whether each frame that counts is copied to this server's disk.
+    #[must_use]
+    pub fn is_copying(&self) -> bool {
+        self.is_copying.load(Ordering::Relaxed)
+    }
+
+    /// Counts a message that does not count, because another was first.
+    pub fn count_superseded(&self) {
+        self.superseded.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Returns the number of messages that do not count, because others were first.
+    #[must_use]
+    pub fn superseded(&self) -> u64 {
+        self.superseded.load(Ordering::Relaxed)
+    }
+
+    /// Counts a message that is not one of this log.
+    pub fn count_stray(&self) {
+        self.strays.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Returns the number of messages that are not ones of this log.
+    #[must_use]
+    pub fn strays(&self) -> u64 {
+        self.strays.load(Ordering::Relaxed)
+    }
+}

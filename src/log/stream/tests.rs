@@ -1,0 +1,127 @@
+//! What a log on a stream notes of the stream, and what it makes of what the nodes tell.
+
+use std::sync::Arc;
+use std::thread::sleep;
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use super::StreamStatus;
+use super::simulated::{Chance, Faults, SimDisk, SimStream};
+use crate::domain::{Actor, Event, Position, Record, Timestamp};
+use crate::log::{AppendError, Caught, EventLog, Frame};
+
+/// A server on a simulated stream, alone.
+struct Server {
+    stream: SimStream,
+    log: Box<dyn EventLog>,
+    status: Arc<StreamStatus>,
+    /// The number of events so far.
+    events: u64,
+}
+
+impl Server {
+    fn start() -> Self {
+        let stream = SimStream::new(Chance::from_seed(1));
+        let mut log = stream.log(SimDisk::default());
+        log.make_ready().expect("an empty copy");
+        assert_eq!(log.catch_up(&mut |_| Ok(())).expect("a sound stream"), Caught::Nothing);
+        let status = log.stream_status().expect("it is shared");
+        Self { stream, log, status, events: 0 }
+    }
+
+    fn append(&mut self) -> Result<(), AppendError> {
+        let number = self.events + 1;
+        let event = Event::UserAdded {
+            id: Uuid::from_u64_pair(0, number).into(),
+            username: number.to_string().into(),
+        };
+        let time = Timestamp::from_micros(number).expect("in range");
+        let mut frame = Frame::new(Position(number));
+        frame.push(&Record { time, by: Actor::Unknown, key: None, event });
+        self.log.append(&mut frame)?;
+        self.events = number;
+        Ok(())
+    }
+
+    fn look(&mut self) {
+        self.log.others(&mut |_| Ok(())).expect("nothing is lost");
+    }
+
+    /// Returns whether there is room, as far as that is known.
+    fn has_room(&mut self) -> bool {
+        self.log.look_for_room(1).is_some_and(|looked| looked.is_ok())
+    }
+}
+
+#[test]
+fn a_stream_is_not_shorter_for_what_is_written_meanwhile() {
+    // Given a server that writes all the time: when it looks, it has more than the nodes told of.
+    let mut server = Server::start();
+    for _ in 0..2_000 {
+        server.look();
+        server.stream.pass(Duration::from_millis(10));
+        server.append().expect("stored");
+    }
+    // Then it has gone on for more than the time after which a shorter stream ends it.
+    assert!(server.events == 2_000);
+}
+
+#[test]
+fn a_server_is_stale_until_its_leader_tells_again() {
+    let mut server = Server::start();
+    // Given a leader that is silent.
+    server.stream.set_faults(Faults { nowhere: Some(1), ..Faults::default() });
+    sleep(Duration::from_millis(100));
+    server.stream.pass(Duration::from_secs(2));
+    server.look();
+    let stale = server.status.stale();
+    assert!(stale >= Duration::from_millis(100), "{stale:?}");
+    // When it tells that there is nothing new.
+    server.stream.set_faults(Faults::default());
+    server.stream.pass(Duration::from_secs(2));
+    server.look();
+    assert!(server.status.stale() < stale);
+}
+
+#[test]
+fn a_full_stream_is_not_writable_until_it_takes_a_write() {
+    let mut server = Server::start();
+    server.stream.set_faults(Faults { full: Some(1), ..Faults::default() });
+    assert!(matches!(server.append(), Err(AppendError::NoRoom(_))));
+    server.stream.pass(Duration::from_secs(2));
+    server.look();
+    assert!(!server.status.is_writable() && !server.has_room());
+    server.stream.set_faults(Faults::default());
+    server.append().expect("stored");
+    assert!(server.status.is_writable() && server.has_room());
+}
+
+#[test]
+fn a_stream_is_writable_again_when_its_leader_tells() {
+    let mut server = Server::start();
+    server.stream.set_faults(Faults { nowhere: Some(1), ..Faults::default() });
+    assert!(matches!(server.append(), Err(AppendError::Unavailable)));
+    server.look();
+    assert!(!server.status.is_writable());
+    server.stream.set_faults(Faults::default());
+    server.stream.pass(Duration::from_secs(2));
+    server.look();
+    assert!(server.status.is_writable());
+}
+
+#[test]
+fn messages_that_do_not_count_are_counted() {
+    let mut server = Server::start();
+    server.append().expect("stored");
+    assert_eq!(server.status.sequence(), 2);
+    // Given a node that stores a message twice, and then one that lets others publish.
+    server.stream.set_faults(Faults { doubled: Some(1), ..Faults::default() });
+    server.append().expect("stored");
+    server.stream.set_faults(Faults { stray: Some(1), no_compare_and_set: true, ..Faults::default() });
+    server.append().expect("stored");
+    server.stream.settle();
+    server.look();
+    assert_eq!((server.status.superseded(), server.status.strays()), (1, 1));
+    assert_eq!(server.status.sequence(), server.stream.messages() as u64);
+}
