@@ -64,7 +64,7 @@ pub(super) fn log_event(event: &Event, last: &Mutex<String>) {
         _ if is_same => {}
         Event::Disconnected => tracing::warn!("lost the connection to a node"),
         Event::LameDuckMode | Event::Draining | Event::Closed => {
-            tracing::info!("the connection to a node: {text}")
+            tracing::info!("the connection to a node: {text}");
         }
         Event::SlowConsumer(_) | Event::ServerError(_) | Event::ClientError(_) => {
             tracing::warn!("the connection to a node: {text}");

@@ -47,7 +47,7 @@ pub struct NatsStream {
     nodes: Vec<ServerAddr>,
     options: ConnectOptions,
     /// There is one after the first [check](Stream::check).
-    connection: Option<Connection>,
+    connection: Option<Arc<Connection>>,
     news: Arc<News>,
     /// Whether the tasks run that keep [`News`].
     is_listening: bool,
@@ -68,6 +68,22 @@ impl Connection {
     /// Runs this to its end, in the thread that calls.
     fn run<F: Future>(&self, run: F) -> F::Output {
         self.runtime.as_ref().expect("it is taken at the end only").block_on(run)
+    }
+
+    /// Checks the node. Returns a sentence if it is not as it must be.
+    fn check_node(&self) -> Result<(), String> {
+        let release = self.client.server_info().version;
+        if release_of(&release) < RELEASE_MIN {
+            let (major, minor) = RELEASE_MIN;
+            return Err(format!("a node is of release {release}, and must be of {major}.{minor} or later"));
+        }
+        let bytes_max = self.client.max_payload();
+        if bytes_max < MAX_PAYLOAD_MIN {
+            return Err(format!(
+                "the nodes' max_payload is {bytes_max}, and must be {MAX_PAYLOAD_MIN} at least"
+            ));
+        }
+        Ok(())
     }
 
     fn is_up(&self) -> bool {
@@ -116,26 +132,26 @@ impl NatsStream {
     }
 
     /// Connects, now or later.
-    fn connect(&mut self, options: ConnectOptions) -> Result<&Connection, LogError> {
-        if self.connection.is_none() {
-            // The one of the connection, and one that looks up names.
-            thread::check_room(2)?;
-            let runtime =
-                Builder::new_multi_thread().worker_threads(1).thread_name("nats").enable_all().build();
-            let runtime = runtime.map_err(|error| self.unreachable(format!("failed to start: {error}")))?;
-            let connected = runtime.block_on(options.connect(self.nodes.clone()));
-            match connected {
-                Ok(client) => {
-                    self.connection = Some(Connection { client, runtime: Some(runtime) });
-                }
-                Err(error) => {
-                    runtime.shutdown_background();
-                    let nodes = self.settings.nodes.join(", ");
-                    return Err(self.unreachable(format!("failed to connect to {nodes}: {error}")).into());
-                }
+    fn connect(&mut self, options: ConnectOptions) -> Result<Arc<Connection>, LogError> {
+        if let Some(connection) = &self.connection {
+            return Ok(Arc::clone(connection));
+        }
+        // The one of the connection, and one that looks up names.
+        thread::check_room(2)?;
+        let runtime = Builder::new_multi_thread().worker_threads(1).thread_name("nats").enable_all().build();
+        let runtime = runtime.map_err(|error| self.unreachable(format!("failed to start: {error}")))?;
+        match runtime.block_on(options.connect(self.nodes.clone())) {
+            Ok(client) => {
+                let connection = Arc::new(Connection { client, runtime: Some(runtime) });
+                self.connection = Some(Arc::clone(&connection));
+                Ok(connection)
+            }
+            Err(error) => {
+                runtime.shutdown_background();
+                let nodes = self.settings.nodes.join(", ");
+                Err(self.unreachable(format!("failed to connect to {nodes}: {error}")).into())
             }
         }
-        Ok(self.connection.as_ref().expect("it was made"))
     }
 
     fn unreachable(&self, what: String) -> StreamError {
@@ -162,7 +178,7 @@ impl NatsStream {
     /// Checks the nodes and the stream. Returns what the leader says of the stream.
     fn look(&self, connection: &Connection) -> Result<Value, Unanswered> {
         let failed = |what| Unanswered::Failed(self.unfit(what));
-        self.check_node(connection).map_err(failed)?;
+        connection.check_node().map_err(failed)?;
         let info = self
             .info(connection)?
             .ok_or_else(|| failed("it does not exist; `chinwag stream create` creates it".to_owned()))?;
@@ -183,21 +199,6 @@ impl NatsStream {
         Ok(info)
     }
 
-    fn check_node(&self, connection: &Connection) -> Result<(), String> {
-        let release = connection.client.server_info().version;
-        if release_of(&release) < RELEASE_MIN {
-            let (major, minor) = RELEASE_MIN;
-            return Err(format!("a node is of release {release}, and must be of {major}.{minor} or later"));
-        }
-        let bytes_max = connection.client.max_payload();
-        if bytes_max < MAX_PAYLOAD_MIN {
-            return Err(format!(
-                "the nodes' max_payload is {bytes_max}, and must be {MAX_PAYLOAD_MIN} at least"
-            ));
-        }
-        Ok(())
-    }
-
     /// Logs why the stream is not used yet, once.
     fn wait_for(&mut self, what: String) {
         if self.waits_for.as_ref() != Some(&what) {
@@ -207,7 +208,7 @@ impl NatsStream {
     }
 
     /// Begins to listen for news, and logs what the stream is.
-    fn listen(&mut self, info: &Value) {
+    fn listen(&mut self, connection: &Connection, info: &Value) {
         if std::mem::replace(&mut self.is_listening, true) {
             return;
         }
@@ -220,12 +221,10 @@ impl NatsStream {
         let messages = info["state"]["last_seq"].as_u64();
         tracing::info!(stream, messages, replicas, message_bytes_max, "found the stream");
         self.news.tell(0, info);
-        if let Some(connection) = &self.connection {
-            let runtime = connection.runtime.as_ref().expect("it is taken at the end only");
-            let (client, news) = (&connection.client, &self.news);
-            runtime.spawn(hear_stored(client.clone(), stream.to_owned(), Arc::clone(news)));
-            runtime.spawn(ask_each_second(client.clone(), stream.to_owned(), Arc::clone(news)));
-        }
+        let runtime = connection.runtime.as_ref().expect("it is taken at the end only");
+        let (client, news) = (&connection.client, &self.news);
+        runtime.spawn(hear_stored(client.clone(), stream.to_owned(), Arc::clone(news)));
+        runtime.spawn(ask_each_second(client.clone(), stream.to_owned(), Arc::clone(news)));
     }
 }
 
@@ -238,8 +237,7 @@ fn release_of(text: &str) -> (u64, u64) {
 impl Stream for NatsStream {
     fn check(&mut self) -> Result<bool, LogError> {
         let options = self.options.clone().retry_on_initial_connect();
-        self.connect(options)?;
-        let connection = self.connection.as_ref().expect("connected");
+        let connection = self.connect(options)?;
         let deadline = Instant::now() + CONNECT_TIMEOUT;
         while !connection.is_up() {
             if Instant::now() >= deadline {
@@ -249,7 +247,7 @@ impl Stream for NatsStream {
             }
             std::thread::sleep(Duration::from_millis(20));
         }
-        match self.look(connection) {
+        match self.look(&connection) {
             Ok(info) => {
                 if !self.is_listening {
                     let silent = monitors::check(&self.settings.monitors).map_err(|what| self.unfit(what))?;
@@ -257,7 +255,7 @@ impl Stream for NatsStream {
                         tracing::warn!("a node that --nats-monitor names is not checked: {silent}");
                     }
                 }
-                self.listen(&info);
+                self.listen(&connection, &info);
                 Ok(true)
             }
             Err(Unanswered::Silent(what)) => {

@@ -44,10 +44,9 @@ impl News {
         }
         state.is_new = true;
         self.heard.notify_all();
-        if sequence != state.own && !std::mem::replace(&mut state.is_woken, true) {
-            if let Some(wake) = &state.wake {
-                wake();
-            }
+        let is_due = sequence != state.own && !std::mem::replace(&mut state.is_woken, true);
+        if let Some(wake) = state.wake.as_ref().filter(|_| is_due) {
+            wake();
         }
     }
 

@@ -17,9 +17,8 @@ impl NatsStream {
     pub fn create(&mut self, create: CreateStream) -> Result<bool, LogError> {
         /// Time for the nodes to elect the one that leads the new stream.
         const ELECTION: Duration = Duration::from_secs(20);
-        self.connect_now()?;
-        let connection = self.connection.as_ref().expect("connected");
-        self.check_node(connection).map_err(|what| self.unfit(what))?;
+        let connection = &*self.connect(self.options.clone())?;
+        connection.check_node().map_err(|what| self.unfit(what))?;
         let found = self.info(connection).map_err(|unanswered| self.failed(unanswered))?;
         let is_new = found.is_none();
         if is_new {
@@ -61,8 +60,7 @@ impl NatsStream {
     ///
     /// The nodes cannot be reached, or the stream is not as it must be.
     pub fn describe(&mut self) -> Result<Vec<(&'static str, String)>, LogError> {
-        self.connect_now()?;
-        let connection = self.connection.as_ref().expect("connected");
+        let connection = &*self.connect(self.options.clone())?;
         let info = self.look(connection).map_err(|unanswered| self.failed(unanswered))?;
         let silent = monitors::check(&self.settings.monitors).map_err(|what| self.unfit(what))?;
         let (config, state) = (&info["config"], &info["state"]);
@@ -83,11 +81,6 @@ impl NatsStream {
         let warnings = wanted::warnings(&self.settings.stream, config).into_iter().chain(silent);
         found.extend(warnings.map(|warning| ("warning", warning)));
         Ok(found)
-    }
-
-    /// Connects for a tool, which does not wait until that succeeds.
-    fn connect_now(&mut self) -> Result<(), LogError> {
-        self.connect(self.options.clone()).map(|_| ())
     }
 
     fn failed(&self, unanswered: Unanswered) -> StreamError {
