@@ -47,11 +47,11 @@ pub(super) async fn ask_each_second(client: Client, stream: String, news: Arc<Ne
         if client.connection_state() != State::Connected {
             continue;
         }
-        let seen = news.last();
+        let (asked_at, seen) = (news.time(), news.last());
         match ask(&client, &subject, Vec::new()).await {
             Ok(info) if info["state"].is_object() => {
                 silent = 0;
-                news.tell(seen, &info);
+                news.tell(asked_at, seen, &info);
             }
             Ok(answer) if answer["error"]["err_code"] == NO_STREAM => {
                 silent = 0;

@@ -55,7 +55,6 @@ pub struct NatsStream {
     waits_for: Option<String>,
     /// The sequence from which on messages were read last, from any node.
     read_from: Option<u64>,
-    began: Instant,
 }
 
 /// A connection, which is made again when it is lost, and the thread that it runs in.
@@ -127,7 +126,6 @@ impl NatsStream {
             is_listening: false,
             waits_for: None,
             read_from: None,
-            began: Instant::now(),
         })
     }
 
@@ -220,7 +218,7 @@ impl NatsStream {
             (info["config"]["num_replicas"].as_u64(), self.message_bytes_max());
         let messages = info["state"]["last_seq"].as_u64();
         tracing::info!(stream, messages, replicas, message_bytes_max, "found the stream");
-        self.news.tell(0, info);
+        self.news.tell(self.news.time(), 0, info);
         let runtime = connection.runtime.as_ref().expect("it is taken at the end only");
         let (client, news) = (&connection.client, &self.news);
         runtime.spawn(hear_stored(client.clone(), stream.to_owned(), Arc::clone(news)));
@@ -313,7 +311,7 @@ impl Stream for NatsStream {
     }
 
     fn time(&self) -> Duration {
-        self.began.elapsed()
+        self.news.time()
     }
 
     fn wait(&mut self, time: Duration) {

@@ -1,6 +1,6 @@
 //! What was heard of the stream without asking.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 use serde_json::Value;
@@ -8,10 +8,17 @@ use serde_json::Value;
 use crate::log::stream::{Heard, Told};
 
 /// What was heard of the stream.
-#[derive(Default)]
 pub(super) struct News {
+    /// The moment from which on time is counted.
+    began: Instant,
     state: Mutex<NewsState>,
     heard: Condvar,
+}
+
+impl Default for News {
+    fn default() -> Self {
+        Self { began: Instant::now(), state: Mutex::default(), heard: Condvar::default() }
+    }
 }
 
 #[derive(Default)]
@@ -28,6 +35,11 @@ struct NewsState {
 }
 
 impl News {
+    /// Returns the time since it began.
+    pub(super) fn time(&self) -> Duration {
+        self.began.elapsed()
+    }
+
     pub(super) fn last(&self) -> u64 {
         self.state.lock().last
     }
@@ -50,16 +62,16 @@ impl News {
         }
     }
 
-    /// Notes what the node that leads says. `seen` was the last sequence when it was asked: the stream is shorter than
-    /// it was only if it is said to be shorter than that.
-    pub(super) fn tell(&self, seen: u64, info: &Value) {
+    /// Notes what the node that leads says. At the [time](Self::time) `at`, it was asked, and `seen` was the last
+    /// sequence: the stream is shorter than it was only if it is said to be shorter than that.
+    pub(super) fn tell(&self, at: Duration, seen: u64, info: &Value) {
         let last = info["state"]["last_seq"].as_u64().unwrap_or(0);
         let created = info["created"].as_str().and_then(|created| created.parse::<jiff::Timestamp>().ok());
         let created = created.and_then(|created| u64::try_from(created.as_nanosecond()).ok()).unwrap_or(0);
         {
             let mut state = self.state.lock();
             let last = if last < seen { last } else { last.max(state.last) };
-            state.told = Some(Told { last, created });
+            state.told = Some(Told { last, created, at });
         }
         self.note(last);
     }
@@ -67,7 +79,7 @@ impl News {
     /// Notes that there is no stream, as the nodes say.
     pub(super) fn tell_gone(&self) {
         if let Some(told) = &mut self.state.lock().told {
-            told.last = 0;
+            (told.last, told.at) = (0, self.time());
         }
     }
 
@@ -111,16 +123,16 @@ mod tests {
     #[test]
     fn a_stream_that_grows_is_not_told_to_be_shorter() {
         let news = News::default();
-        news.tell(0, &info(5));
+        news.tell(news.time(), 0, &info(5));
         // When messages are stored while the leader is asked, and after that.
         let seen = news.last();
         news.note(8);
-        news.tell(seen, &info(5));
+        news.tell(news.time(), seen, &info(5));
         assert_eq!(news.heard().told.map(|told| told.last), Some(8));
         news.note(9);
         assert_eq!(news.heard().told.map(|told| told.last), Some(9));
         // When the leader says fewer than there were when it was asked, that is what is told.
-        news.tell(news.last(), &info(3));
+        news.tell(news.time(), news.last(), &info(3));
         assert_eq!((news.heard().last, news.heard().told.map(|told| told.last)), (9, Some(3)));
     }
 
@@ -128,10 +140,10 @@ mod tests {
     #[test]
     fn a_stream_that_is_gone_is_told_to_be_empty() {
         let news = News::default();
-        news.tell(0, &info(5));
+        news.tell(news.time(), 0, &info(5));
         news.tell_gone();
         assert_eq!((news.heard().last, news.heard().told.map(|told| told.last)), (5, Some(0)));
-        news.tell(news.last(), &info(5));
+        news.tell(news.time(), news.last(), &info(5));
         assert_eq!(news.heard().told.map(|told| told.last), Some(5));
     }
 
