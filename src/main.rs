@@ -7,13 +7,13 @@ use std::sync::Arc;
 
 use chinwag::access::Grant;
 use chinwag::config::{
-    Cli, CliCommand, KeysCommand, ListenAddress, LogCommand, LogFormat, Logging, NewKeyArgs, ServeConfig,
-    TokenArgs,
+    Cli, CliCommand, KeysCommand, ListenAddress, LogCommand, LogFormat, Logging, NatsConfig, NewKeyArgs,
+    ServeConfig, StreamCommand, TokenArgs,
 };
 use chinwag::domain::Position;
 use chinwag::engine::WriterError;
 use chinwag::healthcheck::healthcheck;
-use chinwag::log::stream::StreamError;
+use chinwag::log::stream::{CreateStream, NatsSettings, StreamError};
 use chinwag::log::{AppendError, LogError};
 use chinwag::server::{self, ServeError, log_panics};
 use chinwag::tools::{self, CredentialsError, Import, Lenience, ToolError};
@@ -52,8 +52,10 @@ fn main() -> ExitCode {
 
 fn start_logging(logging: &Logging) {
     let colours = io::stderr().is_terminal();
+    // What the client of NATS logs of a connection, the server logs itself.
+    let filter = format!("async_nats=off,{}", logging.log);
     let log = tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::new(&logging.log))
+        .with_env_filter(EnvFilter::new(filter))
         .with_writer(io::stderr)
         // If stderr is a file that cannot grow, the message about that would panic.
         .log_internal_errors(false)
@@ -104,6 +106,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
             Ok(tools::dump(&log.data, Position(from), io::stdout().lock())?)
         }
         Some(CliCommand::Log(LogCommand::Repair(log))) => Ok(tools::repair(&log.data, io::stdout().lock())?),
+        Some(CliCommand::Stream(command)) => run_on_stream(command),
         Some(CliCommand::Export(log)) => Ok(tools::dump(&log.data, Position(1), io::stdout().lock())?),
         Some(CliCommand::Import { data, segment_bytes, check, allow_future, skip_bad, split_long }) => {
             let lenience = Lenience { allow_future, skip_bad, split_long };
@@ -114,6 +117,24 @@ fn run(cli: Cli) -> Result<(), Failure> {
             Ok(tools::import(&Import { data, segment_bytes }, &lenience, input, out)?)
         }
     }
+}
+
+fn run_on_stream(command: StreamCommand) -> Result<(), Failure> {
+    let out = io::stdout().lock();
+    match command {
+        StreamCommand::Create { nats, if_missing, replicas, max_bytes: bytes_max } => {
+            let create = CreateStream { replicas, bytes_max, if_missing };
+            Ok(tools::create_stream(settings(&nats)?, create, out)?)
+        }
+        StreamCommand::Check { nats } => Ok(tools::check_stream(settings(&nats)?, out)?),
+        StreamCommand::Detach(copy) => Ok(tools::detach(&copy.data, out)?),
+    }
+}
+
+fn settings(nats: &NatsConfig) -> Result<NatsSettings, Failure> {
+    let missing =
+        || Failure::new(BAD_CONFIGURATION, "--nats (CHINWAG_NATS) is needed: the nodes of the stream");
+    nats.settings().ok_or_else(missing)
 }
 
 fn run_token(args: &TokenArgs) -> Result<(), Failure> {
@@ -181,11 +202,19 @@ impl From<LogError> for Failure {
             | LogError::UnknownVersion { .. }
             | LogError::Stream(StreamError::LaterRelease { .. }) => DAMAGED_LOG,
             LogError::Stream(StreamError::Diverged { .. }) => OTHER_HISTORY,
+            LogError::Stream(
+                StreamError::Unfit { .. }
+                | StreamError::File { .. }
+                | StreamError::NotBuilt
+                | StreamError::IsCopy { .. }
+                | StreamError::IsCopyOf { .. }
+                | StreamError::IsNoCopy { .. },
+            ) => BAD_CONFIGURATION,
             LogError::Io { source, .. } if is_access_denied(source) => BAD_CONFIGURATION,
             LogError::Io { .. }
             | LogError::Thread { .. }
             | LogError::Vanished { .. }
-            | LogError::Stream(StreamError::Full { .. }) => RUNTIME_FAILURE,
+            | LogError::Stream(StreamError::Full { .. } | StreamError::Unreachable { .. }) => RUNTIME_FAILURE,
         };
         Self::new(exit_code, error)
     }
@@ -204,6 +233,7 @@ impl From<ServeError> for Failure {
             ServeError::Listen { .. }
             | ServeError::NotLoopback { .. }
             | ServeError::OpenWithKeys { .. }
+            | ServeError::EphemeralCopy
             | ServeError::KeyFile(_)
             | ServeError::Tls(_) => Self::new(BAD_CONFIGURATION, error),
             ServeError::Clock(_)

@@ -4,7 +4,7 @@ use tracing_subscriber::EnvFilter;
 
 /// The modules that log, below the crate's own name. A filter may name each of them, and the modules that
 /// they are in.
-const MODULES_THAT_LOG: [&str; 14] = [
+const MODULES_THAT_LOG: [&str; 16] = [
     "engine::clock",
     "engine::writer",
     "http::connection",
@@ -13,6 +13,8 @@ const MODULES_THAT_LOG: [&str; 14] = [
     "log::disk",
     "log::file_log",
     "log::staged",
+    "log::stream",
+    "log::stream::nats",
     "server",
     "server::key_files",
     "server::listen",

@@ -3,6 +3,7 @@
 mod access;
 mod credentials;
 mod log_filter;
+mod nats;
 mod tls;
 mod values;
 
@@ -16,6 +17,7 @@ use crate::log::{SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
 pub use access::{AccessConfig, UserLimits};
 pub use credentials::{KeysCommand, NewKeyArgs, TokenArgs};
 use log_filter::log_filter;
+pub use nats::{NatsConfig, StreamCommand, StreamTimeouts};
 pub use tls::TlsConfig;
 pub use values::ListenAddress;
 use values::{number, size, yes_or_no};
@@ -84,6 +86,9 @@ pub enum CliCommand {
     /// Verify, dump or repair a log
     #[command(subcommand)]
     Log(LogCommand),
+    /// Create, check or leave the stream that several servers share
+    #[command(subcommand)]
+    Stream(StreamCommand),
     /// Print the whole history as JSON lines, for `import`; works while a server is running
     Export(Data),
     /// Create a log from JSON lines on stdin, as printed by `export` or by name; an invalid line stores
@@ -165,6 +170,12 @@ pub struct ServeConfig {
     #[arg(long, env = "CHINWAG_SEGMENT_BYTES", value_name = "SIZE", default_value = "64MiB",
         value_parser = size::<u64>(SEGMENT_BYTES_MIN..=SEGMENT_BYTES_MAX, "64MiB"))]
     pub segment_bytes: u64,
+    /// The stream that holds the log, if several servers share it
+    #[command(flatten)]
+    pub nats: NatsConfig,
+    /// The waits of a server whose log is a stream
+    #[command(flatten)]
+    pub stream_timeouts: StreamTimeouts,
     /// Origins whose web pages may call the API from a browser, separated by commas; * allows every origin;
     /// without this flag, other origins are not allowed
     #[arg(long, env = "CHINWAG_CORS_ORIGINS", value_name = "ORIGINS")]

@@ -78,7 +78,7 @@ impl EngineMetrics {
     pub(super) fn count_refused(&self, error: &SubmitError) {
         let [rule, overloaded, storage_full, unavailable, unconfirmed, shutting_down, log_failed] = REASONS;
         let reason = match error {
-            SubmitError::Refused(_) => rule,
+            SubmitError::Refused(_) | SubmitError::TooLarge { .. } => rule,
             SubmitError::Overloaded => overloaded,
             SubmitError::StorageFull => storage_full,
             SubmitError::Unavailable => unavailable,

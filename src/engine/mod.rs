@@ -123,6 +123,14 @@ pub enum SubmitError {
     /// The disk has no room for the events.
     #[error("there is no room on the disk")]
     StorageFull,
+    /// The events do not fit into the log together.
+    #[error("the events take {bytes} bytes in the log; those of one request may take {bytes_max}")]
+    TooLarge {
+        /// The length that they take.
+        bytes: usize,
+        /// The length that the events of one command may take.
+        bytes_max: usize,
+    },
     /// The stream of a cluster cannot be reached. Nothing has happened.
     #[error("the stream cannot be reached")]
     Unavailable,

@@ -330,6 +330,9 @@ impl Writer {
         loop {
             self.take_in_others()?;
             let resolutions = self.decide(batch);
+            if self.frame.sealed_bytes() > self.log.frame_bytes_max() {
+                return self.commit_in_parts(batch);
+            }
             match self.store(&resolutions)? {
                 Stored::Durably => {
                     if !self.frame.is_empty() {
@@ -346,6 +349,18 @@ impl Writer {
                 }
             }
         }
+    }
+
+    /// Commits the halves of a batch whose frame is too long. A single command is refused.
+    fn commit_in_parts(&mut self, batch: &[Job]) -> Result<Vec<Answer>, AppendError> {
+        if batch.len() == 1 {
+            let (bytes, bytes_max) = (self.frame.sealed_bytes(), self.log.frame_bytes_max());
+            return Ok(vec![Err(SubmitError::TooLarge { bytes, bytes_max })]);
+        }
+        let (first, second) = batch.split_at(batch.len() / 2);
+        let mut answers = self.commit(first)?;
+        answers.extend(self.commit(second)?);
+        Ok(answers)
     }
 
     /// Makes the frame durable. If it is empty, the batch's answers are confirmed.

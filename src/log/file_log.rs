@@ -169,6 +169,10 @@ impl<D: Disk> FileLog<D> {
         Ok(())
     }
 
+    pub(super) fn disk(&self) -> &D {
+        &self.disk
+    }
+
     /// Makes an empty log the one with this id, whose frames have this epoch.
     pub(super) fn adopt(&mut self, id: LogId, epoch: Epoch) {
         (self.id, self.epoch) = (id, epoch);

@@ -84,6 +84,11 @@ pub trait EventLog: Send {
     /// whether the frame is in the log, and the log must not be used again.
     fn append(&mut self, frame: &mut Frame) -> Result<(), AppendError>;
 
+    /// Returns the length of the longest frame that can be [appended](Self::append), in bytes, padding included.
+    fn frame_bytes_max(&self) -> usize {
+        FRAME_BYTES_MAX
+    }
+
     /// Sets what is called when others may have appended a frame.
     fn wake_by(&mut self, _wake: Box<dyn Fn() + Send + Sync>) {}
 

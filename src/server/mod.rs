@@ -21,6 +21,7 @@ use crate::config::{AccessConfig, ServeConfig};
 use crate::engine::{Engine, EngineSettings, ReplayProgress, WriterError};
 pub use crate::http::log_panics;
 use crate::http::{self, App};
+use crate::log::stream::{self, NatsStream, StreamLog};
 use crate::log::{EventLog, FileLog, LogError, MemoryLog, RealDisk};
 use crate::system_clock::{self, OutOfRange};
 use crate::thread::{SpawnError, spawn};
@@ -73,6 +74,11 @@ pub enum ServeError {
         /// Flag of the file of keys.
         keys: &'static str,
     },
+    /// The server is told both to share a log, of which it keeps a copy, and to keep its log in memory.
+    #[error(
+        "--nats (CHINWAG_NATS) and --ephemeral (CHINWAG_EPHEMERAL) cannot be combined: give one of the two"
+    )]
+    EphemeralCopy,
     /// A file of keys cannot be used.
     #[error(transparent)]
     KeyFile(#[from] KeyFileError),
@@ -113,6 +119,9 @@ pub fn run(config: ServeConfig) -> Result<(), ServeError> {
 
 async fn run_until_signal(mut config: ServeConfig) -> Result<(), ServeError> {
     check_open(&config.access)?;
+    if config.ephemeral && !config.nats.nats.is_empty() {
+        return Err(ServeError::EphemeralCopy);
+    }
     warn_of_settings_without_effect(&config.access);
     let keys = Keys::read(&config.access)?;
     let version = env!("CARGO_PKG_VERSION");
@@ -194,9 +203,25 @@ fn open_log(config: &ServeConfig) -> Result<Box<dyn EventLog>, LogError> {
         tracing::warn!("all data is lost when this process ends, because the log is kept in memory only");
         return Ok(Box::new(MemoryLog::default()));
     }
+    // Before the directory is touched.
+    let settings = config.nats.settings();
+    let stream =
+        settings.map(|settings| Ok::<_, LogError>((settings.stream.clone(), NatsStream::new(settings)?)));
+    let stream = stream.transpose()?;
     let disk = RealDisk::lock(&config.data)?;
     disk.warn_if_others_may_open_it()?;
-    Ok(Box::new(FileLog::new(disk, config.segment_bytes)))
+    match stream {
+        None => {
+            stream::check_is_own(&disk)?;
+            Ok(Box::new(FileLog::new(disk, config.segment_bytes)))
+        }
+        Some((name, stream)) => {
+            stream::check_is_copy(&disk, &name)?;
+            let copy = FileLog::new(disk, config.segment_bytes);
+            let write_timeout = Duration::from_millis(config.stream_timeouts.write_timeout_ms.into());
+            Ok(Box::new(StreamLog::new(stream, name, copy, write_timeout)))
+        }
+    }
 }
 
 /// Files that are read before the server starts, and again when they change.

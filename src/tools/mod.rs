@@ -5,6 +5,8 @@
 //! | [`verify`], [`dump`] | no | yes: they see every event that was acknowledged before they began |
 //! | [`check_import`] | no | yes: it does not look at the data directory |
 //! | [`repair`], [`import`] | yes | no: they lock the data directory |
+//! | [`create_stream`], [`check_stream`] | no | yes |
+//! | [`detach`] | yes | no: it locks the data directory |
 //! | [`new_server_key`] | a file of server keys | yes: the server reads it again |
 //! | [`mint_token`] | no | yes |
 //!
@@ -22,6 +24,7 @@ mod named;
 mod names;
 mod parts;
 mod repair;
+mod stream;
 mod time;
 mod verify;
 
@@ -30,12 +33,14 @@ use std::io::{self, Write};
 use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
 
 use crate::domain::{Position, Record};
+use crate::log::stream::StreamError;
 use crate::log::{AppendError, Contents, LogError, LogReader, Progress, ReadDisk, Replay, SealedFrame};
 
 pub use credentials::{CredentialsError, mint_token, new_server_key};
 pub use dump::dump;
 pub use import::{Import, Lenience, check_import, import};
 pub use repair::repair;
+pub use stream::{check_stream, create_stream, detach};
 pub use verify::verify;
 
 /// The reason why a tool failed.
@@ -73,6 +78,12 @@ pub enum ToolError {
     /// The output cannot be written.
     #[error("failed to write the output: {0}")]
     Output(#[source] io::Error),
+}
+
+impl From<StreamError> for ToolError {
+    fn from(error: StreamError) -> Self {
+        Self::Log(error.into())
+    }
 }
 
 /// Ignores that the reader of the output closed it, as `head` does when it has read enough.

@@ -49,6 +49,7 @@ impl From<SubmitError> for Problem {
             SubmitError::Refused(refusal) => refusal.into(),
             SubmitError::Overloaded => Self::usual(Code::Overloaded),
             SubmitError::StorageFull => Self::usual(Code::StorageFull),
+            SubmitError::TooLarge { .. } => Self::new(Code::BodyTooLarge, error.to_string()),
             SubmitError::Unavailable => Self::usual(Code::Unavailable),
             SubmitError::Unconfirmed => Self::usual(Code::Unconfirmed),
             SubmitError::ShuttingDown => Self::usual(Code::ShuttingDown),

@@ -1,5 +1,8 @@
 //! The errors of a stream.
 
+use std::io;
+use std::path::PathBuf;
+
 /// The reason why a stream cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum StreamError {
@@ -24,5 +27,62 @@ pub enum StreamError {
     Full {
         /// The stream's name.
         stream: String,
+    },
+    /// The stream, or the nodes that keep it, are not as they must be.
+    #[error("stream {stream} cannot be used: {what}")]
+    Unfit {
+        /// The stream's name.
+        stream: String,
+        /// What is wrong, and how it must be.
+        what: String,
+    },
+    /// No node answers to a tool. A server waits instead.
+    #[error("stream {stream} cannot be reached: {what}")]
+    Unreachable {
+        /// The stream's name.
+        stream: String,
+        /// What was tried, and how it failed.
+        what: String,
+    },
+    /// A file that is needed to connect cannot be used.
+    #[error("failed to read {}, the file of {flag}: {source}", path.display())]
+    File {
+        /// Flag that names the file.
+        flag: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Error of the system, or the problem with the content.
+        source: io::Error,
+    },
+    /// This binary has no client of NATS.
+    #[error("this binary was built without NATS; one that was built with `--features nats` knows --nats")]
+    NotBuilt,
+    /// The directory is a copy of a stream, and is to be served alone.
+    #[error(
+        "the data directory {} is a copy of stream {stream}; a server that wrote it alone would begin another \
+         history: give --nats, or make it a log of its own with `chinwag stream detach`",
+        dir.display()
+    )]
+    IsCopy {
+        /// The data directory.
+        dir: PathBuf,
+        /// The stream's name.
+        stream: String,
+    },
+    /// The directory is a copy of another stream.
+    #[error("the data directory {} is a copy of stream {of}, not of stream {stream}", dir.display())]
+    IsCopyOf {
+        /// The data directory.
+        dir: PathBuf,
+        /// The name of the stream that it is a copy of.
+        of: String,
+        /// The name of the stream that was given.
+        stream: String,
+    },
+    /// The directory holds a log that is not a copy of a stream.
+    #[error("the data directory {} holds a log that is not a copy of a stream", dir.display())]
+    IsNoCopy {
+        /// The data directory.
+        dir: PathBuf,
     },
 }

@@ -5,6 +5,9 @@
 //! | `error` | errors |
 //! | `message` | the bytes of a message |
 //! | `judge` | the rule of what counts |
+//! | `marker` | the file that marks a directory as a copy |
+//! | `nats` | a stream of NATS JetStream; `no_nats` in a binary without it |
+//! | `settings`, `wanted`, `monitors` | how such a stream is reached, and how it and its nodes must be |
 //! | `simulated` | a stream that behaves as badly as a real one, for tests |
 //!
 //! The stream is a total order of messages, and nothing more is asked of it. Its compare-and-set only keeps messages
@@ -13,9 +16,17 @@
 
 mod error;
 mod judge;
+mod marker;
 mod message;
+#[cfg(any(feature = "nats", test))]
+mod monitors;
+#[cfg_attr(not(feature = "nats"), path = "no_nats.rs")]
+mod nats;
+mod settings;
 #[cfg(test)]
 pub(crate) mod simulated;
+#[cfg(any(feature = "nats", test))]
+mod wanted;
 
 use std::collections::VecDeque;
 use std::fmt::Display;
@@ -24,7 +35,10 @@ use std::time::Duration;
 
 pub use self::error::StreamError;
 use self::judge::{Counting, Judge, Stop, Verdict};
+pub use self::marker::{check_is_copy, check_is_own, detach};
 use self::message::{ChainValue, Genesis, Head, Unreadable, WriterId};
+pub use self::nats::NatsStream;
+pub use self::settings::{NatsLogin, NatsSettings, NatsTls};
 use super::frame::FrameHeader;
 use super::{
     AppendError, Caught, Disk, EventLog, FileLog, Frame, LogError, LogId, LogMetrics, Progress, Replay,
@@ -34,6 +48,17 @@ use crate::domain::{Epoch, Position};
 
 /// A sequence of messages that a quorum of nodes keeps. The first message has the sequence 1.
 pub trait Stream: Send {
+    /// Checks that the stream is as it must be. Returns `false` if it cannot be reached; until it was, no other method
+    /// reaches it.
+    ///
+    /// # Errors
+    ///
+    /// The stream does not exist, or is not as it must be.
+    fn check(&mut self) -> Result<bool, LogError>;
+
+    /// Returns the length of the longest message that the nodes accept.
+    fn message_bytes_max(&self) -> usize;
+
     /// Publishes a message that is to follow the message `expected`, and waits for the outcome for this time at most.
     fn publish(&mut self, expected: u64, message: &[u8], patience: Duration) -> Published;
 
@@ -97,6 +122,17 @@ pub struct Told {
     pub last: u64,
     /// The time of the stream's creation, as the nodes write it.
     pub created: u64,
+}
+
+/// A stream that is to be created.
+#[derive(Debug, Clone, Copy)]
+pub struct CreateStream {
+    /// The number of nodes that keep it.
+    pub replicas: u32,
+    /// The length to which it may grow, in bytes.
+    pub bytes_max: Option<u64>,
+    /// Whether a stream that exists is left as it is.
+    pub if_missing: bool,
 }
 
 /// Returns the first message of a new stream, which gives the log its id.
@@ -206,6 +242,9 @@ impl<S: Stream, D: Disk> StreamLog<S, D> {
 
     /// Finds the end of the copy in the stream. Returns `false` if that is not possible yet.
     fn join(&mut self) -> Result<bool, LogError> {
+        if !self.stream.check()? {
+            return Ok(false);
+        }
         let Some(first) = self.fetch(1)?.and_then(|messages| messages.into_iter().next()) else {
             return Ok(false);
         };
@@ -221,11 +260,29 @@ impl<S: Stream, D: Disk> StreamLog<S, D> {
         }
         self.copy.adopt(genesis.log, genesis.epoch);
         self.judge = if self.copied.frames == 0 {
+            self.begin_copy(genesis.log)?;
             Some(Judge::after_genesis(genesis))
         } else {
             self.find_copied(genesis)?
         };
         Ok(self.judge.is_some())
+    }
+
+    /// Marks the directory as a copy of the stream, before it gets its first frame.
+    fn begin_copy(&mut self, log: LogId) -> Result<(), LogError> {
+        match marker::mark(self.copy.disk(), &self.name, log) {
+            Err(error) if error.is_no_room() => {
+                self.end_copy(&error);
+                Ok(())
+            }
+            marked => marked,
+        }
+    }
+
+    /// Copies no more frames, because there is no room for them.
+    fn end_copy(&mut self, error: &dyn Display) {
+        tracing::error!(%error, "the stream is not copied until the next start");
+        self.is_copying = false;
     }
 
     /// Finds the copy's last frame in the stream. Messages that do not count may stand between those that do.
@@ -337,8 +394,7 @@ impl<S: Stream, D: Disk> StreamLog<S, D> {
             Ok(()) => Ok(()),
             Err(AppendError::Failed(error)) => Err(error),
             Err(refused) => {
-                tracing::error!(%refused, "the stream is not copied until the next start");
-                self.is_copying = false;
+                self.end_copy(&refused);
                 Ok(())
             }
         }
@@ -515,6 +571,10 @@ impl<S: Stream, D: Disk> EventLog for StreamLog<S, D> {
                 return Err(if may_be_stored { AppendError::Unconfirmed } else { AppendError::Unavailable });
             }
         }
+    }
+
+    fn frame_bytes_max(&self) -> usize {
+        self.stream.message_bytes_max().saturating_sub(message::HEADER_BYTES)
     }
 
     fn epoch(&self) -> Epoch {

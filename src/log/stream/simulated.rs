@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 
 use super::{Heard, Published, Stream, StreamLog, Told, Unreachable, new_genesis};
 pub(crate) use crate::log::tests::simulated_disk::{Chance, SimDisk};
-use crate::log::{EventLog, FileLog, LogId};
+use crate::log::{EventLog, FileLog, LogError, LogId};
 
 /// Number of nodes that can be read.
 const NODES: usize = 3;
@@ -251,6 +251,14 @@ impl Sea {
 }
 
 impl Stream for SimStream {
+    fn check(&mut self) -> Result<bool, LogError> {
+        Ok(true)
+    }
+
+    fn message_bytes_max(&self) -> usize {
+        usize::MAX
+    }
+
     fn publish(&mut self, expected: u64, message: &[u8], _patience: Duration) -> Published {
         self.0.lock().publish(expected, message)
     }

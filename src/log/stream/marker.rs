@@ -1,0 +1,118 @@
+//! The file `STREAM` in a data directory, which says that the directory is a copy of a stream. Without it, a server
+//! alone could write to the copy, and so begin another history.
+
+use std::io::ErrorKind;
+
+use super::StreamError;
+use crate::log::chain;
+use crate::log::disk::{Disk, DiskFile, ReadDisk, remove_if_there};
+use crate::log::error::Context;
+use crate::log::{LogError, LogId};
+
+const NAME: &str = "STREAM";
+const UNFINISHED: &str = "STREAM.new";
+
+/// Marks a directory as a copy of this stream, durably. The log's id is for people.
+pub(super) fn mark(disk: &impl Disk, stream: &str, log: LogId) -> Result<(), LogError> {
+    let path = || disk.path(NAME);
+    let file = disk.create(UNFINISHED).doing("create", || disk.path(UNFINISHED))?;
+    file.write_at(format!("{stream} {log}\n").as_bytes(), 0).doing("write", || disk.path(UNFINISHED))?;
+    file.sync().doing("sync", || disk.path(UNFINISHED))?;
+    disk.rename(UNFINISHED, NAME).doing("rename to", path)?;
+    disk.sync().doing("sync the directory of", path)
+}
+
+/// Returns the name of the stream that this directory is a copy of.
+fn marked(disk: &impl ReadDisk) -> Result<Option<String>, LogError> {
+    let path = || disk.path(NAME);
+    let file = match disk.open_to_read(NAME) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        file => file.doing("open", path)?,
+    };
+    let bytes = file.bytes().doing("measure", path)?;
+    // A longer file is not one that was written here; its beginning says enough.
+    let mut text = vec![0; usize::try_from(bytes).unwrap_or(usize::MAX).min(1024)];
+    file.read_at(&mut text, 0).doing("read", path)?;
+    let text = String::from_utf8_lossy(&text);
+    Ok(Some(text.split_whitespace().next().unwrap_or_default().to_owned()))
+}
+
+/// Checks that a server alone may write to this directory.
+///
+/// # Errors
+///
+/// It is a copy of a stream, or cannot be read.
+pub fn check_is_own(disk: &impl ReadDisk) -> Result<(), LogError> {
+    match marked(disk)? {
+        None => Ok(()),
+        Some(stream) => Err(StreamError::IsCopy { dir: disk.path(""), stream }.into()),
+    }
+}
+
+/// Checks that this directory may become, or is, a copy of this stream.
+///
+/// # Errors
+///
+/// It holds a log of its own, is a copy of another stream, or cannot be read.
+pub fn check_is_copy(disk: &impl ReadDisk, stream: &str) -> Result<(), LogError> {
+    let dir = || disk.path("");
+    match marked(disk)? {
+        Some(of) if of == stream => Ok(()),
+        Some(of) => Err(StreamError::IsCopyOf { dir: dir(), of, stream: stream.to_owned() }.into()),
+        None if chain::segments(disk)?.is_empty() => Ok(()),
+        None => Err(StreamError::IsNoCopy { dir: dir() }.into()),
+    }
+}
+
+/// Makes a copy of a stream a log of its own, durably. Returns the stream's name.
+///
+/// # Errors
+///
+/// The directory is not a copy of a stream, or cannot be read or written.
+pub fn detach(disk: &impl Disk) -> Result<String, LogError> {
+    let stream = marked(disk)?.ok_or_else(|| StreamError::IsNoCopy { dir: disk.path("") })?;
+    remove_if_there(disk, NAME)?;
+    disk.sync().doing("sync", || disk.path(""))?;
+    Ok(stream)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{Actor, Event, Position, Record, Timestamp};
+    use crate::log::{EventLog, FileLog, Frame, RealDisk, SEGMENT_BYTES_MIN};
+
+    #[test]
+    fn a_copy_is_served_on_its_stream_only() {
+        let dir = tempfile::tempdir().expect("made");
+        let disk = RealDisk::lock(dir.path()).expect("locked");
+        // Given an empty directory, which may become anything.
+        check_is_own(&disk).expect("its own");
+        check_is_copy(&disk, "tea").expect("a copy soon");
+        // When it is marked, it is a copy of that stream alone.
+        mark(&disk, "tea", LogId::from_bytes([7; 16])).expect("marked");
+        check_is_copy(&disk, "tea").expect("a copy");
+        let refused = check_is_own(&disk).expect_err("a copy").to_string();
+        assert!(refused.contains("copy of stream tea") && refused.contains("stream detach"), "{refused}");
+        let refused = check_is_copy(&disk, "te").expect_err("of another stream").to_string();
+        assert!(refused.contains("of stream tea, not of stream te"), "{refused}");
+        // When it is detached, it is its own again.
+        assert_eq!(detach(&disk).expect("detached"), "tea");
+        check_is_own(&disk).expect("its own");
+        assert!(detach(&disk).is_err(), "there is nothing to detach");
+    }
+
+    #[test]
+    fn a_log_of_its_own_does_not_become_a_copy() {
+        let dir = tempfile::tempdir().expect("made");
+        let disk = RealDisk::lock(dir.path()).expect("locked");
+        let mut log = FileLog::new(disk.clone(), SEGMENT_BYTES_MIN);
+        log.make_ready().expect("ready");
+        let mut frame = Frame::new(Position(1));
+        let (time, by) = (Timestamp(1), Actor::Unknown);
+        frame.push(&Record { time, by, key: None, event: Event::NothingChanged });
+        log.append(&mut frame).expect("appended");
+        let refused = check_is_copy(&disk, "tea").expect_err("a log").to_string();
+        assert!(refused.contains("holds a log that is not a copy"), "{refused}");
+    }
+}
