@@ -11,14 +11,14 @@ use crate::support::problem;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs nats-server"]
 async fn a_full_stream_refuses_writes_until_it_is_given_room() {
-    let mut cluster = Cluster::without_servers("256KiB");
+    let mut cluster = Cluster::without_servers("1MiB");
     let urls = cluster.nodes.urls();
     cluster.servers = ["c1", "c2"].map(|name| serve(&urls, &cluster.dir(name), &[])).into();
     let [one, two] = [0, 1].map(|number| cluster.servers[number].client());
     let ann = one.add_user("ann").await;
     let den = one.add_chat("den", &[&ann]).await;
     super::reached(&two, 2).await;
-    let message = json!({ "chat": den, "author": ann, "text": "x".repeat(10_000) });
+    let message = json!({ "chat": den, "author": ann, "text": "x".repeat(16_000) });
     let mut stored = 0;
     let refused = loop {
         let reply = one.post("/messages/add", &message).await;
@@ -26,10 +26,10 @@ async fn a_full_stream_refuses_writes_until_it_is_given_room() {
             break reply;
         }
         stored += 1;
-        assert!(stored < 40, "it has no end");
+        assert!(stored < 80, "it has no end");
     };
     problem(&refused, 507, "storage_full");
-    assert!(stored > 10, "{stored}");
+    assert!(stored > 20, "{stored}");
     problem(&two.post("/messages/add", &message).await, 507, "storage_full");
     assert_eq!(one.messages(&den).await.len(), stored, "reads go on");
 

@@ -70,7 +70,7 @@ async fn without_a_connection(lose: impl Fn(&Link)) {
     repeat(&far, "first", &message("first")).await;
     for round in 0..2 {
         lose(&link);
-        let key = format!("far {round}");
+        let key = format!("far-{round}");
         let refused = far.post_under(&key, "/messages/add", &message(&key)).await;
         let code = refused.json()["code"].as_str().unwrap().to_owned();
         assert!(["unavailable", "unconfirmed"].contains(&code.as_str()), "{}", refused.text);
