@@ -1,8 +1,11 @@
 //! What servers keep of the stream in their own directories.
 
+use std::time::{Duration, Instant};
+
 use serde_json::json;
 
 use super::{Cluster, check_same, serve};
+use crate::support::problem;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs nats-server"]
@@ -42,7 +45,6 @@ async fn a_server_with_an_empty_directory_joins() {
     cluster.check_copies();
 }
 
-/// The copies hold the whole log, so that a server that has one reads only what it lacks.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs nats-server"]
 async fn servers_wait_for_nodes_that_are_away() {
@@ -54,8 +56,16 @@ async fn servers_wait_for_nodes_that_are_away() {
     for node in 0..3 {
         cluster.nodes.kill(node);
     }
-    let stopped = cluster.servers.remove(0).kill();
+    let (client, stopped) = (cluster.servers[0].client(), cluster.servers.remove(0).kill());
     let restarted = std::thread::spawn(move || stopped.restart());
+    let asked = Instant::now();
+    let health = loop {
+        match client.try_send(client.request("GET", "/health")).await {
+            Ok(health) => break health,
+            Err(_) => assert!(asked.elapsed() < Duration::from_secs(20), "it does not listen"),
+        }
+    };
+    problem(&health, 503, "starting");
     for node in 0..3 {
         cluster.nodes.revive(node);
     }

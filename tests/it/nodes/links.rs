@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::load::Load;
 use super::node::{Nodes, urls};
 use super::{Cluster, check_same, serve};
-use crate::support::{Client, Proxy, TestServer, problem};
+use crate::support::{Client, Proxy, problem};
 
 /// All connections of one server to the nodes.
 struct Link([Proxy; 3]);
@@ -24,6 +24,10 @@ impl Link {
 
     fn hold(&self) {
         self.0.iter().for_each(Proxy::hold);
+    }
+
+    fn hold_answers(&self) {
+        self.0.iter().for_each(Proxy::hold_answers);
     }
 
     fn cut(&self) {
@@ -128,7 +132,7 @@ async fn interruptions_under_load_lose_and_double_nothing() {
     let load = Load::start(&cluster.clients(), WRITERS).await;
     load.wait_for_answers_of(&[0, 1]).await;
     for millis in [100, 700, 2_500] {
-        for lose in [Link::hold, Link::cut] {
+        for lose in [Link::hold, Link::cut, Link::hold_answers] {
             lose(&link);
             tokio::time::sleep(Duration::from_millis(millis)).await;
             load.wait_for_answers_of(&[0]).await;
@@ -144,13 +148,35 @@ async fn interruptions_under_load_lose_and_double_nothing() {
     cluster.check_copies();
 }
 
+/// The nodes have stored it, and the server does not hear of it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs nats-server"]
+async fn a_write_without_an_acknowledgement_is_unconfirmed() {
+    let (cluster, link) = two_servers("1500");
+    let [near, far] = [0, 1].map(|number| cluster.servers[number].client());
+    let ann = near.add_user("ann").await;
+    let den = near.add_chat("den", &[&ann]).await;
+    let message = json!({ "chat": den, "author": ann, "text": "hello" });
+    // The connection is there, and the server knows of the chat.
+    repeat(&far, "before", &message).await;
+    link.hold_answers();
+    let refused = far.post_under("key", "/messages/add", &message).await;
+    problem(&refused, 503, "unconfirmed");
+    link.cut();
+    super::reached(&near, 4).await;
+    let answer = near.post_under("key", "/messages/add", &message).await;
+    assert_eq!((answer.status.as_u16(), answer.is_replayed(), answer.position()), (201, true, 4));
+    link.pass(Duration::ZERO);
+    super::reached(&far, 4).await;
+    check_same(&cluster.clients(), &[den], &[ann]).await;
+}
+
 /// The stopped server's publication arrives when others have written.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs nats-server"]
 async fn a_write_that_arrives_late_is_decided_again() {
     let (cluster, link) = two_servers("30000");
     let [near, far] = [0, 1].map(|number| cluster.servers[number].client());
-    let stop = |server: &TestServer| server.signal(Signal::STOP);
     let ann = near.add_user("ann").await;
     let den = near.add_chat("den", &[&ann]).await;
     super::reached(&far, near.position().await).await;
@@ -161,7 +187,7 @@ async fn a_write_that_arrives_late_is_decided_again() {
         async move { far.post("/users/add", &body).await }
     });
     tokio::time::sleep(Duration::from_millis(300)).await;
-    stop(&cluster.servers[1]);
+    cluster.servers[1].signal(Signal::STOP);
     let bob = near.post("/users/add", &body).await.id();
     near.add_message(&den, &ann, "hello").await;
     link.pass(Duration::ZERO);

@@ -77,6 +77,7 @@ impl Load {
         let missing =
             |&server: &usize| self.answered[server].load(Ordering::Relaxed) < before[server] + ANSWERS;
         while servers.iter().any(missing) {
+            assert!(!self.writers.iter().any(JoinHandle::is_finished), "a writer panicked");
             assert!(
                 asked.elapsed() < PROGRESS_DEADLINE,
                 "of {before:?} writes, it is at {:?}",

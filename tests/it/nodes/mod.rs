@@ -6,7 +6,7 @@
 //! | `chaos` | nodes and servers are killed and stopped: each acknowledged write is there once, on every server |
 //! | `links` | the connection of a server to the nodes is held and cut |
 //! | `copies` | a server with an empty directory joins, and every copy is the same |
-//! | `lost` | a stream that was made anew ends every server |
+//! | `lost` | a stream that was made anew or rolled back ends every server |
 //! | `full` | a full stream refuses writes until it is given room |
 //! | `flipped` | a bit is flipped in a node's files |
 //!

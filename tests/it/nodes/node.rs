@@ -1,5 +1,6 @@
 //! Three real nodes of NATS, and what can happen to each of them.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -61,7 +62,9 @@ impl Nodes {
         let mut last = String::new();
         while asked.elapsed() < LEADER_DEADLINE {
             for node in self.0.iter().filter(|node| node.process.is_some() && !node.is_paused) {
-                match request(&node.address, &format!("$JS.API.{call}"), body) {
+                let answer = request(&node.address, &format!("$JS.API.{call}"), body);
+                let answer = answer.and_then(|answer| Ok(serde_json::from_slice::<Value>(&answer)?));
+                match answer {
                     // 10008: the node knows of no leader yet.
                     Ok(answer) if answer["error"]["err_code"] != 10008 => return answer,
                     other => last = format!("{other:?}"),
@@ -105,6 +108,17 @@ impl Nodes {
                 return;
             }
             assert!(asked.elapsed() < LEADER_DEADLINE, "a node does not follow: {info}");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    /// Makes this node lead.
+    #[track_caller]
+    pub fn make_leader(&self, number: usize) {
+        let asked = Instant::now();
+        while self.leader() != number {
+            assert!(asked.elapsed() < LEADER_DEADLINE, "another node is always elected");
+            self.step_down();
             std::thread::sleep(Duration::from_millis(100));
         }
     }
@@ -170,6 +184,34 @@ impl Nodes {
         }
     }
 
+    /// Waits until some node does not give a message of the stream, and returns its sequence. A node is chosen by chance
+    /// for each request, so several are made for each message.
+    #[track_caller]
+    pub fn left_out(&self) -> u64 {
+        let (asked, subject) = (Instant::now(), format!("$JS.API.DIRECT.GET.{STREAM}"));
+        let last = self.stream()["state"]["last_seq"].as_u64().expect("a sequence");
+        for sequence in (1..=last).cycle() {
+            let answer = request(&self.0[0].address, &subject, &format!("{{\"seq\":{sequence}}}"));
+            if answer.is_err_and(|error| error.kind() == ErrorKind::NotFound) {
+                return sequence;
+            }
+            assert!(asked.elapsed() < LEADER_DEADLINE, "every node gives every message");
+        }
+        unreachable!("the cycle has no end")
+    }
+
+    /// Puts back what a node held before, as a backup does. The node must not run.
+    pub fn put_back(&self, number: usize, backup: &Path) {
+        let data = self.0[number].dir.join("data");
+        std::fs::remove_dir_all(&data).expect("removed");
+        copy_tree(backup, &data);
+    }
+
+    /// Copies what a node holds. The node must not run.
+    pub fn back_up(&self, number: usize, backup: &Path) {
+        copy_tree(&self.0[number].dir.join("data"), backup);
+    }
+
     /// Returns the files that hold the stream's messages on a node.
     pub fn blocks(&self, number: usize) -> Vec<PathBuf> {
         let messages = self.0[number].dir.join(format!("data/jetstream/$G/streams/{STREAM}/msgs"));
@@ -218,6 +260,19 @@ impl Drop for Nodes {
                 let end = lines[lines.len().saturating_sub(LINES)..].join("\n");
                 eprintln!("the log of {} ends:\n{end}", node.name);
             }
+        }
+    }
+}
+
+fn copy_tree(from: &Path, to: &Path) {
+    std::fs::create_dir(to).expect("made");
+    for entry in std::fs::read_dir(from).expect("a directory") {
+        let from = entry.expect("an entry").path();
+        let to = to.join(from.file_name().expect("a name"));
+        if from.is_dir() {
+            copy_tree(&from, &to);
+        } else {
+            std::fs::copy(&from, &to).expect("copied");
         }
     }
 }

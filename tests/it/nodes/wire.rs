@@ -4,13 +4,11 @@ use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use serde_json::Value;
-
 /// The time within which a node must answer.
 const ANSWER_DEADLINE: Duration = Duration::from_secs(3);
 
-/// Sends a request over a connection of its own, and returns the answer.
-pub fn request(address: &str, subject: &str, body: &str) -> io::Result<Value> {
+/// Sends a request over a connection of its own, and returns the answer's body. An answer with a status is an error.
+pub fn request(address: &str, subject: &str, body: &str) -> io::Result<Vec<u8>> {
     let mut stream = BufReader::new(TcpStream::connect(address)?);
     stream.get_ref().set_read_timeout(Some(ANSWER_DEADLINE))?;
     let hello = r#"CONNECT {"verbose":false,"pedantic":false,"headers":true,"no_responders":true}"#;
@@ -26,13 +24,16 @@ pub fn request(address: &str, subject: &str, body: &str) -> io::Result<Value> {
         let number = |word: Option<&&str>| word.and_then(|word| word.parse().ok()).expect("a length");
         match words.first().copied() {
             Some("PING") => stream.get_mut().write_all(b"PONG\r\n")?,
-            Some("MSG") => {
+            Some(kind @ ("MSG" | "HMSG")) => {
                 let mut answer = vec![0; number(words.last())];
                 stream.read_exact(&mut answer)?;
-                return Ok(serde_json::from_slice(&answer)?);
+                let headers = if kind == "HMSG" { number(words.iter().nth_back(1)) } else { 0 };
+                let body = answer.split_off(headers);
+                return match String::from_utf8_lossy(&answer).strip_prefix("NATS/1.0 ") {
+                    Some(status) => Err(io::Error::new(ErrorKind::NotFound, status)),
+                    None => Ok(body),
+                };
             }
-            // Only headers: the status 503, no responders.
-            Some("HMSG") => return Err(io::Error::new(ErrorKind::NotConnected, "no node answers")),
             Some("-ERR") => return Err(io::Error::other(line)),
             _ => {}
         }

@@ -3,6 +3,7 @@
 //! ```ignore
 //! let proxy = Proxy::to(&node.address);                  // pass `proxy.address` to the client
 //! proxy.hold();                                          // bytes wait in both directions
+//! proxy.hold_answers();                                  // bytes wait that the target sent
 //! proxy.cut();                                           // connections end, and new ones end at once
 //! proxy.pass(Duration::ZERO);                            // bytes pass again, what was held first
 //! ```
@@ -35,6 +36,8 @@ enum Traffic {
     /// Each piece passes after this time.
     Passes(Duration),
     Held,
+    /// What the target sends is held.
+    AnswersHeld,
     Cut,
     /// The proxy was dropped.
     Ended,
@@ -67,6 +70,11 @@ impl Proxy {
         self.set(Traffic::Held);
     }
 
+    /// Keeps back what the target sends, but not what is sent to it.
+    pub fn hold_answers(&self) {
+        self.set(Traffic::AnswersHeld);
+    }
+
     /// Ends all connections, and each new one at once.
     pub fn cut(&self) {
         self.set(Traffic::Cut);
@@ -96,27 +104,30 @@ fn connect(shared: &Arc<Shared>, near: TcpStream, target: &str) -> bool {
     match state.traffic {
         Traffic::Ended => return false,
         Traffic::Cut => return true,
-        Traffic::Passes(_) | Traffic::Held => {}
+        Traffic::Passes(_) | Traffic::Held | Traffic::AnswersHeld => {}
     }
     let Ok(far) = TcpStream::connect(target) else { return true };
     let copies = [&near, &far].map(|stream| {
         stream.set_nodelay(true).expect("set");
         stream.try_clone().expect("a second handle")
     });
-    for (from, to) in [(near.try_clone(), far.try_clone()), (Ok(far), Ok(near))] {
+    for (from, to, holds) in [
+        (near.try_clone(), far.try_clone(), &[Traffic::Held][..]),
+        (Ok(far), Ok(near), &[Traffic::Held, Traffic::AnswersHeld]),
+    ] {
         let (shared, from, to) = (Arc::clone(shared), from.expect("a handle"), to.expect("a handle"));
-        std::thread::spawn(move || carry(&shared, from, to));
+        std::thread::spawn(move || carry(&shared, from, to, holds));
     }
     state.open.extend(copies);
     true
 }
 
-/// Carries bytes until one end is closed.
-fn carry(shared: &Shared, mut from: TcpStream, mut to: TcpStream) {
+/// Carries bytes until one end is closed, but not while one of these holds.
+fn carry(shared: &Shared, mut from: TcpStream, mut to: TcpStream, holds: &[Traffic]) {
     let mut bytes = [0; 65_536];
     while let Ok(read @ 1..) = from.read(&mut bytes) {
         let state = shared.state.lock().expect("no thread panics");
-        let held = |state: &mut State| state.traffic == Traffic::Held;
+        let held = |state: &mut State| holds.contains(&state.traffic);
         let traffic = shared.changed.wait_while(state, held).expect("no thread panics").traffic;
         if let Traffic::Passes(delay) = traffic {
             std::thread::sleep(delay);
