@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
-use crate::crash::{Retrier, check_all_there_once};
+use crate::crash::{Retrier, Tally, check_all_there_once};
 use crate::support::{Client, Reply};
 
 /// Time after which a writer turns to another server. A stopped server still holds the write, and may do it later.
@@ -115,8 +115,10 @@ impl Load {
         let sum = |of: fn(&Retrier) -> usize| retriers.iter().map(of).sum::<usize>();
         Done {
             writes: sum(|retrier| retrier.number),
-            done_before: sum(|retrier| retrier.tally.done_before),
-            done_now: sum(|retrier| retrier.tally.done_now),
+            repeated: Tally {
+                done_before: sum(|retrier| retrier.tally.done_before),
+                done_now: sum(|retrier| retrier.tally.done_now),
+            },
             names: winners.len(),
         }
     }
@@ -126,10 +128,8 @@ impl Load {
 #[derive(Debug)]
 pub struct Done {
     pub writes: usize,
-    /// Number of writes that were stored when they were sent again.
-    pub done_before: usize,
-    /// Number of writes that were sent again, and were not stored before.
-    pub done_now: usize,
+    /// The outcomes of writes that were sent again.
+    pub repeated: Tally,
     /// Number of names that rivals wanted.
     pub names: usize,
 }

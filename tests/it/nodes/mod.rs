@@ -73,9 +73,11 @@ impl Cluster {
     /// Checks that no server has ended by itself.
     fn assert_running(&mut self) {
         for number in 0..self.servers.len() {
-            if !self.servers[number].is_running() {
-                panic!("a server ended: {:?}", self.servers.remove(number).ended(Duration::ZERO).1);
+            if self.servers[number].is_running() {
+                continue;
             }
+            let (_, ended) = self.servers.remove(number).ended(Duration::from_secs(1));
+            panic!("a server ended: {ended:?}");
         }
     }
 

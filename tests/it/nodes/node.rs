@@ -55,7 +55,7 @@ impl Nodes {
         [0, 1, 2].map(|number| self.0[number].address.clone())
     }
 
-    /// Calls the API of JetStream, until a node answers.
+    /// Calls the API of `JetStream`, until a node answers.
     #[track_caller]
     pub fn ask(&self, call: &str, body: &str) -> Value {
         let asked = Instant::now();

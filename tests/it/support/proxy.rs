@@ -124,7 +124,7 @@ fn connect(shared: &Arc<Shared>, near: TcpStream, target: &str) -> bool {
 
 /// Carries bytes until one end is closed, but not while one of these holds.
 fn carry(shared: &Shared, mut from: TcpStream, mut to: TcpStream, holds: &[Traffic]) {
-    let mut bytes = [0; 65_536];
+    let mut bytes = vec![0; 65_536];
     while let Ok(read @ 1..) = from.read(&mut bytes) {
         let state = shared.state.lock().expect("no thread panics");
         let held = |state: &mut State| holds.contains(&state.traffic);
