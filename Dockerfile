@@ -10,7 +10,7 @@ COPY . .
 RUN --mount=type=cache,id=chinwag-registry,target=/usr/local/cargo/registry \
     --mount=type=cache,id=chinwag-target,target=/target,sharing=locked \
     find . -type f -exec touch {} + \
-    && CARGO_TARGET_DIR=/target cargo rustc --release --locked --bin chinwag -- \
+    && CARGO_TARGET_DIR=/target cargo rustc --release --locked --features nats --bin chinwag -- \
         -C target-feature=+crt-static \
     && install -D /target/release/chinwag /out/chinwag \
     && mkdir /out/data

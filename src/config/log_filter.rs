@@ -4,7 +4,8 @@ use tracing_subscriber::EnvFilter;
 
 /// The modules that log, below the crate's own name. A filter may name each of them, and the modules that
 /// they are in.
-const MODULES_THAT_LOG: [&str; 16] = [
+const MODULES_THAT_LOG: [&str; 19] = [
+    "access::token",
     "engine::clock",
     "engine::writer",
     "http::connection",
@@ -15,6 +16,8 @@ const MODULES_THAT_LOG: [&str; 16] = [
     "log::staged",
     "log::stream",
     "log::stream::nats",
+    "log::stream::nats::connect",
+    "log::stream::nats::listen",
     "server",
     "server::key_files",
     "server::listen",

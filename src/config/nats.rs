@@ -91,7 +91,6 @@ impl NatsConfig {
 
 /// Commands on the stream that several servers share.
 #[derive(Debug, Subcommand)]
-#[expect(clippy::large_enum_variant, reason = "there is one, at the start")]
 pub enum StreamCommand {
     /// Create the stream on the nodes of --nats, as servers need it, and begin a log in it
     Create {

@@ -21,6 +21,10 @@ use crate::support::{AppendOutcome, LogScript, ScriptedLog};
 
 fn start(queue_max: usize) -> (Engine, WriterEnd, LogScript) {
     let (log, script) = ScriptedLog::new();
+    start_on(log, script, queue_max)
+}
+
+fn start_on(log: ScriptedLog, script: LogScript, queue_max: usize) -> (Engine, WriterEnd, LogScript) {
     let settings = EngineSettings { queue_max, can_follow_all: false };
     let (engine, end) =
         Engine::start(Box::new(log), settings, &ReplayProgress::default()).expect("an empty log");
@@ -181,6 +185,45 @@ async fn a_batch_names_at_most_254_actors() {
     let by_keys = keys.flat_map(|key| vec![(message(chat, ann, "hi"), key); 2]);
     let commands: Vec<_> = own.into_iter().chain(by_keys).collect();
     assert_eq!(count_first_batch(&commands, &engine, &script).await, 300 + 2 * 253 + 1);
+}
+
+#[tokio::test]
+async fn a_batch_that_does_not_fit_is_stored_in_parts() {
+    // Given a log whose frames have room for a few users.
+    let (mut log, script) = ScriptedLog::new();
+    log.frame_bytes_max = 400;
+    let (engine, _end, script) = start_on(log, script, 100);
+    let users: Vec<_> = (0..12).map(|number| add_user(&format!("user {number}"))).collect();
+    // When more are in one batch, with one who comes twice.
+    let commands: Vec<_> = users.iter().chain(&users[..1]).cloned().collect();
+    let plug = plug(&engine, &script).await;
+    let batch = join_all(commands.iter().map(|command| submit(&engine, command.clone())));
+    let outcomes = (0..commands.len()).map(|_| AppendOutcome::Stored);
+    let (answers, (), ()) = tokio::join!(batch, plug, async { script.give(outcomes) });
+    // Then several appends store each once, in order, and each gets its own answer.
+    let positions: Vec<_> = answers.iter().flatten().map(|receipt| receipt.position.0).collect();
+    assert!(positions.is_sorted() && positions.len() == users.len(), "{positions:?}");
+    assert!(matches!(answers.last(), Some(Err(SubmitError::Refused(Refusal::UsernameTaken { .. })))));
+    assert_eq!(engine.position().0, 13);
+    assert!(script.appends() > 1, "one frame has no room for them");
+}
+
+#[tokio::test]
+async fn a_command_that_does_not_fit_is_refused() {
+    let (mut log, script) = ScriptedLog::new();
+    log.frame_bytes_max = 400;
+    let (engine, _end, script) = start_on(log, script, 100);
+    script.give([AppendOutcome::Stored, AppendOutcome::Stored, AppendOutcome::Stored]);
+    let ann = id(&submit(&engine, add_user("ann")).await.unwrap()).into();
+    let name = ChatName::try_from("tea".to_owned()).unwrap();
+    let chat = id(&submit(&engine, Command::AddChat { name, users: vec![ann] }).await.unwrap()).into();
+    let refused = submit(&engine, message(chat, ann, &"x".repeat(400))).await;
+    assert!(
+        matches!(refused, Err(SubmitError::TooLarge { bytes, bytes_max: 400 }) if bytes > 400),
+        "{refused:?}"
+    );
+    // A shorter one fits.
+    assert_eq!(submit(&engine, message(chat, ann, "x")).await.expect("stored").position.0, 3);
 }
 
 #[tokio::test]

@@ -43,6 +43,11 @@ impl EventLog for FaultyLog {
         }
     }
 
+    /// Room for four of the longest messages.
+    fn frame_bytes_max(&self) -> usize {
+        80 * 1024
+    }
+
     fn look_for_room(&mut self, _: usize) -> Option<Result<(), LogError>> {
         let has_room = self.has_room.load(Ordering::SeqCst);
         Some(if has_room { Ok(()) } else { Err(error(std::io::ErrorKind::StorageFull)) })
@@ -173,6 +178,20 @@ async fn a_full_disk_refuses_writes_until_room_returns() {
     server.outcome.send(AppendOutcome::Stored).unwrap();
     let stored = server.client.post("/users/add", &json!({ "username": "bob" })).await;
     assert_eq!((stored.status.as_u16(), stored.position()), (201, 2));
+}
+
+#[tokio::test]
+async fn a_write_that_the_log_cannot_take_is_413() {
+    let server = FaultyServer::ready().await;
+    (0..3).for_each(|_| server.outcome.send(AppendOutcome::Stored).unwrap());
+    let ann = server.client.add_user("ann").await;
+    let den = server.client.add_chat("den", &[&ann]).await;
+    let message = json!({ "chat": den, "author": ann, "text": "x".repeat(16 * 1024) });
+    let batch = |count| json!({ "messages": vec![&message; count] });
+    let refused = server.client.post("/messages/batch", &batch(5)).await;
+    problem(&refused, 413, "body_too_large");
+    assert!(refused.text.contains("may take 81920"), "{}", refused.text);
+    assert_eq!(server.client.post("/messages/batch", &batch(4)).await.status, 201);
 }
 
 #[tokio::test]

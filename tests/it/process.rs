@@ -192,6 +192,64 @@ fn flags_of_operations() -> Vec<Flag> {
     cells.map(|cells| cells.take(3).collect::<Vec<_>>().try_into().expect("three cells and more")).collect()
 }
 
+/// A server that wrote a copy alone would begin another history.
+#[tokio::test]
+async fn a_copy_of_a_stream_is_not_served_alone() {
+    // Given a directory that is marked as a copy.
+    let server = TestServer::start();
+    server.add_user("ann").await;
+    let stopped = server.kill();
+    let data = stopped.data.as_path();
+    std::fs::write(data.join("STREAM"), "tea 01a21f09-ae75-7a54-a4c0-58de98f4e460\n").unwrap();
+    // When it is served without its stream, it is refused, until it is detached.
+    expect_exit(&serve(data, &[]), 2, &["is a copy of stream tea", "--nats", "chinwag stream detach"]);
+    let detach = || run_to_end(binary().args(["stream", "detach", "--data"]).arg(data));
+    expect_exit(&detach(), 0, &[]);
+    expect_exit(&detach(), 2, &["not a copy of a stream"]);
+    assert_eq!(stopped.restart().position().await, 1);
+}
+
+#[test]
+fn a_shared_log_is_not_kept_in_memory() {
+    let ended = run_to_end(binary().args(["--nats", "nats://127.0.0.1:1", "--ephemeral"]));
+    expect_exit(&ended, 2, &["--nats", "--ephemeral"]);
+}
+
+#[test]
+#[cfg(not(feature = "nats"))]
+fn a_binary_without_nats_says_so() {
+    let dir = TempDir::new().unwrap();
+    let data = dir.path().join("data");
+    let of_stream = ["--nats", "nats://127.0.0.1:1"];
+    expect_exit(&serve(&data, &of_stream), 2, &["built without NATS", "--features nats"]);
+    assert!(!data.exists(), "nothing is left behind");
+    let check = run_to_end(binary().args(["stream", "check"]).args(of_stream));
+    expect_exit(&check, 2, &["built without NATS"]);
+}
+
+#[tokio::test]
+#[cfg(feature = "nats")]
+async fn a_log_of_one_server_does_not_become_a_copy() {
+    let server = TestServer::start();
+    server.add_user("ann").await;
+    let stopped = server.kill();
+    let of_stream = ["--nats", "nats://127.0.0.1:1"];
+    expect_exit(&serve(&stopped.data, &of_stream), 2, &["holds a log that is not a copy"]);
+}
+
+#[test]
+#[cfg(feature = "nats")]
+fn a_tool_does_not_wait_for_a_stream() {
+    let away = ["--nats", "nats://127.0.0.1:1"];
+    for command in ["check", "create"] {
+        let ended = run_to_end(binary().args(["stream", command]).args(away));
+        expect_exit(&ended, 1, &["stream chinwag cannot be reached", "nats://127.0.0.1:1"]);
+    }
+    expect_exit(&run_to_end(binary().args(["stream", "check"])), 2, &["--nats"]);
+    let missing = run_to_end(binary().args(["stream", "check", "--nats-creds", "nowhere"]).args(away));
+    expect_exit(&missing, 2, &["nowhere", "--nats-creds"]);
+}
+
 #[test]
 fn help_and_docs_list_the_same_flags() {
     let mut of_help = flags_of_help();

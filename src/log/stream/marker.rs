@@ -80,6 +80,7 @@ pub fn detach(disk: &impl Disk) -> Result<String, LogError> {
 mod tests {
     use super::*;
     use crate::domain::{Actor, Event, Position, Record, Timestamp};
+    use crate::log::stream::simulated::{Chance, SimDisk, SimStream};
     use crate::log::{EventLog, FileLog, Frame, RealDisk, SEGMENT_BYTES_MIN};
 
     #[test]
@@ -103,13 +104,25 @@ mod tests {
     }
 
     #[test]
+    fn a_directory_is_marked_when_it_joins_a_stream() {
+        let [disk, stream] = [1, 2].map(Chance::from_seed);
+        let (disk, stream) = (SimDisk::new(disk), SimStream::new(stream));
+        let mut log = stream.log(disk.clone());
+        log.make_ready().expect("ready");
+        check_is_own(&disk).expect("nothing has happened yet");
+        log.catch_up(&mut |_| Ok(())).expect("joined");
+        check_is_own(&disk).expect_err("a copy");
+        check_is_copy(&disk, "test").expect("a copy of this stream");
+    }
+
+    #[test]
     fn a_log_of_its_own_does_not_become_a_copy() {
         let dir = tempfile::tempdir().expect("made");
         let disk = RealDisk::lock(dir.path()).expect("locked");
         let mut log = FileLog::new(disk.clone(), SEGMENT_BYTES_MIN);
         log.make_ready().expect("ready");
         let mut frame = Frame::new(Position(1));
-        let (time, by) = (Timestamp(1), Actor::Unknown);
+        let (time, by) = (Timestamp::from_micros(1).expect("a time"), Actor::Unknown);
         frame.push(&Record { time, by, key: None, event: Event::NothingChanged });
         log.append(&mut frame).expect("appended");
         let refused = check_is_copy(&disk, "tea").expect_err("a log").to_string();

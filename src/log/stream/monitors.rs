@@ -39,7 +39,7 @@ fn fetch(address: &str) -> io::Result<Vec<u8>> {
     let mut connection = TcpStream::connect_timeout(&resolved, TIMEOUT)?;
     connection.set_read_timeout(Some(TIMEOUT))?;
     connection.set_write_timeout(Some(TIMEOUT))?;
-    write!(connection, "GET /jsz HTTP/1.0\r\nHost: {address}\r\n\r\n")?;
+    connection.write_all(format!("GET /jsz HTTP/1.0\r\nHost: {address}\r\n\r\n").as_bytes())?;
     let mut answer = Vec::new();
     connection.take(ANSWER_BYTES_MAX).read_to_end(&mut answer)?;
     Ok(answer)

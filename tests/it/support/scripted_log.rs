@@ -16,13 +16,15 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 
 use chinwag::domain::Epoch;
 use chinwag::engine::ReplayProgress;
-use chinwag::log::{AppendError, EventLog, Frame, LogError, LogId, MemoryLog, Replay};
+use chinwag::log::{AppendError, EventLog, FRAME_BYTES_MAX, Frame, LogError, LogId, MemoryLog, Replay};
 
 /// The log that the engine writes. It keeps frames in memory.
 pub struct ScriptedLog {
     log: MemoryLog,
     asked: Sender<()>,
     outcomes: Receiver<AppendOutcome>,
+    /// The length of the longest frame.
+    pub frame_bytes_max: usize,
 }
 
 /// The test's side of a [`ScriptedLog`]. When it is dropped, the next append panics.
@@ -43,7 +45,7 @@ impl ScriptedLog {
     pub fn new() -> (Self, LogScript) {
         let (asked, is_asked) = channel();
         let (given, outcomes) = channel();
-        let log = Self { log: MemoryLog::default(), asked, outcomes };
+        let log = Self { log: MemoryLog::default(), asked, outcomes, frame_bytes_max: FRAME_BYTES_MAX };
         (log, LogScript { asked: is_asked, outcomes: given })
     }
 }
@@ -52,6 +54,11 @@ impl LogScript {
     /// Decides the next appends, one outcome each, in this order.
     pub fn give(&self, outcomes: impl IntoIterator<Item = AppendOutcome>) {
         outcomes.into_iter().for_each(|outcome| self.outcomes.send(outcome).expect("the log still runs"));
+    }
+
+    /// Returns the number of appends for which nobody has waited.
+    pub fn appends(&self) -> usize {
+        self.asked.try_iter().count()
     }
 
     /// Waits until the log has been asked for this number of further appends.
@@ -77,6 +84,10 @@ impl EventLog for ScriptedLog {
             AppendOutcome::NoRoom => Err(AppendError::NoRoom(error(ErrorKind::StorageFull))),
             AppendOutcome::Failed => Err(AppendError::Failed(error(ErrorKind::Other))),
         }
+    }
+
+    fn frame_bytes_max(&self) -> usize {
+        self.frame_bytes_max
     }
 
     fn epoch(&self) -> Epoch {
