@@ -196,13 +196,8 @@ impl From<LogError> for Failure {
             LogError::Directory { .. }
             | LogError::HoldsLog { .. }
             | LogError::NoLog { .. }
-            | LogError::Misnamed { .. } => BAD_CONFIGURATION,
-            LogError::InUse { .. } => DATA_IN_USE,
-            LogError::Damaged { .. }
-            | LogError::UnknownVersion { .. }
-            | LogError::Stream(StreamError::LaterRelease { .. }) => DAMAGED_LOG,
-            LogError::Stream(StreamError::Diverged { .. }) => OTHER_HISTORY,
-            LogError::Stream(
+            | LogError::Misnamed { .. }
+            | LogError::Stream(
                 StreamError::Unfit { .. }
                 | StreamError::File { .. }
                 | StreamError::NotBuilt
@@ -210,6 +205,11 @@ impl From<LogError> for Failure {
                 | StreamError::IsCopyOf { .. }
                 | StreamError::IsNoCopy { .. },
             ) => BAD_CONFIGURATION,
+            LogError::InUse { .. } => DATA_IN_USE,
+            LogError::Damaged { .. }
+            | LogError::UnknownVersion { .. }
+            | LogError::Stream(StreamError::LaterRelease { .. }) => DAMAGED_LOG,
+            LogError::Stream(StreamError::Diverged { .. }) => OTHER_HISTORY,
             LogError::Io { source, .. } if is_access_denied(source) => BAD_CONFIGURATION,
             LogError::Io { .. }
             | LogError::Thread { .. }
