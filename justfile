@@ -65,6 +65,9 @@ page:
 service:
     .ci/service
 
+stream:
+    .ci/stream
+
 peers:
     benches/peers/run
 

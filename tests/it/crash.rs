@@ -183,14 +183,14 @@ async fn readers_see_only_what_survives() {
 }
 
 /// A writer that sends one write after the other, each under a key, and retries it until it is answered.
-struct Retrier {
+pub struct Retrier {
     name: String,
     chat: String,
     user: String,
     /// The number of its next write.
-    number: usize,
+    pub number: usize,
     /// The write that is not answered yet.
-    unanswered: Option<Keyed>,
+    pub unanswered: Option<Keyed>,
     /// The texts that it has sent, with their answers.
     said: Vec<(String, Value)>,
     /// The users that it has created, with their ids.
@@ -198,28 +198,35 @@ struct Retrier {
     /// The last message that it has read.
     mark: u64,
     positions: Vec<u64>,
-    tally: Tally,
+    pub tally: Tally,
 }
 
 #[derive(Clone)]
-struct Keyed {
-    key: String,
-    path: &'static str,
-    body: Value,
-    is_retry: bool,
+pub struct Keyed {
+    pub key: String,
+    pub path: &'static str,
+    pub body: Value,
+    pub is_retry: bool,
+}
+
+impl Keyed {
+    /// Returns it as it is sent again.
+    pub fn again(self) -> Self {
+        Self { is_retry: true, ..self }
+    }
 }
 
 /// The outcomes of the retried writes.
 #[derive(Debug, Default)]
-struct Tally {
+pub struct Tally {
     /// Number of writes that were already stored: only the answer was lost.
-    done_before: usize,
+    pub done_before: usize,
     /// Number of writes that were not yet stored.
-    done_now: usize,
+    pub done_now: usize,
 }
 
 impl Retrier {
-    fn new(name: String, chat: String, user: String) -> Self {
+    pub fn new(name: String, chat: String, user: String) -> Self {
         Self {
             name,
             chat,
@@ -263,17 +270,23 @@ impl Retrier {
         self
     }
 
+    /// Returns the write to send: the unanswered one, or else the next.
+    pub fn begin(&mut self) -> Keyed {
+        self.unanswered.take().unwrap_or_else(|| self.next())
+    }
+
     /// Sends the next write, or retries the unanswered one. Returns `false` if the server went away.
     async fn write(&mut self, client: &Client) -> bool {
-        let write = self.unanswered.take().unwrap_or_else(|| self.next());
+        let write = self.begin();
         match client.try_post_under(&write.key, write.path, &write.body).await {
             Ok(reply) => self.take(&write, &reply),
-            Err(_) => self.unanswered = Some(Keyed { is_retry: true, ..write }),
+            Err(_) => self.unanswered = Some(write.again()),
         }
         self.unanswered.is_none()
     }
 
-    fn take(&mut self, write: &Keyed, reply: &Reply) {
+    /// Notes the answer to a write.
+    pub fn take(&mut self, write: &Keyed, reply: &Reply) {
         let Keyed { path, body, is_retry, .. } = write;
         assert!(reply.status.is_success(), "{path} {body}: {}", reply.text);
         match (is_retry, reply.is_replayed()) {
@@ -351,8 +364,8 @@ async fn a_write_retried_after_kill_is_stored_once() {
 }
 
 /// Checks that everything submitted is there, as it was answered, in each writer's order, and once.
-async fn check_all_there_once(
-    server: &TestServer,
+pub async fn check_all_there_once(
+    server: &Client,
     chats: &[String],
     retriers: &[Retrier],
     made_before: u64,
@@ -388,7 +401,7 @@ async fn check_all_there_once(
 }
 
 /// Checks that membership and read mark are as the writer left them.
-async fn check_listed(server: &TestServer, retrier: &Retrier, messages: &[Value]) {
+async fn check_listed(server: &Client, retrier: &Retrier, messages: &[Value]) {
     let listed = server.chats(&retrier.user).await;
     let chat = listed.iter().find(|listed| listed["id"] == retrier.chat);
     // Its last write was to leave: it has not come back yet.

@@ -31,6 +31,7 @@ mod limits;
 mod load_then_follow;
 mod membership;
 mod messages;
+mod nodes;
 mod observed;
 mod old_logs;
 mod open_mode;

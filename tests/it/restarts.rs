@@ -2,8 +2,7 @@
 //! meanwhile.
 
 use std::collections::BTreeMap;
-use std::net::TcpListener;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use chinwag::domain::{Actor, Event, Position, Record, Timestamp};
@@ -13,7 +12,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use uuid::Uuid;
 
-use crate::support::{RawConnection, Reply, TestServer, head, post, post_under, problem};
+use crate::support::{RawConnection, Reply, TestServer, free_address, head, post, post_under, problem};
 
 /// Writes a log of this number of users.
 fn log_of(users: u64) -> TempDir {
@@ -32,18 +31,6 @@ fn log_of(users: u64) -> TempDir {
         }
     }
     dir
-}
-
-/// Returns a port that no process listens on, and that the kernel assigns only on request.
-fn free_address() -> String {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    loop {
-        let number = std::process::id().wrapping_mul(31).wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
-        let address = format!("127.0.0.1:{}", 10_000 + number % 20_000);
-        if TcpListener::bind(&address).is_ok() {
-            return address;
-        }
-    }
 }
 
 /// The progress of a replay: its events, its bytes, and the bytes of the whole log.

@@ -59,7 +59,7 @@ async fn write_until_it_dies(client: Client, chats: Vec<String>, users: Vec<Stri
 
 /// Returns the events that each user sees, from an export of the log. A chat is its id only, because a stream
 /// shows it as it is when the event is sent.
-fn seen_by_each(data: &std::path::Path) -> BTreeMap<String, Vec<Event>> {
+pub fn seen_by_each(data: &std::path::Path) -> BTreeMap<String, Vec<Event>> {
     let output = binary().arg("export").arg("--data").arg(data).output().expect("it runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let mut seen: BTreeMap<String, Vec<Event>> = BTreeMap::new();
@@ -112,6 +112,15 @@ fn seen_by_each(data: &std::path::Path) -> BTreeMap<String, Vec<Event>> {
     seen
 }
 
+/// Checks that a user's streams showed these events, as [`seen_by_each`] returns them.
+pub fn check_read(user: &str, mut read: Vec<Event>, expected: &[Event]) {
+    for event in read.iter_mut().filter(|event| event.kind == "chat") {
+        event.data = event.data["id"].take();
+    }
+    assert_eq!(read.len(), expected.len(), "{user}");
+    assert!(read == *expected, "another history of {user}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn streams_stay_complete_over_kills() {
     const WRITERS: usize = 8;
@@ -153,11 +162,7 @@ async fn streams_stay_complete_over_kills() {
         while reader.read.last().map(|event| event.id) < expected.last().map(|event| event.id) {
             reader.read.push(stream.next().await.expect("the stream goes on"));
         }
-        for event in reader.read.iter_mut().filter(|event| event.kind == "chat") {
-            event.data = event.data["id"].take();
-        }
-        assert_eq!(reader.read.len(), expected.len(), "{}", reader.user);
-        assert!(reader.read == *expected, "another history of {}", reader.user);
+        check_read(&reader.user, reader.read, expected);
     }
     let told: usize = (0..streams).map(|number| seen[&user_of(number)].len()).sum();
     assert!(told > rounds * streams, "nothing was tried");

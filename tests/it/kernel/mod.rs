@@ -29,7 +29,7 @@ fn run(program: &str, args: &[&str]) {
 }
 
 /// A number from the environment.
-fn number(variable: &str, default: u32) -> u32 {
+pub fn number(variable: &str, default: u32) -> u32 {
     match std::env::var(variable) {
         Ok(text) => text.parse().unwrap_or_else(|error| panic!("{variable}: {error}")),
         Err(_) => default,
@@ -37,16 +37,16 @@ fn number(variable: &str, default: u32) -> u32 {
 }
 
 /// Returns the seed of the dice: `CHINWAG_SEED`, or a new one in each run.
-fn seed() -> u64 {
+pub fn seed() -> u64 {
     let since_epoch = std::time::UNIX_EPOCH.elapsed().expect("a clock that is right");
     number("CHINWAG_SEED", since_epoch.subsec_nanos()).into()
 }
 
 /// Numbers that look like chance and are the same for the same seed (`SplitMix64`).
-struct Dice(u64);
+pub struct Dice(pub u64);
 
 impl Dice {
-    fn roll(&mut self) -> u64 {
+    pub fn roll(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
@@ -54,12 +54,12 @@ impl Dice {
     }
 
     /// Below `end`.
-    fn below(&mut self, end: u64) -> u64 {
+    pub fn below(&mut self, end: u64) -> u64 {
         self.roll() % end
     }
 
     /// One of them.
-    fn choose<T: Copy>(&mut self, all: &[T]) -> T {
+    pub fn choose<T: Copy>(&mut self, all: &[T]) -> T {
         all[usize::try_from(self.below(all.len() as u64)).expect("64 bits")]
     }
 }

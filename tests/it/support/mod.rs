@@ -9,6 +9,7 @@
 //! | [`SharedLog`] | a log in memory that several servers share, each on a socket in this process | positions that a server does not have yet |
 //! | [`TestEngine`] | the engine in process, on its own directory | who asked, and what is replayed |
 //! | [`RawConnection`] | a TCP connection, written byte by byte | framing, half a request, slow clients |
+//! | [`Proxy`] | a proxy of TCP that can be held, cut and slowed down | lost connections |
 //! | [`TlsConnection`] | a connection of TLS, and its records | TLS |
 //!
 //! A [`TestRouter`] and a [`TestServer`] are called alike, through [`Client`]; a [`Scene`] fills either with
@@ -24,6 +25,7 @@ mod client;
 mod engine;
 mod events;
 pub mod keyed;
+mod proxy;
 mod raw;
 mod router;
 mod scene;
@@ -36,10 +38,14 @@ pub use client::{Client, Reply, assert_id, assert_time, problem};
 pub use engine::{TestEngine, add_user, exported, imported, server_key};
 pub use events::{Event, EventStream};
 pub use keyed::{KeyedServer, Keyring};
+pub use proxy::Proxy;
 pub use raw::{RawConnection, head, post, post_bytes, post_many, post_under};
 pub use router::TestRouter;
 pub use scene::{CALLS, Scene};
 pub use scripted_log::{AppendOutcome, LogScript, ScriptedLog};
+pub use server::{
+    Ended, StoppedServer, TestServer, binary, binary_under, free_address, run_to_end, segments,
+};
 pub use server::{Ended, StoppedServer, TestServer, binary, binary_under, run_to_end, segments};
 pub use shared::{SharedLog, SharedServer};
 pub use tls::{CertificateFiles, Identity, TlsConnection};

@@ -12,9 +12,11 @@
 //! A process costs a test about 100 ms: a test that needs neither a restart nor a socket uses `TestRouter`.
 
 use std::io::{BufRead, BufReader, Read};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -162,6 +164,11 @@ impl TestServer {
         panic!("the server still runs after {limit:?}");
     }
 
+    /// Returns whether it still runs.
+    pub fn is_running(&mut self) -> bool {
+        self.process.try_wait().expect("waited for").is_none()
+    }
+
     fn stopped(&self) -> StoppedServer {
         StoppedServer { dir: self.dir.clone(), data: self.data.clone(), flags: self.flags.clone() }
     }
@@ -176,22 +183,28 @@ pub struct StartingServer {
 impl StartingServer {
     /// Waits for the ready line.
     pub fn ready(self) -> TestServer {
+        self.ready_or_ended().unwrap_or_else(|ended| panic!("not ready: {ended:?}"))
+    }
+
+    /// Waits for the ready line, or for the end of a server that does not start.
+    pub fn ready_or_ended(self) -> Result<TestServer, Ended> {
         let Self { mut server, stdout } = self;
         let mut line = String::new();
         BufReader::new(stdout).read_line(&mut line).expect("stdout is text");
         let scheme = if server.flags.iter().any(|flag| flag == "--tls-cert") { "https" } else { "http" };
         let prefix = format!("chinwag listening on {scheme}://");
         let Some(address) = line.trim_end().strip_prefix(&prefix) else {
+            assert_eq!(line, "", "the ready line comes first");
             let status = server.process.wait().expect("waited for");
             let stderr = server.stderr.take().expect("taken once").join().expect("read");
-            panic!("not ready, {status}: {line:?}\n{stderr}");
+            return Err(Ended { code: status.code(), stderr });
         };
         server.client = match scheme {
             "https" => Client::new(&tunnel_to(address)),
             _ => Client::new(address),
         };
         address.clone_into(&mut server.address);
-        server
+        Ok(server)
     }
 }
 
@@ -230,6 +243,18 @@ impl StoppedServer {
     /// Returns the segments of its log, oldest first.
     pub fn segments(&self) -> Vec<PathBuf> {
         segments(&self.data)
+    }
+}
+
+/// Returns a port that no process listens on, and that the kernel assigns only on request.
+pub fn free_address() -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    loop {
+        let number = std::process::id().wrapping_mul(31).wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+        let address = format!("127.0.0.1:{}", 10_000 + number % 20_000);
+        if TcpListener::bind(&address).is_ok() {
+            return address;
+        }
     }
 }
 
