@@ -4,7 +4,8 @@ use tracing_subscriber::EnvFilter;
 
 /// The modules that log, below the crate's own name. A filter may name each of them, and the modules that
 /// they are in.
-const MODULES_THAT_LOG: [&str; 14] = [
+const MODULES_THAT_LOG: [&str; 16] = [
+    "access::token",
     "engine::clock",
     "engine::writer",
     "http::connection",
@@ -13,6 +14,7 @@ const MODULES_THAT_LOG: [&str; 14] = [
     "log::disk",
     "log::file_log",
     "log::staged",
+    "log::stream",
     "server",
     "server::key_files",
     "server::listen",

@@ -18,7 +18,7 @@ const MAY_NAME: [(&str, &[&str]); 14] = [
     ("server", &["access", "config", "engine", "http", "log", "system_clock", "thread"]),
     ("tools", &["access", "domain", "model", "log", "system_clock"]),
     ("lib", &[]),
-    ("main", &["access", "config", "domain", "healthcheck", "log", "server", "tools"]),
+    ("main", &["access", "config", "domain", "engine", "healthcheck", "log", "server", "tools"]),
 ];
 
 #[test]

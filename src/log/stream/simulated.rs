@@ -180,7 +180,7 @@ impl Sea {
     /// Lets time pass, and things go wrong meanwhile.
     fn pass(&mut self, time: Duration) {
         self.time += time;
-        if self.time - self.told.at >= Duration::from_secs(1) && !self.happens(self.faults.nowhere) {
+        if self.time >= self.told.at + Duration::from_secs(1) && !self.happens(self.faults.nowhere) {
             self.told = Told { last: self.last(), created: self.created, at: self.time };
         }
         if !self.late.is_empty() && self.chance.one_in(3) {

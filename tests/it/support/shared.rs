@@ -45,7 +45,9 @@ impl SharedLog {
     /// Wakes all servers.
     fn wake(&self) {
         let wakes = self.lock().wakes.clone();
-        wakes.iter().for_each(|wake| wake());
+        for wake in wakes {
+            wake();
+        }
     }
 
     /// Starts a server on the log, with these flags.
@@ -53,7 +55,7 @@ impl SharedLog {
         let config = Cli::parse_from(["chinwag"].iter().chain(flags)).serve;
         let keys = Keys::read(&config.access).expect("good files");
         let (status, is_held) = (Arc::<StreamStatus>::default(), Arc::<AtomicBool>::default());
-        let server = OneOfServers {
+        let one = OneOfServers {
             shared: self.clone(),
             own: MemoryLog::default(),
             known: 0,
@@ -67,7 +69,7 @@ impl SharedLog {
         let served = tokio::spawn(async move {
             let files = Files { keys, ..Files::default() };
             let (ready, stopped) = (|| ready.send(()).expect("awaited"), async { drop(stopped.await) });
-            serve(listener, Box::new(server), &config, files, ready, stopped).await
+            serve(listener, Box::new(one), &config, files, ready, stopped).await
         });
         is_ready.await.expect("it becomes ready");
         SharedServer { client, status, is_held, log: self.clone(), stop, served }
