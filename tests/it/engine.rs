@@ -511,8 +511,15 @@ async fn refused_writes_are_counted_by_reason() {
     submit(&engine, add_user("bob")).await.expect_err("stopped");
     let reasons = refusals(&engine);
     let reasons: Vec<_> = reasons.iter().map(|(reason, count)| (reason.as_str(), *count)).collect();
-    let expected =
-        [("log_failed", 1), ("overloaded", 3), ("rule", 1), ("shutting_down", 1), ("storage_full", 1)];
+    let expected = [
+        ("log_failed", 1),
+        ("overloaded", 3),
+        ("rule", 1),
+        ("shutting_down", 1),
+        ("storage_full", 1),
+        ("unavailable", 0),
+        ("unconfirmed", 0),
+    ];
     assert_eq!(reasons, expected);
 }
 

@@ -92,8 +92,9 @@ fn max_stale_ms(query: &str) -> Result<Option<u64>, Problem> {
         (None, _) => Ok(None),
         (Some(value), None) => {
             let digits = value.bytes().all(|byte| byte.is_ascii_digit());
-            let ms = if digits { value.parse().ok() } else { None };
-            ms.map(Some).ok_or_else(|| {
+            // The document's numbers have 63 bits.
+            let ms = if digits { value.parse::<i64>().ok() } else { None };
+            ms.map(|ms| Some(ms.unsigned_abs())).ok_or_else(|| {
                 Problem::invalid_field(MAX_STALE_MS, "must be a number of milliseconds", Some(&value))
             })
         }

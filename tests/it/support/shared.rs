@@ -45,7 +45,7 @@ impl SharedLog {
     /// Wakes all servers.
     fn wake(&self) {
         let wakes = self.lock().wakes.clone();
-        for wake in &wakes {
+        for wake in wakes {
             wake();
         }
     }
@@ -55,7 +55,7 @@ impl SharedLog {
         let config = Cli::parse_from(["chinwag"].iter().chain(flags)).serve;
         let keys = Keys::read(&config.access).expect("good files");
         let (status, is_held) = (Arc::<StreamStatus>::default(), Arc::<AtomicBool>::default());
-        let server = OneOfServers {
+        let one = OneOfServers {
             shared: self.clone(),
             own: MemoryLog::default(),
             known: 0,
@@ -69,7 +69,7 @@ impl SharedLog {
         let serving = tokio::spawn(async move {
             let files = Files { keys, ..Files::default() };
             let (ready, stopped) = (|| ready.send(()).expect("awaited"), async { drop(stopped.await) });
-            serve(listener, Box::new(server), &config, files, ready, stopped).await
+            serve(listener, Box::new(one), &config, files, ready, stopped).await
         });
         is_ready.await.expect("it becomes ready");
         SharedServer { client, status, is_held, log: self.clone(), stop, serving }
@@ -160,11 +160,11 @@ impl EventLog for OneOfServers {
         while let Some(frame) = replay.next_frame()? {
             number += 1;
             if number > self.known {
-                visit(frame).expect("a frame of another server is good");
                 self.known = number;
+                self.status.set_sequence(number as u64);
+                visit(frame).expect("a frame of another server is good");
             }
         }
-        self.status.set_sequence(self.known as u64);
         self.status.note_complete(Duration::ZERO);
         Ok(())
     }
