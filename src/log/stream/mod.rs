@@ -278,7 +278,7 @@ impl<S: Stream, D: Disk> StreamLog<S, D> {
         if !self.stream.check()? {
             return Ok(false);
         }
-        let Some(first) = self.fetch(1)?.and_then(|messages| messages.into_iter().next()) else {
+        let Some(first) = self.fetch(1, 1)?.and_then(|messages| messages.into_iter().next()) else {
             return Ok(false);
         };
         let is_sound = |message: &[u8]| message::read_genesis(message) != Err(Unreadable::Stray);
@@ -326,7 +326,7 @@ impl<S: Stream, D: Disk> StreamLog<S, D> {
     fn find_copied(&mut self, genesis: Genesis) -> Result<Option<Judge>, LogError> {
         let mut sequence = self.copied.frames + 1;
         loop {
-            let Some(messages) = self.fetch(sequence)? else { return Ok(None) };
+            let Some(messages) = self.fetch(sequence, READ_BYTES_MAX)? else { return Ok(None) };
             let is_empty = messages.is_empty();
             for message in messages {
                 // A message that is passed over wrongly may come again, where it does not count.
@@ -354,9 +354,10 @@ impl<S: Stream, D: Disk> StreamLog<S, D> {
         }
     }
 
-    /// Reads messages from this sequence on, without a gap. Returns `None` if no node answers.
-    fn fetch(&mut self, from: u64) -> Result<Option<Vec<Vec<u8>>>, LogError> {
-        let Ok(read) = self.stream.read(from, READ_BYTES_MAX) else { return Ok(None) };
+    /// Reads messages from this sequence on, without a gap, of about this length together. Returns `None` if no node
+    /// answers.
+    fn fetch(&mut self, from: u64, bytes_max: usize) -> Result<Option<Vec<Vec<u8>>>, LogError> {
+        let Ok(read) = self.stream.read(from, bytes_max) else { return Ok(None) };
         let is_there = read.is_empty() || read[0].0 == from;
         let follow = (from..).zip(read).take_while(|(sequence, (read, _))| sequence == read);
         let messages: Vec<_> = follow.map(|(_, (_, message))| message).collect();
@@ -393,7 +394,7 @@ impl<S: Stream, D: Disk> StreamLog<S, D> {
     /// Reads on, if all that was read is judged.
     fn read_on(&mut self) -> Result<(), LogError> {
         if self.unjudged.is_empty() {
-            let messages = self.fetch(self.next_sequence())?;
+            let messages = self.fetch(self.next_sequence(), READ_BYTES_MAX)?;
             self.unjudged.extend(messages.unwrap_or_default());
         }
         Ok(())
@@ -610,7 +611,7 @@ impl<S: Stream, D: Disk> StreamLog<S, D> {
             return Ok(());
         }
         self.checked_at = now;
-        let Some(message) = self.fetch(sequence)?.and_then(|messages| messages.into_iter().next()) else {
+        let Some(message) = self.fetch(sequence, 1)?.and_then(|messages| messages.into_iter().next()) else {
             return Ok(());
         };
         // It may be unsound on one node.
