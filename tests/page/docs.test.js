@@ -53,7 +53,7 @@ test("the docs page sends requests, and loads only from the server", async () =>
   assert.equal(await page.locator(".opblock").count(), Object.keys(document.paths).length);
   assert.match(await addUser(page, "ann"), /chinwag-position: [0-9]+/);
   const parameters = await page.locator(".parameter__name").allInnerTexts();
-  assert.deepEqual(parameters.slice(0, 2), ["Idempotency-Key", "X-Request-Id"]);
+  assert.deepEqual(parameters.slice(0, 3), ["Idempotency-Key", "Chinwag-Min-Position", "X-Request-Id"]);
   if (process.env.CHINWAG_DOCS_SCREENSHOT) {
     await page.screenshot({ path: process.env.CHINWAG_DOCS_SCREENSHOT });
   }
