@@ -61,6 +61,7 @@ impl Server {
             body_bytes_max: 4096,
             idle_timeout_s: 75,
             request_timeout_s: 30,
+            follow_timeout_ms: 1,
             connections_max: 8,
             streams_max: 8,
         };
