@@ -1,0 +1,661 @@
+//! The log of a server on a stream: it judges what is in the stream, publishes the server's own frames, and keeps a
+//! copy of all that count.
+
+use std::collections::VecDeque;
+use std::fmt::Display;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::judge::{Counting, Judge, Stop, Verdict};
+use super::message::{self, ChainValue, Checksum, Genesis, Head, Unreadable, WriterId};
+use super::{Published, Stream, StreamError, StreamStatus, Told, marker};
+use crate::domain::{Epoch, Position};
+use crate::log::frame::FrameHeader;
+use crate::log::{
+    AppendError, Caught, Disk, EventLog, FileLog, Frame, LogError, LogId, LogMetrics, Progress, Replay,
+    SealedFrame, Visit,
+};
+
+/// A log on a stream.
+pub struct StreamLog<S, D: Disk> {
+    stream: S,
+    /// The name of the stream, for messages to people.
+    name: String,
+    /// The frames that count, up to some of them.
+    copy: FileLog<D>,
+    /// What the copy held at the start.
+    copied: Copied,
+    /// Known when the log was first [caught up](EventLog::catch_up) with.
+    judge: Option<Judge>,
+    /// Messages that were read, and not judged yet. The first one follows the last that was judged.
+    unjudged: VecDeque<Vec<u8>>,
+    writer: WriterId,
+    /// The number of messages that this writer has made.
+    made: u64,
+    /// The last of them.
+    message: Vec<u8>,
+    /// Time for which a write tries to get into the stream.
+    write_timeout: Duration,
+    /// Times in a row that the nodes left out the message that was asked for.
+    left_out: u32,
+    /// The time of the stream's creation, when it was first told.
+    created: Option<u64>,
+    /// Set while the nodes tell of fewer messages than this server has seen.
+    shorter: Option<Shorter>,
+    /// The time of the last look at the last message.
+    checked_at: Duration,
+    /// What was judged at some time. What a node tells later must have it.
+    judged_at: (Duration, u64),
+    /// The time at which the stream last took no write, if it has taken none since.
+    refused_at: Option<Duration>,
+    /// Whether that was because it is full.
+    is_full: bool,
+    status: Arc<StreamStatus>,
+}
+
+/// A stream that is told to be shorter than it was.
+#[derive(Debug)]
+struct Shorter {
+    since: Duration,
+    /// Times that it was told so.
+    looks: u32,
+}
+
+/// The frames of a copy.
+#[derive(Debug, Default)]
+struct Copied {
+    frames: u64,
+    /// The position of the last event.
+    last: Position,
+    /// The chain value before the last frame.
+    chain: ChainValue,
+    /// The last frame's header.
+    header: Vec<u8>,
+}
+
+/// Length of the messages that are read together, in bytes, roughly.
+const READ_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Time after which a publication is repeated, or the stream is read for what became of it.
+const PUBLISH_TIMEOUT: Duration = Duration::from_secs(2);
+/// Time for which the stream is read for what stands in the way of a publication.
+const CONFLICT_TIMEOUT: Duration = Duration::from_secs(1);
+/// Time between two attempts while no node leads.
+const RETRY_INTERVAL: Duration = Duration::from_millis(100);
+/// Times that the nodes are asked for a message that they leave out. Any of them may answer.
+const LEFT_OUT_MAX: u32 = 20;
+/// Times that a message must be read again that is not sound, before it is believed that it was published so.
+const REREADS: usize = 20;
+/// Attempts to do so.
+const REREADS_MAX: usize = 3 * REREADS;
+/// Time after which a stream that is told to be shorter is believed to be. A node that led before may tell of fewer
+/// messages for a while.
+const SHORTER_TIMEOUT: Duration = Duration::from_secs(15);
+/// Time between two looks at the last message.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
+/// Times that it must be told to be shorter until then.
+const SHORTER_LOOKS: u32 = 10;
+
+/// What became of a message that was published.
+enum Found {
+    /// It counts.
+    Ours,
+    /// Another one counts.
+    Others,
+    /// Nothing is there yet.
+    Nothing,
+}
+
+impl<S: Stream, D: Disk> StreamLog<S, D> {
+    /// Creates a log on this stream. A write tries to get into the stream for `write_timeout`.
+    #[must_use]
+    pub fn new(stream: S, name: String, copy: FileLog<D>, write_timeout: Duration) -> Self {
+        Self {
+            stream,
+            name,
+            copy,
+            copied: Copied::default(),
+            judge: None,
+            unjudged: VecDeque::new(),
+            writer: WriterId::random(),
+            made: 0,
+            message: Vec::new(),
+            write_timeout,
+            left_out: 0,
+            created: None,
+            shorter: None,
+            checked_at: Duration::ZERO,
+            judged_at: (Duration::ZERO, 0),
+            refused_at: None,
+            is_full: false,
+            status: Arc::default(),
+        }
+    }
+
+    fn judge(&self) -> &Judge {
+        self.judge.as_ref().expect("the log was caught up with")
+    }
+
+    /// The sequence of the next message to judge.
+    fn next_sequence(&self) -> u64 {
+        self.judge().judged + 1
+    }
+
+    /// Finds the end of the copy in the stream. Returns `false` if that is not possible yet.
+    fn join(&mut self) -> Result<bool, LogError> {
+        if !self.stream.check()? {
+            return Ok(false);
+        }
+        let Some(first) = self.fetch(1, 1)?.and_then(|messages| messages.into_iter().next()) else {
+            return Ok(false);
+        };
+        let is_sound = |message: &[u8]| message::read_genesis(message) != Err(Unreadable::Stray);
+        let Ok(first) = self.as_published(1, first, is_sound) else { return Ok(false) };
+        let genesis = message::read_genesis(&first).map_err(|unreadable| match unreadable {
+            Unreadable::Stray => self.diverged("its first message is not the beginning of a log"),
+            Unreadable::Unknown => self.later_release(1),
+        })?;
+        if self.copied.frames > 0 && self.copy.id() != genesis.log {
+            let what =
+                format!("it holds log {}, and the directory holds log {}", genesis.log, self.copy.id());
+            return Err(self.diverged(&what));
+        }
+        self.copy.adopt(genesis.log, genesis.epoch);
+        self.judge = if self.copied.frames == 0 {
+            self.begin_copy(genesis.log)?;
+            Some(Judge::after_genesis(genesis, &first))
+        } else {
+            self.find_copied(genesis)?
+        };
+        if let Some(Judge { judged, .. }) = self.judge {
+            self.status.set_sequence(judged);
+        }
+        Ok(self.judge.is_some())
+    }
+
+    /// Marks the directory as a copy of the stream, before it gets its first frame.
+    fn begin_copy(&mut self, log: LogId) -> Result<(), LogError> {
+        match marker::mark(self.copy.disk(), &self.name, log) {
+            Err(error) if error.is_no_room() => {
+                self.end_copy(&error);
+                Ok(())
+            }
+            marked => marked,
+        }
+    }
+
+    /// Copies no more frames, because there is no room for them.
+    fn end_copy(&mut self, error: &dyn Display) {
+        tracing::error!(%error, "the stream is not copied until the next start");
+        self.status.set_copying(false);
+    }
+
+    /// Finds the copy's last frame in the stream. Messages that do not count may stand between those that do.
+    fn find_copied(&mut self, genesis: Genesis) -> Result<Option<Judge>, LogError> {
+        let mut sequence = self.copied.frames + 1;
+        loop {
+            let Some(messages) = self.fetch(sequence, READ_BYTES_MAX)? else { return Ok(None) };
+            let is_empty = messages.is_empty();
+            for message in messages {
+                // A message that is passed over wrongly may come again, where it does not count.
+                let Ok(message) = self.frame_as_published(sequence, message, genesis.log) else {
+                    return Ok(None);
+                };
+                let Copied { last, chain, ref header, .. } = self.copied;
+                let read = message::read_frame(&message, genesis.log).ok();
+                let is_end = |(head, frame): &(Head, &[u8])| head.chain == chain && frame.starts_with(header);
+                if read.as_ref().is_some_and(is_end) {
+                    let (chain, next) = (chain.after(header), last.next());
+                    let last = (sequence, Checksum::of(&message));
+                    let (judged, counted) = (sequence, sequence);
+                    return Ok(Some(Judge { genesis, judged, last, counted, chain, next }));
+                }
+                sequence += 1;
+            }
+            if is_empty {
+                match self.stream.probe() {
+                    Some(end) if end < sequence => self.note_shorter(sequence, end)?,
+                    Some(_) | None => {}
+                }
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Reads messages from this sequence on, without a gap, of about this length together. Returns `None` if no node
+    /// answers.
+    fn fetch(&mut self, from: u64, bytes_max: usize) -> Result<Option<Vec<Vec<u8>>>, LogError> {
+        let Ok(read) = self.stream.read(from, bytes_max) else { return Ok(None) };
+        let is_there = read.is_empty() || read[0].0 == from;
+        let follow = (from..).zip(read).take_while(|(sequence, (read, _))| sequence == read);
+        let messages: Vec<_> = follow.map(|(_, (_, message))| message).collect();
+        if !messages.is_empty() {
+            self.left_out = 0;
+        } else if !is_there {
+            // A node may have lost a message, and then leaves it out. Another one may answer the next time.
+            self.left_out += 1;
+            if self.left_out >= LEFT_OUT_MAX {
+                return Err(
+                    self.diverged(&format!("message {from} is on no node that answers, and later ones are"))
+                );
+            }
+        }
+        Ok(Some(messages))
+    }
+
+    /// Judges what others have published, after what was judged so far. Returns `false` if there is nothing, or if it
+    /// cannot be read now.
+    fn take_in(&mut self, visit: &mut Visit<'_>) -> Result<bool, LogError> {
+        self.read_on()?;
+        let judged = self.judge().judged;
+        while let Some(message) = self.next_message() {
+            let verdict = self.judge().judge(&message).map_err(|stop| self.stopped(stop))?;
+            if let Verdict::Counts(Counting { header, frame, .. }) = verdict {
+                visit(header.frame(frame)).map_err(|cause| self.unusable(&cause, header))?;
+                self.keep(header, frame)?;
+            }
+            self.pass(&message, &verdict);
+        }
+        Ok(self.judge().judged > judged)
+    }
+
+    /// Reads on, if all that was read is judged.
+    fn read_on(&mut self) -> Result<(), LogError> {
+        if self.unjudged.is_empty() {
+            let messages = self.fetch(self.next_sequence(), READ_BYTES_MAX)?;
+            self.unjudged.extend(messages.unwrap_or_default());
+        }
+        Ok(())
+    }
+
+    /// Takes the next message that was read, as it was published. Returns `None` if there is none, or if it is not sound
+    /// and the nodes do not tell now whether it was published so.
+    fn next_message(&mut self) -> Option<Vec<u8>> {
+        let (log, sequence) = (self.judge().genesis.log, self.next_sequence());
+        let message = self.unjudged.pop_front()?;
+        match self.frame_as_published(sequence, message, log) {
+            Ok(message) => Some(message),
+            Err(unsound) => {
+                self.unjudged.push_front(unsound);
+                None
+            }
+        }
+    }
+
+    fn frame_as_published(
+        &mut self,
+        sequence: u64,
+        message: Vec<u8>,
+        log: LogId,
+    ) -> Result<Vec<u8>, Vec<u8>> {
+        let is_sound = |message: &[u8]| message::read_frame(message, log) != Err(Unreadable::Stray);
+        self.as_published(sequence, message, is_sound)
+    }
+
+    /// Returns the message at this sequence, read again and again if it is not sound: another node may have it as it was
+    /// published. If too few nodes answer, returns the message as the error.
+    fn as_published(
+        &mut self,
+        sequence: u64,
+        message: Vec<u8>,
+        is_sound: impl Fn(&[u8]) -> bool,
+    ) -> Result<Vec<u8>, Vec<u8>> {
+        if is_sound(&message) {
+            return Ok(message);
+        }
+        let mut same = 0;
+        for _ in 0..REREADS_MAX {
+            let again = self.stream.read(sequence, 1).unwrap_or_default().into_iter().next();
+            match again {
+                Some((read, again)) if read == sequence && is_sound(&again) => return Ok(again),
+                Some((read, _)) if read == sequence => same += 1,
+                Some(_) | None => {}
+            }
+            if same == REREADS {
+                return Ok(message);
+            }
+        }
+        Err(message)
+    }
+
+    fn pass(&mut self, message: &[u8], verdict: &Verdict<'_>) {
+        let sequence = self.next_sequence();
+        match verdict {
+            Verdict::Counts(_) => {}
+            Verdict::Superseded => {
+                tracing::warn!(sequence, "a message of the stream does not count");
+                self.status.count_superseded();
+            }
+            Verdict::Stray => {
+                tracing::error!(sequence, "a message of the stream is not one of this log");
+                self.status.count_stray();
+            }
+        }
+        self.status.set_sequence(sequence);
+        self.judge.as_mut().expect("the log was caught up with").pass(message, verdict);
+    }
+
+    /// Copies a frame that counts.
+    fn keep(&mut self, header: FrameHeader, frame: &[u8]) -> Result<(), LogError> {
+        // A full disk ends the copy until the next start.
+        if !self.status.is_copying() {
+            return Ok(());
+        }
+        match self.copy.append_sealed(header, frame) {
+            Ok(()) => Ok(()),
+            Err(AppendError::Failed(error)) => Err(error),
+            Err(refused) => {
+                self.end_copy(&refused);
+                Ok(())
+            }
+        }
+    }
+
+    /// Reads the stream for this time at most, to see what became of the last message.
+    fn look(&mut self, time: Duration) -> Result<Found, LogError> {
+        let until = self.stream.time() + time;
+        loop {
+            self.read_on()?;
+            while let Some(message) = self.next_message() {
+                let verdict = self.judge().judge(&message).map_err(|stop| self.stopped(stop))?;
+                match verdict {
+                    Verdict::Counts(Counting { head, header, frame }) => {
+                        if (head.writer, head.number) != (self.writer, self.made) {
+                            self.unjudged.push_front(message);
+                            return Ok(Found::Others);
+                        }
+                        self.keep(header, frame)?;
+                        self.pass(&message, &verdict);
+                        return Ok(Found::Ours);
+                    }
+                    Verdict::Superseded | Verdict::Stray => self.pass(&message, &verdict),
+                }
+            }
+            let left = until.saturating_sub(self.stream.time());
+            if left.is_zero() {
+                return Ok(Found::Nothing);
+            }
+            self.stream.wait(left.min(RETRY_INTERVAL));
+        }
+    }
+
+    /// Publishes a frame, and waits until it is known whether it counts.
+    fn publish(&mut self, frame: &mut Frame) -> Result<(), AppendError> {
+        let Judge { genesis, counted, chain, next, .. } = *self.judge();
+        assert_eq!(frame.first(), next, "frames follow one another, after the replay");
+        self.made += 1;
+        let head = Head { writer: self.writer, number: self.made, prev: counted, chain };
+        head.write_frame(genesis.log, frame.seal(genesis.log, genesis.epoch), &mut self.message);
+        let deadline = self.stream.time() + self.write_timeout;
+        // Whether a publication may have stored the message, or may still do so.
+        let mut may_be_stored = false;
+        loop {
+            let (expected, asked) = (self.judge().judged, self.stream.time());
+            match self.stream.publish(expected, &self.message, PUBLISH_TIMEOUT) {
+                Published::At(sequence) if sequence == expected + 1 => {
+                    self.stored().map_err(AppendError::Failed)?;
+                    self.note_complete(asked);
+                    return Ok(());
+                }
+                Published::Full if !may_be_stored => return Err(AppendError::NoRoom(self.full())),
+                Published::Nowhere | Published::Full => self.stream.wait(RETRY_INTERVAL),
+                outcome @ (Published::At(_) | Published::Conflict | Published::Unknown) => {
+                    may_be_stored |= outcome != Published::Conflict;
+                    match self.look(CONFLICT_TIMEOUT).map_err(AppendError::Failed)? {
+                        Found::Ours => return Ok(()),
+                        Found::Others => return Err(AppendError::Superseded),
+                        Found::Nothing => {}
+                    }
+                }
+            }
+            if self.stream.time() >= deadline {
+                return Err(if may_be_stored { AppendError::Unconfirmed } else { AppendError::Unavailable });
+            }
+        }
+    }
+
+    /// Takes the last message as stored right after those that were judged.
+    fn stored(&mut self) -> Result<(), LogError> {
+        let message = std::mem::take(&mut self.message);
+        let verdict = self.judge().judge(&message).map_err(|stop| self.stopped(stop))?;
+        let Verdict::Counts(Counting { header, frame, .. }) = verdict else {
+            unreachable!("it was decided on the last message that counts")
+        };
+        self.keep(header, frame)?;
+        self.pass(&message, &verdict);
+        self.message = message;
+        Ok(())
+    }
+
+    /// Looks whether the stream is still the one that it was, by what the nodes tell of it.
+    fn check_told(&mut self) -> Result<(), LogError> {
+        let Some(Told { last, created, at }) = self.stream.heard().told else { return Ok(()) };
+        if created != *self.created.get_or_insert(created) {
+            return Err(self.diverged("it was deleted and created again"));
+        }
+        let (time, judged) = self.judged_at;
+        // A node that was asked earlier cannot tell of what was judged since.
+        if at < time {
+            return Ok(());
+        }
+        self.judged_at = (self.stream.time(), self.judge().judged);
+        self.note_shorter(judged, last)
+    }
+
+    /// Notes for those who look how much of what the node told that leads is here.
+    fn note_told(&mut self) {
+        let Some(Told { last, at, .. }) = self.stream.heard().told else { return };
+        if self.judge().judged >= last {
+            self.note_complete(at);
+        }
+        if !self.is_full && self.refused_at.is_some_and(|refused| at > refused) {
+            self.note_taken();
+        }
+    }
+
+    /// Notes that everything is here that was in the stream at this time.
+    fn note_complete(&self, at: Duration) {
+        self.status.note_complete(self.stream.time().saturating_sub(at));
+    }
+
+    /// Notes that the stream takes writes.
+    fn note_taken(&mut self) {
+        (self.refused_at, self.is_full) = (None, false);
+        self.status.set_writable(true);
+    }
+
+    /// Notes that the stream did not take a write.
+    fn note_refused(&mut self, is_full: bool) {
+        (self.refused_at, self.is_full) = (Some(self.stream.time()), is_full);
+        self.status.set_writable(false);
+    }
+
+    /// Looks from time to time whether the last message is still there. A stream that was cut short and has grown again
+    /// holds another one.
+    fn check_last(&mut self) -> Result<(), LogError> {
+        let Judge { genesis, last: (sequence, last), .. } = *self.judge();
+        let now = self.stream.time();
+        if now.saturating_sub(self.checked_at) < CHECK_INTERVAL {
+            return Ok(());
+        }
+        self.checked_at = now;
+        let Some(message) = self.fetch(sequence, 1)?.and_then(|messages| messages.into_iter().next()) else {
+            return Ok(());
+        };
+        // It may be unsound on one node.
+        let is_sound = |message: &[u8]| {
+            Checksum::of(message) == last
+                || message::read_frame(message, genesis.log) != Err(Unreadable::Stray)
+        };
+        match self.as_published(sequence, message, is_sound) {
+            Ok(message) if Checksum::of(&message) != last => {
+                Err(self.diverged(&format!("message {sequence} is another one than this server has seen")))
+            }
+            Ok(_) | Err(_) => Ok(()),
+        }
+    }
+
+    /// Notes the sequence of the last message, as the node tells that leads. This server has seen the message `seen`.
+    fn note_shorter(&mut self, seen: u64, last: u64) -> Result<(), LogError> {
+        if last >= seen {
+            self.shorter = None;
+            return Ok(());
+        }
+        let now = self.stream.time();
+        let Shorter { since, looks } = self.shorter.get_or_insert(Shorter { since: now, looks: 0 });
+        *looks += 1;
+        if now.saturating_sub(*since) < SHORTER_TIMEOUT || *looks < SHORTER_LOOKS {
+            return Ok(());
+        }
+        Err(self.diverged(&format!("it ends at message {last}, and this server has seen message {seen}")))
+    }
+
+    fn full(&self) -> LogError {
+        StreamError::Full { stream: self.name.clone() }.into()
+    }
+
+    fn diverged(&self, what: &str) -> LogError {
+        StreamError::Diverged { stream: self.name.clone(), what: what.to_owned() }.into()
+    }
+
+    fn later_release(&self, sequence: u64) -> LogError {
+        StreamError::LaterRelease { stream: self.name.clone(), sequence }.into()
+    }
+
+    fn stopped(&self, stop: Stop) -> LogError {
+        let sequence = self.next_sequence();
+        match stop {
+            Stop::LaterRelease => self.later_release(sequence),
+            Stop::Contradiction => {
+                let next = self.judge().next;
+                self.unusable_at(&"it is not the next one", sequence, next..next.next())
+            }
+            Stop::OtherHistory => self.diverged(&format!(
+                "message {sequence} was decided on another history than this server has seen"
+            )),
+        }
+    }
+
+    fn unusable(&self, cause: &dyn Display, header: FrameHeader) -> LogError {
+        self.unusable_at(cause, self.next_sequence(), header.first..header.end())
+    }
+
+    fn unusable_at(&self, cause: &dyn Display, sequence: u64, lost: Range<Position>) -> LogError {
+        LogError::unusable(format!("message {sequence} of stream {}", self.name).into(), 0, cause, lost)
+    }
+}
+
+impl<S: Stream, D: Disk> EventLog for StreamLog<S, D> {
+    fn replay<'l>(&'l mut self, progress: &'l Progress) -> Result<Box<dyn Replay + 'l>, LogError> {
+        let Self { copy, copied, .. } = self;
+        Ok(Box::new(CopyReplay { replay: copy.replay(progress)?, copied }))
+    }
+
+    fn wake_by(&mut self, wake: Box<dyn Fn() + Send + Sync>) {
+        self.stream.wake_by(wake);
+    }
+
+    fn catch_up(&mut self, visit: &mut Visit<'_>) -> Result<Caught, LogError> {
+        if self.judge.is_none() && !self.join()? {
+            return Ok(Caught::Unreachable);
+        }
+        let (deadline, next) = (self.stream.time() + self.write_timeout, self.judge().next);
+        loop {
+            let asked = self.stream.time();
+            // A node that led before may tell of fewer messages than were seen. It cannot say what is new.
+            let end = self.stream.probe().filter(|end| *end >= self.judge().judged);
+            if let Some(end) = end {
+                while self.judge().judged < end && self.take_in(visit)? {}
+                if self.judge().judged >= end {
+                    self.note_complete(asked);
+                    return Ok(if self.judge().next == next { Caught::Nothing } else { Caught::Events });
+                }
+            }
+            if self.stream.time() >= deadline {
+                self.note_refused(self.is_full);
+                return Ok(Caught::Unreachable);
+            }
+            self.stream.wait(RETRY_INTERVAL);
+        }
+    }
+
+    fn others(&mut self, visit: &mut Visit<'_>) -> Result<(), LogError> {
+        self.check_told()?;
+        self.check_last()?;
+        while !self.unjudged.is_empty() || self.stream.heard().last > self.judge().judged {
+            if !self.take_in(visit)? {
+                break;
+            }
+        }
+        self.note_told();
+        Ok(())
+    }
+
+    fn append(&mut self, frame: &mut Frame) -> Result<(), AppendError> {
+        let appended = self.publish(frame);
+        match &appended {
+            Ok(()) => self.note_taken(),
+            Err(AppendError::NoRoom(_)) => self.note_refused(true),
+            Err(AppendError::Unavailable | AppendError::Unconfirmed) => self.note_refused(false),
+            Err(AppendError::Superseded | AppendError::Failed(_)) => {}
+        }
+        appended
+    }
+
+    /// Whether there is room is known again when the stream takes a write.
+    fn look_for_room(&mut self, _frame_bytes: usize) -> Option<Result<(), LogError>> {
+        (!self.is_full).then_some(Ok(()))
+    }
+
+    fn stream_status(&self) -> Option<Arc<StreamStatus>> {
+        Some(Arc::clone(&self.status))
+    }
+
+    fn frame_bytes_max(&self) -> usize {
+        self.stream.message_bytes_max().saturating_sub(message::HEADER_BYTES)
+    }
+
+    fn epoch(&self) -> Epoch {
+        self.copy.epoch()
+    }
+
+    fn id(&self) -> LogId {
+        self.copy.id()
+    }
+
+    fn metrics(&self) -> LogMetrics {
+        self.copy.metrics()
+    }
+}
+
+/// Replays the copy, and notes its end.
+struct CopyReplay<'l> {
+    replay: Box<dyn Replay + 'l>,
+    copied: &'l mut Copied,
+}
+
+impl Replay for CopyReplay<'_> {
+    fn next_frame(&mut self) -> Result<Option<SealedFrame<'_>>, LogError> {
+        let frame = self.replay.next_frame()?;
+        if let Some(frame) = &frame {
+            self.copied.add(frame);
+        }
+        Ok(frame)
+    }
+
+    fn damaged(&self, cause: &dyn Display) -> LogError {
+        self.replay.damaged(cause)
+    }
+}
+
+impl Copied {
+    fn add(&mut self, frame: &SealedFrame<'_>) {
+        if self.frames > 0 {
+            self.chain = self.chain.after(&self.header);
+        }
+        self.frames += 1;
+        self.last = Position(frame.first.0 + u64::from(frame.count) - 1);
+        self.header.clear();
+        self.header.extend_from_slice(frame.header());
+    }
+}
