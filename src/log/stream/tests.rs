@@ -22,7 +22,10 @@ struct Server {
 
 impl Server {
     fn start() -> Self {
-        let stream = SimStream::new(Chance::from_seed(1));
+        Self::start_on(SimStream::new(Chance::from_seed(1)))
+    }
+
+    fn start_on(stream: SimStream) -> Self {
         let mut log = stream.log(SimDisk::default());
         log.make_ready().expect("an empty copy");
         assert_eq!(log.catch_up(&mut |_| Ok(())).expect("a sound stream"), Caught::Nothing);
@@ -124,4 +127,20 @@ fn messages_that_do_not_count_are_counted() {
     server.look();
     assert_eq!((server.status.superseded(), server.status.strays()), (1, 1));
     assert_eq!(server.status.sequence(), server.stream.messages() as u64);
+}
+
+#[test]
+fn a_stream_that_was_cut_short_and_has_grown_again_is_another_one() {
+    // Given a server whose last message the stream loses.
+    let mut server = Server::start();
+    server.append().expect("stored");
+    server.stream.roll_back(1);
+    // When another server's message comes to stand there.
+    let mut other = Server::start_on(server.stream.clone());
+    other.append().expect("stored");
+    server.stream.pass(Duration::from_secs(2));
+    // Then the first one stops, although the stream is as long as it was.
+    let stopped = server.log.others(&mut |_| Ok(())).expect_err("its message is gone").to_string();
+    assert!(stopped.contains("message 2 is another one"), "{stopped}");
+    other.look();
 }
