@@ -174,13 +174,16 @@ impl<D: ReadDisk> Chain<D> {
     }
 
     /// Returns the range of a torn write behind the frames of the last segment, or `None` if only zeros are
-    /// there.
-    pub(super) fn torn(&self) -> Result<Option<Range<usize>>, LogError> {
-        match recovery::classify_tail(&self.bytes, self.scan.end, self.header().format, self.scan.next) {
+    /// there. In a copy of a stream, frames are written several at a time, so sound ones may be among those that a crash
+    /// tore: the stream has them all.
+    pub(super) fn torn(&self, is_copy: bool) -> Result<Option<Range<usize>>, LogError> {
+        let (format, end) = (self.header().format, self.scan.end);
+        match recovery::classify_tail(&self.bytes, end, format, self.scan.next) {
             Tail::Clean => Ok(None),
             Tail::Torn(range) => Ok(Some(range)),
-            Tail::Damaged(until) => {
-                Err(self.damaged(self.scan.end as u64, "a broken frame before a sound one", Some(until)))
+            Tail::Damaged { range, .. } if is_copy => Ok(Some(range)),
+            Tail::Damaged { sound, .. } => {
+                Err(self.damaged(end as u64, "a broken frame before a sound one", Some(sound)))
             }
         }
     }
@@ -202,6 +205,11 @@ impl<D: ReadDisk> Chain<D> {
     /// Returns the range of the last frame of the current segment, or `None` if it had no frame.
     pub(super) fn last_frame(&self) -> Option<Range<usize>> {
         self.scan.last.map(|(offset, header)| offset..offset + header.sealed_bytes())
+    }
+
+    /// Returns the range of all frames of the current segment.
+    pub(super) fn frames(&self) -> Range<usize> {
+        self.header().bytes()..self.scan.end
     }
 
     /// Returns the offset at which the frames of the current segment end.

@@ -13,6 +13,7 @@ use super::frame::FrameHeader;
 use super::read_ahead::{ReadAhead, ReadSegment};
 use super::segment::{self, HEADER_BYTES, Header, LogId, Version};
 use super::spare::{SPARE, SPARE_LARGE, Spare};
+use super::stream::marker;
 use super::{AppendError, EventLog, Frame, LogError, LogMetrics, Progress, Replay, SealedFrame};
 use crate::domain::{Epoch, Position};
 
@@ -72,7 +73,8 @@ impl<D: Disk> FileLog<D> {
     fn reopen(&self, name: String, file: D::File, chain: &Chain<D>) -> Result<Active<D::File>, LogError> {
         let (bytes, end) = (chain.bytes(), chain.end());
         let path = || self.disk.path(&name);
-        if let Some(range) = chain.torn()? {
+        let is_copy = marker::is_copy(&self.disk)?;
+        if let Some(range) = chain.torn(is_copy)? {
             let torn = &bytes[range];
             tracing::warn!(
                 file = %path().display(), offset = end, bytes = torn.len(),
@@ -82,8 +84,9 @@ impl<D: Disk> FileLog<D> {
             file.write_at(&vec![0; torn.len()], end as u64).doing("cut", path)?;
         }
         // After a failed sync, the page cache may hold bytes that are marked as clean but are not on the
-        // disk. Only the last frame can be affected, so it is written again before the sync.
-        if let Some(Range { start, end }) = chain.last_frame() {
+        // disk. Only what was written last can be affected, so it is written again before the sync.
+        let written_last = if is_copy { Some(chain.frames()) } else { chain.last_frame() };
+        if let Some(Range { start, end }) = written_last {
             file.write_at(&bytes[start..end], start as u64).doing("write", path)?;
         }
         file.sync().doing("sync", path)?;
@@ -160,17 +163,43 @@ impl<D: Disk> FileLog<D> {
         Ok(())
     }
 
-    /// Appends a frame that was sealed for this log elsewhere, durably.
-    pub(super) fn append_sealed(&mut self, header: FrameHeader, frame: &[u8]) -> Result<(), AppendError> {
-        assert_eq!(header.first, self.next, "frames follow one another, after the replay");
-        self.make_room(frame.len() as u64)?;
-        self.write(frame)?;
-        self.next = header.end();
+    /// Appends frames that were sealed for this log elsewhere, durably. `bytes` holds them one after another. Those that
+    /// fit into a segment are written together, and a crash may tear any of them, so the log must be a
+    /// [copy](marker::is_copy).
+    pub(super) fn append_sealed(
+        &mut self,
+        mut headers: &[FrameHeader],
+        mut bytes: &[u8],
+    ) -> Result<(), AppendError> {
+        while let Some(first) = headers.first() {
+            assert_eq!(first.first, self.next, "frames follow one another, after the replay");
+            self.make_room(first.sealed_bytes() as u64)?;
+            let (count, together) = self.fitting(headers);
+            self.check_length(self.fitting_offset(0), together as u64).map_err(refuse_if_no_room)?;
+            self.write(&bytes[..together])?;
+            self.next = headers[count - 1].end();
+            (headers, bytes) = (&headers[count..], &bytes[together..]);
+        }
         Ok(())
+    }
+
+    /// Returns how many of these frames fit into the active segment, and their length.
+    fn fitting(&self, headers: &[FrameHeader]) -> (usize, usize) {
+        let ends = headers.iter().scan(0, |end, header| {
+            *end += header.sealed_bytes();
+            Some(*end)
+        });
+        let fits = |end: &usize| self.fitting_offset(*end as u64).is_some();
+        (1..).zip(ends.take_while(fits)).last().unwrap_or((0, 0))
     }
 
     pub(super) fn disk(&self) -> &D {
         &self.disk
+    }
+
+    /// Returns whether everything is done in the caller's thread.
+    pub(super) fn is_inline(&self) -> bool {
+        self.spare.is_inline()
     }
 
     /// Makes an empty log the one with this id, whose frames have this epoch.

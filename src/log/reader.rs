@@ -13,6 +13,7 @@ use super::chain::{self, Chain};
 use super::disk::{DiskFile, ReadDisk, ReadOnlyDisk};
 use super::error::Context;
 use super::segment;
+use super::stream::marker;
 use super::{LogError, Progress, Replay, SealedFrame};
 use crate::domain::Position;
 
@@ -166,13 +167,14 @@ impl<D: ReadDisk> Walk<'_, D> {
     fn read_again(&mut self) -> Result<bool, LogError> {
         let Some(file) = &self.file else { return Ok(false) };
         let end = self.chain.end();
-        match self.chain.torn() {
+        let was_read_again = self.read_again_at == Some(end);
+        match self.chain.torn(was_read_again && marker::is_copy(self.disk)?) {
             Ok(torn) => {
                 let at = |range: Range<usize>| range.start as u64..range.end as u64;
                 self.contents.torn = torn.map(|range| TornWrite { file: self.chain.path(), at: at(range) });
                 Ok(false)
             }
-            Err(damage) if self.read_again_at == Some(end) => Err(damage),
+            Err(damage) if was_read_again => Err(damage),
             Err(_) => {
                 let read = file.read_at(self.chain.bytes_behind(), end as u64);
                 read.doing("read", || self.chain.path())?;

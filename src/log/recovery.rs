@@ -45,8 +45,12 @@ pub(super) enum Tail {
     Clean,
     /// A write that a crash tore: these bytes, up to the last that is not zero.
     Torn(Range<usize>),
-    /// Something broken, then a sound frame that begins at this position.
-    Damaged(Position),
+    /// Something broken, and a sound frame among these bytes, up to the last that is not zero.
+    Damaged {
+        range: Range<usize>,
+        /// The position at which that frame begins.
+        sound: Position,
+    },
 }
 
 /// Classifies the bytes from `end` on. `next` is the position of the next event.
@@ -56,9 +60,10 @@ pub(super) fn classify_tail(bytes: &[u8], end: usize, format: FrameFormat, next:
         .step_by(ALIGNMENT_BYTES)
         .filter_map(|offset| FrameHeader::check(&bytes[offset..], format))
         .find(|frame| frame.first >= next);
+    let range = end..end + last_used + 1;
     match later {
-        Some(frame) => Tail::Damaged(frame.first),
-        None => Tail::Torn(end..end + last_used + 1),
+        Some(frame) => Tail::Damaged { range, sound: frame.first },
+        None => Tail::Torn(range),
     }
 }
 
@@ -135,18 +140,24 @@ mod tests {
         check(&bytes, ends[1], 4, &Tail::Torn(ends[1]..ends[2]));
     }
 
+    /// The tail behind the first frame if the second is broken and the third is sound.
+    fn damaged(bytes: &[u8], ends: [usize; 3]) -> Tail {
+        let last_used = last_not_zero(bytes).expect("a frame");
+        Tail::Damaged { range: ends[0]..last_used + 1, sound: Position(4) }
+    }
+
     #[test]
     fn a_broken_frame_before_a_sound_one_is_damage() {
         let (mut bytes, ends) = three_frames();
         bytes[ends[0]] ^= 1;
-        check(&bytes, ends[0], 2, &Tail::Damaged(Position(4)));
+        check(&bytes, ends[0], 2, &damaged(&bytes, ends));
     }
 
     #[test]
     fn a_zeroed_frame_before_a_sound_one_is_damage() {
         let (mut bytes, ends) = three_frames();
         bytes[ends[0]..ends[1]].fill(0);
-        check(&bytes, ends[0], 2, &Tail::Damaged(Position(4)));
+        check(&bytes, ends[0], 2, &damaged(&bytes, ends));
     }
 
     #[test]

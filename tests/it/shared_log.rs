@@ -251,7 +251,7 @@ async fn health_shows_the_stream() {
     // Given a server that hears nothing.
     there.hold();
     there.status.set_writable(false);
-    there.status.set_copying(false);
+    there.status.end_copying(&"there is no room");
     wait_until(async || there.get("/health").await.json()["stream"]["stale_ms"].as_u64() > Some(20)).await;
     // Then it is healthy for those only who allow that.
     assert_eq!(problem(&there.get("/health?max_stale_ms=20").await, 503, "behind"), None);
@@ -267,7 +267,7 @@ async fn health_shows_the_stream() {
 async fn metrics_show_the_stream() {
     let (_, there, _) = two_servers(&[]).await;
     there.status.count_stray();
-    there.status.set_copying(false);
+    there.status.end_copying(&"there is no room");
     let metrics = there.get("/metrics").await.text;
     for line in [
         "chinwag_stream_sequence 1",

@@ -16,7 +16,7 @@ use crate::engine::metrics::EngineMetrics;
 use crate::engine::writer::{Inbox, Job, Readers, Writer};
 use crate::engine::{EngineSettings, Queued, SubmitError, projector};
 use crate::log::stream::StreamError;
-use crate::log::stream::simulated::{Chance, Faults, SimDisk, SimStream};
+use crate::log::stream::simulated::{Among, Chance, Faults, SimDisk, SimStream, Stop};
 use crate::log::{AppendError, Caught, LogError, Progress};
 use crate::model::Model;
 use crate::system_clock;
@@ -74,15 +74,7 @@ impl Cluster {
     pub(super) fn step(&mut self) -> Result<(), String> {
         let server = self.chance.below(self.servers.len());
         match self.chance.below(12) {
-            0 => {
-                self.servers[server].writer = None;
-                if self.chance.one_in(2) {
-                    self.servers[server].disk.crash();
-                } else {
-                    self.servers[server].disk.restart();
-                }
-                self.tally.restarts += 1;
-            }
+            0 => self.end_server(server),
             1 => {
                 let faults = Faults::any(&mut self.chance);
                 let stray = faults.stray.filter(|_| self.has_strays);
@@ -98,6 +90,19 @@ impl Cluster {
             _ => self.call(server)?.map_err(|error| format!("a server stopped: {error}"))?,
         }
         Ok(())
+    }
+
+    /// Ends a server, perhaps while it writes what its copy lacks.
+    fn end_server(&mut self, server: usize) {
+        let Server { disk, writer } = &mut self.servers[server];
+        let stop = if self.chance.one_in(2) { Stop::Machine } else { Stop::Process };
+        disk.stop_after(Some((stop, self.chance.below(4), Among::Changes)));
+        *writer = None;
+        match stop {
+            Stop::Machine => disk.crash(),
+            Stop::Process => disk.restart(),
+        }
+        self.tally.restarts += 1;
     }
 
     /// Returns the server, started if it is not running and the stream can be reached.

@@ -7,7 +7,7 @@ use super::StreamError;
 use crate::log::chain;
 use crate::log::disk::{Disk, DiskFile, ReadDisk, remove_if_there};
 use crate::log::error::Context;
-use crate::log::{LogError, LogId};
+use crate::log::{EventLog, FileLog, LogError, LogId, SEGMENT_BYTES_MIN};
 
 const NAME: &str = "STREAM";
 const UNFINISHED: &str = "STREAM.new";
@@ -35,6 +35,11 @@ fn marked(disk: &impl ReadDisk) -> Result<Option<String>, LogError> {
     file.read_at(&mut text, 0).doing("read", path)?;
     let text = String::from_utf8_lossy(&text);
     Ok(Some(text.split_whitespace().next().unwrap_or_default().to_owned()))
+}
+
+/// Returns whether this directory is a copy of a stream.
+pub(in crate::log) fn is_copy(disk: &impl ReadDisk) -> Result<bool, LogError> {
+    Ok(marked(disk)?.is_some())
 }
 
 /// Checks that a server alone may write to this directory.
@@ -71,6 +76,8 @@ pub fn check_is_copy(disk: &impl ReadDisk, stream: &str) -> Result<(), LogError>
 /// The directory is not a copy of a stream, or cannot be read or written.
 pub fn detach(disk: &impl Disk) -> Result<String, LogError> {
     let stream = marked(disk)?.ok_or_else(|| StreamError::IsNoCopy { dir: disk.path("") })?;
+    // What a crash tore is told from damage by the mark.
+    FileLog::new(disk.clone(), SEGMENT_BYTES_MIN).make_ready()?;
     remove_if_there(disk, NAME)?;
     disk.sync().doing("sync", || disk.path(""))?;
     Ok(stream)
@@ -81,7 +88,7 @@ mod tests {
     use super::*;
     use crate::domain::{Actor, Event, Position, Record, Timestamp};
     use crate::log::stream::simulated::{Chance, SimDisk, SimStream};
-    use crate::log::{EventLog, FileLog, Frame, RealDisk, SEGMENT_BYTES_MIN};
+    use crate::log::{Frame, RealDisk};
 
     #[test]
     fn a_copy_is_served_on_its_stream_only() {

@@ -3,6 +3,7 @@
 //! | module | contents |
 //! | --- | --- |
 //! | `stream_log` | a server's log on a stream |
+//! | `copier` | writes this server's copy |
 //! | `error` | errors |
 //! | `message` | the bytes of a message |
 //! | `judge` | the rule of what counts |
@@ -16,9 +17,10 @@
 //! that would not count out of it. Every server keeps the frames that count in segments of its own, as a witness: a
 //! stream that has lost one of them is noticed.
 
+mod copier;
 mod error;
 mod judge;
-mod marker;
+pub(super) mod marker;
 mod message;
 #[cfg(any(feature = "nats", test))]
 mod monitors;

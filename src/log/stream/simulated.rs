@@ -12,7 +12,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::{Heard, Published, Stream, StreamLog, Told, Unreachable, new_genesis};
-pub(crate) use crate::log::tests::simulated_disk::{Chance, SimDisk};
+pub(crate) use crate::log::tests::simulated_disk::{Among, Chance, Fault, SimDisk, Stop};
 use crate::log::{EventLog, FileLog, LogError, LogId};
 
 /// Number of nodes that can be read.

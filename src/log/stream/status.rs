@@ -1,5 +1,6 @@
 //! The state of a stream as a server sees it, for those who only look: health and metrics.
 
+use std::fmt::Display;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -67,9 +68,10 @@ impl StreamStatus {
         self.is_writable.load(Ordering::Relaxed)
     }
 
-    /// Sets whether each frame that counts is copied to this server's disk.
-    pub fn set_copying(&self, is_copying: bool) {
-        self.is_copying.store(is_copying, Ordering::Relaxed);
+    /// Notes that no more frames are copied, because there is no room for them.
+    pub fn end_copying(&self, error: &dyn Display) {
+        tracing::error!(%error, "the stream is not copied until the next start");
+        self.is_copying.store(false, Ordering::Relaxed);
     }
 
     /// Returns whether each frame that counts is copied to this server's disk.

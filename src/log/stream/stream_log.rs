@@ -7,6 +7,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::copier::Copier;
 use super::judge::{Counting, Judge, Stop, Verdict};
 use super::message::{self, ChainValue, Checksum, Genesis, Head, Unreadable, WriterId};
 use super::{Published, Stream, StreamError, StreamStatus, Told, marker};
@@ -22,10 +23,13 @@ pub struct StreamLog<S, D: Disk> {
     stream: S,
     /// The name of the stream, for messages to people.
     name: String,
-    /// The frames that count, up to some of them.
-    copy: FileLog<D>,
+    /// The copy, until the stream is joined.
+    copy: Option<FileLog<D>>,
     /// What the copy held at the start.
     copied: Copied,
+    /// Copies the frames that count; `None` until the stream is joined, and if there is no room for a copy.
+    copier: Option<Copier<D>>,
+    metrics: LogMetrics,
     /// Known when the log was first [caught up](EventLog::catch_up) with.
     judge: Option<Judge>,
     /// Messages that were read, and not judged yet. The first one follows the last that was judged.
@@ -113,8 +117,10 @@ impl<S: Stream, D: Disk> StreamLog<S, D> {
         Self {
             stream,
             name,
-            copy,
+            metrics: copy.metrics(),
+            copy: Some(copy),
             copied: Copied::default(),
+            copier: None,
             judge: None,
             unjudged: VecDeque::new(),
             writer: WriterId::random(),
@@ -155,39 +161,39 @@ impl<S: Stream, D: Disk> StreamLog<S, D> {
             Unreadable::Stray => self.diverged("its first message is not the beginning of a log"),
             Unreadable::Unknown => self.later_release(1),
         })?;
-        if self.copied.frames > 0 && self.copy.id() != genesis.log {
-            let what =
-                format!("it holds log {}, and the directory holds log {}", genesis.log, self.copy.id());
+        let copied = self.copy.as_ref().map(FileLog::id).filter(|_| self.copied.frames > 0);
+        if let Some(copied) = copied.filter(|copied| *copied != genesis.log) {
+            let what = format!("it holds log {}, and the directory holds log {copied}", genesis.log);
             return Err(self.diverged(&what));
         }
-        self.copy.adopt(genesis.log, genesis.epoch);
-        self.judge = if self.copied.frames == 0 {
-            self.begin_copy(genesis.log)?;
+        let judge = if self.copied.frames == 0 {
             Some(Judge::after_genesis(genesis, &first))
         } else {
             self.find_copied(genesis)?
         };
-        if let Some(Judge { judged, .. }) = self.judge {
-            self.status.set_sequence(judged);
+        if let Some(judge) = judge {
+            self.status.set_sequence(judge.judged);
+            self.begin_to_copy(genesis)?;
+            self.judge = Some(judge);
         }
         Ok(self.judge.is_some())
     }
 
-    /// Marks the directory as a copy of the stream, before it gets its first frame.
-    fn begin_copy(&mut self, log: LogId) -> Result<(), LogError> {
-        match marker::mark(self.copy.disk(), &self.name, log) {
-            Err(error) if error.is_no_room() => {
-                self.end_copy(&error);
-                Ok(())
+    /// Begins to copy frames. Before the directory gets its first one, it is marked as a copy.
+    fn begin_to_copy(&mut self, genesis: Genesis) -> Result<(), LogError> {
+        let Some(mut copy) = self.copy.take() else { return Ok(()) };
+        if self.copied.frames == 0 {
+            match marker::mark(copy.disk(), &self.name, genesis.log) {
+                Err(error) if error.is_no_room() => {
+                    self.status.end_copying(&error);
+                    return Ok(());
+                }
+                marked => marked?,
             }
-            marked => marked,
         }
-    }
-
-    /// Copies no more frames, because there is no room for them.
-    fn end_copy(&mut self, error: &dyn Display) {
-        tracing::error!(%error, "the stream is not copied until the next start");
-        self.status.set_copying(false);
+        copy.adopt(genesis.log, genesis.epoch);
+        self.copier = Some(Copier::start(copy, Arc::clone(&self.status))?);
+        Ok(())
     }
 
     /// Finds the copy's last frame in the stream. Messages that do not count may stand between those that do.
@@ -337,18 +343,7 @@ impl<S: Stream, D: Disk> StreamLog<S, D> {
 
     /// Copies a frame that counts.
     fn keep(&mut self, header: FrameHeader, frame: &[u8]) -> Result<(), LogError> {
-        // A full disk ends the copy until the next start.
-        if !self.status.is_copying() {
-            return Ok(());
-        }
-        match self.copy.append_sealed(header, frame) {
-            Ok(()) => Ok(()),
-            Err(AppendError::Failed(error)) => Err(error),
-            Err(refused) => {
-                self.end_copy(&refused);
-                Ok(())
-            }
-        }
+        self.copier.as_mut().map_or(Ok(()), |copier| copier.copy(header, frame))
     }
 
     /// Reads the stream for this time at most, to see what became of the last message.
@@ -548,6 +543,7 @@ impl<S: Stream, D: Disk> StreamLog<S, D> {
 impl<S: Stream, D: Disk> EventLog for StreamLog<S, D> {
     fn replay<'l>(&'l mut self, progress: &'l Progress) -> Result<Box<dyn Replay + 'l>, LogError> {
         let Self { copy, copied, .. } = self;
+        let copy = copy.as_mut().expect("the replay comes first");
         Ok(Box::new(CopyReplay { replay: copy.replay(progress)?, copied }))
     }
 
@@ -580,6 +576,9 @@ impl<S: Stream, D: Disk> EventLog for StreamLog<S, D> {
     }
 
     fn others(&mut self, visit: &mut Visit<'_>) -> Result<(), LogError> {
+        if let Some(copier) = &mut self.copier {
+            copier.check()?;
+        }
         self.check_told()?;
         self.check_last()?;
         while !self.unjudged.is_empty() || self.stream.heard().last > self.judge().judged {
@@ -616,15 +615,15 @@ impl<S: Stream, D: Disk> EventLog for StreamLog<S, D> {
     }
 
     fn epoch(&self) -> Epoch {
-        self.copy.epoch()
+        self.judge().genesis.epoch
     }
 
     fn id(&self) -> LogId {
-        self.copy.id()
+        self.judge().genesis.log
     }
 
     fn metrics(&self) -> LogMetrics {
-        self.copy.metrics()
+        self.metrics.clone()
     }
 }
 
