@@ -1,6 +1,7 @@
 //! Commands, and the properties that follow from a command alone: its fingerprint, its size, its maximum
 //! number of events.
 
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::idempotency::{Fingerprint, FingerprintHasher};
@@ -8,7 +9,8 @@ use super::{ChatId, ChatName, Seq, Text, Timestamp, UserId, Username};
 
 /// A request to change something. It becomes one or more [`Event`](super::Event)s, or a
 /// [`Refusal`](super::Refusal).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Command {
     /// Adds a user.
     AddUser {
@@ -60,7 +62,7 @@ pub enum Command {
 }
 
 /// A message to send.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewMessage {
     /// The chat that it is sent to.
     pub chat: ChatId,

@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
+use serde::{Deserialize, Serialize};
+
 use super::{Actor, ChatId, Command, Event, NewMessage, Seq, Stamp, UserId};
 
 /// The facts about the state that a decision may ask for, by ids and names.
@@ -37,7 +39,8 @@ pub enum Decision<'c> {
 }
 
 /// The rule that a well-formed command broke.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "snake_case")]
 pub enum Refusal {
     /// The user does not exist.
     #[error("there is no user {user}")]
@@ -100,7 +103,8 @@ pub enum Refusal {
 }
 
 /// The place where a command names a user.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum UserField {
     /// As a message's author.
     Author,

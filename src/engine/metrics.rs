@@ -184,6 +184,11 @@ fn of_stream(status: &StreamStatus) -> Vec<MetricFamily> {
         "Messages of the stream that are not ones of this log.",
         status.strays(),
     );
+    counter(
+        "chinwag_stream_forwarded_total",
+        "Writes that another server carried out for this one.",
+        status.forwarded(),
+    );
     let help = "Time for which this server may lack what others have written.";
     let stale = Gauge::new("chinwag_stream_stale_seconds", help).expect("a name");
     stale.set(status.stale().as_secs_f64());

@@ -9,6 +9,7 @@
 mod chat_list;
 mod clock;
 mod draft;
+mod forwarding;
 #[cfg(test)]
 mod histories;
 mod live;
@@ -23,6 +24,7 @@ use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::time::{Duration, Instant};
 
 use parking_lot::RwLock;
+use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
 use crate::domain::{Actor, Command, Epoch, IdempotencyKey, Position, Refusal};
@@ -37,6 +39,7 @@ use live::Live;
 pub use live::{Begin, EventId, FeedEvent, FeedEventKind, FollowError, Follower};
 use metrics::EngineMetrics;
 pub use read_marks::ReadMarks;
+use forwarding::Forwarding;
 use writer::{Inbox, Input, Job, Readers, Writer};
 
 /// Carries out commands, and lets readers look at the model.
@@ -50,6 +53,8 @@ pub struct Engine {
     epoch: Epoch,
     /// The stream of a log that servers share.
     stream: Option<Arc<StreamStatus>>,
+    /// Where commands go that another server carries out.
+    forwarding: Option<Forwarding>,
 }
 
 /// The settings with which an engine starts.
@@ -86,6 +91,15 @@ impl Queued {
         self.bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
 
+    /// Adds a write that waits for another server, unless there are too many bytes already.
+    fn share(&self, bytes: usize) -> Result<Waiting<'_>, SubmitError> {
+        if self.bytes() >= QUEUE_BYTES_MAX {
+            return Err(SubmitError::Overloaded);
+        }
+        self.add(bytes);
+        Ok(Waiting { queued: self, bytes })
+    }
+
     fn writes(&self) -> usize {
         self.writes.load(Ordering::Relaxed)
     }
@@ -95,8 +109,23 @@ impl Queued {
     }
 }
 
+/// A write that waits for another server. Dropping it removes it.
+struct Waiting<'q> {
+    queued: &'q Queued,
+    bytes: usize,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.queued.remove(1, self.bytes);
+    }
+}
+
+/// The answer to a command.
+type Answer = Result<Accepted, SubmitError>;
+
 /// A write that is durable.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Accepted {
     /// The receipt of the write.
     pub receipt: Receipt,
@@ -115,7 +144,8 @@ impl Accepted {
 }
 
 /// The reason why a command was not carried out, or perhaps not.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "snake_case")]
 pub enum SubmitError {
     /// The command breaks a rule.
     #[error(transparent)]
@@ -196,6 +226,7 @@ impl Engine {
         catch_up(log.as_mut(), &readers)?;
         clock::warn_if_behind(model.read().index().time());
         let (log_id, epoch, stream) = (log.id(), log.epoch(), log.stream_status());
+        let forwarding = Forwarding::of(log.as_ref());
         let metrics = Arc::new(EngineMetrics::new(&log.metrics(), started.elapsed()));
         let (queue, inputs) = sync_channel(settings.queue_max);
         let queue = Arc::new(RwLock::new(Some(queue)));
@@ -227,7 +258,8 @@ impl Engine {
         })?;
         let (fan_out, read) = (Arc::clone(&live), Arc::clone(&model));
         spawn("fan-out", move || fan_out.fan_out_until_closed(&read, &wake_ups))?;
-        Ok((Self { model, queue, queued, live, metrics, log_id, epoch, stream }, WriterEnd(end)))
+        let engine = Self { model, queue, queued, live, metrics, log_id, epoch, stream, forwarding };
+        Ok((engine, WriterEnd(end)))
     }
 
     /// Submits a command, and waits until it is refused or its events are durable. `by` is the one who caused its
@@ -248,10 +280,10 @@ impl Engine {
         by: Actor<'static>,
     ) -> Result<Accepted, SubmitError> {
         debug_assert!(key.as_ref().is_none_or(|key| key.is_of(&by)), "a key of the one who submits");
-        let (reply, answer) = oneshot::channel();
-        let answered = match self.enqueue(Job { command, key, by, reply }) {
-            Ok(()) => answer.await.unwrap_or(Err(SubmitError::Failed)),
-            Err(refused) => Err(refused),
+        let answered = match self.writer_elsewhere() {
+            None => Self::answered(self.enqueue(command, key, by)).await,
+            // A server alone would have the room for it in every request.
+            Some(there) => Box::pin(self.submit_there(there, command, key, by)).await,
         };
         if let Err(refused) = &answered {
             self.metrics.count_refused(refused);
@@ -259,15 +291,26 @@ impl Engine {
         answered
     }
 
-    fn enqueue(&self, job: Job) -> Result<(), SubmitError> {
+    async fn answered(enqueued: Result<oneshot::Receiver<Answer>, SubmitError>) -> Answer {
+        enqueued?.await.unwrap_or(Err(SubmitError::Failed))
+    }
+
+    fn enqueue(
+        &self,
+        command: Command,
+        key: Option<IdempotencyKey<'static>>,
+        by: Actor<'static>,
+    ) -> Result<oneshot::Receiver<Answer>, SubmitError> {
         let queue = self.queue.read();
         let queue = queue.as_ref().ok_or(SubmitError::ShuttingDown)?;
         if self.queued.bytes() >= QUEUE_BYTES_MAX {
             return Err(SubmitError::Overloaded);
         }
-        let bytes = job.command.payload_bytes();
+        let bytes = command.payload_bytes();
         self.queued.add(bytes);
-        queue.try_send(Input::Job(job)).map_err(|error| {
+        let (reply, answer) = oneshot::channel();
+        let sent = queue.try_send(Input::Job(Job { command, key, by, reply }));
+        sent.map(|()| answer).map_err(|error| {
             self.queued.remove(1, bytes);
             match error {
                 TrySendError::Full(_) => SubmitError::Overloaded,

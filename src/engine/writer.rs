@@ -13,7 +13,7 @@ use super::draft::Draft;
 use super::live::Live;
 use super::metrics::EngineMetrics;
 use super::projector;
-use super::{Accepted, Queue, Queued, SubmitError};
+use super::{Accepted, Answer, Queue, Queued, SubmitError};
 use crate::domain::{
     Actor, Command, Decision, Event, IdempotencyKey, Position, Record, Refusal, Stamp, decide,
 };
@@ -43,8 +43,6 @@ impl Job {
         }
     }
 }
-
-type Answer = Result<Accepted, SubmitError>;
 
 /// The resolution of one command of a batch.
 enum Resolution<'b> {

@@ -131,6 +131,11 @@ pub trait EventLog: Send {
         None
     }
 
+    /// Returns the other servers on the stream, if they can ask each other.
+    fn peers(&self) -> Option<Arc<dyn stream::Peers>> {
+        None
+    }
+
     /// Returns the metrics of the log. They stay 0 for a log that keeps nothing on disk.
     fn metrics(&self) -> LogMetrics {
         LogMetrics::default()

@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::Model;
 use super::directory::ChatIndex;
 use super::keys::{Created, KeyReused, Recalled};
@@ -10,7 +12,7 @@ use crate::domain::{
 };
 
 /// The result of a write.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Receipt {
     /// The position of the write's last event. If the write changed nothing, the last position when the
     /// server found that.
@@ -20,7 +22,8 @@ pub struct Receipt {
 }
 
 /// The user, chat or messages that a write created, or the time of its revocation.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// A user.
     User(UserId),
@@ -37,7 +40,7 @@ pub enum Outcome {
 }
 
 /// The id, place and time that the server gave to a message when it was sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SentMessage {
     /// The message.
     pub id: MessageId,

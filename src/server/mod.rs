@@ -302,6 +302,7 @@ pub async fn serve(
     };
     log_replay(&progress, began.elapsed());
     let engine = Arc::new(engine);
+    engine.answer_others();
     app.ready(Arc::clone(&engine));
     ready();
     tokio::spawn(end_revoked_streams(Arc::clone(&app), Arc::clone(&engine)));

@@ -16,9 +16,11 @@
 //!
 //! Numbers are little endian.
 
+use std::fmt;
 use std::ops::Range;
 
 use aws_lc_rs::digest::{Context, SHA256};
+use uuid::Uuid;
 
 use crate::domain::Epoch;
 use crate::log::codec;
@@ -32,12 +34,20 @@ pub(super) const HEADER_BYTES: usize = 64;
 const ID: Range<usize> = HEADER_BYTES..HEADER_BYTES + 16;
 
 /// A writer of messages: one start of one process.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct WriterId([u8; 16]);
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct WriterId([u8; 16]);
 
 impl WriterId {
-    pub(super) fn random() -> Self {
+    /// Returns a new id.
+    #[must_use]
+    pub fn random() -> Self {
         Self(system_clock::uuid().into_bytes())
+    }
+}
+
+impl fmt::Display for WriterId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Uuid::from_bytes(self.0).simple().fmt(f)
     }
 }
 

@@ -10,6 +10,7 @@
 //! | `marker` | the file that marks a directory as a copy |
 //! | `nats` | a stream of NATS JetStream; `no_nats` in a binary without it |
 //! | `settings`, `wanted`, `monitors` | how such a stream is reached, and how it and its nodes must be |
+//! | `peers` | the other servers on the stream |
 //! | `status` | what those who only look can see |
 //! | `simulated` | a stream that behaves as badly as a real one, for tests |
 //!
@@ -26,6 +27,7 @@ mod message;
 mod monitors;
 #[cfg_attr(not(feature = "nats"), path = "no_nats.rs")]
 mod nats;
+mod peers;
 mod settings;
 #[cfg(test)]
 pub(crate) mod simulated;
@@ -36,12 +38,15 @@ mod tests;
 #[cfg(any(feature = "nats", test))]
 mod wanted;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 pub use self::error::StreamError;
 pub use self::marker::{check_is_copy, check_is_own, detach};
-use self::message::{Genesis, WriterId};
+use self::message::Genesis;
+pub use self::message::WriterId;
 pub use self::nats::NatsStream;
+pub use self::peers::{Answerer, Asked, Peers};
 pub use self::settings::{NatsLogin, NatsSettings, NatsTls};
 pub use self::status::StreamStatus;
 pub use self::stream_log::StreamLog;
@@ -86,6 +91,12 @@ pub trait Stream: Send {
 
     /// Waits until something is heard, for this time at most.
     fn wait(&mut self, time: Duration);
+
+    /// Returns the other servers, for the server that writes under this id, if they can ask each other. An answer is
+    /// waited for for this time.
+    fn peers(&self, _writer: WriterId, _patience: Duration) -> Option<Arc<dyn Peers>> {
+        None
+    }
 }
 
 /// The outcome of a publication.

@@ -4,6 +4,10 @@ use std::fmt::Display;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
+
+use super::WriterId;
+
 /// The state of a stream. The writer's thread sets it, and never waits for those who look.
 #[derive(Debug)]
 pub struct StreamStatus {
@@ -13,8 +17,11 @@ pub struct StreamStatus {
     sequence: AtomicU64,
     is_writable: AtomicBool,
     is_copying: AtomicBool,
+    /// The server that wrote last, if it is another one.
+    writer: Mutex<Option<WriterId>>,
     superseded: AtomicU64,
     strays: AtomicU64,
+    forwarded: AtomicU64,
 }
 
 impl Default for StreamStatus {
@@ -25,8 +32,10 @@ impl Default for StreamStatus {
             sequence: AtomicU64::new(0),
             is_writable: AtomicBool::new(true),
             is_copying: AtomicBool::new(true),
+            writer: Mutex::new(None),
             superseded: AtomicU64::new(0),
             strays: AtomicU64::new(0),
+            forwarded: AtomicU64::new(0),
         }
     }
 }
@@ -80,6 +89,17 @@ impl StreamStatus {
         self.is_copying.load(Ordering::Relaxed)
     }
 
+    /// Sets the server that wrote last, if it is another one.
+    pub fn set_writer(&self, writer: Option<WriterId>) {
+        *self.writer.lock() = writer;
+    }
+
+    /// Returns the server that wrote last, if it is another one.
+    #[must_use]
+    pub fn writer(&self) -> Option<WriterId> {
+        *self.writer.lock()
+    }
+
     /// Counts a message that does not count, because another was first.
     pub fn count_superseded(&self) {
         self.superseded.fetch_add(1, Ordering::Relaxed);
@@ -94,6 +114,17 @@ impl StreamStatus {
     /// Counts a message that is not one of this log.
     pub fn count_stray(&self) {
         self.strays.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a write that another server carried out.
+    pub fn count_forwarded(&self) {
+        self.forwarded.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Returns the number of writes that another server carried out.
+    #[must_use]
+    pub fn forwarded(&self) -> u64 {
+        self.forwarded.load(Ordering::Relaxed)
     }
 
     /// Returns the number of messages that are not ones of this log.

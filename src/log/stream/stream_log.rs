@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::copier::Copier;
 use super::judge::{Counting, Judge, Stop, Verdict};
 use super::message::{self, ChainValue, Checksum, Genesis, Head, Unreadable, WriterId};
-use super::{Published, Stream, StreamError, StreamStatus, Told, marker};
+use super::{Peers, Published, Stream, StreamError, StreamStatus, Told, marker};
 use crate::domain::{Epoch, Position};
 use crate::log::frame::FrameHeader;
 use crate::log::{
@@ -35,6 +35,8 @@ pub struct StreamLog<S, D: Disk> {
     /// Messages that were read, and not judged yet. The first one follows the last that was judged.
     unjudged: VecDeque<Vec<u8>>,
     writer: WriterId,
+    /// The writer of the last message that counts.
+    wrote_last: Option<WriterId>,
     /// The number of messages that this writer has made.
     made: u64,
     /// The last of them.
@@ -124,6 +126,7 @@ impl<S: Stream, D: Disk> StreamLog<S, D> {
             judge: None,
             unjudged: VecDeque::new(),
             writer: WriterId::random(),
+            wrote_last: None,
             made: 0,
             message: Vec::new(),
             write_timeout,
@@ -327,7 +330,11 @@ impl<S: Stream, D: Disk> StreamLog<S, D> {
     fn pass(&mut self, message: &[u8], verdict: &Verdict<'_>) {
         let sequence = self.next_sequence();
         match verdict {
-            Verdict::Counts(_) => {}
+            Verdict::Counts(Counting { head, .. }) if self.wrote_last == Some(head.writer) => {}
+            Verdict::Counts(Counting { head, .. }) => {
+                self.wrote_last = Some(head.writer);
+                self.status.set_writer(self.wrote_last.filter(|writer| *writer != self.writer));
+            }
             Verdict::Superseded => {
                 tracing::warn!(sequence, "a message of the stream does not count");
                 self.status.count_superseded();
@@ -608,6 +615,12 @@ impl<S: Stream, D: Disk> EventLog for StreamLog<S, D> {
 
     fn stream_status(&self) -> Option<Arc<StreamStatus>> {
         Some(Arc::clone(&self.status))
+    }
+
+    fn peers(&self) -> Option<Arc<dyn Peers>> {
+        /// Time for which an answer is waited for beyond that which the write may take there.
+        const ON_THE_WAY: Duration = Duration::from_secs(1);
+        self.stream.peers(self.writer, self.write_timeout + ON_THE_WAY)
     }
 
     fn frame_bytes_max(&self) -> usize {

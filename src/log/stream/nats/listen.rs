@@ -13,7 +13,7 @@ use super::news::News;
 use crate::log::stream::wanted::stored_subject;
 
 /// Time between two questions about the stream.
-const HEARTBEAT: Duration = Duration::from_secs(1);
+pub(super) const HEARTBEAT: Duration = Duration::from_secs(1);
 /// Questions without an answer after which another node is connected to.
 const SILENT_HEARTBEATS_MAX: u32 = 3;
 

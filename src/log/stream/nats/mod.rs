@@ -5,6 +5,7 @@
 //! | `connect` | how to connect to the nodes |
 //! | `ask` | questions to the nodes, and their answers |
 //! | `listen`, `news` | what is heard without asking |
+//! | `peers` | questions to other servers |
 //! | `tools` | what an operator does with a stream |
 //!
 //! JetStream's own interface is JSON over requests. The connection has a thread of its own, so that it does not wait
@@ -14,6 +15,7 @@ mod ask;
 mod connect;
 mod listen;
 mod news;
+mod peers;
 mod tools;
 
 use std::io;
@@ -29,8 +31,9 @@ use self::ask::{NO_STREAM, ask, probe, publish, read_many, read_one, said};
 use self::connect::{CONNECT_TIMEOUT, connect_options};
 use self::listen::{ask_each_second, hear_stored};
 use self::news::News;
+use self::peers::NatsPeers;
 use super::wanted::{self, subject};
-use super::{Heard, NatsSettings, Published, Stream, StreamError, Unreachable, monitors};
+use super::{Heard, NatsSettings, Peers, Published, Stream, StreamError, Unreachable, WriterId, monitors};
 use crate::log::LogError;
 use crate::thread;
 
@@ -64,9 +67,13 @@ struct Connection {
 }
 
 impl Connection {
+    fn runtime(&self) -> &Runtime {
+        self.runtime.as_ref().expect("it is taken at the end only")
+    }
+
     /// Runs this to its end, in the thread that calls.
     fn run<F: Future>(&self, run: F) -> F::Output {
-        self.runtime.as_ref().expect("it is taken at the end only").block_on(run)
+        self.runtime().block_on(run)
     }
 
     /// Checks the node. Returns a sentence if it is not as it must be.
@@ -219,7 +226,7 @@ impl NatsStream {
         let messages = info["state"]["last_seq"].as_u64();
         tracing::info!(stream, messages, replicas, message_bytes_max, "found the stream");
         self.news.tell(self.news.time(), 0, info);
-        let runtime = connection.runtime.as_ref().expect("it is taken at the end only");
+        let runtime = connection.runtime();
         let (client, news) = (&connection.client, &self.news);
         runtime.spawn(hear_stored(client.clone(), stream.to_owned(), Arc::clone(news)));
         runtime.spawn(ask_each_second(client.clone(), stream.to_owned(), Arc::clone(news)));
@@ -316,6 +323,11 @@ impl Stream for NatsStream {
 
     fn wait(&mut self, time: Duration) {
         self.news.wait(time);
+    }
+
+    fn peers(&self, writer: WriterId, patience: Duration) -> Option<Arc<dyn Peers>> {
+        let (connection, stream) = (Arc::clone(self.connection.as_ref()?), self.settings.stream.clone());
+        Some(Arc::new(NatsPeers { connection, stream, own: writer, patience, can_ask: Arc::default() }))
     }
 }
 

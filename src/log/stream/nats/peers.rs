@@ -1,0 +1,113 @@
+//! Questions of one server to another. Each server has a subject of its own, on which it is asked.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use async_nats::{Client, HeaderMap, Message, RequestErrorKind, Subscriber};
+use futures_util::StreamExt;
+use tokio::sync::Semaphore;
+use tokio::time::{sleep, timeout};
+
+use super::Connection;
+use super::ask::{ANSWER_TIMEOUT, request};
+use super::listen::HEARTBEAT;
+use crate::log::stream::{Answerer, Asked, Peers, WriterId};
+
+/// Maximum questions that are answered at a time. The others wait in the client.
+const ANSWERING_MAX: usize = 4096;
+/// Time between two attempts to be asked.
+const RETRY_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Returns the subject on which a server is asked by others.
+fn write_subject(stream: &str, server: WriterId) -> String {
+    format!("{stream}.write.{server}")
+}
+
+/// The other servers on a stream.
+pub(super) struct NatsPeers {
+    pub(super) connection: Arc<Connection>,
+    pub(super) stream: String,
+    /// This server.
+    pub(super) own: WriterId,
+    /// Time for which an answer is waited for.
+    pub(super) patience: Duration,
+    /// Whether servers can be asked: this one has got an answer from itself.
+    pub(super) can_ask: Arc<AtomicBool>,
+}
+
+impl Peers for NatsPeers {
+    fn ask(&self, writer: WriterId, question: Vec<u8>) -> Pin<Box<dyn Future<Output = Asked> + Send + '_>> {
+        Box::pin(async move {
+            if !self.can_ask.load(Ordering::Relaxed) || !self.connection.is_up() {
+                return Asked::Nobody;
+            }
+            let subject = write_subject(&self.stream, writer);
+            let client = &self.connection.client;
+            match request(client, &subject, HeaderMap::new(), question, self.patience).await {
+                Ok(answer) => Asked::Answer(answer.payload.into()),
+                // Nobody has received it.
+                Err(
+                    RequestErrorKind::NoResponders
+                    | RequestErrorKind::MaxPayloadExceeded
+                    | RequestErrorKind::InvalidSubject,
+                ) => Asked::Nobody,
+                Err(RequestErrorKind::TimedOut | RequestErrorKind::Other) => Asked::Silent,
+            }
+        })
+    }
+
+    fn answer_by(&self, answerer: Answerer) {
+        let (client, subject) = (&self.connection.client, write_subject(&self.stream, self.own));
+        let runtime = self.connection.runtime();
+        runtime.spawn(answer_all(client.clone(), subject.clone(), Arc::new(answerer)));
+        runtime.spawn(ask_oneself(client.clone(), subject, Arc::clone(&self.can_ask)));
+    }
+}
+
+async fn answer_all(client: Client, subject: String, answerer: Arc<Answerer>) {
+    let answering = Arc::new(Semaphore::new(ANSWERING_MAX));
+    loop {
+        if let Ok(Ok(questions)) = timeout(ANSWER_TIMEOUT, client.subscribe(subject.clone())).await {
+            answer_each(questions, &client, &answerer, &answering).await;
+        }
+        sleep(HEARTBEAT).await;
+    }
+}
+
+async fn answer_each(
+    mut questions: Subscriber,
+    client: &Client,
+    answerer: &Arc<Answerer>,
+    answering: &Arc<Semaphore>,
+) {
+    while let Some(Message { payload, reply, .. }) = questions.next().await {
+        let Some(reply) = reply else { continue };
+        let permit = Arc::clone(answering).acquire_owned().await.expect("the semaphore is never closed");
+        let (client, answer) = (client.clone(), answerer(payload.into()));
+        tokio::spawn(async move {
+            // A server that gets no answer takes it for unknown whether the write has happened.
+            drop(client.publish(reply, answer.await.into()).await);
+            drop(permit);
+        });
+    }
+}
+
+/// Finds out whether the nodes let servers ask each other. A question that is not let through would only be waited for.
+async fn ask_oneself(client: Client, subject: String, can_ask: Arc<AtomicBool>) {
+    let mut attempts = 0;
+    while request(&client, &subject, HeaderMap::new(), Vec::new(), ANSWER_TIMEOUT).await.is_err() {
+        attempts += 1;
+        // The first one may come before the subscription.
+        if attempts == 2 {
+            tracing::warn!(
+                subject,
+                "no write is sent to the server that writes: this user may not publish or subscribe to the subject"
+            );
+        }
+        sleep(if attempts < 2 { HEARTBEAT } else { RETRY_INTERVAL }).await;
+    }
+    can_ask.store(true, Ordering::Relaxed);
+}
