@@ -106,7 +106,19 @@ fn parse_hyphenated(text: &str) -> Result<Uuid, InvalidId> {
 /// The place of a message in its chat: 1, 2, 3, … without gaps. 0 stands for the place before the first
 /// message.
 #[derive(
-    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Encode, BorrowDecode,
+    Debug,
+    Clone,
+    Copy,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    Encode,
+    BorrowDecode,
 )]
 #[serde(transparent)]
 pub struct Seq(pub u64);

@@ -45,7 +45,8 @@ impl Forwarding {
     /// Returns the server that writes, if it is another one and answers.
     fn writer(&self) -> Option<WriterId> {
         let writer = self.status.writer()?;
-        let is_silent = |&(silent, since): &(WriterId, Instant)| silent == writer && since.elapsed() < SILENT_TIME;
+        let is_silent =
+            |&(silent, since): &(WriterId, Instant)| silent == writer && since.elapsed() < SILENT_TIME;
         let silent = *self.silent.lock();
         silent.as_ref().is_none_or(|silent| !is_silent(silent)).then_some(writer)
     }
@@ -104,7 +105,8 @@ impl Engine {
         by: Actor<'static>,
     ) -> Answer {
         let waiting = self.queued.share(command.payload_bytes())?;
-        let question = Question { command: &command, key: key.as_ref().map(IdempotencyKey::text), by: by.clone() };
+        let question =
+            Question { command: &command, key: key.as_ref().map(IdempotencyKey::text), by: by.clone() };
         let question = serde_json::to_vec(&question).expect("it is written to memory");
         let answer = forwarding.ask(writer, question).await;
         drop(waiting);
@@ -131,5 +133,109 @@ impl Engine {
         };
         let answer = Self::answered(self.enqueue(command, key, by)).await;
         serde_json::to_vec(&answer).expect("it is written to memory")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::domain::{ChatName, NewMessage, Position, Refusal, Seq, Text, Timestamp, UserField, Username};
+    use crate::model::{Outcome, Receipt, SentMessage};
+
+    fn id<T: From<Uuid>>(number: u128) -> T {
+        Uuid::from_u128(number).into()
+    }
+
+    fn message(text: &str) -> NewMessage {
+        NewMessage { chat: id(1), author: id(2), text: Text::try_from(text.to_owned()).expect("a text") }
+    }
+
+    #[test]
+    fn a_question_is_understood_as_it_is_asked() {
+        let name = |name: &str| name.to_owned();
+        let commands = [
+            Command::AddUser { username: Username::try_from(name("ann \"é\"")).expect("a name") },
+            Command::AddChat {
+                name: ChatName::try_from(name("tea")).expect("a name"),
+                users: vec![id(2), id(3)],
+            },
+            Command::AddMessage(message("\u{1}\n\u{1F600}\\")),
+            Command::AddMessages(vec![message("a"), message("b")]),
+            Command::AddMember { chat: id(1), user: id(2) },
+            Command::RemoveMember { chat: id(1), user: id(2) },
+            Command::MarkRead { chat: id(1), user: id(2), seq: Seq(u64::MAX) },
+            Command::RevokeTokens { user: id(2), from: 7 },
+        ];
+        let actors = [Actor::Unknown, Actor::key(name("back-end")).expect("a key"), Actor::User(id(2))];
+        for command in commands {
+            for (by, key) in actors.iter().zip([None, Some("k"), Some("\"")]) {
+                let asked = Question { command: &command, key, by: by.clone() };
+                let asked = serde_json::to_vec(&asked).expect("JSON");
+                let heard: Question<Command, String> = serde_json::from_slice(&asked).expect("understood");
+                assert_eq!((&heard.command, heard.key.as_deref(), &heard.by), (&command, key, by));
+            }
+        }
+    }
+
+    #[test]
+    fn what_breaks_a_rule_of_form_is_not_understood() {
+        for text in ["", &"x".repeat(Text::BYTES_MAX + 1)] {
+            let asked = serde_json::json!({
+                "command": { "add_message": { "chat": id::<Uuid>(1), "author": id::<Uuid>(2), "text": text } },
+                "key": null,
+                "by": "unknown",
+            });
+            let heard = serde_json::from_value::<Question<Command, String>>(asked);
+            assert!(heard.is_err_and(|error| error.to_string().contains("must")), "{} bytes", text.len());
+        }
+    }
+
+    #[test]
+    fn an_answer_is_understood_as_it_is_given() {
+        let created_at = Timestamp::from_micros(1_700_000_000_000_001).expect("a time");
+        let sent = |seq| SentMessage { id: id(9), seq: Seq(seq), created_at };
+        let outcomes = [
+            Outcome::User(id(1)),
+            Outcome::Chat(id(1)),
+            Outcome::Message(sent(1)),
+            Outcome::Messages(vec![sent(1), sent(2)]),
+            Outcome::TokensFrom(3),
+            Outcome::Done,
+        ];
+        for (outcome, replayed) in outcomes.into_iter().zip([true, false].into_iter().cycle()) {
+            let accepted = Accepted { receipt: Receipt { position: Position(u64::MAX), outcome }, replayed };
+            let given = serde_json::to_vec(&Answer::Ok(accepted.clone())).expect("JSON");
+            let heard: Answer = serde_json::from_slice(&given).expect("understood");
+            assert_eq!(heard.expect("accepted"), accepted);
+        }
+        let refusals = [
+            Refusal::UserNotFound { user: id(1), field: UserField::Users(3) },
+            Refusal::ChatNotFound { chat: id(1) },
+            Refusal::NotAMember { chat: id(1), user: id(2), field: UserField::Caller },
+            Refusal::BeyondLastMessage { seq: Seq(2), last: Seq(1) },
+            Refusal::UsernameTaken { username: "ann".to_owned() },
+            Refusal::ChatNameTaken { name: "tea".to_owned() },
+            Refusal::KeyReused { key: "k".to_owned() },
+        ];
+        let of_message = |refusal| Refusal::OfMessage { index: 1, refusal: Box::new(refusal) };
+        let all = refusals.iter().cloned().chain(refusals.iter().cloned().map(of_message));
+        let others = [
+            SubmitError::Overloaded,
+            SubmitError::StorageFull,
+            SubmitError::TooLarge { bytes: 2, bytes_max: 1 },
+            SubmitError::Unavailable,
+            SubmitError::Unconfirmed,
+            SubmitError::ShuttingDown,
+            SubmitError::Failed,
+        ];
+        for refused in all.map(SubmitError::from).chain(others) {
+            let given = serde_json::to_vec(&Answer::Err(refused)).expect("JSON");
+            let heard: Answer = serde_json::from_slice(&given).expect("understood");
+            // An error cannot be compared, but all that it holds is shown.
+            let again = serde_json::to_vec(&heard).expect("JSON");
+            assert_eq!(String::from_utf8(again), String::from_utf8(given));
+        }
     }
 }

@@ -35,11 +35,11 @@ use crate::log::{AppendError, Caught, EventLog, LogError};
 use crate::model::{Model, Receipt};
 use crate::system_clock;
 use crate::thread::spawn;
+use forwarding::Forwarding;
 use live::Live;
 pub use live::{Begin, EventId, FeedEvent, FeedEventKind, FollowError, Follower};
 use metrics::EngineMetrics;
 pub use read_marks::ReadMarks;
-use forwarding::Forwarding;
 use writer::{Inbox, Input, Job, Readers, Writer};
 
 /// Carries out commands, and lets readers look at the model.

@@ -22,6 +22,7 @@ mod events;
 mod faults;
 mod fields;
 mod followers;
+mod forwarding;
 mod golden;
 mod health;
 mod history;

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use tokio::time::{sleep, timeout};
 
 use crate::support::keyed::replace;
-use crate::support::{Client, Keyring, Reply, SharedLog, SharedServer, TestRouter, problem};
+use crate::support::{Client, Keyring, Reply, SharedLog, SharedServer, TestRouter, problem, wait_until};
 
 const MIN_POSITION: &str = "Chinwag-Min-Position";
 const NOBODY: &str = "9b2f6e0a-54a3-4c36-8a55-0f6d3c1b7a10";
@@ -26,15 +26,6 @@ async fn two_servers(flags: &[&str]) -> (SharedServer, SharedServer, String) {
 async fn from(server: &Client, min_position: u64, path: &str, body: &Value) -> Reply {
     let request = server.json_request(path).header(MIN_POSITION, min_position).body(body.to_string());
     server.send(request).await
-}
-
-/// Waits until the answer to a call shows that this holds.
-async fn wait_until(holds: impl AsyncFn() -> bool) {
-    let until = Instant::now() + Duration::from_secs(20);
-    while !holds().await {
-        assert!(Instant::now() < until, "it does not come");
-        sleep(Duration::from_millis(5)).await;
-    }
 }
 
 /// Calls of each kind: a read, a write, and a stream.

@@ -18,6 +18,7 @@ import pocketbase
 import postgres
 import redis
 import rows
+import rows_cluster
 import rows_large
 from process import Failed, output
 from results import Recorder, latest, table
@@ -42,6 +43,12 @@ ROWS = {
     "keys": rows.keys,
     "syncs": peers.syncs,
     "curves": peers.curves,
+    "cluster": rows_cluster.cluster,
+    "cluster_batch": rows_cluster.cluster_batch,
+    "cluster_spread": rows_cluster.cluster_spread,
+    "cluster_lag": rows_cluster.cluster_lag,
+    "cluster_reads": rows_cluster.cluster_reads,
+    "cluster_boot": rows_cluster.cluster_boot,
 }
 HELP = """
 PAIRS=5 SECONDS_EACH=5 WARM_UP_SECONDS=2   turns, seconds per side of a turn, seconds before the first turn

@@ -23,7 +23,7 @@ enum Place<D: Disk> {
     /// `None` once it has ended.
     Thread(Option<JoinHandle<Result<(), LogError>>>),
     /// In the caller's thread.
-    Here(Writing<D>),
+    Here(Box<Target<D>>),
 }
 
 #[derive(Default)]
@@ -59,14 +59,14 @@ impl<D: Disk> Copier<D> {
     /// Starts to copy to this log.
     pub(super) fn start(log: FileLog<D>, status: Arc<StreamStatus>) -> Result<Self, LogError> {
         let (queue, is_here) = (Arc::<Queue>::default(), log.is_inline());
-        let mut writing = Writing { log, status };
+        let mut target = Target { log, status };
         let place = if is_here {
-            Place::Here(writing)
+            Place::Here(Box::new(target))
         } else {
             let queue = Arc::clone(&queue);
             let run = move || {
                 while let Some(frames) = queue.gather() {
-                    writing.write(&frames)?;
+                    target.write(&frames)?;
                 }
                 Ok(())
             };
@@ -87,8 +87,8 @@ impl<D: Disk> Copier<D> {
         waiting.frames.headers.push(header);
         waiting.frames.bytes.extend_from_slice(frame);
         match &mut self.place {
-            Place::Here(writing) if waiting.frames.headers.len() >= GATHERED_HERE => {
-                writing.write(&std::mem::take(&mut waiting.frames))?;
+            Place::Here(target) if waiting.frames.headers.len() >= GATHERED_HERE => {
+                target.write(&std::mem::take(&mut waiting.frames))?;
             }
             Place::Here(_) | Place::Thread(_) => {}
         }
@@ -122,7 +122,7 @@ impl<D: Disk> Drop for Copier<D> {
         let mut waiting = self.queue.waiting.lock();
         waiting.is_closed = true;
         let left = match &mut self.place {
-            Place::Here(writing) => writing.write(&std::mem::take(&mut waiting.frames)),
+            Place::Here(target) => target.write(&std::mem::take(&mut waiting.frames)),
             Place::Thread(thread) => {
                 drop(waiting);
                 self.queue.changed.notify_all();
@@ -152,12 +152,12 @@ impl Queue {
 }
 
 /// The copy's log, as long as there is room for frames.
-struct Writing<D: Disk> {
+struct Target<D: Disk> {
     log: FileLog<D>,
     status: Arc<StreamStatus>,
 }
 
-impl<D: Disk> Writing<D> {
+impl<D: Disk> Target<D> {
     /// Writes these frames, if there was room for all before them.
     fn write(&mut self, frames: &Frames) -> Result<(), LogError> {
         if !self.status.is_copying() {

@@ -8,6 +8,7 @@
 //! | `copies` | a server with an empty directory joins, and every copy is the same |
 //! | `lost` | a stream that was made anew or rolled back ends every server |
 //! | `full` | a full stream refuses writes until it is given room |
+//! | `writer` | the server that wrote last writes, and the others send it their writes |
 //! | `flipped` | a bit is flipped in a node's files |
 //!
 //! What the nodes could do, but do not do on demand, is tried with the stream of `src/log/stream/simulated.rs`.
@@ -21,6 +22,7 @@ mod load;
 mod lost;
 mod node;
 mod wire;
+mod writer;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};

@@ -46,5 +46,5 @@ pub use scripted_log::{AppendOutcome, LogScript, ScriptedLog};
 pub use server::{
     Ended, StoppedServer, TestServer, binary, binary_under, free_address, run_to_end, segments,
 };
-pub use shared::{SharedLog, SharedServer};
+pub use shared::{SharedLog, SharedServer, wait_until};
 pub use tls::{CertificateFiles, Identity, TlsConnection};

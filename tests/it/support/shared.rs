@@ -1,5 +1,5 @@
 //! A log in memory that several servers share, each on a socket of its own in this process. A test can hold a server
-//! back: it then sees nothing that the others write.
+//! back: it then sees nothing that the others write. The servers can ask each other if the test wants that.
 //!
 //! ```ignore
 //! let log = SharedLog::default();
@@ -9,19 +9,24 @@
 //! there.release();                                       // it catches up
 //! ```
 
+use std::collections::HashMap;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chinwag::config::Cli;
 use chinwag::domain::Epoch;
 use chinwag::engine::{ReplayProgress, StreamStatus};
+use chinwag::log::stream::{Answerer, Asked, Peers, WriterId};
 use chinwag::log::{AppendError, Caught, EventLog, Frame, LogError, LogId, MemoryLog, Replay, Visit};
 use chinwag::server::{Files, Keys, ServeError, serve};
 use clap::Parser;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+use tokio::time::sleep;
 
 use super::client::Client;
 
@@ -32,12 +37,37 @@ pub struct SharedLog(Arc<Mutex<Shared>>);
 #[derive(Default)]
 struct Shared {
     log: MemoryLog,
-    frames: usize,
+    /// The server that wrote each frame.
+    writers: Vec<WriterId>,
+    /// What the servers make of each other; `None` if they cannot ask each other.
+    peers: Option<Arc<Mutex<HashMap<WriterId, Peer>>>>,
     /// What wakes each server.
     wakes: Vec<Arc<dyn Fn() + Send + Sync>>,
 }
 
+/// A server that can be asked.
+#[derive(Clone)]
+enum Peer {
+    Answers(Arc<Answerer>),
+    /// It gets questions, and does not answer.
+    Silent,
+    /// It answers as a release does that does not know the question.
+    Old,
+}
+
 impl SharedLog {
+    /// Returns a log whose servers can ask each other.
+    pub fn of_peers() -> Self {
+        let log = Self::default();
+        log.lock().peers = Some(Arc::default());
+        log
+    }
+
+    /// Returns the number of frames that this server has written.
+    pub fn written_by(&self, server: &SharedServer) -> usize {
+        self.lock().writers.iter().filter(|writer| **writer == server.writer).count()
+    }
+
     fn lock(&self) -> MutexGuard<'_, Shared> {
         self.0.lock().expect("nobody panics with it")
     }
@@ -55,10 +85,12 @@ impl SharedLog {
         let config = Cli::parse_from(["chinwag"].iter().chain(flags)).serve;
         let keys = Keys::read(&config.access).expect("good files");
         let (status, is_held) = (Arc::<StreamStatus>::default(), Arc::<AtomicBool>::default());
+        let writer = WriterId::random();
         let one = OneOfServers {
             shared: self.clone(),
             own: MemoryLog::default(),
             known: 0,
+            writer,
             is_held: Arc::clone(&is_held),
             status: Arc::clone(&status),
         };
@@ -72,13 +104,14 @@ impl SharedLog {
             serve(listener, Box::new(one), &config, files, ready, stopped).await
         });
         is_ready.await.expect("it becomes ready");
-        SharedServer { client, status, is_held, log: self.clone(), stop, serving }
+        SharedServer { client, writer, status, is_held, log: self.clone(), stop, serving }
     }
 }
 
 /// A server on a shared log.
 pub struct SharedServer {
     client: Client,
+    writer: WriterId,
     /// What the server knows of its stream.
     pub status: Arc<StreamStatus>,
     is_held: Arc<AtomicBool>,
@@ -97,6 +130,21 @@ impl SharedServer {
     pub fn release(&self) {
         self.is_held.store(false, Ordering::SeqCst);
         self.log.wake();
+    }
+
+    /// Lets the server get questions of others, and answer none.
+    pub fn keep_silent(&self) {
+        self.be(Peer::Silent);
+    }
+
+    /// Lets the server answer as one of an earlier release.
+    pub fn be_old(&self) {
+        self.be(Peer::Old);
+    }
+
+    fn be(&self, peer: Peer) {
+        let peers = self.log.lock().peers.clone().expect("servers that can ask each other");
+        peers.lock().expect("nobody panics with it").insert(self.writer, peer);
     }
 
     /// Stops the server, as a signal does.
@@ -123,6 +171,7 @@ struct OneOfServers {
     own: MemoryLog,
     /// The number of frames that were shown, or appended here.
     known: usize,
+    writer: WriterId,
     is_held: Arc<AtomicBool>,
     status: Arc<StreamStatus>,
 }
@@ -134,13 +183,14 @@ impl EventLog for OneOfServers {
 
     fn append(&mut self, frame: &mut Frame) -> Result<(), AppendError> {
         let mut shared = self.shared.lock();
-        if self.known < shared.frames {
+        if self.known < shared.writers.len() {
             return Err(AppendError::Superseded);
         }
         shared.log.append(frame)?;
-        shared.frames += 1;
+        shared.writers.push(self.writer);
         drop(shared);
         self.known += 1;
+        self.status.set_writer(None);
         self.status.set_sequence(self.known as u64);
         self.shared.wake();
         Ok(())
@@ -155,6 +205,8 @@ impl EventLog for OneOfServers {
             return Ok(());
         }
         let mut shared = self.shared.lock();
+        let writer = shared.writers.last().copied();
+        self.status.set_writer(writer.filter(|writer| *writer != self.writer));
         let progress = ReplayProgress::default();
         let (mut replay, mut number) = (shared.log.replay(&progress)?, 0);
         while let Some(frame) = replay.next_frame()? {
@@ -185,5 +237,52 @@ impl EventLog for OneOfServers {
 
     fn stream_status(&self) -> Option<Arc<StreamStatus>> {
         Some(Arc::clone(&self.status))
+    }
+
+    fn peers(&self) -> Option<Arc<dyn Peers>> {
+        let all = self.shared.lock().peers.clone()?;
+        Some(Arc::new(SharedPeers { all, own: self.writer }))
+    }
+}
+
+/// A server that ends is not asked any more.
+impl Drop for OneOfServers {
+    fn drop(&mut self) {
+        if let Some(peers) = &self.shared.lock().peers {
+            peers.lock().expect("nobody panics with it").remove(&self.writer);
+        }
+    }
+}
+
+struct SharedPeers {
+    all: Arc<Mutex<HashMap<WriterId, Peer>>>,
+    own: WriterId,
+}
+
+impl Peers for SharedPeers {
+    fn ask(&self, writer: WriterId, question: Vec<u8>) -> Pin<Box<dyn Future<Output = Asked> + Send + '_>> {
+        let peer = self.all.lock().expect("nobody panics with it").get(&writer).cloned();
+        Box::pin(async move {
+            match peer {
+                None => Asked::Nobody,
+                Some(Peer::Answers(answerer)) => Asked::Answer(answerer(question).await),
+                Some(Peer::Silent) => Asked::Silent,
+                Some(Peer::Old) => Asked::Answer(Vec::new()),
+            }
+        })
+    }
+
+    fn answer_by(&self, answerer: Answerer) {
+        let peer = Peer::Answers(Arc::new(answerer));
+        self.all.lock().expect("nobody panics with it").insert(self.own, peer);
+    }
+}
+
+/// Waits until the answer to a call shows that this holds.
+pub async fn wait_until(holds: impl AsyncFn() -> bool) {
+    let until = Instant::now() + Duration::from_secs(20);
+    while !holds().await {
+        assert!(Instant::now() < until, "it does not come");
+        sleep(Duration::from_millis(5)).await;
     }
 }
