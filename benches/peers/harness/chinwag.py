@@ -26,7 +26,7 @@ class Chinwag(Listening):
     """Chinwag, with its log on disk or in memory."""
 
     def __init__(self, *flags):
-        self.name = "chinwag" + "".join(flags)
+        self.name = "chinwag" + "".join(flag for flag in flags if flag.startswith("--ephemeral"))
         super().__init__()
         self.flags = flags
         self.data = self.dir / "data"

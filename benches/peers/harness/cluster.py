@@ -10,6 +10,7 @@ from load import command
 from process import Failed, Server, answers, free_port, output, wait_until
 from settings import CHINWAG, VENV
 
+CREATE_ATTEMPTS_MAX = 20
 CONFIG = """
 server_name: {name}
 listen: "127.0.0.1:{port}"
@@ -63,20 +64,24 @@ class Nodes:
     def create(self, *flags):
         """Creates the stream. The nodes need some time to find each other."""
 
+        refused = []
+
         def created():
             try:
-                self.tool("create", "--replicas", "3", "--max-bytes", "40GiB", *flags)
-            except Failed:
+                self.tool("create", "--replicas", "3", "--max-bytes", "8GiB", *flags)
+            except Failed as failed:
+                refused.append(failed)
+                if len(refused) > CREATE_ATTEMPTS_MAX:
+                    raise
                 return False
             return True
 
-        wait_until(created, "the stream is created", seconds=120, every=0.5)
+        wait_until(created, "the stream is created", every=1)
         return self
 
     def server(self, stack, *flags):
         """Starts a server on the stream."""
         server = Chinwag("--nats", self.urls, *flags)
-        server.name = "chinwag"
         return stack.enter_context(server)
 
 

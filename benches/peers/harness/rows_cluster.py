@@ -125,7 +125,6 @@ def cluster_boot(recorder, stack):
     nodes = Nodes(stack).create("--from", filled.data)
     for _ in range(recorder.settings.pairs):
         server = Chinwag("--nats", nodes.urls)
-        server.name = "chinwag"
         samples = []
         for _ in ("from the stream", "from the copy"):
             began = time.monotonic()
