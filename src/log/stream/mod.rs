@@ -6,6 +6,7 @@
 //! | `error` | errors |
 //! | `message` | the bytes of a message |
 //! | `judge` | the rule of what counts |
+//! | `clocks` | how far a server's clock may be from that of the nodes |
 //! | `marker` | the file that marks a directory as a copy |
 //! | `nats` | a stream of NATS JetStream; `no_nats` in a binary without it |
 //! | `settings`, `wanted`, `monitors` | how such a stream is reached, and how it and its nodes must be |
@@ -16,6 +17,7 @@
 //! that would not count out of it. Every server keeps the frames that count in segments of its own, as a witness: a
 //! stream that has lost one of them is noticed.
 
+mod clocks;
 mod error;
 mod judge;
 mod marker;
@@ -123,6 +125,9 @@ pub struct Told {
     pub created: u64,
     /// The [time](Stream::time) at which it was asked.
     pub at: Duration,
+    /// The time by which this server's clock is ahead of that node's, in milliseconds; negative if it is behind, and 0
+    /// while the difference is not more than the time that the answer took.
+    pub clock_ahead_ms: i64,
 }
 
 /// A stream that is to be created.

@@ -28,6 +28,8 @@ pub(crate) struct Sea {
     created: u64,
     /// What the node that leads told last, which it does once a second.
     told: Told,
+    /// The time by which the servers' clocks are ahead, in milliseconds.
+    clock_ahead_ms: i64,
     time: Duration,
     pub(crate) faults: Faults,
 }
@@ -96,7 +98,8 @@ impl SimStream {
             late: Vec::new(),
             nodes: Default::default(),
             created: 1,
-            told: Told { last: 1, created: 1, at: Duration::ZERO },
+            told: Told { last: 1, created: 1, at: Duration::ZERO, clock_ahead_ms: 0 },
+            clock_ahead_ms: 0,
             time: Duration::ZERO,
             faults: Faults::default(),
         })))
@@ -112,6 +115,11 @@ impl SimStream {
 
     pub(crate) fn set_faults(&self, faults: Faults) {
         self.0.lock().faults = faults;
+    }
+
+    /// Sets the time by which the servers' clocks are ahead of the nodes', which are told it within a second.
+    pub(crate) fn set_clock_ahead_ms(&self, ahead_ms: i64) {
+        self.0.lock().clock_ahead_ms = ahead_ms;
     }
 
     /// Lets all late publications arrive, or never arrive, and makes all nodes equal: what happens in the end.
@@ -186,7 +194,8 @@ impl Sea {
             // A node that led before may tell of fewer messages, but it gives up after 10 s.
             let may_tell_less = self.time.as_secs() % 20 < 10;
             let less = u64::from(may_tell_less && self.happens(self.faults.lagging));
-            self.told = Told { last: self.last() - less, created: self.created, at: self.time };
+            let (last, created, at) = (self.last() - less, self.created, self.time);
+            self.told = Told { last, created, at, clock_ahead_ms: self.clock_ahead_ms };
         }
         if !self.late.is_empty() && self.chance.one_in(30) {
             self.land_one();

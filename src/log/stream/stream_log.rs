@@ -7,6 +7,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::clocks::ClockState;
 use super::judge::{Counting, Judge, Stop, Verdict};
 use super::message::{self, ChainValue, Checksum, Genesis, Head, Unreadable, WriterId};
 use super::{Published, Stream, StreamError, StreamStatus, Told, marker};
@@ -51,6 +52,7 @@ pub struct StreamLog<S, D: Disk> {
     refused_at: Option<Duration>,
     /// Whether that was because it is full.
     is_full: bool,
+    clock: ClockState,
     status: Arc<StreamStatus>,
 }
 
@@ -128,6 +130,7 @@ impl<S: Stream, D: Disk> StreamLog<S, D> {
             judged_at: (Duration::ZERO, 0),
             refused_at: None,
             is_full: false,
+            clock: ClockState::default(),
             status: Arc::default(),
         }
     }
@@ -429,7 +432,7 @@ impl<S: Stream, D: Disk> StreamLog<S, D> {
 
     /// Looks whether the stream is still the one that it was, by what the nodes tell of it.
     fn check_told(&mut self) -> Result<(), LogError> {
-        let Some(Told { last, created, at }) = self.stream.heard().told else { return Ok(()) };
+        let Some(Told { last, created, at, .. }) = self.stream.heard().told else { return Ok(()) };
         if created != *self.created.get_or_insert(created) {
             return Err(self.diverged("it was deleted and created again"));
         }
@@ -450,6 +453,16 @@ impl<S: Stream, D: Disk> StreamLog<S, D> {
         }
         if !self.is_full && self.refused_at.is_some_and(|refused| at > refused) {
             self.note_taken();
+        }
+    }
+
+    /// Notes how this server's clock is, as the node told that leads.
+    fn note_clock(&mut self) {
+        let Some(Told { clock_ahead_ms, .. }) = self.stream.heard().told else { return };
+        let clock = ClockState::of(clock_ahead_ms);
+        self.status.set_clock_ahead_ms(clock_ahead_ms);
+        if std::mem::replace(&mut self.clock, clock) != clock {
+            clock.log(clock_ahead_ms);
         }
     }
 
@@ -580,6 +593,7 @@ impl<S: Stream, D: Disk> EventLog for StreamLog<S, D> {
     }
 
     fn others(&mut self, visit: &mut Visit<'_>) -> Result<(), LogError> {
+        self.note_clock();
         self.check_told()?;
         self.check_last()?;
         while !self.unjudged.is_empty() || self.stream.heard().last > self.judge().judged {
@@ -592,6 +606,9 @@ impl<S: Stream, D: Disk> EventLog for StreamLog<S, D> {
     }
 
     fn append(&mut self, frame: &mut Frame) -> Result<(), AppendError> {
+        if self.clock == ClockState::FarAhead {
+            return Err(AppendError::Unavailable);
+        }
         let appended = self.publish(frame);
         match &appended {
             Ok(()) => self.note_taken(),

@@ -28,7 +28,7 @@ use tokio::runtime::{Builder, Runtime};
 use self::ask::{NO_STREAM, ask, probe, publish, read_many, read_one, said};
 use self::connect::{CONNECT_TIMEOUT, connect_options};
 use self::listen::{ask_each_second, hear_stored};
-use self::news::News;
+use self::news::{Asked, News};
 use super::wanted::{self, subject};
 use super::{Heard, NatsSettings, Published, Stream, StreamError, Unreachable, monitors};
 use crate::log::LogError;
@@ -206,7 +206,7 @@ impl NatsStream {
     }
 
     /// Begins to listen for news, and logs what the stream is.
-    fn listen(&mut self, connection: &Connection, info: &Value) {
+    fn listen(&mut self, connection: &Connection, asked: Asked, info: &Value) {
         if std::mem::replace(&mut self.is_listening, true) {
             return;
         }
@@ -218,7 +218,7 @@ impl NatsStream {
             (info["config"]["num_replicas"].as_u64(), self.message_bytes_max());
         let messages = info["state"]["last_seq"].as_u64();
         tracing::info!(stream, messages, replicas, message_bytes_max, "found the stream");
-        self.news.tell(self.news.time(), 0, info);
+        self.news.tell(asked, info);
         let runtime = connection.runtime.as_ref().expect("it is taken at the end only");
         let (client, news) = (&connection.client, &self.news);
         runtime.spawn(hear_stored(client.clone(), stream.to_owned(), Arc::clone(news)));
@@ -245,6 +245,7 @@ impl Stream for NatsStream {
             }
             std::thread::sleep(Duration::from_millis(20));
         }
+        let asked = self.news.ask();
         match self.look(&connection) {
             Ok(info) => {
                 if !self.is_listening {
@@ -253,7 +254,7 @@ impl Stream for NatsStream {
                         tracing::warn!("a node that --nats-monitor names is not checked: {silent}");
                     }
                 }
-                self.listen(&connection, &info);
+                self.listen(&connection, asked, &info);
                 Ok(true)
             }
             Err(Unanswered::Silent(what)) => {
