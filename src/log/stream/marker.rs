@@ -37,6 +37,11 @@ fn marked(disk: &impl ReadDisk) -> Result<Option<String>, LogError> {
     Ok(Some(text.split_whitespace().next().unwrap_or_default().to_owned()))
 }
 
+/// Returns whether this directory is a copy of a stream.
+pub(super) fn is_marked(disk: &impl ReadDisk) -> Result<bool, LogError> {
+    Ok(marked(disk)?.is_some())
+}
+
 /// Checks that a server alone may write to this directory.
 ///
 /// # Errors

@@ -7,6 +7,7 @@
 //! | `message` | the bytes of a message |
 //! | `judge` | the rule of what counts |
 //! | `clocks` | how far a server's clock may be from that of the nodes |
+//! | `source` | a log in a directory, from which a stream gets what it lacks |
 //! | `marker` | the file that marks a directory as a copy |
 //! | `nats` | a stream of NATS JetStream; `no_nats` in a binary without it |
 //! | `settings`, `wanted`, `monitors` | how such a stream is reached, and how it and its nodes must be |
@@ -29,6 +30,7 @@ mod nats;
 mod settings;
 #[cfg(test)]
 pub(crate) mod simulated;
+mod source;
 mod status;
 mod stream_log;
 #[cfg(test)]
@@ -43,6 +45,7 @@ pub use self::marker::{check_is_copy, check_is_own, detach};
 use self::message::{Genesis, WriterId};
 pub use self::nats::NatsStream;
 pub use self::settings::{NatsLogin, NatsSettings, NatsTls};
+pub use self::source::Source;
 pub use self::status::StreamStatus;
 pub use self::stream_log::StreamLog;
 use super::LogError;

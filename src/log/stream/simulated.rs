@@ -28,6 +28,7 @@ pub(crate) struct Sea {
     created: u64,
     /// What the node that leads told last, which it does once a second.
     told: Told,
+    message_bytes_max: usize,
     /// The time by which the servers' clocks are ahead, in milliseconds.
     clock_ahead_ms: i64,
     time: Duration,
@@ -99,6 +100,7 @@ impl SimStream {
             nodes: Default::default(),
             created: 1,
             told: Told { last: 1, created: 1, at: Duration::ZERO, clock_ahead_ms: 0 },
+            message_bytes_max: usize::MAX,
             clock_ahead_ms: 0,
             time: Duration::ZERO,
             faults: Faults::default(),
@@ -115,6 +117,10 @@ impl SimStream {
 
     pub(crate) fn set_faults(&self, faults: Faults) {
         self.0.lock().faults = faults;
+    }
+
+    pub(crate) fn set_message_bytes_max(&self, bytes_max: usize) {
+        self.0.lock().message_bytes_max = bytes_max;
     }
 
     /// Sets the time by which the servers' clocks are ahead of the nodes', which are told it within a second.
@@ -151,8 +157,13 @@ impl SimStream {
 
     /// Deletes the stream, and creates another one.
     pub(crate) fn recreate(&self) {
+        self.begin_anew(new_genesis());
+    }
+
+    /// Deletes the stream, and creates another one with this first message.
+    pub(crate) fn begin_anew(&self, genesis: Vec<u8>) {
         let mut sea = self.0.lock();
-        sea.messages = vec![new_genesis()];
+        sea.messages = vec![genesis];
         sea.late.clear();
         sea.created += 1;
     }
@@ -276,7 +287,7 @@ impl Stream for SimStream {
     }
 
     fn message_bytes_max(&self) -> usize {
-        usize::MAX
+        self.0.lock().message_bytes_max
     }
 
     fn publish(&mut self, expected: u64, message: &[u8], _patience: Duration) -> Published {

@@ -15,7 +15,7 @@ use crate::domain::{Epoch, Position};
 use crate::log::frame::FrameHeader;
 use crate::log::{
     AppendError, Caught, Disk, EventLog, FileLog, Frame, LogError, LogId, LogMetrics, Progress, Replay,
-    SealedFrame, Visit,
+    SEGMENT_BYTES_MIN, SealedFrame, Visit,
 };
 
 /// A log on a stream.
@@ -135,6 +135,25 @@ impl<S: Stream, D: Disk> StreamLog<S, D> {
         }
     }
 
+    /// Creates a log that copies nothing, and reads the stream from its beginning. It does not touch this disk.
+    pub(super) fn without_copy(stream: S, name: String, disk: D, write_timeout: Duration) -> Self {
+        let log = Self::new(stream, name, FileLog::new(disk, SEGMENT_BYTES_MIN), write_timeout);
+        log.status.set_copying(false);
+        log
+    }
+
+    /// Joins the stream before it is caught up with. Returns `false` if it cannot be reached in time.
+    pub(super) fn begin(&mut self) -> Result<bool, LogError> {
+        let deadline = self.stream.time() + self.write_timeout;
+        while !self.join()? {
+            if self.stream.time() >= deadline {
+                return Ok(false);
+            }
+            self.stream.wait(RETRY_INTERVAL);
+        }
+        Ok(true)
+    }
+
     fn judge(&self) -> &Judge {
         self.judge.as_ref().expect("the log was caught up with")
     }
@@ -178,6 +197,9 @@ impl<S: Stream, D: Disk> StreamLog<S, D> {
 
     /// Marks the directory as a copy of the stream, before it gets its first frame.
     fn begin_copy(&mut self, log: LogId) -> Result<(), LogError> {
+        if !self.status.is_copying() {
+            return Ok(());
+        }
         match marker::mark(self.copy.disk(), &self.name, log) {
             Err(error) if error.is_no_room() => {
                 self.end_copy(&error);
@@ -382,13 +404,18 @@ impl<S: Stream, D: Disk> StreamLog<S, D> {
         }
     }
 
-    /// Publishes a frame, and waits until it is known whether it counts.
     fn publish(&mut self, frame: &mut Frame) -> Result<(), AppendError> {
-        let Judge { genesis, counted, chain, next, .. } = *self.judge();
+        let Judge { genesis, next, .. } = *self.judge();
         assert_eq!(frame.first(), next, "frames follow one another, after the replay");
+        self.publish_sealed(frame.seal(genesis.log, genesis.epoch))
+    }
+
+    /// Publishes the next frame of the log, and waits until it is known whether it counts.
+    pub(super) fn publish_sealed(&mut self, frame: &[u8]) -> Result<(), AppendError> {
+        let Judge { genesis, counted, chain, .. } = *self.judge();
         self.made += 1;
         let head = Head { writer: self.writer, number: self.made, prev: counted, chain };
-        head.write_frame(genesis.log, frame.seal(genesis.log, genesis.epoch), &mut self.message);
+        head.write_frame(genesis.log, frame, &mut self.message);
         let deadline = self.stream.time() + self.write_timeout;
         // Whether a publication may have stored the message, or may still do so.
         let mut may_be_stored = false;

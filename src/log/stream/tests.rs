@@ -163,14 +163,10 @@ fn a_server_whose_clock_is_far_ahead_writes_nothing() {
     assert!(matches!(server.append(), Err(AppendError::Unavailable)));
     assert_eq!(server.stream.messages(), messages);
     assert!(!server.status.is_writable() && server.status.clock_ahead_ms() == 5_001);
-    // What others write is taken in all the same.
-    let mut other = Server { status: Arc::default(), log: server.stream.log(SimDisk::default()), ..server };
-    other.log.make_ready().expect("an empty copy");
-    let caught = other.log.catch_up(&mut |_| Ok(())).expect("a sound stream");
-    assert_eq!(caught, Caught::Events);
-    // When the clock is right again, writes go on.
-    other.stream.set_clock_ahead_ms(-60_000);
-    other.stream.pass(Duration::from_secs(2));
-    other.look();
-    other.append().expect("stored");
+    // When the clock is no longer ahead, writes go on.
+    server.stream.set_clock_ahead_ms(-60_000);
+    server.stream.pass(Duration::from_secs(2));
+    server.look();
+    server.append().expect("stored");
+    assert!(server.status.is_writable());
 }

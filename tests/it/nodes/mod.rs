@@ -7,6 +7,8 @@
 //! | `links` | the connection of a server to the nodes is held and cut |
 //! | `copies` | a server with an empty directory joins, and every copy is the same |
 //! | `lost` | a stream that was made anew or rolled back ends every server |
+//! | `restored` | a stream gets back what it has lost, or begins with the log of one server |
+//! | `upgraded` | a stream that was upgraded for a later release is left alone |
 //! | `full` | a full stream refuses writes until it is given room |
 //! | `flipped` | a bit is flipped in a node's files |
 //!
@@ -20,6 +22,8 @@ mod links;
 mod load;
 mod lost;
 mod node;
+mod restored;
+mod upgraded;
 mod wire;
 
 use std::path::{Path, PathBuf};

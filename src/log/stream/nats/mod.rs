@@ -180,6 +180,10 @@ impl NatsStream {
         let info = self
             .info(connection)?
             .ok_or_else(|| failed("it does not exist; `chinwag stream create` creates it".to_owned()))?;
+        if let Some(format) = wanted::later_format(&info["config"]) {
+            let (stream, known) = (self.settings.stream.clone(), wanted::FORMAT);
+            return Err(Unanswered::Failed(StreamError::LaterFormat { stream, format, known }));
+        }
         let faults = wanted::faults(&self.settings.stream, &info["config"]);
         if !faults.is_empty() {
             return Err(failed(faults.join("; ")));

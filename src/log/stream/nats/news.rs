@@ -127,8 +127,7 @@ impl News {
 /// Returns the time by which a clock is ahead of a node's at least, or behind it, in milliseconds. The clock showed these
 /// times when the node was asked and when the answer was here; the node looked at its own in between.
 fn ahead_ms(asked: Timestamp, answered: Timestamp, node_micros: i64) -> i64 {
-    let [asked, answered] =
-        [asked, answered].map(|time| i64::try_from(time.as_micros()).unwrap_or(i64::MAX));
+    let [asked, answered] = [asked, answered].map(|time| i64::try_from(time.as_micros()).unwrap_or(i64::MAX));
     let ahead = asked.saturating_sub(node_micros).max(0);
     let behind = node_micros.saturating_sub(answered).max(0);
     (ahead - behind) / 1_000
