@@ -27,6 +27,7 @@ mod upgraded;
 mod wire;
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -108,6 +109,13 @@ fn create_stream(nodes: &Nodes, bytes_max: &str) {
     let create = ["stream", "create", "--nats", &urls, "--replicas", "3", "--max-bytes", bytes_max];
     let ended = run_to_end(binary().args(create));
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+}
+
+/// Runs a command to its end. Returns its exit code, and all that it printed.
+fn run(command: &mut Command) -> (Option<i32>, String) {
+    let output = command.output().expect("it runs");
+    let printed = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).expect("text"));
+    (output.status.code(), printed.concat())
 }
 
 /// Starts a server on these nodes, on an address that stays over restarts.
