@@ -34,14 +34,16 @@ impl ClockState {
     /// Logs that the clock has come to be in this state.
     pub(super) fn log(self, ahead_ms: i64) {
         match self {
-            Self::Right => tracing::info!(ahead_ms, "the clock is right again, as the nodes' clocks show"),
+            Self::Right => {
+                tracing::info!(ahead_ms, "the clock agrees again with that of the node which leads")
+            }
             Self::Off => tracing::warn!(
                 ahead_ms,
-                "the clock is not that of the node which leads: either is wrong, by over a second"
+                "the clock differs from that of the node which leads; one of them is wrong"
             ),
             Self::FarAhead => tracing::error!(
                 ahead_ms,
-                "the clock is far ahead of that of the node which leads; refusing writes until either is right"
+                "the clock is far ahead of that of the node which leads; refusing writes until they agree"
             ),
         }
     }

@@ -239,7 +239,7 @@ mod tests {
     use crate::log::stream::message::HEADER_BYTES;
     use crate::log::stream::simulated::{Chance, Faults, SimDisk, SimStream};
     use crate::log::tests::{message_added, old_frame, user_added};
-    use crate::log::{FileLog, RealDisk, SEGMENT_BYTES_MIN};
+    use crate::log::{FileLog, ReadDisk, RealDisk, SEGMENT_BYTES_MIN};
 
     /// Appends these events, each in a frame, as a server on the stream with its copy on this disk.
     fn append(stream: &SimStream, disk: &SimDisk, events: std::ops::RangeInclusive<u64>) {
@@ -293,6 +293,25 @@ mod tests {
         assert_eq!(start(&stream, &short).expect("it fits"), (3, 2));
         append(&stream, &short, 6..=6);
         assert_eq!(start(&stream, &long).expect("it fits"), (5, 1));
+    }
+
+    #[test]
+    fn an_event_in_the_place_of_a_lost_one_has_another_id() {
+        // Given a copy that lacks the last event.
+        let (stream, long, short) =
+            (SimStream::new(Chance::from_seed(1)), SimDisk::default(), SimDisk::default());
+        append(&stream, &long, 1..=2);
+        start(&stream, &short).expect("it joins");
+        append(&stream, &long, 3..=3);
+        let epochs = |stream: &SimStream| all_frames(stream).iter().map(|frame| frame.1).collect::<Vec<_>>();
+        let before = epochs(&stream);
+        // When the stream is begun with it, and goes on.
+        stream.begin_anew(source(&short).genesis());
+        publish(&short, &stream).expect("published");
+        append(&stream, &short, 3..=3);
+        let after = epochs(&stream);
+        assert_eq!(after[..2], before[..2]);
+        assert_ne!(after[2], before[2]);
     }
 
     #[test]
@@ -400,8 +419,11 @@ mod tests {
         drop(log);
         // When a stream begins with it, all events are there, at their positions and in their epochs.
         let stream = SimStream::new(Chance::from_seed(1));
+        let names = || disk.list().expect("listed").into_iter().collect::<std::collections::BTreeSet<_>>();
+        let before = names();
         stream.begin_anew(source(&disk).genesis());
         assert_eq!(publish(&disk, &stream).expect("published"), 2);
+        assert_eq!(names(), before, "the directory is as it was");
         let [one, two, three, four] = [1, 2, 3, 4].map(|number| text(&user_added(number)));
         let expected =
             [(Position(1), Epoch::UNKNOWN, vec![one, two, three]), (Position(4), epoch, vec![four])];
