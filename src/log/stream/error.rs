@@ -15,13 +15,13 @@ pub enum StreamError {
         what: String,
     },
     /// The stream does not hold a beginning of the log that is to be published to it.
-    #[error("stream {stream} does not hold a beginning of the log in {}: {what}; it was not changed", dir.display())]
+    #[error("stream {stream} does not hold a beginning of the log in {}: {what}", dir.display())]
     NoBeginning {
         /// The stream's name.
         stream: String,
         /// The directory of the log.
         dir: PathBuf,
-        /// The difference.
+        /// The difference, and what has been done.
         what: String,
     },
     /// A message was published by a later release, and may count.

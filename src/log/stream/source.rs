@@ -96,7 +96,7 @@ impl<D: Disk> Source<D> {
         }
         if stream.id() != self.id {
             let what = format!("it holds log {}, and the directory holds log {}", stream.id(), self.id);
-            return Err(self.is_no_beginning(name, what));
+            return Err(self.is_no_beginning(name, &what, 0));
         }
         let message_bytes_max = stream.frame_bytes_max();
         if self.is_copy && self.longest.1 > message_bytes_max {
@@ -107,7 +107,7 @@ impl<D: Disk> Source<D> {
         let mut frames = Frames { walk, log: self.id, bytes_max: message_bytes_max, ready };
         let mut published = 0;
         loop {
-            self.compare(&mut stream, name, &mut frames)?;
+            self.compare(&mut stream, name, &mut frames, published)?;
             loop {
                 let Some((first, frame)) = frames.next()? else { return Ok(published) };
                 if frame.len() > message_bytes_max {
@@ -131,12 +131,13 @@ impl<D: Disk> Source<D> {
         }
     }
 
-    /// Reads what the stream holds, which must be the next frames of the log.
+    /// Reads what the stream holds more, which must be the next frames of the log.
     fn compare<S: Stream>(
         &self,
         stream: &mut StreamLog<S, D>,
         name: &str,
         frames: &mut Frames<'_, D>,
+        published: u64,
     ) -> Result<(), LogError> {
         let mut stopped = None;
         let mut compare = |there: SealedFrame<'_>| {
@@ -153,7 +154,7 @@ impl<D: Disk> Source<D> {
                     return Err(String::new());
                 }
             };
-            stopped = Some(self.is_no_beginning(name, differs));
+            stopped = Some(self.is_no_beginning(name, &differs, published));
             Err(String::new())
         };
         match stream.catch_up(&mut compare) {
@@ -163,7 +164,12 @@ impl<D: Disk> Source<D> {
         }
     }
 
-    fn is_no_beginning(&self, stream: &str, what: String) -> LogError {
+    fn is_no_beginning(&self, stream: &str, what: &str, published: u64) -> LogError {
+        let done = match published {
+            0 => "nothing was published",
+            _ => "a server writes to it meanwhile, and must be stopped",
+        };
+        let what = format!("{what}; {done}");
         StreamError::NoBeginning { stream: stream.to_owned(), dir: self.disk.path(""), what }.into()
     }
 }
@@ -331,7 +337,7 @@ mod tests {
         let refused = |stream: &SimStream, why: &str| {
             let messages = stream.messages();
             let refused = publish(&copy, stream).expect_err(why).to_string();
-            assert!(refused.contains(why), "{refused}");
+            assert!(refused.contains(why) && refused.ends_with("; nothing was published"), "{refused}");
             assert_eq!(stream.messages(), messages);
         };
         // A stream that has more,
