@@ -35,7 +35,7 @@ impl ClockState {
     pub(super) fn log(self, ahead_ms: i64) {
         match self {
             Self::Right => {
-                tracing::info!(ahead_ms, "the clock agrees again with that of the node which leads")
+                tracing::info!(ahead_ms, "the clock agrees again with that of the node which leads");
             }
             Self::Off => tracing::warn!(
                 ahead_ms,

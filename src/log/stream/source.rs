@@ -452,7 +452,9 @@ mod tests {
         };
         let records: Vec<_> = (1..=50).map(|number| message_added(number, author, by(number))).collect();
         let mut frame = Frame::new(Position(1));
-        records.iter().for_each(|record| frame.push(record));
+        for record in &records {
+            frame.push(record);
+        }
         let whole = frame.sealed_bytes();
         log.append(&mut frame).expect("appended");
         let epoch = log.epoch();

@@ -82,7 +82,7 @@ impl News {
         let last = info["state"]["last_seq"].as_u64().unwrap_or(0);
         let created = time("created").and_then(|created| u64::try_from(created.as_nanosecond()).ok());
         let created = created.unwrap_or(0);
-        let node = time("ts").map(|node| node.as_microsecond());
+        let node = time("ts").map(jiff::Timestamp::as_microsecond);
         let clock_ahead_ms = node.map_or(0, |node| ahead_ms(clock, system_clock::now(), node));
         {
             let mut state = self.state.lock();
