@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use super::node::{Nodes, STREAM};
 use super::{Cluster, check_same, create_stream, export, reached, run, serve};
-use crate::support::{TestServer, binary};
+use crate::support::{StoppedServer, TestServer, binary};
 
 /// Runs a command on the stream of these nodes with the log in this directory. It must end with this exit code, and print
 /// this, among other things.
@@ -71,7 +71,7 @@ async fn a_lost_stream_is_restored_from_the_longest_copy() {
     check(nodes, &RESTORE, &short.data, 5, "all events of the directory, and goes on with event 4");
 
     // Then all servers start on it, have everything, and go on, and so do those who followed.
-    cluster.servers = stopped.into_iter().map(|stopped| stopped.restart()).collect();
+    cluster.servers = stopped.into_iter().map(StoppedServer::restart).collect();
     check_same(&cluster.clients(), &chats, &users).await;
     cluster.servers[2].add_message(&chats[0], &users[0], "four").await;
     let mut stream = cluster.servers[2].resume(&users[0], &seen).await;
