@@ -8,7 +8,7 @@ use std::sync::Arc;
 use chinwag::access::Grant;
 use chinwag::config::{
     Cli, CliCommand, KeysCommand, ListenAddress, LogCommand, LogFormat, Logging, NatsConfig, NewKeyArgs,
-    ServeConfig, StreamCommand, TokenArgs,
+    NewStream, ServeConfig, StreamCommand, TokenArgs,
 };
 use chinwag::domain::Position;
 use chinwag::healthcheck::healthcheck;
@@ -121,11 +121,21 @@ fn run(cli: Cli) -> Result<(), Failure> {
 fn run_on_stream(command: StreamCommand) -> Result<(), Failure> {
     let out = io::stdout().lock();
     match command {
-        StreamCommand::Create { nats, if_missing, replicas, max_bytes: bytes_max } => {
+        StreamCommand::Create { nats, new, if_missing, from } => {
+            let NewStream { replicas, max_bytes: bytes_max } = new;
             let create = CreateStream { replicas, bytes_max, if_missing };
-            Ok(tools::create_stream(settings(&nats)?, create, out)?)
+            match from {
+                None => Ok(tools::create_stream(settings(&nats)?, create, out)?),
+                Some(dir) => Ok(tools::create_stream_from(settings(&nats)?, create, &dir, out)?),
+            }
         }
         StreamCommand::Check { nats } => Ok(tools::check_stream(settings(&nats)?, out)?),
+        StreamCommand::Upgrade { nats } => Ok(tools::upgrade_stream(settings(&nats)?, out)?),
+        StreamCommand::Restore { nats, new, copy } => {
+            let NewStream { replicas, max_bytes: bytes_max } = new;
+            let create = CreateStream { replicas, bytes_max, if_missing: true };
+            Ok(tools::restore_stream(settings(&nats)?, create, &copy.data, out)?)
+        }
         StreamCommand::Detach(copy) => Ok(tools::detach(&copy.data, out)?),
     }
 }
@@ -207,8 +217,10 @@ impl From<LogError> for Failure {
             LogError::InUse { .. } => DATA_IN_USE,
             LogError::Damaged { .. }
             | LogError::UnknownVersion { .. }
-            | LogError::Stream(StreamError::LaterRelease { .. }) => DAMAGED_LOG,
-            LogError::Stream(StreamError::Diverged { .. }) => OTHER_HISTORY,
+            | LogError::Stream(StreamError::LaterRelease { .. } | StreamError::LaterFormat { .. }) => {
+                DAMAGED_LOG
+            }
+            LogError::Stream(StreamError::Diverged { .. } | StreamError::NoBeginning { .. }) => OTHER_HISTORY,
             LogError::Io { source, .. } if is_access_denied(source) => BAD_CONFIGURATION,
             LogError::Io { .. }
             | LogError::Thread { .. }

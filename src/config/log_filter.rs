@@ -4,7 +4,7 @@ use tracing_subscriber::EnvFilter;
 
 /// The modules that log, below the crate's own name. A filter may name each of them, and the modules that
 /// they are in.
-const MODULES_THAT_LOG: [&str; 19] = [
+const MODULES_THAT_LOG: [&str; 20] = [
     "access::token",
     "engine::clock",
     "engine::writer",
@@ -14,6 +14,7 @@ const MODULES_THAT_LOG: [&str; 19] = [
     "log::disk",
     "log::file_log",
     "log::staged",
+    "log::stream::clocks",
     "log::stream::nats",
     "log::stream::nats::connect",
     "log::stream::nats::listen",

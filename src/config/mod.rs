@@ -17,7 +17,7 @@ use crate::log::{SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
 pub use access::{AccessConfig, UserLimits};
 pub use credentials::{KeysCommand, NewKeyArgs, TokenArgs};
 use log_filter::log_filter;
-pub use nats::{NatsConfig, StreamCommand, StreamTimeouts};
+pub use nats::{NatsConfig, NewStream, StreamCommand, StreamTimeouts};
 pub use tls::TlsConfig;
 pub use values::ListenAddress;
 use values::{number, size, yes_or_no};
@@ -86,7 +86,7 @@ pub enum CliCommand {
     /// Verify, dump or repair a log
     #[command(subcommand)]
     Log(LogCommand),
-    /// Create, check or leave the stream that several servers share
+    /// Create, check, restore, upgrade or leave the stream that several servers share
     #[command(subcommand)]
     Stream(StreamCommand),
     /// Print the whole history as JSON lines, for `import`; works while a server is running

@@ -89,6 +89,18 @@ impl NatsConfig {
     }
 }
 
+/// A stream that is to be created.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct NewStream {
+    /// Number of nodes that keep a new stream, 1, 3 or 5; with 1, a log is lost with its node
+    #[arg(long, value_name = "NODES", default_value_t = 3, value_parser = number(1..=5, 3))]
+    pub replicas: u32,
+    /// Maximum length of a new stream, in bytes, or as in 100GiB: less than 40 % of the disk of a node, since a node
+    /// whose disk is full stores nothing more until it is restarted. Writes beyond it are refused with 507
+    #[arg(long, value_name = "SIZE", value_parser = size::<u64>(1 << 20..=1 << 50, "100GiB"))]
+    pub max_bytes: Option<u64>,
+}
+
 /// Commands on the stream that several servers share.
 #[derive(Debug, Subcommand)]
 pub enum StreamCommand {
@@ -97,19 +109,41 @@ pub enum StreamCommand {
         /// The stream
         #[command(flatten)]
         nats: NatsConfig,
+        /// The stream, if it is new
+        #[command(flatten)]
+        new: NewStream,
         /// Accept a stream that exists, if it is as servers need it
         #[arg(long)]
         if_missing: bool,
-        /// Number of nodes that keep the stream, 1, 3 or 5; with 1, a log is lost with its node
-        #[arg(long, value_name = "NODES", default_value_t = 3, value_parser = number(1..=5, 3))]
-        replicas: u32,
-        /// Maximum length of the stream, in bytes, or as in 100GiB: less than 40 % of the disk of a node, since a node
-        /// whose disk is full stores nothing more until it is restarted. Writes beyond it are refused with 507
-        #[arg(long, value_name = "SIZE", value_parser = size::<u64>(1 << 20..=1 << 50, "100GiB"))]
-        max_bytes: Option<u64>,
+        /// Begin with the log in this directory, which one server has written, or an import, and which no server uses
+        /// now. It is not changed; servers on the stream begin with empty directories. With --if-missing, go on after
+        /// an interruption; exit 5 if the stream holds anything but a beginning of the log
+        #[arg(long, value_name = "DIR")]
+        from: Option<PathBuf>,
     },
     /// Check the stream and the nodes as a server does, and print what they are; exit 2 if they are not as they must be
     Check {
+        /// The stream
+        #[command(flatten)]
+        nats: NatsConfig,
+    },
+    /// Publish what the stream has lost, from the copy in --data, which no server uses now; create the stream if it is
+    /// missing. A next run goes on after an interruption; exit 5, and nothing is changed, if the stream holds anything
+    /// but a beginning of the copy
+    Restore {
+        /// The stream
+        #[command(flatten)]
+        nats: NatsConfig,
+        /// The stream, if it is missing
+        #[command(flatten)]
+        new: NewStream,
+        /// The copy
+        #[command(flatten)]
+        copy: Data,
+    },
+    /// Let servers write all messages to the stream that this release writes, after all of them were upgraded to it. An
+    /// earlier release does not start on the stream any more: exit 3
+    Upgrade {
         /// The stream
         #[command(flatten)]
         nats: NatsConfig,

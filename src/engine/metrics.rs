@@ -193,5 +193,10 @@ fn of_stream(status: &StreamStatus) -> Vec<MetricFamily> {
     let stale = Gauge::new("chinwag_stream_stale_seconds", help).expect("a name");
     stale.set(status.stale().as_secs_f64());
     show(&registry, &stale);
+    let help = "Time by which this server's clock is ahead of that of the node which leads; negative if it is behind.";
+    let clock = Gauge::new("chinwag_stream_clock_ahead_seconds", help).expect("a name");
+    #[expect(clippy::cast_precision_loss, reason = "below 2^53 ms, which is 285,000 years")]
+    clock.set(status.clock_ahead_ms() as f64 / 1_000.0);
+    show(&registry, &clock);
     registry.gather()
 }

@@ -168,6 +168,23 @@ impl<'a> SealedFrame<'a> {
         self.header
     }
 
+    /// Returns whether this release would write the frame in another version.
+    pub(super) fn is_of_old_version(&self) -> bool {
+        self.version != Version::Two
+    }
+
+    /// Returns the frame's length on disk, padding included.
+    pub(super) fn sealed_bytes(&self) -> usize {
+        (self.header.len() + self.payload.len()).next_multiple_of(ALIGNMENT_BYTES)
+    }
+
+    /// Returns the frame as it stands in its segment.
+    pub(super) fn to_bytes(self) -> Vec<u8> {
+        let mut bytes = [self.header, self.payload].concat();
+        bytes.resize(self.sealed_bytes(), 0);
+        bytes
+    }
+
     /// Returns the records, in order.
     #[must_use]
     pub fn records(&self) -> Records<'a> {

@@ -12,7 +12,7 @@ use std::slice;
 use super::chain::{self, Chain};
 use super::disk::{DiskFile, ReadDisk, ReadOnlyDisk};
 use super::error::Context;
-use super::segment;
+use super::segment::{self, LogId};
 use super::stream::marker;
 use super::{LogError, Progress, Replay, SealedFrame};
 use crate::domain::Position;
@@ -139,6 +139,11 @@ impl<D: ReadDisk> Walk<'_, D> {
     #[must_use]
     pub fn into_contents(self) -> Contents {
         Contents { last: Position(self.chain.next().0 - 1), ..self.contents }
+    }
+
+    /// Returns the log's id, or `None` before the first frame.
+    pub(super) fn log_id(&self) -> Option<LogId> {
+        self.chain.id()
     }
 
     fn begin_segment(&mut self, first: Position) -> Result<(), LogError> {

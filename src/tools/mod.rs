@@ -5,7 +5,8 @@
 //! | [`verify`], [`dump`] | no | yes: they see every event that was acknowledged before they began |
 //! | [`check_import`] | no | yes: it does not look at the data directory |
 //! | [`repair`], [`import`] | yes | no: they lock the data directory |
-//! | [`create_stream`], [`check_stream`] | no | yes |
+//! | [`create_stream`], [`check_stream`], [`upgrade_stream`] | no | yes |
+//! | [`create_stream_from`], [`restore_stream`] | no | no: they lock the data directory |
 //! | [`detach`] | yes | no: it locks the data directory |
 //! | [`new_server_key`] | a file of server keys | yes: the server reads it again |
 //! | [`mint_token`] | no | yes |
@@ -40,7 +41,7 @@ pub use credentials::{CredentialsError, mint_token, new_server_key};
 pub use dump::dump;
 pub use import::{Import, Lenience, check_import, import};
 pub use repair::repair;
-pub use stream::{check_stream, create_stream, detach};
+pub use stream::{check_stream, create_stream, create_stream_from, detach, restore_stream, upgrade_stream};
 pub use verify::verify;
 
 /// The reason why a tool failed.

@@ -3,9 +3,9 @@
 use std::io::Write;
 use std::path::Path;
 
-use super::{ToolError, print};
-use crate::log::stream::{self, CreateStream, NatsSettings, NatsStream};
-use crate::log::{LogReader, RealDisk};
+use super::{ToolError, bar, print};
+use crate::log::stream::{self, CreateStream, NatsSettings, NatsStream, Source};
+use crate::log::{LogError, LogReader, RealDisk};
 
 /// Creates a stream on its nodes, and begins a log in it.
 ///
@@ -14,8 +14,80 @@ use crate::log::{LogReader, RealDisk};
 /// The nodes cannot be reached, or refuse; or the stream exists, and is not as it must be or not wanted.
 pub fn create_stream(settings: NatsSettings, create: CreateStream, out: impl Write) -> Result<(), ToolError> {
     let name = settings.stream.clone();
-    let is_new = NatsStream::new(settings)?.create(create)?;
-    print(&[("stream", name), ("created", if is_new { "yes" } else { "it was there" }.to_owned())], out)
+    let is_new = NatsStream::new(settings)?.create(create, &stream::new_genesis())?;
+    print(&[("stream", name), created(is_new)], out)
+}
+
+/// Creates a stream on its nodes that begins with the log in this directory, or goes on with that.
+///
+/// # Errors
+///
+/// As for [`create_stream`]; or the directory is in use, or holds no sound log; or the stream exists, and holds anything
+/// but a beginning of the log.
+pub fn create_stream_from(
+    settings: NatsSettings,
+    create: CreateStream,
+    dir: &Path,
+    out: impl Write,
+) -> Result<(), ToolError> {
+    publish(settings, create, lock(dir)?, out)
+}
+
+/// Publishes what a stream has lost, from the copy in this directory. Creates the stream if it is missing.
+///
+/// # Errors
+///
+/// As for [`create_stream_from`]; or the directory is not a copy of this stream.
+pub fn restore_stream(
+    settings: NatsSettings,
+    create: CreateStream,
+    dir: &Path,
+    out: impl Write,
+) -> Result<(), ToolError> {
+    let disk = lock(dir)?;
+    stream::check_is_copy(&disk, &settings.stream)?;
+    publish(settings, create, disk, out)
+}
+
+/// Locks a directory, so that no server writes to it. It must be there.
+fn lock(dir: &Path) -> Result<RealDisk, LogError> {
+    // Locking would create it.
+    drop(LogReader::open(dir)?);
+    RealDisk::lock(dir)
+}
+
+fn publish(
+    settings: NatsSettings,
+    create: CreateStream,
+    disk: RealDisk,
+    out: impl Write,
+) -> Result<(), ToolError> {
+    let name = settings.stream.clone();
+    let reading = bar(LogReader::new(disk.clone())?.bytes_total()?);
+    let log = Source::check(disk, &mut |bytes| reading.set_position(bytes))?;
+    drop(reading);
+    let mut nats = NatsStream::new(settings)?;
+    let is_new = nats.create(create, &log.genesis())?;
+    let publishing = bar(log.bytes());
+    let frames = log.publish(nats, &name, &mut |bytes| publishing.set_position(bytes))?;
+    drop(publishing);
+    let (position, published) = (log.last().to_string(), format!("{frames} frames that were not there"));
+    print(&[("stream", name), created(is_new), ("published", published), ("position", position)], out)
+}
+
+fn created(is_new: bool) -> (&'static str, String) {
+    ("created", if is_new { "yes" } else { "it was there" }.to_owned())
+}
+
+/// Lets servers write all messages to a stream that this release writes.
+///
+/// # Errors
+///
+/// The nodes cannot be reached, or refuse; or the stream is not as it must be, or was upgraded by a later release.
+pub fn upgrade_stream(settings: NatsSettings, out: impl Write) -> Result<(), ToolError> {
+    let name = settings.stream.clone();
+    let upgraded = if NatsStream::new(settings)?.upgrade()? { "yes" } else { "it is up to date" };
+    print(&[("stream", name), ("upgraded", upgraded.to_owned())], out)
 }
 
 /// Checks a stream and its nodes as a server does, and prints what they are.
@@ -33,8 +105,6 @@ pub fn check_stream(settings: NatsSettings, out: impl Write) -> Result<(), ToolE
 ///
 /// The directory is in use, or not a copy of a stream.
 pub fn detach(dir: &Path, out: impl Write) -> Result<(), ToolError> {
-    // Locking would create the directory.
-    drop(LogReader::open(dir)?);
-    let stream = stream::detach(&RealDisk::lock(dir)?)?;
+    let stream = stream::detach(&lock(dir)?)?;
     print(&[("detached", format!("it is no longer a copy of stream {stream}"))], out)
 }

@@ -248,6 +248,9 @@ async fn health_shows_the_stream() {
     assert_eq!(problem(&there.get("/health?max_stale_ms=20").await, 503, "behind"), None);
     let health = there.get("/health?max_stale_ms=3600000").await.json();
     assert_eq!((&health["stream"]["writable"], &health["stream"]["copy"]), (&json!(false), &json!(false)));
+    // A server whose clock is too far ahead writes nothing.
+    here.status.set_clock_ahead_ms(5_001);
+    assert_eq!(here.get("/health").await.json()["stream"]["writable"], false);
     for bad in ["x", "", "-1", "+1", "9223372036854775808", "1&max_stale_ms=1"] {
         let reply = here.get(&format!("/health?max_stale_ms={bad}")).await;
         assert_eq!(problem(&reply, 400, "invalid_field").as_deref(), Some("max_stale_ms"), "{bad}");
@@ -259,6 +262,7 @@ async fn metrics_show_the_stream() {
     let (_, there, _) = two_servers(&[]).await;
     there.status.count_stray();
     there.status.end_copying(&"there is no room");
+    there.status.set_clock_ahead_ms(-1_500);
     let metrics = there.get("/metrics").await.text;
     for line in [
         "chinwag_stream_sequence 1",
@@ -266,6 +270,7 @@ async fn metrics_show_the_stream() {
         "chinwag_stream_copying 0",
         "chinwag_stream_superseded_total 0",
         "chinwag_stream_strays_total 1",
+        "chinwag_stream_clock_ahead_seconds -1.5",
     ] {
         assert!(metrics.lines().any(|shown| shown == line), "{line}");
     }

@@ -57,7 +57,8 @@ pub(crate) struct Health {
 #[derive(Serialize, ToSchema)]
 pub(crate) struct StreamHealth {
     /// Whether the stream takes writes, as far as this server knows. It is `false` from a write that the stream did not
-    /// take until it takes one, or until its leader is heard again.
+    /// take until it takes one, or until its leader is heard again; and while this server's clock is too far ahead of
+    /// that leader's to write.
     #[schema(examples(true))]
     writable: bool,
     /// Milliseconds for which this server may lack what others have written.

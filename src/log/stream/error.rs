@@ -14,6 +14,16 @@ pub enum StreamError {
         /// The difference.
         what: String,
     },
+    /// The stream does not hold a beginning of the log that is to be published to it.
+    #[error("stream {stream} does not hold a beginning of the log in {}: {what}", dir.display())]
+    NoBeginning {
+        /// The stream's name.
+        stream: String,
+        /// The directory of the log.
+        dir: PathBuf,
+        /// The difference, and what has been done.
+        what: String,
+    },
     /// A message was published by a later release, and may count.
     #[error("message {sequence} of stream {stream} is of a later release; this server must be upgraded")]
     LaterRelease {
@@ -21,6 +31,19 @@ pub enum StreamError {
         stream: String,
         /// The sequence of the message.
         sequence: u64,
+    },
+    /// The stream was upgraded for a later release.
+    #[error(
+        "the messages of stream {stream} are of format {format}, and this release knows format {known}: upgrade all \
+         servers and tools first"
+    )]
+    LaterFormat {
+        /// The stream's name.
+        stream: String,
+        /// The format that the stream's metadata names.
+        format: String,
+        /// The latest format that this release knows.
+        known: u64,
     },
     /// The stream is as long as its configuration allows.
     #[error("stream {stream} is full")]

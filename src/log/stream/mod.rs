@@ -7,6 +7,8 @@
 //! | `error` | errors |
 //! | `message` | the bytes of a message |
 //! | `judge` | the rule of what counts |
+//! | `clocks` | how far a server's clock may be from that of the nodes |
+//! | `source` | a log in a directory, from which a stream gets what it lacks |
 //! | `marker` | the file that marks a directory as a copy |
 //! | `nats` | a stream of NATS JetStream; `no_nats` in a binary without it |
 //! | `settings`, `wanted`, `monitors` | how such a stream is reached, and how it and its nodes must be |
@@ -18,6 +20,7 @@
 //! that would not count out of it. Every server keeps the frames that count in segments of its own, as a witness: a
 //! stream that has lost one of them is noticed.
 
+mod clocks;
 mod copier;
 mod error;
 mod judge;
@@ -31,6 +34,7 @@ mod peers;
 mod settings;
 #[cfg(test)]
 pub(crate) mod simulated;
+mod source;
 mod status;
 mod stream_log;
 #[cfg(test)]
@@ -48,6 +52,7 @@ pub use self::message::WriterId;
 pub use self::nats::NatsStream;
 pub use self::peers::{Answerer, Asked, Peers};
 pub use self::settings::{NatsLogin, NatsSettings, NatsTls};
+pub use self::source::Source;
 pub use self::status::StreamStatus;
 pub use self::stream_log::StreamLog;
 use super::LogError;
@@ -136,6 +141,9 @@ pub struct Told {
     pub created: u64,
     /// The [time](Stream::time) at which it was asked.
     pub at: Duration,
+    /// The time by which this server's clock is ahead of that node's, in milliseconds; negative if it is behind, and 0
+    /// while the difference is not more than the time that the answer took.
+    pub clock_ahead_ms: i64,
 }
 
 /// A stream that is to be created.

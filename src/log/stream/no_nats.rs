@@ -24,7 +24,16 @@ impl NatsStream {
     /// # Errors
     ///
     /// It cannot be called.
-    pub fn create(&mut self, _create: CreateStream) -> Result<bool, LogError> {
+    pub fn create(&mut self, _create: CreateStream, _genesis: &[u8]) -> Result<bool, LogError> {
+        match self.0 {}
+    }
+
+    /// Upgrades the stream.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be called.
+    pub fn upgrade(&mut self) -> Result<bool, LogError> {
         match self.0 {}
     }
 

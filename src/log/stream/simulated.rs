@@ -28,6 +28,9 @@ pub(crate) struct Sea {
     created: u64,
     /// What the node that leads told last, which it does once a second.
     told: Told,
+    message_bytes_max: usize,
+    /// The time by which the servers' clocks are ahead, in milliseconds.
+    clock_ahead_ms: i64,
     time: Duration,
     pub(crate) faults: Faults,
 }
@@ -96,7 +99,9 @@ impl SimStream {
             late: Vec::new(),
             nodes: Default::default(),
             created: 1,
-            told: Told { last: 1, created: 1, at: Duration::ZERO },
+            told: Told { last: 1, created: 1, at: Duration::ZERO, clock_ahead_ms: 0 },
+            message_bytes_max: usize::MAX,
+            clock_ahead_ms: 0,
             time: Duration::ZERO,
             faults: Faults::default(),
         })))
@@ -112,6 +117,15 @@ impl SimStream {
 
     pub(crate) fn set_faults(&self, faults: Faults) {
         self.0.lock().faults = faults;
+    }
+
+    pub(crate) fn set_message_bytes_max(&self, bytes_max: usize) {
+        self.0.lock().message_bytes_max = bytes_max;
+    }
+
+    /// Sets the time by which the servers' clocks are ahead of the nodes', which are told it within a second.
+    pub(crate) fn set_clock_ahead_ms(&self, ahead_ms: i64) {
+        self.0.lock().clock_ahead_ms = ahead_ms;
     }
 
     /// Lets all late publications arrive, or never arrive, and makes all nodes equal: what happens in the end.
@@ -143,8 +157,13 @@ impl SimStream {
 
     /// Deletes the stream, and creates another one.
     pub(crate) fn recreate(&self) {
+        self.begin_anew(new_genesis());
+    }
+
+    /// Deletes the stream, and creates another one with this first message.
+    pub(crate) fn begin_anew(&self, genesis: Vec<u8>) {
         let mut sea = self.0.lock();
-        sea.messages = vec![new_genesis()];
+        sea.messages = vec![genesis];
         sea.late.clear();
         sea.created += 1;
     }
@@ -186,7 +205,8 @@ impl Sea {
             // A node that led before may tell of fewer messages, but it gives up after 10 s.
             let may_tell_less = self.time.as_secs() % 20 < 10;
             let less = u64::from(may_tell_less && self.happens(self.faults.lagging));
-            self.told = Told { last: self.last() - less, created: self.created, at: self.time };
+            let (last, created, at) = (self.last() - less, self.created, self.time);
+            self.told = Told { last, created, at, clock_ahead_ms: self.clock_ahead_ms };
         }
         if !self.late.is_empty() && self.chance.one_in(30) {
             self.land_one();
@@ -267,7 +287,7 @@ impl Stream for SimStream {
     }
 
     fn message_bytes_max(&self) -> usize {
-        usize::MAX
+        self.0.lock().message_bytes_max
     }
 
     fn publish(&mut self, expected: u64, message: &[u8], _patience: Duration) -> Published {

@@ -1,12 +1,13 @@
 //! The state of a stream as a server sees it, for those who only look: health and metrics.
 
 use std::fmt::Display;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
 use super::WriterId;
+use super::clocks::ClockState;
 
 /// The state of a stream. The writer's thread sets it, and never waits for those who look.
 #[derive(Debug)]
@@ -17,6 +18,7 @@ pub struct StreamStatus {
     sequence: AtomicU64,
     is_writable: AtomicBool,
     is_copying: AtomicBool,
+    clock_ahead_ms: AtomicI64,
     /// The server that wrote last, if it is another one.
     writer: Mutex<Option<WriterId>>,
     superseded: AtomicU64,
@@ -32,6 +34,7 @@ impl Default for StreamStatus {
             sequence: AtomicU64::new(0),
             is_writable: AtomicBool::new(true),
             is_copying: AtomicBool::new(true),
+            clock_ahead_ms: AtomicI64::new(0),
             writer: Mutex::new(None),
             superseded: AtomicU64::new(0),
             strays: AtomicU64::new(0),
@@ -71,10 +74,23 @@ impl StreamStatus {
     }
 
     /// Returns whether the stream takes writes: `false` from a write that it did not take until it takes one, or until
-    /// its leader is heard again, unless it was full.
+    /// its leader is heard again, unless it was full; and while this server's clock is too far ahead to write.
     #[must_use]
     pub fn is_writable(&self) -> bool {
         self.is_writable.load(Ordering::Relaxed)
+            && ClockState::of(self.clock_ahead_ms()) != ClockState::FarAhead
+    }
+
+    /// Sets the time by which this server's clock is ahead of that of the node which leads.
+    pub fn set_clock_ahead_ms(&self, ahead_ms: i64) {
+        self.clock_ahead_ms.store(ahead_ms, Ordering::Relaxed);
+    }
+
+    /// Returns the time by which this server's clock is ahead of that of the node which leads, in milliseconds; negative
+    /// if it is behind.
+    #[must_use]
+    pub fn clock_ahead_ms(&self) -> i64 {
+        self.clock_ahead_ms.load(Ordering::Relaxed)
     }
 
     /// Notes that no more frames are copied, because there is no room for them.

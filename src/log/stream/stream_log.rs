@@ -7,6 +7,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::clocks::ClockState;
 use super::copier::Copier;
 use super::judge::{Counting, Judge, Stop, Verdict};
 use super::message::{self, ChainValue, Checksum, Genesis, Head, Unreadable, WriterId};
@@ -57,6 +58,7 @@ pub struct StreamLog<S, D: Disk> {
     refused_at: Option<Duration>,
     /// Whether that was because it is full.
     is_full: bool,
+    clock: ClockState,
     status: Arc<StreamStatus>,
 }
 
@@ -116,11 +118,16 @@ impl<S: Stream, D: Disk> StreamLog<S, D> {
     /// Creates a log on this stream. A write tries to get into the stream for `write_timeout`.
     #[must_use]
     pub fn new(stream: S, name: String, copy: FileLog<D>, write_timeout: Duration) -> Self {
+        Self { metrics: copy.metrics(), copy: Some(copy), ..Self::without_copy(stream, name, write_timeout) }
+    }
+
+    /// Creates a log that copies nothing, and reads the stream from its beginning.
+    pub(super) fn without_copy(stream: S, name: String, write_timeout: Duration) -> Self {
         Self {
             stream,
             name,
-            metrics: copy.metrics(),
-            copy: Some(copy),
+            metrics: LogMetrics::default(),
+            copy: None,
             copied: Copied::default(),
             copier: None,
             judge: None,
@@ -137,8 +144,21 @@ impl<S: Stream, D: Disk> StreamLog<S, D> {
             judged_at: (Duration::ZERO, 0),
             refused_at: None,
             is_full: false,
+            clock: ClockState::default(),
             status: Arc::default(),
         }
+    }
+
+    /// Joins the stream before it is caught up with. Returns `false` if it cannot be reached in time.
+    pub(super) fn begin(&mut self) -> Result<bool, LogError> {
+        let deadline = self.stream.time() + self.write_timeout;
+        while !self.join()? {
+            if self.stream.time() >= deadline {
+                return Ok(false);
+            }
+            self.stream.wait(RETRY_INTERVAL);
+        }
+        Ok(true)
     }
 
     fn judge(&self) -> &Judge {
@@ -381,13 +401,18 @@ impl<S: Stream, D: Disk> StreamLog<S, D> {
         }
     }
 
-    /// Publishes a frame, and waits until it is known whether it counts.
     fn publish(&mut self, frame: &mut Frame) -> Result<(), AppendError> {
-        let Judge { genesis, counted, chain, next, .. } = *self.judge();
+        let Judge { genesis, next, .. } = *self.judge();
         assert_eq!(frame.first(), next, "frames follow one another, after the replay");
+        self.publish_sealed(frame.seal(genesis.log, genesis.epoch))
+    }
+
+    /// Publishes the next frame of the log, and waits until it is known whether it counts.
+    pub(super) fn publish_sealed(&mut self, frame: &[u8]) -> Result<(), AppendError> {
+        let Judge { genesis, counted, chain, .. } = *self.judge();
         self.made += 1;
         let head = Head { writer: self.writer, number: self.made, prev: counted, chain };
-        head.write_frame(genesis.log, frame.seal(genesis.log, genesis.epoch), &mut self.message);
+        head.write_frame(genesis.log, frame, &mut self.message);
         let deadline = self.stream.time() + self.write_timeout;
         // Whether a publication may have stored the message, or may still do so.
         let mut may_be_stored = false;
@@ -431,7 +456,7 @@ impl<S: Stream, D: Disk> StreamLog<S, D> {
 
     /// Looks whether the stream is still the one that it was, by what the nodes tell of it.
     fn check_told(&mut self) -> Result<(), LogError> {
-        let Some(Told { last, created, at }) = self.stream.heard().told else { return Ok(()) };
+        let Some(Told { last, created, at, .. }) = self.stream.heard().told else { return Ok(()) };
         if created != *self.created.get_or_insert(created) {
             return Err(self.diverged("it was deleted and created again"));
         }
@@ -452,6 +477,16 @@ impl<S: Stream, D: Disk> StreamLog<S, D> {
         }
         if !self.is_full && self.refused_at.is_some_and(|refused| at > refused) {
             self.note_taken();
+        }
+    }
+
+    /// Notes how this server's clock is, as the node told that leads.
+    fn note_clock(&mut self) {
+        let Some(Told { clock_ahead_ms, .. }) = self.stream.heard().told else { return };
+        let clock = ClockState::of(clock_ahead_ms);
+        self.status.set_clock_ahead_ms(clock_ahead_ms);
+        if std::mem::replace(&mut self.clock, clock) != clock {
+            clock.log(clock_ahead_ms);
         }
     }
 
@@ -586,6 +621,7 @@ impl<S: Stream, D: Disk> EventLog for StreamLog<S, D> {
         if let Some(copier) = &mut self.copier {
             copier.check()?;
         }
+        self.note_clock();
         self.check_told()?;
         self.check_last()?;
         while !self.unjudged.is_empty() || self.stream.heard().last > self.judge().judged {
@@ -598,6 +634,9 @@ impl<S: Stream, D: Disk> EventLog for StreamLog<S, D> {
     }
 
     fn append(&mut self, frame: &mut Frame) -> Result<(), AppendError> {
+        if self.clock == ClockState::FarAhead {
+            return Err(AppendError::Unavailable);
+        }
         let appended = self.publish(frame);
         match &appended {
             Ok(()) => self.note_taken(),

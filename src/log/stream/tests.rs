@@ -144,3 +144,29 @@ fn a_stream_that_was_cut_short_and_has_grown_again_is_another_one() {
     assert!(stopped.contains("message 2 is another one"), "{stopped}");
     other.look();
 }
+
+#[test]
+fn a_server_whose_clock_is_far_ahead_writes_nothing() {
+    let mut server = Server::start();
+    server.append().expect("stored");
+    // Given a clock that is as far ahead as it may be.
+    server.stream.set_clock_ahead_ms(5_000);
+    server.stream.pass(Duration::from_secs(2));
+    server.look();
+    server.append().expect("stored");
+    assert!(server.status.is_writable());
+    // When it is further ahead, nothing is published.
+    server.stream.set_clock_ahead_ms(5_001);
+    server.stream.pass(Duration::from_secs(2));
+    server.look();
+    let messages = server.stream.messages();
+    assert!(matches!(server.append(), Err(AppendError::Unavailable)));
+    assert_eq!(server.stream.messages(), messages);
+    assert!(!server.status.is_writable() && server.status.clock_ahead_ms() == 5_001);
+    // When the clock is no longer ahead, writes go on.
+    server.stream.set_clock_ahead_ms(-60_000);
+    server.stream.pass(Duration::from_secs(2));
+    server.look();
+    server.append().expect("stored");
+    assert!(server.status.is_writable());
+}

@@ -44,8 +44,11 @@ pub(super) fn stored_subject(stream: &str) -> String {
     format!("{stream}.stored")
 }
 
-/// The version of the messages, in the stream's metadata.
-const FORMAT: &str = "1";
+/// The format of the messages that this release writes, and the latest that it knows. The stream's metadata names the
+/// format that all servers must know.
+pub(super) const FORMAT: u64 = 1;
+
+const FORMAT_NAME: &str = "chinwag.format";
 
 fn wanted(stream: &str) -> [(&'static str, Wanted); 23] {
     [
@@ -85,8 +88,8 @@ pub(super) fn config(stream: &str, replicas: u32, bytes_max: Option<u64>) -> Val
         // No message has an id. 0 would mean two minutes.
         "duplicate_window": 100_000_000,
         "republish": { "src": subject(stream), "dest": stored_subject(stream), "headers_only": true },
-        "metadata": { "chinwag.format": FORMAT },
     });
+    set_format(&mut config);
     for (property, wanted) in wanted(stream) {
         match wanted {
             Is(value) => config[property] = value,
@@ -99,18 +102,29 @@ pub(super) fn config(stream: &str, replicas: u32, bytes_max: Option<u64>) -> Val
 
 /// Returns what is wrong with a stream's configuration, and how it must be.
 pub(super) fn faults(stream: &str, config: &Value) -> Vec<String> {
-    let mut faults: Vec<_> = wanted(stream)
-        .iter()
-        .filter(|(property, wanted)| !wanted.fits(&config[property]))
-        .map(|(property, wanted)| {
-            format!("its {property} is {}, and must be {}", config[property], wanted.words())
-        })
-        .collect();
-    let format = &config["metadata"]["chinwag.format"];
-    if !format.is_null() && *format != json!(FORMAT) {
-        faults.push(format!("its messages are of format {format}, and this release knows {FORMAT}"));
-    }
-    faults
+    let wanted = wanted(stream);
+    let bad = wanted.iter().filter(|(property, wanted)| !wanted.fits(&config[property]));
+    let fault = |(property, wanted): &(&str, Wanted)| {
+        format!("its {property} is {}, and must be {}", config[property], wanted.words())
+    };
+    bad.map(fault).collect()
+}
+
+/// Returns the format that the metadata of a stream's configuration names, if this release does not know it.
+pub(super) fn later_format(config: &Value) -> Option<String> {
+    let format = format(config)?;
+    let is_known = format.parse().is_ok_and(|format: u64| format <= FORMAT);
+    (!is_known).then(|| format.to_owned())
+}
+
+/// Returns the format that the metadata of a stream's configuration names.
+pub(super) fn format(config: &Value) -> Option<&str> {
+    config["metadata"][FORMAT_NAME].as_str()
+}
+
+/// Names this release's format in the metadata of a stream's configuration.
+pub(super) fn set_format(config: &mut Value) {
+    config["metadata"][FORMAT_NAME] = json!(FORMAT.to_string());
 }
 
 /// Returns what is allowed, and that an operator should know of.
@@ -190,10 +204,21 @@ mod tests {
     }
 
     #[test]
-    fn messages_of_a_later_format_are_refused() {
+    fn a_later_format_is_not_known() {
         let mut config = found();
-        config["metadata"]["chinwag.format"] = json!("2");
-        assert_eq!(faults("tea", &config), ["its messages are of format \"2\", and this release knows 1"]);
+        assert_eq!((format(&config), later_format(&config)), (Some("1"), None));
+        for (named, later) in [("0", None), ("2", Some("2")), ("10", Some("10")), ("new", Some("new"))] {
+            config["metadata"]["chinwag.format"] = json!(named);
+            assert_eq!(later_format(&config).as_deref(), later);
+        }
+        // A stream without metadata is of the first format. Its other metadata stays when it is upgraded.
+        for metadata in [json!(null), json!({ "owner": "ann" })] {
+            config["metadata"] = metadata.clone();
+            assert_eq!((format(&config), later_format(&config)), (None, None));
+            set_format(&mut config);
+            assert_eq!(format(&config), Some("1"));
+            assert_eq!(config["metadata"]["owner"], metadata["owner"]);
+        }
     }
 
     #[test]

@@ -40,7 +40,7 @@ pub(super) fn message_added(number: u64, author: UserId, by: Actor<'static>) -> 
 }
 
 /// Returns a sealed frame of version 1, as earlier releases wrote it, with this number of [`user_added`].
-fn old_frame(log: LogId, first: u64, count: u64) -> Vec<u8> {
+pub(super) fn old_frame(log: LogId, first: u64, count: u64) -> Vec<u8> {
     let mut payload = Vec::new();
     (first..first + count).for_each(|number| codec::encode(&user_added(number), &mut payload));
     let length = u32::try_from(payload.len()).expect("short").to_le_bytes();

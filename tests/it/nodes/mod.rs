@@ -7,6 +7,8 @@
 //! | `links` | the connection of a server to the nodes is held and cut |
 //! | `copies` | a server with an empty directory joins, and every copy is the same |
 //! | `lost` | a stream that was made anew or rolled back ends every server |
+//! | `restored` | a stream gets back what it has lost, or begins with the log of one server |
+//! | `upgraded` | a stream that was upgraded for a later release is left alone |
 //! | `full` | a full stream refuses writes until it is given room |
 //! | `writer` | the server that wrote last writes, and the others send it their writes |
 //! | `flipped` | a bit is flipped in a node's files |
@@ -21,10 +23,13 @@ mod links;
 mod load;
 mod lost;
 mod node;
+mod restored;
+mod upgraded;
 mod wire;
 mod writer;
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -106,6 +111,13 @@ fn create_stream(nodes: &Nodes, bytes_max: &str) {
     let create = ["stream", "create", "--nats", &urls, "--replicas", "3", "--max-bytes", bytes_max];
     let ended = run_to_end(binary().args(create));
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+}
+
+/// Runs a command to its end. Returns its exit code, and all that it printed.
+fn run(command: &mut Command) -> (Option<i32>, String) {
+    let output = command.output().expect("it runs");
+    let printed = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).expect("text"));
+    (output.status.code(), printed.concat())
 }
 
 /// Starts a server on these nodes, on an address that stays over restarts.

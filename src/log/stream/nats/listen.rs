@@ -47,11 +47,11 @@ pub(super) async fn ask_each_second(client: Client, stream: String, news: Arc<Ne
         if client.connection_state() != State::Connected {
             continue;
         }
-        let (asked_at, seen) = (news.time(), news.last());
+        let asked = news.ask();
         match ask(&client, &subject, Vec::new()).await {
             Ok(info) if info["state"].is_object() => {
                 silent = 0;
-                news.tell(asked_at, seen, &info);
+                news.tell(asked, &info);
             }
             Ok(answer) if answer["error"]["err_code"] == NO_STREAM => {
                 silent = 0;

@@ -30,7 +30,7 @@ use tokio::runtime::{Builder, Runtime};
 use self::ask::{NO_STREAM, ask, probe, publish, read_many, read_one, said};
 use self::connect::{CONNECT_TIMEOUT, connect_options};
 use self::listen::{ask_each_second, hear_stored};
-use self::news::News;
+use self::news::{Asked, News};
 use self::peers::NatsPeers;
 use super::wanted::{self, subject};
 use super::{Heard, NatsSettings, Peers, Published, Stream, StreamError, Unreachable, WriterId, monitors};
@@ -187,6 +187,10 @@ impl NatsStream {
         let info = self
             .info(connection)?
             .ok_or_else(|| failed("it does not exist; `chinwag stream create` creates it".to_owned()))?;
+        if let Some(format) = wanted::later_format(&info["config"]) {
+            let (stream, known) = (self.settings.stream.clone(), wanted::FORMAT);
+            return Err(Unanswered::Failed(StreamError::LaterFormat { stream, format, known }));
+        }
         let faults = wanted::faults(&self.settings.stream, &info["config"]);
         if !faults.is_empty() {
             return Err(failed(faults.join("; ")));
@@ -213,7 +217,7 @@ impl NatsStream {
     }
 
     /// Begins to listen for news, and logs what the stream is.
-    fn listen(&mut self, connection: &Connection, info: &Value) {
+    fn listen(&mut self, connection: &Connection, asked: Asked, info: &Value) {
         if std::mem::replace(&mut self.is_listening, true) {
             return;
         }
@@ -225,7 +229,7 @@ impl NatsStream {
             (info["config"]["num_replicas"].as_u64(), self.message_bytes_max());
         let messages = info["state"]["last_seq"].as_u64();
         tracing::info!(stream, messages, replicas, message_bytes_max, "found the stream");
-        self.news.tell(self.news.time(), 0, info);
+        self.news.tell(asked, info);
         let runtime = connection.runtime();
         let (client, news) = (&connection.client, &self.news);
         runtime.spawn(hear_stored(client.clone(), stream.to_owned(), Arc::clone(news)));
@@ -252,6 +256,7 @@ impl Stream for NatsStream {
             }
             std::thread::sleep(Duration::from_millis(20));
         }
+        let asked = self.news.ask();
         match self.look(&connection) {
             Ok(info) => {
                 if !self.is_listening {
@@ -260,7 +265,7 @@ impl Stream for NatsStream {
                         tracing::warn!("a node that --nats-monitor names is not checked: {silent}");
                     }
                 }
-                self.listen(&connection, &info);
+                self.listen(&connection, asked, &info);
                 Ok(true)
             }
             Err(Unanswered::Silent(what)) => {

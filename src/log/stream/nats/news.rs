@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex};
 use serde_json::Value;
 
+use crate::domain::Timestamp;
 use crate::log::stream::{Heard, Told};
+use crate::system_clock;
 
 /// What was heard of the stream.
 pub(super) struct News {
@@ -19,6 +21,17 @@ impl Default for News {
     fn default() -> Self {
         Self { began: Instant::now(), state: Mutex::default(), heard: Condvar::default() }
     }
+}
+
+/// What is known when the node that leads is asked.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asked {
+    /// The [time](News::time).
+    at: Duration,
+    /// What this server's clock shows.
+    clock: Timestamp,
+    /// The last sequence. The stream is shorter than it was only if it is said to be shorter than that.
+    seen: u64,
 }
 
 #[derive(Default)]
@@ -40,8 +53,9 @@ impl News {
         self.began.elapsed()
     }
 
-    pub(super) fn last(&self) -> u64 {
-        self.state.lock().last
+    /// Returns what is known when the node that leads is about to be asked.
+    pub(super) fn ask(&self) -> Asked {
+        Asked { at: self.time(), clock: system_clock::now(), seen: self.state.lock().last }
     }
 
     /// Notes that the stream holds a message of this sequence.
@@ -62,16 +76,18 @@ impl News {
         }
     }
 
-    /// Notes what the node that leads says. At the [time](Self::time) `at`, it was asked, and `seen` was the last
-    /// sequence: the stream is shorter than it was only if it is said to be shorter than that.
-    pub(super) fn tell(&self, at: Duration, seen: u64, info: &Value) {
+    /// Notes what the node that leads has answered.
+    pub(super) fn tell(&self, Asked { at, clock, seen }: Asked, info: &Value) {
+        let time = |member: &str| info[member].as_str().and_then(|time| time.parse::<jiff::Timestamp>().ok());
         let last = info["state"]["last_seq"].as_u64().unwrap_or(0);
-        let created = info["created"].as_str().and_then(|created| created.parse::<jiff::Timestamp>().ok());
-        let created = created.and_then(|created| u64::try_from(created.as_nanosecond()).ok()).unwrap_or(0);
+        let created = time("created").and_then(|created| u64::try_from(created.as_nanosecond()).ok());
+        let created = created.unwrap_or(0);
+        let node = time("ts").map(jiff::Timestamp::as_microsecond);
+        let clock_ahead_ms = node.map_or(0, |node| ahead_ms(clock, system_clock::now(), node));
         {
             let mut state = self.state.lock();
             let last = if last < seen { last } else { last.max(state.last) };
-            state.told = Some(Told { last, created, at });
+            state.told = Some(Told { last, created, at, clock_ahead_ms });
         }
         self.note(last);
     }
@@ -108,6 +124,15 @@ impl News {
     }
 }
 
+/// Returns the time by which a clock is ahead of a node's at least, or behind it, in milliseconds. The clock showed these
+/// times when the node was asked and when the answer was here; the node looked at its own in between.
+fn ahead_ms(asked: Timestamp, answered: Timestamp, node_micros: i64) -> i64 {
+    let [asked, answered] = [asked, answered].map(|time| i64::try_from(time.as_micros()).unwrap_or(i64::MAX));
+    let ahead = asked.saturating_sub(node_micros).max(0);
+    let behind = node_micros.saturating_sub(answered).max(0);
+    (ahead - behind) / 1_000
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -123,16 +148,16 @@ mod tests {
     #[test]
     fn a_stream_that_grows_is_not_told_to_be_shorter() {
         let news = News::default();
-        news.tell(news.time(), 0, &info(5));
+        news.tell(news.ask(), &info(5));
         // When messages are stored while the leader is asked, and after that.
-        let seen = news.last();
+        let asked = news.ask();
         news.note(8);
-        news.tell(news.time(), seen, &info(5));
+        news.tell(asked, &info(5));
         assert_eq!(news.heard().told.map(|told| told.last), Some(8));
         news.note(9);
         assert_eq!(news.heard().told.map(|told| told.last), Some(9));
         // When the leader says fewer than there were when it was asked, that is what is told.
-        news.tell(news.time(), news.last(), &info(3));
+        news.tell(news.ask(), &info(3));
         assert_eq!((news.heard().last, news.heard().told.map(|told| told.last)), (9, Some(3)));
     }
 
@@ -140,11 +165,37 @@ mod tests {
     #[test]
     fn a_stream_that_is_gone_is_told_to_be_empty() {
         let news = News::default();
-        news.tell(news.time(), 0, &info(5));
+        news.tell(news.ask(), &info(5));
         news.tell_gone();
         assert_eq!((news.heard().last, news.heard().told.map(|told| told.last)), (5, Some(0)));
-        news.tell(news.time(), news.last(), &info(5));
+        news.tell(news.ask(), &info(5));
         assert_eq!(news.heard().told.map(|told| told.last), Some(5));
+    }
+
+    #[test]
+    fn a_slow_answer_does_not_make_a_clock_wrong() {
+        let at = |seconds: u64| Timestamp::from_micros(seconds * 1_000_000).expect("in range");
+        // Asked when the clock showed 100 s, and answered at 103 s.
+        for (node, ahead) in [(100, 0), (102, 0), (103, 0), (99, 1_000), (40, 60_000), (104, -1_000)] {
+            assert_eq!(ahead_ms(at(100), at(103), node * 1_000_000), ahead, "{node}");
+        }
+        // A clock that was set while the node was asked is believed to be right where that is possible.
+        assert_eq!(ahead_ms(at(100), at(50), 70_000_000), 10_000);
+    }
+
+    #[test]
+    fn a_leader_tells_how_the_clock_is() {
+        let (news, mut info) = (News::default(), info(5));
+        let ahead = |news: &News| news.heard().told.expect("told").clock_ahead_ms;
+        // A node that does not tell its time says nothing about the clock.
+        news.tell(news.ask(), &info);
+        assert_eq!(ahead(&news), 0);
+        info["ts"] = json!("2026-11-01T00:00:00Z");
+        news.tell(news.ask(), &info);
+        assert!(ahead(&news) > 5_000, "{}", ahead(&news));
+        info["ts"] = json!("2226-11-01T00:00:00.5Z");
+        news.tell(news.ask(), &info);
+        assert!(ahead(&news) < -5_000, "{}", ahead(&news));
     }
 
     #[test]

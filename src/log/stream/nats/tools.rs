@@ -6,17 +6,18 @@ use std::time::{Duration, Instant};
 use super::ask::{ANSWER_TIMEOUT, ask_within, publish, said};
 use super::{NatsStream, Unanswered};
 use crate::log::LogError;
-use crate::log::stream::{CreateStream, Stream, StreamError, monitors, new_genesis, wanted};
+use crate::log::stream::{CreateStream, Stream, StreamError, monitors, wanted};
+
+/// Time for the nodes to elect the one that leads a new stream.
+const ELECTION: Duration = Duration::from_secs(20);
 
 impl NatsStream {
-    /// Creates the stream, and publishes its first message. Returns `false` if it was there.
+    /// Creates the stream, and publishes its first message, unless it has one. Returns `false` if it was there.
     ///
     /// # Errors
     ///
     /// The nodes cannot be reached, or refuse; or the stream was there and is not as it must be, or not wanted.
-    pub fn create(&mut self, create: CreateStream) -> Result<bool, LogError> {
-        /// Time for the nodes to elect the one that leads the new stream.
-        const ELECTION: Duration = Duration::from_secs(20);
+    pub fn create(&mut self, create: CreateStream, genesis: &[u8]) -> Result<bool, LogError> {
         let connection = &*self.connect(self.options.clone())?;
         connection.check_node().map_err(|what| self.unfit(what))?;
         let found = self.info(connection).map_err(|unanswered| self.failed(unanswered))?;
@@ -32,14 +33,14 @@ impl NatsStream {
         } else if !create.if_missing {
             return Err(self.unfit("it exists; --if-missing accepts that".to_owned()).into());
         }
-        let (genesis, deadline) = (new_genesis(), Instant::now() + ELECTION);
+        let deadline = Instant::now() + ELECTION;
         loop {
             let info = self.info(connection).map_err(|unanswered| self.failed(unanswered));
             match info {
                 Ok(Some(info)) if info["state"]["last_seq"].as_u64() > Some(0) => break,
                 Ok(Some(_)) => {
                     let stream = &self.settings.stream;
-                    connection.run(publish(&connection.client, stream, 0, &genesis, ANSWER_TIMEOUT));
+                    connection.run(publish(&connection.client, stream, 0, genesis, ANSWER_TIMEOUT));
                 }
                 Err(error) if Instant::now() >= deadline => return Err(error.into()),
                 Ok(None) | Err(_) => {}
@@ -52,6 +53,28 @@ impl NatsStream {
         }
         self.look(connection).map_err(|unanswered| self.failed(unanswered))?;
         Ok(is_new)
+    }
+
+    /// Names the format of this release's messages in the stream's metadata. Returns `false` if it was named there.
+    ///
+    /// # Errors
+    ///
+    /// The nodes cannot be reached, or refuse; or the stream is not as it must be, or of a later format.
+    pub fn upgrade(&mut self) -> Result<bool, LogError> {
+        let connection = &*self.connect(self.options.clone())?;
+        let info = self.look(connection).map_err(|unanswered| self.failed(unanswered))?;
+        let mut config = info["config"].clone();
+        wanted::set_format(&mut config);
+        if config == info["config"] {
+            return Ok(false);
+        }
+        let subject = format!("$JS.API.STREAM.UPDATE.{}", self.settings.stream);
+        let asked = ask_within(&connection.client, &subject, config.to_string().into_bytes(), ELECTION);
+        let answer = connection.run(asked).map_err(|what| self.unreachable(what))?;
+        if answer["error"].is_object() {
+            return Err(self.unfit(format!("it cannot be upgraded: {}", said(&answer))).into());
+        }
+        Ok(true)
     }
 
     /// Describes the stream, after it was checked as a server does.
@@ -69,6 +92,7 @@ impl NatsStream {
             ("release", connection.client.server_info().version),
             ("leader", info["cluster"]["leader"].as_str().unwrap_or("the only node").to_owned()),
             ("replicas", config["num_replicas"].to_string()),
+            ("format", wanted::format(config).unwrap_or("not named: see `stream upgrade`").to_owned()),
             ("messages", state["last_seq"].to_string()),
             ("bytes", format!("{} of {}", state["bytes"], config["max_bytes"])),
             ("message", format!("{} bytes at most", self.message_bytes_max())),
