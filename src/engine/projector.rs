@@ -1,7 +1,8 @@
-//! The projector: it replays the log into the model at boot. It uses two cores: one indexes the events, the
-//! other fills the histories.
+//! The projector: it replays the log into the model at boot. For a long log it uses two cores: one indexes the events,
+//! the other fills the histories.
 
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread::JoinHandle;
 
 use super::EngineSettings;
 use crate::domain::Position;
@@ -18,27 +19,25 @@ pub(super) fn replay(
     settings: EngineSettings,
     progress: &Progress,
 ) -> Result<Model, LogError> {
-    let (blocks, filled) = sync_channel(BLOCKS_MAX);
-    let filled = spawn("histories", || fill(filled))?;
     let index = if settings.can_follow_all { Index::keeping_subjects() } else { Index::default() };
-    let indexed = index_all(log, index, progress, blocks);
-    let histories = filled.join().expect("filling does not panic");
+    let mut additions = Additions::default();
+    let indexed = index_all(log, index, progress, &mut additions);
+    let histories = additions.into_histories();
     Ok(Model::from_parts(indexed?, histories))
 }
 
-/// Adds all events to the index, and sends their additions to the other thread.
+/// Adds all events to the index, and collects their additions to the histories.
 fn index_all(
     log: &mut dyn EventLog,
     mut index: Index,
     progress: &Progress,
-    blocks: SyncSender<Block>,
+    additions: &mut Additions,
 ) -> Result<Index, LogError> {
-    let mut additions = Additions { blocks, block: Block::default() };
     let mut replay = log.replay(progress)?;
     while let Some(frame) = replay.next_frame()? {
-        apply_frame(&frame, &mut index, &mut additions).map_err(|cause| replay.damaged(&cause))?;
+        additions.fill_beside_if_many()?;
+        apply_frame(&frame, &mut index, additions).map_err(|cause| replay.damaged(&cause))?;
     }
-    additions.send();
     Ok(index)
 }
 
@@ -60,33 +59,57 @@ pub(super) fn contradiction(position: Position) -> String {
     format!("event {position} contradicts those before it")
 }
 
-fn fill(blocks: Receiver<Block>) -> Histories {
-    let mut histories = Histories::default();
-    for block in blocks {
-        block.add_to(&mut histories);
-    }
-    histories
-}
-
-/// Sends additions to the histories, block by block.
+/// The additions to the histories, which another thread makes block by block if there are many.
+#[derive(Default)]
 struct Additions {
-    blocks: SyncSender<Block>,
+    /// `None` until there is more than one block.
+    beside: Option<Beside>,
     block: Block,
 }
 
+/// The thread that fills the histories.
+struct Beside {
+    blocks: SyncSender<Block>,
+    thread: JoinHandle<Histories>,
+}
+
 impl Additions {
+    /// Starts the thread once the first block is full. For fewer additions, it would cost more than it saves.
+    fn fill_beside_if_many(&mut self) -> Result<(), LogError> {
+        if self.beside.is_none() && self.block.is_full() {
+            let (blocks, filled) = sync_channel::<Block>(BLOCKS_MAX);
+            let fill = move || {
+                let mut histories = Histories::default();
+                for block in filled {
+                    block.add_to(&mut histories);
+                }
+                histories
+            };
+            self.beside = Some(Beside { blocks, thread: spawn("histories", fill)? });
+        }
+        Ok(())
+    }
+
     #[inline]
     fn push(&mut self, addition: Addition<&str>) {
         self.block.push(addition);
-        if self.block.is_full() {
-            self.send();
+        if self.block.is_full()
+            && let Some(beside) = &self.beside
+        {
+            let block = std::mem::take(&mut self.block);
+            beside.blocks.send(block).expect("filling goes on until this sender is dropped");
         }
     }
 
-    fn send(&mut self) {
-        self.blocks
-            .send(std::mem::take(&mut self.block))
-            .expect("filling goes on until this sender is dropped");
+    /// Waits until all blocks but the last are in the histories, and adds the last one.
+    fn into_histories(self) -> Histories {
+        let filled = self.beside.map(|Beside { blocks, thread }| {
+            drop(blocks);
+            thread.join().expect("filling does not panic")
+        });
+        let mut histories = filled.unwrap_or_default();
+        self.block.add_to(&mut histories);
+        histories
     }
 }
 

@@ -1,7 +1,7 @@
 //! Several servers on one simulated stream, and the clients that call them.
 
 use std::sync::mpsc::sync_channel;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, LazyLock, Weak};
 use std::time::Duration;
 
 use parking_lot::RwLock;
@@ -17,7 +17,7 @@ use crate::engine::writer::{Inbox, Job, Readers, Writer};
 use crate::engine::{EngineSettings, Queued, SubmitError, projector};
 use crate::log::stream::StreamError;
 use crate::log::stream::simulated::{Among, Chance, Faults, SimDisk, SimStream, Stop};
-use crate::log::{AppendError, Caught, LogError, Progress};
+use crate::log::{AppendError, Caught, EventLog, LogError, MemoryLog, Progress};
 use crate::model::Model;
 use crate::system_clock;
 
@@ -41,6 +41,10 @@ struct Server {
 
 const SETTINGS: EngineSettings = EngineSettings { queue_max: 1, can_follow_all: false };
 
+/// The metrics of all servers. Nothing reads them, and new ones would take a tenth of a history's time.
+static METRICS: LazyLock<Arc<EngineMetrics>> =
+    LazyLock::new(|| Arc::new(EngineMetrics::new(&MemoryLog::default().metrics(), Duration::ZERO)));
+
 /// Starts a server without threads, as [`Engine::start`](crate::engine::Engine::start) does with them. Returns `None` if
 /// the stream cannot be reached.
 fn start(stream: &SimStream, disk: &SimDisk) -> Result<Option<Writer>, LogError> {
@@ -53,8 +57,7 @@ fn start(stream: &SimStream, disk: &SimDisk) -> Result<Option<Writer>, LogError>
         if log.catch_up(&mut |frame| readers.show(&frame))? != Caught::Unreachable {
             let (_, inputs) = sync_channel(1);
             let inbox = Inbox { inputs, queued: Arc::new(Queued::default()), queue: Weak::new() };
-            let metrics = Arc::new(EngineMetrics::new(&log.metrics(), Duration::ZERO));
-            return Ok(Some(Writer::new(inbox, log, readers, metrics)));
+            return Ok(Some(Writer::new(inbox, log, readers, METRICS.clone())));
         }
     }
     Ok(None)

@@ -7,6 +7,9 @@
 mod cluster;
 mod ledger;
 
+use std::iter::StepBy;
+use std::num::NonZero;
+use std::ops::Range;
 use std::time::Instant;
 
 use self::cluster::Cluster;
@@ -57,18 +60,32 @@ fn run_with_a_loss(seed: u64) -> Result<Tally, String> {
 }
 
 #[expect(clippy::print_stdout, reason = "the documents quote the counts")]
-fn run_many(name: &str, histories: u64, run: impl Fn(u64) -> Result<Tally, String>) -> Tally {
+fn run_many(name: &str, histories: u64, run: impl Fn(u64) -> Result<Tally, String> + Sync) -> Tally {
     let (first, count) = match std::env::var("CHINWAG_SEED") {
         Ok(seed) => (seed.parse().expect("a seed"), 1),
         Err(_) => (0, histories),
     };
+    let run_all = &|seeds: StepBy<Range<u64>>| {
+        let mut tally = Tally::default();
+        for seed in seeds {
+            let outcome = run(seed).unwrap_or_else(|broken| {
+                panic!("{broken}\nagain: CHINWAG_SEED={seed} cargo test --lib -- {name}")
+            });
+            tally.add(&outcome);
+        }
+        tally
+    };
+    let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
     let (mut tally, began) = (Tally::default(), Instant::now());
-    for seed in first..first + count {
-        let outcome = run(seed).unwrap_or_else(|broken| {
-            panic!("{broken}\nagain: CHINWAG_SEED={seed} cargo test --lib -- {name}")
-        });
-        tally.add(&outcome);
-    }
+    std::thread::scope(|scope| {
+        let end = first + count;
+        let firsts = (first..end).take(threads);
+        let running: Vec<_> =
+            firsts.map(|first| scope.spawn(move || run_all((first..end).step_by(threads)))).collect();
+        for thread in running {
+            tally.add(&thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        }
+    });
     println!("{tally:?} in {:?}", began.elapsed());
     tally
 }

@@ -262,8 +262,10 @@ impl Sea {
         self.pass(Duration::from_millis(1));
         let node = self.chance.below(NODES);
         let Node { lag, lost, flipped } = &self.nodes[node];
-        let there = (1..).zip(&self.messages).take(self.messages.len().saturating_sub(*lag));
-        let read = there.filter(|(sequence, _)| *sequence >= from && !lost.contains(sequence));
+        let there = &self.messages[..self.messages.len().saturating_sub(*lag)];
+        let before = from.saturating_sub(1).min(there.len() as u64);
+        let there = (before + 1..).zip(&there[usize::try_from(before).expect("few")..]);
+        let read = there.filter(|(sequence, _)| !lost.contains(sequence));
         let mut bytes = 0;
         let read = read.take_while(|(_, message)| {
             let fits = bytes < bytes_max;
