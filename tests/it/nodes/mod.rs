@@ -12,21 +12,26 @@
 //! | `sync_order` | each answer comes after the syncs of two nodes |
 //! | `disk_full` | nodes with full disks refuse writes and lose nothing |
 //! | `partition` | the node that leads is cut off from the others, in network namespaces |
+//! | `outages` | writes go on after every loss, and the time until then |
+//! | `balancer` | HAProxy before the servers: one is killed, and all are restarted in turn |
 //! | `clocks` | the servers' clocks are wrong |
 //!
 //! What the nodes could do, but do not do on demand, is tried with the stream of `src/log/stream/simulated.rs`.
 
+mod balancer;
 mod chaos;
 mod clocks;
 mod copies;
 mod disk_full;
 mod flipped;
+mod follow;
 mod full;
 mod links;
 mod load;
 mod lost;
 mod network;
 mod node;
+mod outages;
 mod partition;
 mod sync_order;
 mod wire;

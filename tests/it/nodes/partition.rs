@@ -63,13 +63,15 @@ async fn a_server_on_a_node_cut_off_answers_reads() {
     let message = |text: &str| json!({ "chat": den, "author": ann, "text": text });
     repeat(&far, "before", "/messages/add", &message("before")).await;
     network.cut_off(leader);
-
+    repeat(&near, "near", "/messages/add", &message("near")).await;
+    // The node that is cut off still answers as a leader, and does not know of another one's messages.
+    let bob = near.add_user("bob").await;
+    let by_bob = json!({ "chat": den, "author": bob, "text": "hello" });
+    problem(&far.post("/messages/add", &by_bob).await, 503, "unavailable");
     let refused = far.post_under("far", "/messages/add", &message("far")).await;
     let code = refused.json()["code"].as_str().expect("a code").to_owned();
     assert!(["unavailable", "unconfirmed"].contains(&code.as_str()), "{}", refused.text);
     problem(&refused, 503, &code);
-    repeat(&near, "near", "/messages/add", &message("near")).await;
-    // The node that is cut off answers as a leader until it has missed the others for some time.
     let asked = Instant::now();
     loop {
         let health = far.get("/health").await.json();
