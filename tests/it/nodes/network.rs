@@ -8,12 +8,15 @@ use std::time::{Duration, Instant};
 use super::node::Place;
 use crate::kernel::run;
 
+/// The servers' address. It is of those for benchmarks of networks (RFC 2544), as all of them are: they lead nowhere.
+const HERE: &str = "198.19.0.1";
+
 /// Three namespaces. They end with their processes, and so do the cables that lead to them: nothing else is to be
 /// removed.
 pub struct Network {
     holders: [Child; 3],
-    /// The second and third number of every address, different in each network.
-    net: String,
+    /// A part of all addresses and names, different in each network.
+    number: u32,
 }
 
 impl Network {
@@ -22,13 +25,16 @@ impl Network {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number =
             std::process::id().wrapping_mul(8).wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % 256;
-        let network = Self { holders: [(); 3].map(|()| hold_namespace()), net: format!("18.{number}") };
+        let network = Self { holders: [(); 3].map(|()| hold_namespace()), number };
         for node in 0..3 {
             network.run_in(node, &["ip", "link", "set", "lo", "up"]);
             network.run_in(node, &["ip", "address", "add", &network.address(node), "dev", "lo"]);
         }
         for node in 0..3 {
-            network.plug_in_here(node, &format!("cw{number}n{node}"));
+            let (here, its_pid) = (network.device(node), network.pid(node));
+            run("ip", &["link", "add", &here, "type", "veth", "peer", "name", "out", "netns", &its_pid]);
+            run("ip", &["address", "add", HERE, "dev", &here]);
+            network.plug_in_here(node);
             for other in node + 1..3 {
                 let (near, far) = (format!("to{other}"), format!("to{node}"));
                 let its_pid = network.pid(other);
@@ -56,7 +62,21 @@ impl Network {
         }
     }
 
+    /// Pulls the cables from here, where the servers run, to all nodes.
+    pub fn cut_off_servers(&self) {
+        for node in 0..3 {
+            run("ip", &["link", "set", &self.device(node), "down"]);
+        }
+    }
+
     /// Plugs them in again.
+    pub fn rejoin_servers(&self) {
+        for node in 0..3 {
+            self.plug_in_here(node);
+        }
+    }
+
+    /// Plugs in again what was pulled by [`cut_off`](Self::cut_off).
     pub fn rejoin(&self, node: usize) {
         for other in (0..3).filter(|other| *other != node) {
             self.plug_in(node, other);
@@ -72,14 +92,12 @@ impl Network {
     }
 
     /// Plugs in the cable between a node and the tests' own namespace.
-    fn plug_in_here(&self, node: usize, device: &str) {
-        let here = format!("198.{}.254", self.net);
-        run("ip", &["link", "add", device, "type", "veth", "peer", "name", "out", "netns", &self.pid(node)]);
-        run("ip", &["link", "set", device, "up"]);
-        run("ip", &["address", "add", &here, "dev", device]);
-        run("ip", &["route", "add", &self.address(node), "dev", device, "src", &here]);
+    fn plug_in_here(&self, node: usize) {
+        let device = self.device(node);
+        run("ip", &["link", "set", &device, "up"]);
+        run("ip", &["route", "replace", &self.address(node), "dev", &device, "src", HERE]);
         self.run_in(node, &["ip", "link", "set", "out", "up"]);
-        self.route(node, "out", &here);
+        self.route(node, "out", HERE);
     }
 
     /// A cable that is pulled loses its route.
@@ -87,9 +105,13 @@ impl Network {
         self.run_in(node, &["ip", "route", "replace", to, "dev", device, "src", &self.address(node)]);
     }
 
-    /// An address for benchmarks of networks (RFC 2544), which leads nowhere else.
     fn address(&self, node: usize) -> String {
-        format!("198.{}.{}", self.net, node + 1)
+        format!("198.18.{}.{}", self.number, node + 1)
+    }
+
+    /// The name of this end of the cable to a node.
+    fn device(&self, node: usize) -> String {
+        format!("cw{}n{node}", self.number)
     }
 
     fn pid(&self, node: usize) -> String {

@@ -28,9 +28,11 @@ enum Loss {
     TwoNodesKilled,
     /// From when all are back.
     AllNodesKilled,
+    /// From when the server reaches the nodes again.
+    ServerCutOff,
 }
 
-const LOSSES: [Loss; 8] = [
+const LOSSES: [Loss; 9] = [
     Loss::LeaderKilled,
     Loss::LeaderStopped,
     Loss::LeaderCutOff,
@@ -39,6 +41,7 @@ const LOSSES: [Loss; 8] = [
     Loss::FollowerKilled,
     Loss::TwoNodesKilled,
     Loss::AllNodesKilled,
+    Loss::ServerCutOff,
 ];
 
 /// Writes that are acknowledged after a loss, until the next one.
@@ -119,6 +122,12 @@ async fn outage(loss: Loss, cluster: &mut Cluster, network: &Network, pulse: &Pu
             for node in [leader, next, last] {
                 nodes.revive(node);
             }
+        }
+        Loss::ServerCutOff => {
+            network.cut_off_servers();
+            tokio::time::sleep(Duration::from_secs(6)).await;
+            begun = Instant::now();
+            network.rejoin_servers();
         }
     }
     let longest = pulse.longest_since(begun).await;
