@@ -28,7 +28,18 @@ async fn writes_go_on_without_a_leader_cut_off() {
     cluster.servers = ["c1", "c2", "c3"].map(|name| serve(&all, &cluster.dir(name), &[])).into();
     let load = Load::start(&cluster.clients(), WRITERS).await;
     load.wait_for_answers_of(&ALL).await;
+    // Every server has failed to reach the other nodes, and is connected to the one that will be cut off.
     let leader = cluster.nodes.leader();
+    for node in 0..3 {
+        cluster.nodes.kill(node);
+    }
+    cluster.nodes.revive(leader);
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    for node in 0..3 {
+        cluster.nodes.revive(node);
+    }
+    cluster.nodes.make_leader(leader);
+    load.wait_for_answers_of(&ALL).await;
     network.cut_off(leader);
     let begun = Instant::now();
     // Any server may be connected to that node. It has to notice that, and to go to another one.
