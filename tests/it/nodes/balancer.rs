@@ -1,4 +1,4 @@
-//! HAProxy, with the configuration of `examples/cluster`, before three servers.
+//! `HAProxy`, with the configuration of `examples/cluster`, before three servers.
 
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};

@@ -50,7 +50,7 @@ async fn nodes_with_full_disks_lose_nothing() {
         assert!(known.contains(&(reply.status.as_u16(), code.as_str())), "{}", reply.text);
         refusals.push(code);
     }
-    let mib = acknowledged * BATCH * 15_000 >> 20;
+    let mib = (acknowledged * BATCH * 15_000) >> 20;
     eprintln!("full: {acknowledged} batches, {mib} MiB, then {refusals:?}");
     assert!(mib > 6, "the first node's disk was full, which stopped the others");
     let before = one.messages(&den).await.len();

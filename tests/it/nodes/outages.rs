@@ -131,10 +131,14 @@ async fn outage(loss: Loss, cluster: &mut Cluster, network: &Network, pulse: &Pu
         }
     }
     let longest = pulse.longest_since(begun).await;
-    match loss {
-        Loss::LeaderStopped => nodes.resume(leader),
-        Loss::LeaderCutOff => network.rejoin(leader),
-        _ => [leader, next, last].into_iter().for_each(|node| nodes.revive(node)),
+    if matches!(loss, Loss::LeaderStopped) {
+        nodes.resume(leader);
+    }
+    if matches!(loss, Loss::LeaderCutOff) {
+        network.rejoin(leader);
+    }
+    for node in [leader, next, last] {
+        nodes.revive(node);
     }
     longest
 }

@@ -41,7 +41,7 @@ pub(super) fn is_led(info: &Value) -> bool {
     };
     let heard = others.iter().filter(is_heard).count();
     // The leader itself is one of them.
-    leader.is_some_and(|name| !name.is_empty()) && heard + 1 > (others.len() + 1) / 2
+    leader.is_some_and(|name| !name.is_empty()) && 2 * (heard + 1) > others.len() + 1
 }
 
 /// Returns what an answer says of an error.
