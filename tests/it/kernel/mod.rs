@@ -4,12 +4,12 @@
 //! A disk is a file that qemu-storage-daemon exports by FUSE, behind a loop device. So a disk can fail, or
 //! record its requests, without a kernel module.
 
-mod block;
+pub mod block;
 mod disk_error;
 mod disk_full;
 mod kill;
 mod power_cut;
-mod strace;
+pub mod strace;
 mod sync_order;
 mod threads;
 mod vanished;
@@ -21,7 +21,7 @@ use crate::support::Client;
 
 /// Runs a tool, which must succeed.
 #[track_caller]
-fn run(program: &str, args: &[&str]) {
+pub fn run(program: &str, args: &[&str]) {
     let output = Command::new(program).args(args).stdin(Stdio::null()).output();
     let output = output.unwrap_or_else(|error| panic!("{program}: {error}"));
     let said = String::from_utf8_lossy(&output.stderr);

@@ -3,18 +3,14 @@
 //! `CHINWAG_CHAOS_ROUNDS` and `CHINWAG_CHAOS_WRITERS` set the number of rounds, each of all faults, and of writers;
 //! `CHINWAG_SEED` the random seed.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
-use tokio::task::JoinHandle;
 
 use super::Cluster;
+use super::follow::Readers;
 use super::load::Load;
 use crate::kernel::{Dice, number, seed};
-use crate::streams::{check_read, seen_by_each};
-use crate::support::{Client, Event};
 
 #[derive(Debug, Clone, Copy)]
 enum Fault {
@@ -136,50 +132,6 @@ async fn some_time(dice: &mut Dice) {
     tokio::time::sleep(Duration::from_millis(1_000 + dice.below(3_000))).await;
 }
 
-/// A client that follows a user, on one server after the other.
-struct Reader {
-    clients: Vec<Client>,
-    user: String,
-    next: usize,
-    /// The id of the last event.
-    last_id: String,
-    read: Vec<Event>,
-}
-
-impl Reader {
-    /// Reads until a stream ends, or nothing comes for some time.
-    async fn read(&mut self) {
-        const SILENCE: Duration = Duration::from_secs(3);
-        let client = &self.clients[self.next % self.clients.len()];
-        self.next += 1;
-        let path = format!("/events?user={}", self.user);
-        let stream = tokio::time::timeout(SILENCE, client.get_stream(&path, Some(&self.last_id))).await;
-        let Ok(Ok(mut stream)) = stream else {
-            // The server is away, or has not come as far as this reader.
-            return tokio::time::sleep(Duration::from_millis(50)).await;
-        };
-        while let Ok(Some(event)) = tokio::time::timeout(SILENCE, stream.next_ever()).await {
-            assert_ne!(event.kind, "reset", "{}: an id is good on every server", self.last_id);
-            stream.last_id.clone_into(&mut self.last_id);
-            self.read.push(event);
-        }
-    }
-
-    fn last(&self) -> u64 {
-        self.read.last().map_or(0, |event| event.id)
-    }
-}
-
-fn start_reader(mut reader: Reader, is_over: &Arc<AtomicBool>) -> JoinHandle<Reader> {
-    let is_over = Arc::clone(is_over);
-    tokio::spawn(async move {
-        while !is_over.load(Ordering::Relaxed) {
-            reader.read().await;
-        }
-        reader
-    })
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs nats-server"]
 async fn acknowledged_writes_are_everywhere_once() {
@@ -189,15 +141,7 @@ async fn acknowledged_writes_are_everywhere_once() {
     let mut dice = Dice(seed);
     let mut cluster = Cluster::start();
     let load = Load::start(&cluster.clients(), writers as usize).await;
-    let no_more_events = Arc::default();
-    let reader = |next: usize| Reader {
-        clients: cluster.clients(),
-        user: load.users[next].clone(),
-        next,
-        last_id: "0".to_owned(),
-        read: Vec::new(),
-    };
-    let readers = ALL.map(reader).map(|reader| start_reader(reader, &no_more_events));
+    let readers = Readers::start(&cluster.clients(), &load.users[..ALL.len()]);
     load.wait_for_answers_of(&ALL).await;
     for _ in 0..rounds {
         let mut faults = FAULTS.map(|fault| (dice.roll(), fault));
@@ -210,17 +154,7 @@ async fn acknowledged_writes_are_everywhere_once() {
     }
     let done = load.finish().await;
     assert!(done.repeated.done_before + done.repeated.done_now > 0, "nothing was tried");
-    no_more_events.store(true, Ordering::Relaxed);
-    let by_user = seen_by_each(&cluster.servers[0].data);
-    for reader in readers {
-        let mut reader = reader.await.expect("no reader panics");
-        let (expected, asked) = (&by_user[&reader.user], Instant::now());
-        while reader.last() < expected.last().expect("something happened").id {
-            assert!(asked.elapsed() < Duration::from_mins(1), "the last events do not come");
-            reader.read().await;
-        }
-        check_read(&reader.user, reader.read, expected);
-    }
+    readers.finish(&cluster.servers[0].data).await;
     cluster.check_copies();
     eprintln!(
         "chaos: {} faults, {writers} writers: {} writes, each there once on each server; of those sent again, {} had \

@@ -1,14 +1,14 @@
 //! The connection between a server and the nodes is held, cut and slow.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::process::Signal;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::load::Load;
 use super::node::{Nodes, urls};
-use super::{Cluster, check_same, serve};
-use crate::support::{Client, Proxy, problem};
+use super::{Cluster, check_same, repeat, serve};
+use crate::support::{Proxy, problem};
 
 /// All connections of one server to the nodes.
 struct Link([Proxy; 3]);
@@ -50,20 +50,6 @@ fn two_servers(write_timeout_ms: &str) -> (Cluster, Link) {
     (cluster, link)
 }
 
-/// Sends a write again under its key until it is answered 201.
-async fn repeat(client: &Client, key: &str, message: &Value) {
-    let asked = Instant::now();
-    loop {
-        let reply = client.post_under(key, "/messages/add", message).await;
-        if reply.status == 201 {
-            return;
-        }
-        assert_eq!(reply.status, 503, "{}", reply.text);
-        assert!(asked.elapsed() < Duration::from_mins(1), "it does not recover: {}", reply.text);
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-}
-
 /// A server without a connection refuses writes and answers reads; afterwards everything is there once.
 async fn without_a_connection(lose: impl Fn(&Link)) {
     let (mut cluster, link) = two_servers("1500");
@@ -71,7 +57,7 @@ async fn without_a_connection(lose: impl Fn(&Link)) {
     let ann = near.add_user("ann").await;
     let den = near.add_chat("den", &[&ann]).await;
     let message = |text: &str| json!({ "chat": den, "author": ann, "text": text });
-    repeat(&far, "first", &message("first")).await;
+    repeat(&far, "first", "/messages/add", &message("first")).await;
     for round in 0..2 {
         lose(&link);
         let key = format!("far-{round}");
@@ -82,7 +68,7 @@ async fn without_a_connection(lose: impl Fn(&Link)) {
         assert!(!far.messages(&den).await.is_empty(), "reads go on");
         near.add_message(&den, &ann, &format!("near {round}")).await;
         link.pass(Duration::ZERO);
-        repeat(&far, &key, &message(&key)).await;
+        repeat(&far, &key, "/messages/add", &message(&key)).await;
     }
     assert_eq!(far.messages(&den).await.len(), 5);
     check_same(&[near, far], &[den], &[ann]).await;
@@ -158,7 +144,7 @@ async fn a_write_without_an_acknowledgement_is_unconfirmed() {
     let den = near.add_chat("den", &[&ann]).await;
     let message = json!({ "chat": den, "author": ann, "text": "hello" });
     // The connection is there, and the server knows of the chat.
-    repeat(&far, "before", &message).await;
+    repeat(&far, "before", "/messages/add", &message).await;
     link.hold_answers();
     let refused = far.post_under("key", "/messages/add", &message).await;
     problem(&refused, 503, "unconfirmed");

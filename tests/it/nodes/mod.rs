@@ -12,18 +12,32 @@
 //! | `full` | a full stream refuses writes until it is given room |
 //! | `writer` | the server that wrote last writes, and the others send it their writes |
 //! | `flipped` | a bit is flipped in a node's files |
+//! | `sync_order` | each answer comes after the syncs of two nodes |
+//! | `disk_full` | nodes with full disks refuse writes and lose nothing |
+//! | `partition` | the node that leads is cut off from the others, in network namespaces |
+//! | `outages` | writes go on after every loss, and the time until then |
+//! | `balancer` | `HAProxy` before the servers: one is killed, and all are restarted in turn |
+//! | `clocks` | the servers' clocks are wrong |
 //!
 //! What the nodes could do, but do not do on demand, is tried with the stream of `src/log/stream/simulated.rs`.
 
+mod balancer;
 mod chaos;
+mod clocks;
 mod copies;
+mod disk_full;
 mod flipped;
+mod follow;
 mod full;
 mod links;
 mod load;
 mod lost;
+mod network;
 mod node;
+mod outages;
+mod partition;
 mod restored;
+mod sync_order;
 mod upgraded;
 mod wire;
 mod writer;
@@ -58,6 +72,11 @@ impl Cluster {
     fn without_servers(bytes_max: &str) -> Self {
         let dir = TempDir::new().expect("a temporary directory");
         let nodes = Nodes::start(dir.path());
+        Self::on(dir, nodes, bytes_max)
+    }
+
+    /// Creates a stream of this length on these nodes. The servers' files will be in the directory.
+    fn on(dir: TempDir, nodes: Nodes, bytes_max: &str) -> Self {
         create_stream(&nodes, bytes_max);
         Self { servers: Vec::new(), nodes, dir }
     }
@@ -143,6 +162,20 @@ async fn reached(client: &Client, position: u64) {
         }
         assert!(asked.elapsed() < Duration::from_mins(1), "it is at {at} and not at {position}");
         tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Sends a write again under its key until it is answered 201.
+async fn repeat(client: &Client, key: &str, path: &str, body: &Value) {
+    let asked = Instant::now();
+    loop {
+        let reply = client.post_under(key, path, body).await;
+        if reply.status == 201 {
+            return;
+        }
+        assert_eq!(reply.status, 503, "{}", reply.text);
+        assert!(asked.elapsed() < Duration::from_mins(1), "it does not recover: {}", reply.text);
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
 

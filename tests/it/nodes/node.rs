@@ -1,5 +1,6 @@
 //! Three real nodes of NATS, and what can happen to each of them.
 
+use std::ffi::OsString;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -19,9 +20,19 @@ const LEADER_DEADLINE: Duration = Duration::from_mins(1);
 /// Three nodes, which are killed when dropped. A test that fails prints the ends of their logs.
 pub struct Nodes([Node; 3]);
 
+/// Where a node runs.
+pub struct Place {
+    /// The address for clients.
+    pub address: String,
+    /// The address for the other nodes.
+    pub route: String,
+    /// The words before its command.
+    pub under: Vec<String>,
+}
+
 struct Node {
     name: String,
-    address: String,
+    place: Place,
     dir: PathBuf,
     process: Option<Child>,
     is_paused: bool,
@@ -30,14 +41,21 @@ struct Node {
 impl Nodes {
     /// Starts three nodes that keep their files in this directory.
     pub fn start(dir: &Path) -> Self {
-        let routes = [(); 3].map(|()| free_address());
-        let node = |number: usize| {
-            let (name, address) = (format!("n{}", number + 1), free_address());
-            let node = Node { dir: dir.join(&name), name, address, process: None, is_paused: false };
-            node.configure(&routes[number], &routes);
+        let place = |()| Place { address: free_address(), route: free_address(), under: Vec::new() };
+        Self::start_at(dir, [(); 3].map(place))
+    }
+
+    /// Starts three nodes at these places.
+    pub fn start_at(dir: &Path, places: [Place; 3]) -> Self {
+        let routes = places.each_ref().map(|place| place.route.clone());
+        let names = ["n1", "n2", "n3"].into_iter();
+        let mut nodes = names.zip(places).map(|(name, place)| {
+            let node =
+                Node { name: name.to_owned(), place, dir: dir.join(name), process: None, is_paused: false };
+            node.configure(&routes);
             node
-        };
-        let mut nodes = Self([node(0), node(1), node(2)]);
+        });
+        let mut nodes = Self([(); 3].map(|()| nodes.next().expect("three")));
         for number in 0..3 {
             nodes.revive(number);
         }
@@ -52,7 +70,17 @@ impl Nodes {
     }
 
     pub fn addresses(&self) -> [String; 3] {
-        [0, 1, 2].map(|number| self.0[number].address.clone())
+        [0, 1, 2].map(|number| self.0[number].place.address.clone())
+    }
+
+    /// Returns the process ids of nodes that all run.
+    pub fn pids(&self) -> [Pid; 3] {
+        self.0.each_ref().map(Node::pid)
+    }
+
+    /// Returns the directory of a node's files.
+    pub fn dir(&self, number: usize) -> PathBuf {
+        self.0[number].dir.clone()
     }
 
     /// Calls the API of `JetStream`, until a node answers.
@@ -62,7 +90,7 @@ impl Nodes {
         let mut last = String::new();
         while asked.elapsed() < LEADER_DEADLINE {
             for node in self.0.iter().filter(|node| node.process.is_some() && !node.is_paused) {
-                let answer = request(&node.address, &format!("$JS.API.{call}"), body);
+                let answer = request(&node.place.address, &format!("$JS.API.{call}"), body);
                 let answer = answer.and_then(|answer| Ok(serde_json::from_slice::<Value>(&answer)?));
                 match answer {
                     // 10008: the node knows of no leader yet.
@@ -136,8 +164,14 @@ impl Nodes {
             let program = std::env::var_os("CHINWAG_NATS_SERVER");
             let program = program.expect("CHINWAG_NATS_SERVER names the program nats-server");
             let files = ["-c", "node.conf", "-l", "node.log"];
-            let mut command = Command::new(program);
-            command.args(files).current_dir(&node.dir).stdout(Stdio::null()).stderr(Stdio::null());
+            let words = node.place.under.iter().map(Into::into).chain([program]).collect::<Vec<OsString>>();
+            let mut command = Command::new(&words[0]);
+            command
+                .args(&words[1..])
+                .args(files)
+                .current_dir(&node.dir)
+                .stdout(Stdio::null())
+                .stderr(Stdio::null());
             node.process = Some(command.spawn().expect("nats-server starts"));
         }
     }
@@ -191,7 +225,7 @@ impl Nodes {
         let (asked, subject) = (Instant::now(), format!("$JS.API.DIRECT.GET.{STREAM}"));
         let last = self.stream()["state"]["last_seq"].as_u64().expect("a sequence");
         for sequence in (1..=last).cycle() {
-            let answer = request(&self.0[0].address, &subject, &format!("{{\"seq\":{sequence}}}"));
+            let answer = request(&self.0[0].place.address, &subject, &format!("{{\"seq\":{sequence}}}"));
             if answer.is_err_and(|error| error.kind() == ErrorKind::NotFound) {
                 return sequence;
             }
@@ -225,9 +259,10 @@ impl Nodes {
 }
 
 impl Node {
-    fn configure(&self, route: &str, routes: &[String]) {
-        std::fs::create_dir(&self.dir).expect("made");
-        let Self { name, address, .. } = self;
+    fn configure(&self, routes: &[String]) {
+        // A disk for the data may have been mounted in it.
+        std::fs::create_dir_all(&self.dir).expect("made");
+        let Self { name, place: Place { address, route, .. }, .. } = self;
         let routes = routes.iter().map(|route| format!("nats://{route}")).collect::<Vec<_>>().join(", ");
         // A client that learned the nodes' addresses would go round a proxy.
         let config = format!(
@@ -242,9 +277,12 @@ impl Node {
         std::fs::write(self.dir.join("node.conf"), config).expect("written");
     }
 
+    fn pid(&self) -> Pid {
+        Pid::from_child(self.process.as_ref().expect("it runs"))
+    }
+
     fn signal(&self, signal: Signal) {
-        let process = self.process.as_ref().expect("it runs");
-        kill_process(Pid::from_child(process), signal).expect("signalled");
+        kill_process(self.pid(), signal).expect("signalled");
     }
 }
 

@@ -25,6 +25,25 @@ pub(super) const NO_MESSAGE: u64 = 10037;
 /// The code for an expected sequence that is not the last one.
 pub(super) const WRONG_LAST_SEQUENCE: u64 = 10071;
 
+/// Time without a word from most of the other nodes after which a node is not believed to lead. They hear from each
+/// other each second, and elect another one after 4 s without a word from the one that leads.
+const UNHEARD_MAX: Duration = Duration::from_secs(3);
+
+/// Returns whether what a node tells of a stream is what a leader tells. A node that is cut off from the others goes on
+/// to answer: as the leader for up to 20 s, and then for a stream that nobody leads.
+pub(super) fn is_led(info: &Value) -> bool {
+    // Without a cluster, there is one node.
+    let Some(cluster) = info["cluster"].as_object() else { return true };
+    let leader = cluster.get("leader").and_then(Value::as_str);
+    let others = cluster.get("replicas").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let is_heard = |node: &&Value| {
+        node["active"].as_u64().is_some_and(|nanos| Duration::from_nanos(nanos) <= UNHEARD_MAX)
+    };
+    let heard = others.iter().filter(is_heard).count();
+    // The leader itself is one of them.
+    leader.is_some_and(|name| !name.is_empty()) && 2 * (heard + 1) > others.len() + 1
+}
+
 /// Returns what an answer says of an error.
 pub(super) fn said(answer: &Value) -> String {
     let error = &answer["error"];
@@ -170,6 +189,27 @@ pub(super) fn sequence_of(message: &Message) -> Option<u64> {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn a_node_cut_off_does_not_lead() {
+        let replicas = |actives: &[u64]| {
+            actives.iter().map(|seconds| json!({ "active": seconds * 1_000_000_000 })).collect::<Vec<_>>()
+        };
+        for (leader, actives, led) in [
+            (Some("n1"), &[0, 1][..], true),
+            (Some("n1"), &[1, 60], true),
+            (Some("n1"), &[4, 4], false),
+            (Some("n1"), &[1, 1, 60, 60], true),
+            (Some("n1"), &[1, 60, 60, 60], false),
+            (Some("n1"), &[], true),
+            (Some(""), &[0, 1], false),
+            (None, &[0, 1, 1], false),
+        ] {
+            let cluster = json!({ "leader": leader, "replicas": replicas(actives) });
+            assert_eq!(is_led(&json!({ "cluster": cluster })), led, "{leader:?} {actives:?}");
+        }
+        assert!(is_led(&json!({ "state": {} })), "a node without a cluster");
+    }
 
     #[test]
     fn an_answer_tells_what_became_of_a_message() {

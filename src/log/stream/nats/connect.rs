@@ -2,10 +2,12 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use async_nats::{ConnectOptions, Event};
+use async_nats::{ConnectOptions, Event, ReconnectToServer};
 use parking_lot::Mutex;
+use uuid::Uuid;
 
 use super::ask::ANSWER_TIMEOUT;
 use crate::log::stream::{NatsLogin, NatsSettings, StreamError};
@@ -18,6 +20,8 @@ pub(super) fn connect_options(settings: &NatsSettings) -> Result<ConnectOptions,
     let bad = |flag, path: &Path, source| StreamError::File { flag, path: path.to_owned(), source };
     let read = |flag, path: &Path| fs::read_to_string(path).map_err(|source| bad(flag, path, source));
     let last_event = Mutex::new(String::new());
+    // Servers that start together begin with different nodes.
+    let next = AtomicUsize::new(usize::from(Uuid::now_v7().as_bytes()[15]));
     let mut options = ConnectOptions::new()
         .name("chinwag")
         .connection_timeout(CONNECT_TIMEOUT)
@@ -26,6 +30,14 @@ pub(super) fn connect_options(settings: &NatsSettings) -> Result<ConnectOptions,
         // What waits here while the connection is lost is sent afterwards.
         .client_capacity(64)
         .subscription_capacity(4096)
+        // The client itself prefers nodes that it has never failed to reach. One that is cut off from the others may be the
+        // only one of these, and it would be connected to again and again.
+        .reconnect_to_server_callback(move |nodes, _| {
+            let number = next.fetch_add(1, Ordering::Relaxed) % nodes.len().max(1);
+            let node =
+                nodes.get(number).map(|node| ReconnectToServer { addr: node.addr.clone(), delay: None });
+            std::future::ready(node)
+        })
         .reconnect_delay_callback(|attempt| Duration::from_millis(50 << attempt.min(4)))
         .event_callback(move |event| {
             log_event(&event, &last_event);

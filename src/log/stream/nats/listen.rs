@@ -8,7 +8,7 @@ use async_nats::{Client, Subscriber};
 use futures_util::StreamExt;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
-use super::ask::{ANSWER_TIMEOUT, NO_STREAM, ask, sequence_of};
+use super::ask::{ANSWER_TIMEOUT, NO_STREAM, ask, is_led, sequence_of};
 use super::news::News;
 use crate::log::stream::wanted::stored_subject;
 
@@ -49,7 +49,7 @@ pub(super) async fn ask_each_second(client: Client, stream: String, news: Arc<Ne
         }
         let asked = news.ask();
         match ask(&client, &subject, Vec::new()).await {
-            Ok(info) if info["state"].is_object() => {
+            Ok(info) if info["state"].is_object() && is_led(&info) => {
                 silent = 0;
                 news.tell(asked, &info);
             }

@@ -27,7 +27,7 @@ use async_nats::{Client, ConnectOptions, ServerAddr};
 use serde_json::Value;
 use tokio::runtime::{Builder, Runtime};
 
-use self::ask::{NO_STREAM, ask, probe, publish, read_many, read_one, said};
+use self::ask::{NO_STREAM, ask, is_led, probe, publish, read_many, read_one, said};
 use self::connect::{CONNECT_TIMEOUT, connect_options};
 use self::listen::{ask_each_second, hear_stored};
 use self::news::{Asked, News};
@@ -195,6 +195,11 @@ impl NatsStream {
         if !faults.is_empty() {
             return Err(failed(faults.join("; ")));
         }
+        if !is_led(&info) {
+            return Err(Unanswered::Silent(
+                "no node leads it, as far as the node knows that answers".to_owned(),
+            ));
+        }
         if info["state"]["last_seq"] == 0 {
             let what = "it is empty; `chinwag stream create --if-missing` publishes its first message";
             return Err(failed(what.to_owned()));
@@ -311,7 +316,11 @@ impl Stream for NatsStream {
 
     fn probe(&mut self) -> Option<u64> {
         let connection = self.connection.as_ref().filter(|connection| connection.is_up())?;
-        connection.run(probe(&connection.client, &self.settings.stream))
+        let last = connection.run(probe(&connection.client, &self.settings.stream))?;
+        // A node that is cut off refuses as the leader that it was. Another one is elected 4 s after the others have heard
+        // of it for the last time, at the earliest.
+        let info = self.info(connection).ok()??;
+        is_led(&info).then_some(last)
     }
 
     fn heard(&self) -> Heard {
