@@ -55,8 +55,8 @@ impl Forwarding {
     async fn ask(&self, writer: WriterId, question: Vec<u8>) -> Option<Answer> {
         match self.peers.ask(writer, question).await {
             Asked::Answer(answer) => match serde_json::from_slice(&answer) {
-                // It is about to end.
-                Ok(Err(SubmitError::ShuttingDown)) => None,
+                // It is about to end, or cannot reach the stream.
+                Ok(Err(SubmitError::ShuttingDown | SubmitError::Unavailable)) => None,
                 Ok(Err(SubmitError::Failed)) => Some(Err(SubmitError::Unconfirmed)),
                 Ok(answer) => Some(answer),
                 Err(_) if answer.is_empty() => None,

@@ -151,10 +151,24 @@ async fn a_server_that_does_not_answer_is_not_waited_for_again() {
 }
 
 #[tokio::test]
-async fn a_release_that_does_not_know_a_command_leaves_it_to_the_one_that_asks() {
-    let log = SharedLog::of_peers();
-    let (here, there, _) = two_servers(&log).await;
-    here.be_old();
-    assert_eq!(add(&there, "bob").await.position(), 2);
-    assert_eq!(log.written_by(&there), 1);
+async fn what_has_not_happened_there_is_carried_out_here() {
+    // Another release may not know the command, and then says nothing.
+    for answer in ["", r#"{"Err":"shutting_down"}"#, r#"{"Err":"unavailable"}"#] {
+        let log = SharedLog::of_peers();
+        let (here, there, _) = two_servers(&log).await;
+        here.say(answer);
+        assert_eq!(add(&there, "bob").await.position(), 2, "{answer}");
+        assert_eq!(log.written_by(&there), 1);
+    }
+}
+
+#[tokio::test]
+async fn what_may_have_happened_there_is_unconfirmed() {
+    for answer in [r#"{"Err":"failed"}"#, r#"{"Err":"unconfirmed"}"#, r#"{"Ok":{"of":"a later release"}}"#] {
+        let log = SharedLog::of_peers();
+        let (here, there, _) = two_servers(&log).await;
+        here.say(answer);
+        problem(&add(&there, "bob").await, 503, "unconfirmed");
+        assert_eq!(log.written_by(&there), 0);
+    }
 }

@@ -51,8 +51,8 @@ enum Peer {
     Answers(Arc<Answerer>),
     /// It gets questions, and does not answer.
     Silent,
-    /// It answers as a release does that does not know the question.
-    Old,
+    /// It answers everything with this.
+    Says(&'static str),
 }
 
 impl SharedLog {
@@ -137,9 +137,9 @@ impl SharedServer {
         self.be(Peer::Silent);
     }
 
-    /// Lets the server answer as one of an earlier release.
-    pub fn be_old(&self) {
-        self.be(Peer::Old);
+    /// Lets the server answer everything with this.
+    pub fn say(&self, answer: &'static str) {
+        self.be(Peer::Says(answer));
     }
 
     fn be(&self, peer: Peer) {
@@ -267,7 +267,7 @@ impl Peers for SharedPeers {
                 None => Asked::Nobody,
                 Some(Peer::Answers(answerer)) => Asked::Answer(answerer(question).await),
                 Some(Peer::Silent) => Asked::Silent,
-                Some(Peer::Old) => Asked::Answer(Vec::new()),
+                Some(Peer::Says(answer)) => Asked::Answer(answer.into()),
             }
         })
     }
