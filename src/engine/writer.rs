@@ -1,7 +1,7 @@
 //! The writer: the loop that makes commands durable. It gathers, decides, appends, applies and answers.
 
 use std::collections::HashSet;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -132,12 +132,15 @@ impl Inbox {
         self.inputs.recv_timeout(timeout)
     }
 
-    /// Gathers what is in the queue, without waiting for more: while one batch is being synced, the next one
-    /// queues up.
-    fn gather(&self, first: Job) -> Vec<Job> {
+    /// Gathers what is in the queue: while one batch is being synced, the next one queues up. If that is fewer than
+    /// `wanted`, more are waited for, for this time at most.
+    fn gather(&self, first: Job, wanted: usize, time_max: Duration) -> Vec<Job> {
+        /// Time between two looks into the queue.
+        const LOOK_INTERVAL: Duration = Duration::from_micros(200);
         let mut load = Load::default();
         load.add(&first);
         let mut batch = vec![first];
+        let mut waited = Duration::ZERO;
         while batch.len() < BATCH_COMMANDS_MAX && load.is_below_limits() {
             match self.inputs.try_recv() {
                 Ok(Input::Job(job)) => {
@@ -146,6 +149,10 @@ impl Inbox {
                 }
                 // Every batch begins with the frames of others.
                 Ok(Input::News) => {}
+                Err(TryRecvError::Empty) if batch.len() < wanted && waited < time_max => {
+                    std::thread::sleep(LOOK_INTERVAL);
+                    waited += LOOK_INTERVAL;
+                }
                 Err(_) => break,
             }
         }
@@ -255,11 +262,14 @@ impl Writer {
     }
 
     fn run_until_closed(&mut self) -> Result<(), AppendError> {
+        // The writes of those who wait for an answer, if each of them sends another one after it.
+        let mut wanted = 0;
         while let Some(first) = self.next_job()? {
-            let batch = self.inbox.gather(first);
+            let batch = self.inbox.gather(first, wanted, self.log.gather_time());
             // After a failure, the batch is dropped without an answer, which `submit` returns as
             // `SubmitError::Failed`.
             let answers = self.commit(&batch)?;
+            wanted = batch.len() + self.inbox.queued.writes();
             for (job, answer) in batch.into_iter().zip(answers) {
                 // **Invariant:** a client that goes away changes nothing.
                 drop(job.reply.send(answer));

@@ -38,6 +38,7 @@ pub(crate) mod tests;
 
 use std::fmt::Display;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::domain::Epoch;
 
@@ -84,6 +85,12 @@ pub trait EventLog: Send {
     /// After [`AppendError::NoRoom`] the log is as it was. After [`AppendError::Failed`] it is unknown
     /// whether the frame is in the log, and the log must not be used again.
     fn append(&mut self, frame: &mut Frame) -> Result<(), AppendError>;
+
+    /// Returns the time for which commands may be gathered for a frame: where an append takes long, a fuller frame is
+    /// worth a wait.
+    fn gather_time(&self) -> Duration {
+        Duration::ZERO
+    }
 
     /// Returns the length of the longest frame that can be [appended](Self::append), in bytes, padding included.
     fn frame_bytes_max(&self) -> usize {

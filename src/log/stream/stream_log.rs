@@ -42,6 +42,8 @@ pub struct StreamLog<S, D: Disk> {
     made: u64,
     /// The last of them.
     message: Vec<u8>,
+    /// The time that the last append took.
+    append_time: Duration,
     /// Time for which a write tries to get into the stream.
     write_timeout: Duration,
     /// Times in a row that the nodes left out the message that was asked for.
@@ -136,6 +138,7 @@ impl<S: Stream, D: Disk> StreamLog<S, D> {
             wrote_last: None,
             made: 0,
             message: Vec::new(),
+            append_time: Duration::ZERO,
             write_timeout,
             left_out: 0,
             created: None,
@@ -633,11 +636,19 @@ impl<S: Stream, D: Disk> EventLog for StreamLog<S, D> {
         Ok(())
     }
 
+    fn gather_time(&self) -> Duration {
+        /// No frame is waited for longer: an append that takes much longer has met the loss of a node.
+        const GATHER_TIME_MAX: Duration = Duration::from_millis(2);
+        (self.append_time / 2).min(GATHER_TIME_MAX)
+    }
+
     fn append(&mut self, frame: &mut Frame) -> Result<(), AppendError> {
         if self.clock == ClockState::FarAhead {
             return Err(AppendError::Unavailable);
         }
+        let began = self.stream.time();
         let appended = self.publish(frame);
+        self.append_time = self.stream.time().saturating_sub(began);
         match &appended {
             Ok(()) => self.note_taken(),
             Err(AppendError::NoRoom(_)) => self.note_refused(true),
