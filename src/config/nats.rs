@@ -141,8 +141,8 @@ pub enum StreamCommand {
         #[command(flatten)]
         copy: Data,
     },
-    /// Let servers write all messages to the stream that this release writes, after all of them were upgraded to it. An
-    /// earlier release does not start on the stream any more: exit 3
+    /// Mark the stream as one of this release's format. Upgrade all servers and tools first: after a change of the format,
+    /// an earlier release refuses the stream with exit code 3
     Upgrade {
         /// The stream
         #[command(flatten)]

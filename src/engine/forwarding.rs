@@ -1,36 +1,83 @@
 //! Writes that another server carries out. On a shared log, the server that wrote last writes on: if several write,
-//! they overtake each other. The others send it their commands. A server that cannot be asked is not waited for:
-//! any server may write, so the command is carried out here, and the next ones are sent here.
+//! they overtake each other. The others send it their commands.
+//!
+//! Any server may write. So if that server cannot be asked, this one carries out the command, and then it is the one that
+//! wrote last. If that server may have the command and does not answer, the command is unconfirmed, and this server
+//! writes for itself for a while.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
+use futures_util::future::join_all;
+use parking_lot::{Mutex, RwLock};
 use serde::{Deserialize, Serialize};
+use tokio::sync::oneshot;
+use tokio::time::timeout;
 
-use super::{Accepted, Answer, Engine, SubmitError};
+use super::live::Live;
+use super::{Answer, Engine, SubmitError, WaitingElsewhere};
 use crate::domain::{Actor, Command, IdempotencyKey};
 use crate::log::EventLog;
-use crate::log::stream::{Asked, Peers, StreamStatus, WriterId};
+use crate::log::stream::{PeerReply, Peers, StreamStatus, WriterId};
+use crate::model::Model;
 
-/// Time for which a server is not asked that has not answered.
+/// Time for which a server that has not answered is not asked again.
 const SILENT_TIME: Duration = Duration::from_secs(30);
-/// Time for which this server waits for the events of a command that was carried out elsewhere, so that its client
-/// reads here what it has written.
+/// Time for which this server waits for the events of commands that were carried out elsewhere, so that their clients
+/// read here what they have written. After it, the writes are answered all the same: they are durable.
 const APPLY_TIME: Duration = Duration::from_secs(5);
+/// Maximum questions to the server that writes that are under way. Meanwhile, commands gather for the next ones.
+const QUESTIONS_MAX: usize = 4;
+/// Length at which a question gets no more commands. Each node takes messages of 64 KiB.
+const QUESTION_BYTES_MAX: usize = 48 * 1024;
+/// Maximum events of a command that is sent: the answer to more may be too long for a message.
+const EVENTS_MAX: usize = 256;
 
 /// Sends commands to the server that writes.
 pub(super) struct Forwarding {
     peers: Arc<dyn Peers>,
     status: Arc<StreamStatus>,
+    model: Arc<RwLock<Model>>,
+    live: Arc<Live>,
+    outbox: Mutex<Outbox>,
     /// The server that was asked last without an answer, and the time of that.
     silent: Mutex<Option<(WriterId, Instant)>>,
 }
 
-/// What a server asks of the one that writes, as JSON. The answer is an [`Answer`], or empty if the question is not
-/// understood: the servers may be of different releases.
+/// Commands that are to be sent.
+#[derive(Default)]
+struct Outbox {
+    waiting: VecDeque<Pending>,
+    /// The number of tasks that send them.
+    senders: usize,
+}
+
+impl Outbox {
+    /// Adds a command. Returns whether another task is to send commands.
+    fn add(&mut self, pending: Pending) -> bool {
+        self.waiting.push_back(pending);
+        let is_sender_needed = self.senders < QUESTIONS_MAX;
+        self.senders += usize::from(is_sender_needed);
+        is_sender_needed
+    }
+}
+
+/// A command that is to be sent, and the channel on which its client waits.
+struct Pending {
+    /// The [`Asked`], as JSON.
+    asked: Vec<u8>,
+    /// `None` if the command has not happened there, and may be carried out here.
+    reply: oneshot::Sender<Option<Answer>>,
+    _waiting: WaitingElsewhere,
+}
+
+/// A command that a server asks the one that writes to carry out. A question is a JSON list of them, and its answer a
+/// list of each one's [`Answer`], or empty if the question is not understood: the servers may be of different releases.
+///
+/// It is generic so that it borrows the command when it is asked, and owns it when it is heard.
 #[derive(Serialize, Deserialize)]
-struct Question<C, K> {
+struct Asked<C, K> {
     command: C,
     key: Option<K>,
     by: Actor<'static>,
@@ -38,101 +85,170 @@ struct Question<C, K> {
 
 impl Forwarding {
     /// Returns what sends commands to others, if the log is shared with any.
-    pub(super) fn of(log: &dyn EventLog) -> Option<Self> {
-        Some(Self { peers: log.peers()?, status: log.stream_status()?, silent: Mutex::default() })
+    pub(super) fn of(log: &dyn EventLog, model: &Arc<RwLock<Model>>, live: &Arc<Live>) -> Option<Arc<Self>> {
+        Some(Arc::new(Self {
+            peers: log.peers()?,
+            status: log.stream_status()?,
+            model: Arc::clone(model),
+            live: Arc::clone(live),
+            outbox: Mutex::default(),
+            silent: Mutex::default(),
+        }))
     }
 
-    /// Returns the server that writes, if it is another one and answers.
+    /// Returns the server that writes, if it is another one and answers. A server whose clock is far ahead writes nothing,
+    /// there or here: some commands hold a time.
     fn writer(&self) -> Option<WriterId> {
-        let writer = self.status.writer()?;
-        let is_silent =
-            |&(silent, since): &(WriterId, Instant)| silent == writer && since.elapsed() < SILENT_TIME;
+        let writer = self.status.writer().filter(|_| !self.status.is_clock_far_ahead())?;
         let silent = *self.silent.lock();
-        silent.as_ref().is_none_or(|silent| !is_silent(silent)).then_some(writer)
+        let is_silent =
+            silent.is_some_and(|(silent, since)| silent == writer && since.elapsed() < SILENT_TIME);
+        (!is_silent).then_some(writer)
     }
 
-    /// Asks the server that writes. Returns `None` if the command has not happened there, and may be carried out here.
-    async fn ask(&self, writer: WriterId, question: Vec<u8>) -> Option<Answer> {
+    /// Returns whether this command is sent to another server.
+    pub(super) fn sends(&self, command: &Command) -> bool {
+        command.events_max() <= EVENTS_MAX && self.writer().is_some()
+    }
+
+    /// Sends a command, and waits for the answer. Returns `None` if the command has not happened there, and may be carried
+    /// out here.
+    async fn send(self: &Arc<Self>, asked: Vec<u8>, waiting: WaitingElsewhere) -> Option<Answer> {
+        let (reply, answer) = oneshot::channel();
+        if self.outbox.lock().add(Pending { asked, reply, _waiting: waiting }) {
+            let forwarding = Arc::clone(self);
+            tokio::spawn(async move {
+                while let Some(batch) = forwarding.next_batch() {
+                    forwarding.send_batch(batch).await;
+                }
+            });
+        }
+        answer.await.unwrap_or(Some(Err(SubmitError::Unconfirmed)))
+    }
+
+    /// Takes the commands of the next question. Returns `None` if there are none; then the sender ends.
+    fn next_batch(&self) -> Option<Vec<Pending>> {
+        let mut outbox = self.outbox.lock();
+        let (mut batch, mut bytes) = (Vec::new(), 0);
+        while let Some(next) = outbox.waiting.front() {
+            bytes += next.asked.len() + 1;
+            if bytes > QUESTION_BYTES_MAX && !batch.is_empty() {
+                break;
+            }
+            batch.extend(outbox.waiting.pop_front());
+        }
+        if batch.is_empty() {
+            outbox.senders -= 1;
+        }
+        (!batch.is_empty()).then_some(batch)
+    }
+
+    /// Asks the server that writes to carry these commands out, and waits until what happened is here.
+    async fn send_batch(&self, batch: Vec<Pending>) {
+        let asked: Vec<_> = batch.iter().map(|pending| pending.asked.as_slice()).collect();
+        let question = [b"[".as_slice(), &asked.join(&b','), b"]"].concat();
+        let answers = match self.writer() {
+            Some(writer) => self.ask(writer, question, batch.len()).await,
+            None => batch.iter().map(|_| None).collect(),
+        };
+        let accepted = answers.iter().filter_map(|answer| answer.as_ref()?.as_ref().ok());
+        if let Some(last) = accepted.map(|accepted| accepted.receipt.position).max() {
+            drop(timeout(APPLY_TIME, self.live.reached(&self.model, last)).await);
+        }
+        for (pending, answer) in batch.into_iter().zip(answers) {
+            // A client that goes away changes nothing.
+            drop(pending.reply.send(answer));
+        }
+    }
+
+    /// Asks the server that writes. Returns `None` for each command that has not happened there.
+    async fn ask(&self, writer: WriterId, question: Vec<u8>, commands: usize) -> Vec<Option<Answer>> {
+        let all = |answer: fn() -> Option<Answer>| (0..commands).map(|_| answer()).collect();
+        let unconfirmed = || Some(Err(SubmitError::Unconfirmed));
         match self.peers.ask(writer, question).await {
-            Asked::Answer(answer) => match serde_json::from_slice(&answer) {
-                // It is about to end, or cannot reach the stream.
-                Ok(Err(SubmitError::ShuttingDown | SubmitError::Unavailable)) => None,
-                Ok(Err(SubmitError::Failed)) => Some(Err(SubmitError::Unconfirmed)),
-                Ok(answer) => Some(answer),
-                Err(_) if answer.is_empty() => None,
+            PeerReply::Answer(answers) if answers.is_empty() => all(|| None),
+            PeerReply::Answer(answers) => match serde_json::from_slice::<Vec<Answer>>(&answers) {
+                Ok(answers) if answers.len() == commands => answers.into_iter().map(unless_undone).collect(),
                 // It is the answer of another release.
-                Err(_) => Some(Err(SubmitError::Unconfirmed)),
+                Ok(_) | Err(_) => all(unconfirmed),
             },
-            Asked::Nobody => None,
-            Asked::Silent => {
+            PeerReply::Undelivered => all(|| None),
+            PeerReply::Silent => {
                 tracing::warn!(%writer, "the server that writes does not answer; this one writes");
                 *self.silent.lock() = Some((writer, Instant::now()));
-                Some(Err(SubmitError::Unconfirmed))
+                all(unconfirmed)
             }
         }
+    }
+}
+
+/// Returns `None` if the answer says that the command has not happened.
+fn unless_undone(answer: Answer) -> Option<Answer> {
+    match answer {
+        // It is about to end, or cannot reach the stream.
+        Err(SubmitError::ShuttingDown | SubmitError::Unavailable) => None,
+        Err(SubmitError::Failed) => Some(Err(SubmitError::Unconfirmed)),
+        answer => Some(answer),
     }
 }
 
 impl Engine {
     /// Lets other servers on the log send this one their commands.
     pub fn answer_others(self: &Arc<Self>) {
-        let Some(Forwarding { peers, .. }) = &self.forwarding else { return };
+        let Some(forwarding) = &self.forwarding else { return };
         let engine = Arc::downgrade(self);
-        peers.answer_by(Box::new(move |question| {
+        forwarding.peers.answer_by(Box::new(move |question| {
             let engine = engine.upgrade();
             Box::pin(async move {
                 match engine {
-                    Some(engine) => engine.answer(&question).await,
+                    Some(engine) => engine.carry_out_for_other(&question).await,
                     None => Vec::new(),
                 }
             })
         }));
     }
 
-    /// Returns the server to which a command is sent, unless it is this one.
-    pub(super) fn writer_elsewhere(&self) -> Option<(&Forwarding, WriterId)> {
-        let forwarding = self.forwarding.as_ref()?;
-        Some((forwarding, forwarding.writer()?))
-    }
-
-    /// Sends a command to the server that writes, and waits until what happened is here. If the command did not reach
-    /// that server, it is carried out here.
+    /// Sends a command to the server that writes, and waits until what happened is here.
+    ///
+    /// **Invariant:** a command is carried out here only if it has not happened elsewhere.
     pub(super) async fn submit_there(
         &self,
-        (forwarding, writer): (&Forwarding, WriterId),
+        forwarding: &Arc<Forwarding>,
         command: Command,
         key: Option<IdempotencyKey<'static>>,
         by: Actor<'static>,
     ) -> Answer {
-        let waiting = self.queued.share(command.payload_bytes())?;
-        let question =
-            Question { command: &command, key: key.as_ref().map(IdempotencyKey::text), by: by.clone() };
-        let question = serde_json::to_vec(&question).expect("it is written to memory");
-        let answer = forwarding.ask(writer, question).await;
-        drop(waiting);
-        match answer {
-            None => Self::answered(self.enqueue(command, key, by)).await,
+        let waiting = self.queued.wait_elsewhere(command.payload_bytes())?;
+        let asked = Asked { command: &command, key: key.as_ref().map(IdempotencyKey::text), by: by.clone() };
+        let asked = serde_json::to_vec(&asked).expect("it is written to memory");
+        match forwarding.send(asked, waiting).await {
+            None => Self::wait_for_answer(self.enqueue(command, key, by)).await,
             Some(answer) => {
-                if let Ok(Accepted { receipt, .. }) = &answer {
+                if answer.is_ok() {
                     forwarding.status.count_forwarded();
-                    self.reached(receipt.position, APPLY_TIME).await;
                 }
                 answer
             }
         }
     }
 
-    /// Carries out the command of another server, and returns the answer to it.
-    async fn answer(&self, question: &[u8]) -> Vec<u8> {
-        let Ok(Question { command, key, by }) = serde_json::from_slice::<Question<Command, String>>(question)
-        else {
+    /// Carries out the commands of another server, and returns the answers to them.
+    async fn carry_out_for_other(&self, question: &[u8]) -> Vec<u8> {
+        let Ok(asked) = serde_json::from_slice::<Vec<Asked<Command, String>>>(question) else {
             return Vec::new();
         };
-        let Ok(key) = key.map(|key| IdempotencyKey::new(key, &command, &by)).transpose() else {
+        let with_key = |Asked { command, key, by }: Asked<Command, String>| {
+            let key = key.map(|key| IdempotencyKey::new(key, &command, &by)).transpose();
+            key.map(|key| (command, key, by))
+        };
+        let Ok(commands) = asked.into_iter().map(with_key).collect::<Result<Vec<_>, _>>() else {
             return Vec::new();
         };
-        let answer = Self::answered(self.enqueue(command, key, by)).await;
-        serde_json::to_vec(&answer).expect("it is written to memory")
+        // All are queued before one is waited for, so that they may be decided together.
+        let enqueued: Vec<_> =
+            commands.into_iter().map(|(command, key, by)| self.enqueue(command, key, by)).collect();
+        let answers = join_all(enqueued.into_iter().map(Self::wait_for_answer)).await;
+        serde_json::to_vec(&answers).expect("it is written to memory")
     }
 }
 
@@ -142,6 +258,7 @@ mod tests {
 
     use super::*;
     use crate::domain::{ChatName, NewMessage, Position, Refusal, Seq, Text, Timestamp, UserField, Username};
+    use crate::engine::Accepted;
     use crate::model::{Outcome, Receipt, SentMessage};
 
     fn id<T: From<Uuid>>(number: u128) -> T {
@@ -171,9 +288,9 @@ mod tests {
         let actors = [Actor::Unknown, Actor::key(name("back-end")).expect("a key"), Actor::User(id(2))];
         for command in commands {
             for (by, key) in actors.iter().zip([None, Some("k"), Some("\"")]) {
-                let asked = Question { command: &command, key, by: by.clone() };
+                let asked = Asked { command: &command, key, by: by.clone() };
                 let asked = serde_json::to_vec(&asked).expect("JSON");
-                let heard: Question<Command, String> = serde_json::from_slice(&asked).expect("understood");
+                let heard: Asked<Command, String> = serde_json::from_slice(&asked).expect("understood");
                 assert_eq!((&heard.command, heard.key.as_deref(), &heard.by), (&command, key, by));
             }
         }
@@ -187,7 +304,7 @@ mod tests {
                 "key": null,
                 "by": "unknown",
             });
-            let heard = serde_json::from_value::<Question<Command, String>>(asked);
+            let heard = serde_json::from_value::<Asked<Command, String>>(asked);
             assert!(heard.is_err_and(|error| error.to_string().contains("must")), "{} bytes", text.len());
         }
     }

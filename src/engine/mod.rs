@@ -54,7 +54,7 @@ pub struct Engine {
     /// The stream of a log that servers share.
     stream: Option<Arc<StreamStatus>>,
     /// Where commands go that another server carries out.
-    forwarding: Option<Forwarding>,
+    forwarding: Option<Arc<Forwarding>>,
 }
 
 /// The settings with which an engine starts.
@@ -91,13 +91,15 @@ impl Queued {
         self.bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
 
+    fn check_room(&self) -> Result<(), SubmitError> {
+        if self.bytes() >= QUEUE_BYTES_MAX { Err(SubmitError::Overloaded) } else { Ok(()) }
+    }
+
     /// Adds a write that waits for another server, unless there are too many bytes already.
-    fn share(&self, bytes: usize) -> Result<Waiting<'_>, SubmitError> {
-        if self.bytes() >= QUEUE_BYTES_MAX {
-            return Err(SubmitError::Overloaded);
-        }
+    fn wait_elsewhere(self: &Arc<Self>, bytes: usize) -> Result<WaitingElsewhere, SubmitError> {
+        self.check_room()?;
         self.add(bytes);
-        Ok(Waiting { queued: self, bytes })
+        Ok(WaitingElsewhere { queued: Arc::clone(self), bytes })
     }
 
     fn writes(&self) -> usize {
@@ -110,12 +112,12 @@ impl Queued {
 }
 
 /// A write that waits for another server. Dropping it removes it.
-struct Waiting<'q> {
-    queued: &'q Queued,
+struct WaitingElsewhere {
+    queued: Arc<Queued>,
     bytes: usize,
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for WaitingElsewhere {
     fn drop(&mut self) {
         self.queued.remove(1, self.bytes);
     }
@@ -226,7 +228,7 @@ impl Engine {
         catch_up(log.as_mut(), &readers)?;
         clock::warn_if_behind(model.read().index().time());
         let (log_id, epoch, stream) = (log.id(), log.epoch(), log.stream_status());
-        let forwarding = Forwarding::of(log.as_ref());
+        let forwarding = Forwarding::of(log.as_ref(), &model, &live);
         let metrics = Arc::new(EngineMetrics::new(&log.metrics(), started.elapsed()));
         let (queue, inputs) = sync_channel(settings.queue_max);
         let queue = Arc::new(RwLock::new(Some(queue)));
@@ -280,9 +282,10 @@ impl Engine {
         by: Actor<'static>,
     ) -> Result<Accepted, SubmitError> {
         debug_assert!(key.as_ref().is_none_or(|key| key.is_of(&by)), "a key of the one who submits");
-        let answered = match self.writer_elsewhere() {
-            None => Self::answered(self.enqueue(command, key, by)).await,
-            // A server alone would have the room for it in every request.
+        let there = self.forwarding.as_ref().filter(|forwarding| forwarding.sends(&command));
+        let answered = match there {
+            None => Self::wait_for_answer(self.enqueue(command, key, by)).await,
+            // Boxed, so that the future of a server alone stays small.
             Some(there) => Box::pin(self.submit_there(there, command, key, by)).await,
         };
         if let Err(refused) = &answered {
@@ -291,7 +294,8 @@ impl Engine {
         answered
     }
 
-    async fn answered(enqueued: Result<oneshot::Receiver<Answer>, SubmitError>) -> Answer {
+    /// Waits for the answer of the writer, unless the command was refused before.
+    async fn wait_for_answer(enqueued: Result<oneshot::Receiver<Answer>, SubmitError>) -> Answer {
         enqueued?.await.unwrap_or(Err(SubmitError::Failed))
     }
 
@@ -303,9 +307,7 @@ impl Engine {
     ) -> Result<oneshot::Receiver<Answer>, SubmitError> {
         let queue = self.queue.read();
         let queue = queue.as_ref().ok_or(SubmitError::ShuttingDown)?;
-        if self.queued.bytes() >= QUEUE_BYTES_MAX {
-            return Err(SubmitError::Overloaded);
-        }
+        self.queued.check_room()?;
         let bytes = command.payload_bytes();
         self.queued.add(bytes);
         let (reply, answer) = oneshot::channel();

@@ -174,8 +174,10 @@ impl<D: ReadDisk> Chain<D> {
     }
 
     /// Returns the range of a torn write behind the frames of the last segment, or `None` if only zeros are
-    /// there. In a copy of a stream, frames are written several at a time, so sound ones may be among those that a crash
-    /// tore: the stream has them all.
+    /// there.
+    ///
+    /// **Invariant:** in a copy of a stream, what a crash tore is cut off, and read from the stream again. Frames are
+    /// written several at a time there, so sound ones may be among them.
     pub(super) fn torn(&self, is_copy: bool) -> Result<Option<Range<usize>>, LogError> {
         let (format, end) = (self.header().format, self.scan.end);
         match recovery::classify_tail(&self.bytes, end, format, self.scan.next) {

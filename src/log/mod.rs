@@ -1,6 +1,7 @@
 //! The log: events as bytes, in frames, on disk. It does not know the model.
 //!
-//! **Invariant:** a frame is a commit: one batch, one write, one sync, one checksum, never two in flight.
+//! **Invariant:** a frame is a commit: one batch, one write, one sync, one checksum, never two in flight. A copy of a
+//! stream is the exception: its frames are commits of the stream, and several get one write (`stream/copier.rs`).
 //!
 //! The header of each segment names the version of the format and the codec of the events:
 //!

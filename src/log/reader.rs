@@ -167,7 +167,7 @@ impl<D: ReadDisk> Walk<'_, D> {
     /// A server may be writing the segment, and reading a file takes time: the bytes of a frame may have been
     /// read before the frame was written, and the bytes of later frames after they were written.
     ///
-    /// **Invariant:** frames are written one at a time. So if a sound frame was read behind a broken one, the
+    /// **Invariant:** frames are written one at a time, or several with one write. So if a sound frame was read behind a broken one, the
     /// broken one was complete by then. If it is still broken when it is read again, it is damaged.
     fn read_again(&mut self) -> Result<bool, LogError> {
         let Some(file) = &self.file else { return Ok(false) };

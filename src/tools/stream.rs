@@ -79,7 +79,7 @@ fn created(is_new: bool) -> (&'static str, String) {
     ("created", if is_new { "yes" } else { "it was there" }.to_owned())
 }
 
-/// Lets servers write all messages to a stream that this release writes.
+/// Names this release's format in a stream's metadata.
 ///
 /// # Errors
 ///

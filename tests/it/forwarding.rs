@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
@@ -22,7 +23,7 @@ async fn add(server: &Client, username: &str) -> Reply {
 }
 
 #[tokio::test]
-async fn the_server_that_wrote_last_carries_out_the_writes_of_others() {
+async fn the_last_writer_carries_out_others_writes() {
     let log = SharedLog::of_peers();
     let (here, there, ann) = two_servers(&log).await;
     // When the other one is sent writes of each kind.
@@ -61,6 +62,41 @@ async fn a_write_is_answered_when_it_can_be_read() {
     let added = adding.await.expect("answered");
     let read = there.post("/users/get", &json!({ "username": "bob" })).await;
     assert_eq!((added.position(), read.json()["id"].clone()), (2, json!(added.id())));
+}
+
+#[tokio::test]
+async fn each_of_many_gets_its_own_answer() {
+    let log = SharedLog::of_peers();
+    let (here, there, _) = two_servers(&log).await;
+    // Every name is asked for twice.
+    let names: Vec<_> = (0..100).map(|number| format!("user {}", number % 50)).collect();
+    let replies = join_all(names.iter().map(|name| add(&there, name))).await;
+    let mut added = 0;
+    for (name, reply) in names.iter().zip(replies) {
+        if reply.status == 409 {
+            assert!(reply.text.contains(name.as_str()), "{name}: {}", reply.text);
+            continue;
+        }
+        let user = here.post("/users/get", &json!({ "user": reply.id() })).await.json();
+        assert_eq!(user["username"], **name);
+        added += 1;
+    }
+    assert_eq!((added, log.written_by(&there)), (50, 0));
+}
+
+#[tokio::test]
+async fn a_long_batch_is_carried_out_where_it_arrives() {
+    let log = SharedLog::of_peers();
+    let (here, there, ann) = two_servers(&log).await;
+    let den = here.add_chat("den", &[&ann]).await;
+    wait_until(async || there.position().await == 2).await;
+    let message = json!({ "chat": den, "author": ann, "text": "a" });
+    let batch = |messages: usize| json!({ "messages": vec![message.clone(); messages] });
+    let before = log.written_by(&here);
+    assert_eq!(there.post("/messages/batch", &batch(256)).await.status, 201);
+    assert_eq!((log.written_by(&here), log.written_by(&there)), (before + 1, 0));
+    assert_eq!(there.post("/messages/batch", &batch(257)).await.status, 201);
+    assert_eq!((log.written_by(&here), log.written_by(&there)), (before + 1, 1));
 }
 
 /// The calls that are refused, each with its code and the field that it blames.
@@ -115,7 +151,7 @@ async fn a_refusal_is_the_same_from_each_server() {
 }
 
 #[tokio::test]
-async fn a_key_is_carried_out_once_whichever_server_it_is_sent_to() {
+async fn a_key_is_carried_out_once_on_all_servers() {
     let (here, there, _) = two_servers(&SharedLog::of_peers()).await;
     let bob = json!({ "username": "bob" });
     let first = there.post_under("k", "/users/add", &bob).await;
@@ -128,7 +164,7 @@ async fn a_key_is_carried_out_once_whichever_server_it_is_sent_to() {
 }
 
 #[tokio::test]
-async fn without_the_server_that_wrote_last_another_one_writes() {
+async fn another_server_writes_when_the_writer_ends() {
     let log = SharedLog::of_peers();
     let (here, there, _) = two_servers(&log).await;
     here.stop().await;
@@ -137,7 +173,7 @@ async fn without_the_server_that_wrote_last_another_one_writes() {
 }
 
 #[tokio::test]
-async fn a_server_that_does_not_answer_is_not_waited_for_again() {
+async fn a_silent_server_is_not_asked_again() {
     let log = SharedLog::of_peers();
     let (here, there, _) = two_servers(&log).await;
     here.keep_silent();
@@ -151,9 +187,19 @@ async fn a_server_that_does_not_answer_is_not_waited_for_again() {
 }
 
 #[tokio::test]
-async fn what_has_not_happened_there_is_carried_out_here() {
+async fn a_server_whose_clock_is_far_ahead_sends_nothing() {
+    let log = SharedLog::of_peers();
+    let (_here, there, _) = two_servers(&log).await;
+    there.status.set_clock_ahead_ms(60_000);
+    // A stream would refuse it here.
+    add(&there, "bob").await;
+    assert_eq!((log.written_by(&there), there.status.forwarded()), (1, 0));
+}
+
+#[tokio::test]
+async fn a_write_undone_there_is_carried_out_here() {
     // Another release may not know the command, and then says nothing.
-    for answer in ["", r#"{"Err":"shutting_down"}"#, r#"{"Err":"unavailable"}"#] {
+    for answer in ["", r#"[{"Err":"shutting_down"}]"#, r#"[{"Err":"unavailable"}]"#] {
         let log = SharedLog::of_peers();
         let (here, there, _) = two_servers(&log).await;
         here.say(answer);
@@ -163,8 +209,10 @@ async fn what_has_not_happened_there_is_carried_out_here() {
 }
 
 #[tokio::test]
-async fn what_may_have_happened_there_is_unconfirmed() {
-    for answer in [r#"{"Err":"failed"}"#, r#"{"Err":"unconfirmed"}"#, r#"{"Ok":{"of":"a later release"}}"#] {
+async fn a_write_perhaps_done_there_is_unconfirmed() {
+    for answer in
+        [r#"[{"Err":"failed"}]"#, r#"[{"Err":"unconfirmed"}]"#, r#"[{"Ok":{"of":"a later release"}}]"#, "[]"]
+    {
         let log = SharedLog::of_peers();
         let (here, there, _) = two_servers(&log).await;
         here.say(answer);

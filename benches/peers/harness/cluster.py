@@ -119,7 +119,7 @@ def connected(server):
         with connection.makefile("rb") as lines:
 
             def call(path, body, headers=""):
-                head = f"POST {path} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n{headers}"
+                head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n{headers}"
                 request = f"{head}Content-Length: {len(body)}\r\n\r\n{body}"
                 connection.sendall(request.encode())
                 status = int(next(lines).split()[1])

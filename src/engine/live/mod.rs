@@ -247,7 +247,7 @@ impl Live {
     }
 
     /// Waits until the model has this position. Returns `false` if it did not reach it before all feeds ended.
-    async fn reached(&self, model: &RwLock<Model>, position: Position) -> bool {
+    pub(super) async fn reached(&self, model: &RwLock<Model>, position: Position) -> bool {
         loop {
             // It is notified from here on, before it is first polled.
             let moved = self.moved.notified();

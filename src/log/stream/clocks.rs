@@ -3,19 +3,20 @@
 //! A time of an event is never before that of the event before it. So one server whose clock is far ahead would date
 //! the events of all servers, long after its clock is right again.
 
-/// Maximum difference of two clocks that nobody is warned of, in milliseconds.
+/// Maximum difference of two clocks without a warning, in milliseconds.
 const OFF_MS_MAX: u64 = 1_000;
-/// Maximum by which the clock of a server that writes is ahead, in milliseconds.
+/// Maximum time by which a writing server's clock may be ahead, in milliseconds.
 const AHEAD_MS_MAX: i64 = 5_000;
 
-/// How a server's clock is.
+/// The state of a server's clock.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) enum ClockState {
+    /// It agrees with that of the node which leads.
     #[default]
     Right,
     /// It differs so much that an operator should know.
     Off,
-    /// **Invariant:** a server whose clock is that far ahead writes nothing.
+    /// It is so far ahead that the server must not write.
     FarAhead,
 }
 

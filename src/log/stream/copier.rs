@@ -1,5 +1,6 @@
 //! The copier: it writes the frames that count to this server's disk, in a thread of its own. A quorum of the nodes has
-//! them on disk already, so nobody waits for the copy, and frames that wait for it are written together.
+//! them on disk already, so no answer waits for the copy until [`WAITING_BYTES_MAX`] are waiting, and frames that wait are
+//! written together.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -22,7 +23,7 @@ pub(super) struct Copier<D: Disk> {
 enum Place<D: Disk> {
     /// `None` once it has ended.
     Thread(Option<JoinHandle<Result<(), LogError>>>),
-    /// In the caller's thread.
+    /// In the caller's thread, for tests whose order must be reproducible.
     Here(Box<Target<D>>),
 }
 
@@ -34,19 +35,19 @@ struct Queue {
 
 #[derive(Default)]
 struct Waiting {
-    frames: Frames,
+    frames: SealedFrames,
     /// Whether no more frames come.
     is_closed: bool,
 }
 
 /// Sealed frames that follow one another.
 #[derive(Default)]
-struct Frames {
+struct SealedFrames {
     headers: Vec<FrameHeader>,
     bytes: Vec<u8>,
 }
 
-/// Length of the frames that may wait, in bytes. Whoever has one more waits for the disk.
+/// Maximum bytes of frames that wait. The writer waits for the disk before it adds more.
 const WAITING_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Length at which frames are not gathered any longer.
 const GATHERED_BYTES: usize = 4 * 1024 * 1024;
@@ -77,7 +78,7 @@ impl<D: Disk> Copier<D> {
 
     /// Copies a frame, now or soon.
     pub(super) fn copy(&mut self, header: FrameHeader, frame: &[u8]) -> Result<(), LogError> {
-        /// Frames that are gathered where there is no thread.
+        /// Frames that are gathered in the caller's thread, so that a crash may tear several.
         const GATHERED_HERE: usize = 3;
         let mut waiting = self.queue.waiting.lock();
         while waiting.frames.bytes.len() >= WAITING_BYTES_MAX {
@@ -137,7 +138,7 @@ impl<D: Disk> Drop for Copier<D> {
 
 impl Queue {
     /// Waits for frames, and gathers more. Returns `None` if no more come.
-    fn gather(&self) -> Option<Frames> {
+    fn gather(&self) -> Option<SealedFrames> {
         let mut waiting = self.waiting.lock();
         self.changed
             .wait_while(&mut waiting, |waiting| waiting.frames.bytes.is_empty() && !waiting.is_closed);
@@ -159,7 +160,7 @@ struct Target<D: Disk> {
 
 impl<D: Disk> Target<D> {
     /// Writes these frames, if there was room for all before them.
-    fn write(&mut self, frames: &Frames) -> Result<(), LogError> {
+    fn write(&mut self, frames: &SealedFrames) -> Result<(), LogError> {
         if !self.status.is_copying() {
             return Ok(());
         }
@@ -192,7 +193,7 @@ mod tests {
     const EVENTS: u64 = 20;
 
     /// A copy that is written in the caller's thread. It has room for a few frames in a segment.
-    struct Copy {
+    struct TestCopy {
         copier: Copier<SimDisk>,
         /// The number of the next frame.
         next: u64,
@@ -204,7 +205,7 @@ mod tests {
         disk
     }
 
-    impl Copy {
+    impl TestCopy {
         fn start(disk: &SimDisk) -> Self {
             let mut log = FileLog::reproducible(disk.clone(), SEGMENT_BYTES_MIN, LOG);
             let next = replay(&mut log);
@@ -241,25 +242,25 @@ mod tests {
     }
 
     #[test]
-    fn what_a_crash_tears_in_a_copy_is_copied_again() {
+    fn a_torn_copy_is_filled_again() {
         let mut torn = 0;
         for seed in 0..SEEDS {
             // Given a machine that stops while frames are written together.
             let disk = new_disk(seed);
-            let mut copying = Copy::start(&disk);
+            let mut copying = TestCopy::start(&disk);
             copying.copy_until(9).expect("written");
             disk.stop_after(Some((Stop::Machine, usize::from(seed % 2 == 0), Among::Changes)));
             drop(copying);
             disk.crash();
             // When it is started again, what it has is a beginning, and the rest is copied.
-            let mut copying = Copy::start(&disk);
+            let mut copying = TestCopy::start(&disk);
             assert!((7..=9).contains(&copying.next), "seed {seed}: {}", copying.next);
             torn += u64::from(disk.names().iter().any(|name| name.contains(".torn-")));
             copying.copy_until(100).expect("written");
             drop(copying);
             disk.crash();
             // Then it is whole.
-            assert_eq!(Copy::start(&disk).next, 100, "seed {seed}");
+            assert_eq!(TestCopy::start(&disk).next, 100, "seed {seed}");
         }
         assert!(torn > 0, "some write was torn");
     }
@@ -269,19 +270,19 @@ mod tests {
         for seed in 0..SEEDS {
             // Given frames that the page cache holds, and the disk perhaps does not.
             let disk = new_disk(seed);
-            let mut copying = Copy::start(&disk);
+            let mut copying = TestCopy::start(&disk);
             copying.copy_until(4).expect("written");
             disk.fail_next(Fault::Sync);
             copying.copy_until(7).expect_err("the sync fails");
             drop(copying);
             disk.restart();
             // When a process that has seen them begins another segment, and the machine crashes.
-            let mut copying = Copy::start(&disk);
+            let mut copying = TestCopy::start(&disk);
             copying.copy_until(100).expect("written");
             drop(copying);
             disk.crash();
             // Then the copy is sound.
-            assert_eq!(Copy::start(&disk).next, 100, "seed {seed}");
+            assert_eq!(TestCopy::start(&disk).next, 100, "seed {seed}");
         }
     }
 
@@ -295,11 +296,11 @@ mod tests {
         (1..100).for_each(|number| copy(&mut copier, number).expect("copied"));
         drop(copier);
         disk.crash();
-        assert_eq!(Copy::start(&disk).next, 100);
+        assert_eq!(TestCopy::start(&disk).next, 100);
     }
 
     #[test]
-    fn a_failure_is_told_to_whoever_copies_next() {
+    fn a_failed_write_fails_the_next_copy() {
         let disk = new_disk(1);
         let mut log = FileLog::new(disk.clone(), SEGMENT_BYTES_MIN);
         log.make_ready().expect("empty");

@@ -76,7 +76,7 @@ pub fn check_is_copy(disk: &impl ReadDisk, stream: &str) -> Result<(), LogError>
 /// The directory is not a copy of a stream, or cannot be read or written.
 pub fn detach(disk: &impl Disk) -> Result<String, LogError> {
     let stream = marked(disk)?.ok_or_else(|| StreamError::IsNoCopy { dir: disk.path("") })?;
-    // What a crash tore is told from damage by the mark.
+    // The mark distinguishes a torn write from damage, so the torn end is cut off before the mark is removed.
     FileLog::new(disk.clone(), SEGMENT_BYTES_MIN).make_ready()?;
     remove_if_there(disk, NAME)?;
     disk.sync().doing("sync", || disk.path(""))?;

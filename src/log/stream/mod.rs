@@ -50,7 +50,7 @@ pub use self::marker::{check_is_copy, check_is_own, detach};
 use self::message::Genesis;
 pub use self::message::WriterId;
 pub use self::nats::NatsStream;
-pub use self::peers::{Answerer, Asked, Peers};
+pub use self::peers::{Answerer, PeerReply, Peers};
 pub use self::settings::{NatsLogin, NatsSettings, NatsTls};
 pub use self::source::Source;
 pub use self::status::StreamStatus;
@@ -97,9 +97,9 @@ pub trait Stream: Send {
     /// Waits until something is heard, for this time at most.
     fn wait(&mut self, time: Duration);
 
-    /// Returns the other servers, for the server that writes under this id, if they can ask each other. An answer is
-    /// waited for for this time.
-    fn peers(&self, _writer: WriterId, _patience: Duration) -> Option<Arc<dyn Peers>> {
+    /// Returns the other servers, if servers can ask each other. `writer` is this server's id; `answer_timeout` bounds the
+    /// wait for an answer.
+    fn peers(&self, _writer: WriterId, _answer_timeout: Duration) -> Option<Arc<dyn Peers>> {
         None
     }
 }

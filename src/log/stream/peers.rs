@@ -8,7 +8,11 @@ use super::WriterId;
 /// The other servers on a stream.
 pub trait Peers: Send + Sync {
     /// Asks the server that writes under this id.
-    fn ask(&self, writer: WriterId, question: Vec<u8>) -> Pin<Box<dyn Future<Output = Asked> + Send + '_>>;
+    fn ask(
+        &self,
+        writer: WriterId,
+        question: Vec<u8>,
+    ) -> Pin<Box<dyn Future<Output = PeerReply> + Send + '_>>;
 
     /// Sets what answers the questions of others. It is set once.
     fn answer_by(&self, answerer: Answerer);
@@ -16,11 +20,11 @@ pub trait Peers: Send + Sync {
 
 /// What became of a question.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Asked {
+pub enum PeerReply {
     /// This is the answer.
     Answer(Vec<u8>),
-    /// Nobody has got it: the server has ended, or cannot be asked.
-    Nobody,
+    /// The server has not got it: it has ended, or cannot be asked.
+    Undelivered,
     /// The server may have got it, and has not answered in time.
     Silent,
 }

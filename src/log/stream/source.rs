@@ -19,8 +19,8 @@ use crate::log::{
     SealedFrame,
 };
 
-/// Time for which a publication, or a connection, is tried.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Deadline of a publication, and of a connection.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A log in a directory, whose segments are sound.
 pub struct Source<D: Disk> {
@@ -90,7 +90,7 @@ impl<D: Disk> Source<D> {
         name: &str,
         shown: &mut dyn FnMut(u64),
     ) -> Result<u64, LogError> {
-        let mut stream = StreamLog::<_, D>::without_copy(stream, name.to_owned(), PATIENCE);
+        let mut stream = StreamLog::<_, D>::without_copy(stream, name.to_owned(), TIMEOUT);
         if !stream.begin()? {
             return Err(unreachable(name, "no node answers"));
         }
@@ -104,7 +104,7 @@ impl<D: Disk> Source<D> {
         }
         let progress = Progress::default();
         let (walk, ready) = (self.log.walk(&progress), VecDeque::new());
-        let mut frames = Frames { walk, log: self.id, bytes_max: message_bytes_max, ready };
+        let mut frames = ToPublish { walk, log: self.id, bytes_max: message_bytes_max, ready };
         let mut published = 0;
         loop {
             self.compare(&mut stream, name, &mut frames, published)?;
@@ -136,7 +136,7 @@ impl<D: Disk> Source<D> {
         &self,
         stream: &mut StreamLog<S, D>,
         name: &str,
-        frames: &mut Frames<'_, D>,
+        frames: &mut ToPublish<'_, D>,
         published: u64,
     ) -> Result<(), LogError> {
         let mut stopped = None;
@@ -187,7 +187,7 @@ fn too_long(stream: &str, (first, bytes): (Position, usize), bytes_max: usize) -
 }
 
 /// The frames of a log as they are published, each with its first event.
-struct Frames<'l, D: Disk> {
+struct ToPublish<'l, D: Disk> {
     walk: Walk<'l, D>,
     log: LogId,
     /// Maximum length of a frame.
@@ -195,7 +195,7 @@ struct Frames<'l, D: Disk> {
     ready: VecDeque<(Position, Vec<u8>)>,
 }
 
-impl<D: Disk> Frames<'_, D> {
+impl<D: Disk> ToPublish<'_, D> {
     fn next(&mut self) -> Result<Option<(Position, Vec<u8>)>, LogError> {
         if self.ready.is_empty() {
             let Some(frame) = self.walk.next_frame()? else { return Ok(None) };
@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_in_the_place_of_a_lost_one_has_another_id() {
+    fn a_lost_event_and_its_successor_differ_in_id() {
         // Given a copy that lacks the last event.
         let (stream, long, short) =
             (SimStream::new(Chance::from_seed(1)), SimDisk::default(), SimDisk::default());

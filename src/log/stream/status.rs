@@ -77,8 +77,13 @@ impl StreamStatus {
     /// its leader is heard again, unless it was full; and while this server's clock is too far ahead to write.
     #[must_use]
     pub fn is_writable(&self) -> bool {
-        self.is_writable.load(Ordering::Relaxed)
-            && ClockState::of(self.clock_ahead_ms()) != ClockState::FarAhead
+        self.is_writable.load(Ordering::Relaxed) && !self.is_clock_far_ahead()
+    }
+
+    /// Returns whether this server's clock is too far ahead for writes.
+    #[must_use]
+    pub fn is_clock_far_ahead(&self) -> bool {
+        ClockState::of(self.clock_ahead_ms()) == ClockState::FarAhead
     }
 
     /// Sets the time by which this server's clock is ahead of that of the node which leads.

@@ -236,7 +236,9 @@ impl<S: Stream, D: Disk> StreamLog<S, D> {
                 let Copied { last, chain, ref header, .. } = self.copied;
                 let read = message::read_frame(&message, genesis.log).ok();
                 let is_end = |(head, frame): &(Head, &[u8])| head.chain == chain && frame.starts_with(header);
-                if read.as_ref().is_some_and(is_end) {
+                if let Some((head, _)) = read.filter(is_end) {
+                    self.note_writer(head.writer);
+                    let header = &self.copied.header;
                     let (chain, next) = (chain.after(header), last.next());
                     let last = (sequence, Checksum::of(&message));
                     let (judged, counted) = (sequence, sequence);
@@ -353,11 +355,7 @@ impl<S: Stream, D: Disk> StreamLog<S, D> {
     fn pass(&mut self, message: &[u8], verdict: &Verdict<'_>) {
         let sequence = self.next_sequence();
         match verdict {
-            Verdict::Counts(Counting { head, .. }) if self.wrote_last == Some(head.writer) => {}
-            Verdict::Counts(Counting { head, .. }) => {
-                self.wrote_last = Some(head.writer);
-                self.status.set_writer(self.wrote_last.filter(|writer| *writer != self.writer));
-            }
+            Verdict::Counts(Counting { head, .. }) => self.note_writer(head.writer),
             Verdict::Superseded => {
                 tracing::warn!(sequence, "a message of the stream does not count");
                 self.status.count_superseded();
@@ -369,6 +367,13 @@ impl<S: Stream, D: Disk> StreamLog<S, D> {
         }
         self.status.set_sequence(sequence);
         self.judge.as_mut().expect("the log was caught up with").pass(message, verdict);
+    }
+
+    /// Notes who wrote the last message that counts.
+    fn note_writer(&mut self, writer: WriterId) {
+        if self.wrote_last.replace(writer) != Some(writer) {
+            self.status.set_writer(Some(writer).filter(|writer| *writer != self.writer));
+        }
     }
 
     /// Copies a frame that counts.
@@ -643,6 +648,7 @@ impl<S: Stream, D: Disk> EventLog for StreamLog<S, D> {
     }
 
     fn append(&mut self, frame: &mut Frame) -> Result<(), AppendError> {
+        // **Invariant:** a server whose clock is far ahead writes nothing.
         if self.clock == ClockState::FarAhead {
             return Err(AppendError::Unavailable);
         }

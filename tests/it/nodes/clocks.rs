@@ -36,10 +36,17 @@ async fn times_rise_whatever_the_clocks() {
     let first = off(&clients[0].add_message(&den, &ann, "first").await);
     assert!((-40..-25).contains(&first), "{first}");
     super::reached(&clients[2], 3).await;
+    // Each writes for itself while the other one is gone.
+    let behind = cluster.servers.remove(0).kill();
     let second = off(&clients[2].add_message(&den, &ann, "second").await);
     assert!((1..=3).contains(&second), "{second}");
+    cluster.servers.insert(0, behind.restart());
+    let ahead = cluster.servers.remove(2).kill();
+    super::reached(&clients[0], 4).await;
+    clients[0].add_message(&den, &ann, "third").await;
+    cluster.servers.insert(2, ahead.restart());
     for client in &clients {
-        super::reached(client, 4).await;
+        super::reached(client, 5).await;
     }
     for number in 0..MESSAGES {
         clients[number % clients.len()].add_message(&den, &ann, &number.to_string()).await;

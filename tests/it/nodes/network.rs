@@ -69,7 +69,7 @@ impl Network {
         }
     }
 
-    /// Plugs them in again.
+    /// Plugs in again what was pulled by [`cut_off_servers`](Self::cut_off_servers).
     pub fn rejoin_servers(&self) {
         for node in 0..3 {
             self.plug_in_here(node);

@@ -17,8 +17,8 @@ async fn forwarded(client: &Client) -> u64 {
 }
 
 #[tokio::test]
-#[ignore = "needs three nodes of NATS: see .ci/stream"]
-async fn the_server_that_wrote_last_writes_until_it_is_killed() {
+#[ignore = "needs nats-server"]
+async fn the_last_writer_writes_until_killed() {
     let mut cluster = Cluster::start();
     let mut clients = cluster.clients();
     // Given a server to which the two others send their writes. They do so as soon as each has got an answer from

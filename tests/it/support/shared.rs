@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use chinwag::config::Cli;
 use chinwag::domain::Epoch;
 use chinwag::engine::{ReplayProgress, StreamStatus};
-use chinwag::log::stream::{Answerer, Asked, Peers, WriterId};
+use chinwag::log::stream::{Answerer, PeerReply, Peers, WriterId};
 use chinwag::log::{AppendError, Caught, EventLog, Frame, LogError, LogId, MemoryLog, Replay, Visit};
 use chinwag::server::{Files, Keys, ServeError, serve};
 use clap::Parser;
@@ -260,14 +260,18 @@ struct SharedPeers {
 }
 
 impl Peers for SharedPeers {
-    fn ask(&self, writer: WriterId, question: Vec<u8>) -> Pin<Box<dyn Future<Output = Asked> + Send + '_>> {
+    fn ask(
+        &self,
+        writer: WriterId,
+        question: Vec<u8>,
+    ) -> Pin<Box<dyn Future<Output = PeerReply> + Send + '_>> {
         let peer = self.all.lock().expect("nobody panics with it").get(&writer).cloned();
         Box::pin(async move {
             match peer {
-                None => Asked::Nobody,
-                Some(Peer::Answers(answerer)) => Asked::Answer(answerer(question).await),
-                Some(Peer::Silent) => Asked::Silent,
-                Some(Peer::Says(answer)) => Asked::Answer(answer.into()),
+                None => PeerReply::Undelivered,
+                Some(Peer::Answers(answerer)) => PeerReply::Answer(answerer(question).await),
+                Some(Peer::Silent) => PeerReply::Silent,
+                Some(Peer::Says(answer)) => PeerReply::Answer(answer.into()),
             }
         })
     }

@@ -25,7 +25,7 @@ pub(super) const NO_MESSAGE: u64 = 10037;
 /// The code for an expected sequence that is not the last one.
 pub(super) const WRONG_LAST_SEQUENCE: u64 = 10071;
 
-/// Time without a word from most of the other nodes after which a node is not believed to lead. They hear from each
+/// Time without a sign of most of the other nodes after which a node is not believed to lead. They hear from each
 /// other each second, and elect another one after 4 s without a word from the one that leads.
 const UNHEARD_MAX: Duration = Duration::from_secs(3);
 

@@ -30,7 +30,7 @@ use tokio::runtime::{Builder, Runtime};
 use self::ask::{NO_STREAM, ask, is_led, probe, publish, read_many, read_one, said};
 use self::connect::{CONNECT_TIMEOUT, connect_options};
 use self::listen::{ask_each_second, hear_stored};
-use self::news::{Asked, News};
+use self::news::{BeforeAsking, News};
 use self::peers::NatsPeers;
 use super::wanted::{self, subject};
 use super::{Heard, NatsSettings, Peers, Published, Stream, StreamError, Unreachable, WriterId, monitors};
@@ -222,7 +222,7 @@ impl NatsStream {
     }
 
     /// Begins to listen for news, and logs what the stream is.
-    fn listen(&mut self, connection: &Connection, asked: Asked, info: &Value) {
+    fn listen(&mut self, connection: &Connection, asked: BeforeAsking, info: &Value) {
         if std::mem::replace(&mut self.is_listening, true) {
             return;
         }
@@ -339,9 +339,9 @@ impl Stream for NatsStream {
         self.news.wait(time);
     }
 
-    fn peers(&self, writer: WriterId, patience: Duration) -> Option<Arc<dyn Peers>> {
+    fn peers(&self, writer: WriterId, answer_timeout: Duration) -> Option<Arc<dyn Peers>> {
         let (connection, stream) = (Arc::clone(self.connection.as_ref()?), self.settings.stream.clone());
-        Some(Arc::new(NatsPeers { connection, stream, own: writer, patience, can_ask: Arc::default() }))
+        Some(Arc::new(NatsPeers { connection, stream, own: writer, answer_timeout, can_ask: Arc::default() }))
     }
 }
 

@@ -25,7 +25,7 @@ impl Default for News {
 
 /// What is known when the node that leads is asked.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Asked {
+pub(super) struct BeforeAsking {
     /// The [time](News::time).
     at: Duration,
     /// What this server's clock shows.
@@ -54,8 +54,8 @@ impl News {
     }
 
     /// Returns what is known when the node that leads is about to be asked.
-    pub(super) fn ask(&self) -> Asked {
-        Asked { at: self.time(), clock: system_clock::now(), seen: self.state.lock().last }
+    pub(super) fn ask(&self) -> BeforeAsking {
+        BeforeAsking { at: self.time(), clock: system_clock::now(), seen: self.state.lock().last }
     }
 
     /// Notes that the stream holds a message of this sequence.
@@ -77,7 +77,7 @@ impl News {
     }
 
     /// Notes what the node that leads has answered.
-    pub(super) fn tell(&self, Asked { at, clock, seen }: Asked, info: &Value) {
+    pub(super) fn tell(&self, BeforeAsking { at, clock, seen }: BeforeAsking, info: &Value) {
         let time = |member: &str| info[member].as_str().and_then(|time| time.parse::<jiff::Timestamp>().ok());
         let last = info["state"]["last_seq"].as_u64().unwrap_or(0);
         let created = time("created").and_then(|created| u64::try_from(created.as_nanosecond()).ok());
@@ -175,7 +175,7 @@ mod tests {
     #[test]
     fn a_slow_answer_does_not_make_a_clock_wrong() {
         let at = |seconds: u64| Timestamp::from_micros(seconds * 1_000_000).expect("in range");
-        // Asked when the clock showed 100 s, and answered at 103 s.
+        // BeforeAsking when the clock showed 100 s, and answered at 103 s.
         for (node, ahead) in [(100, 0), (102, 0), (103, 0), (99, 1_000), (40, 60_000), (104, -1_000)] {
             assert_eq!(ahead_ms(at(100), at(103), node * 1_000_000), ahead, "{node}");
         }

@@ -14,7 +14,7 @@ use tokio::time::{sleep, timeout};
 use super::Connection;
 use super::ask::{ANSWER_TIMEOUT, request};
 use super::listen::HEARTBEAT;
-use crate::log::stream::{Answerer, Asked, Peers, WriterId};
+use crate::log::stream::{Answerer, PeerReply, Peers, WriterId};
 
 /// Maximum questions that are answered at a time. The others wait in the client.
 const ANSWERING_MAX: usize = 4096;
@@ -32,29 +32,33 @@ pub(super) struct NatsPeers {
     pub(super) stream: String,
     /// This server.
     pub(super) own: WriterId,
-    /// Time for which an answer is waited for.
-    pub(super) patience: Duration,
+    /// Deadline of an answer.
+    pub(super) answer_timeout: Duration,
     /// Whether servers can be asked: this one has got an answer from itself.
     pub(super) can_ask: Arc<AtomicBool>,
 }
 
 impl Peers for NatsPeers {
-    fn ask(&self, writer: WriterId, question: Vec<u8>) -> Pin<Box<dyn Future<Output = Asked> + Send + '_>> {
+    fn ask(
+        &self,
+        writer: WriterId,
+        question: Vec<u8>,
+    ) -> Pin<Box<dyn Future<Output = PeerReply> + Send + '_>> {
         Box::pin(async move {
             if !self.can_ask.load(Ordering::Relaxed) || !self.connection.is_up() {
-                return Asked::Nobody;
+                return PeerReply::Undelivered;
             }
             let subject = write_subject(&self.stream, writer);
             let client = &self.connection.client;
-            match request(client, &subject, HeaderMap::new(), question, self.patience).await {
-                Ok(answer) => Asked::Answer(answer.payload.into()),
+            match request(client, &subject, HeaderMap::new(), question, self.answer_timeout).await {
+                Ok(answer) => PeerReply::Answer(answer.payload.into()),
                 // Nobody has received it.
                 Err(
                     RequestErrorKind::NoResponders
                     | RequestErrorKind::MaxPayloadExceeded
                     | RequestErrorKind::InvalidSubject,
-                ) => Asked::Nobody,
-                Err(RequestErrorKind::TimedOut | RequestErrorKind::Other) => Asked::Silent,
+                ) => PeerReply::Undelivered,
+                Err(RequestErrorKind::TimedOut | RequestErrorKind::Other) => PeerReply::Silent,
             }
         })
     }
@@ -88,14 +92,14 @@ async fn answer_each(
         let permit = Arc::clone(answering).acquire_owned().await.expect("the semaphore is never closed");
         let (client, answer) = (client.clone(), answerer(payload.into()));
         tokio::spawn(async move {
-            // A server that gets no answer takes it for unknown whether the write has happened.
+            // Without an answer, the server that asks reports the write as unconfirmed.
             drop(client.publish(reply, answer.await.into()).await);
             drop(permit);
         });
     }
 }
 
-/// Finds out whether the nodes let servers ask each other. A question that is not let through would only be waited for.
+/// Finds out whether the nodes let servers ask each other. A question that the nodes drop would only time out.
 async fn ask_oneself(client: Client, subject: String, can_ask: Arc<AtomicBool>) {
     let mut attempts = 0;
     while request(&client, &subject, HeaderMap::new(), Vec::new(), ANSWER_TIMEOUT).await.is_err() {
@@ -104,7 +108,8 @@ async fn ask_oneself(client: Client, subject: String, can_ask: Arc<AtomicBool>) 
         if attempts == 2 {
             tracing::warn!(
                 subject,
-                "no write is sent to the server that writes: this user may not publish or subscribe to the subject"
+                "no write is sent to the server that writes: this user may not publish and subscribe to the subject, or may \
+                 not publish its answers as _INBOX.>"
             );
         }
         sleep(if attempts < 2 { HEARTBEAT } else { RETRY_INTERVAL }).await;
