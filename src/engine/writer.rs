@@ -233,6 +233,9 @@ const SUPERSEDED_TIMEOUT: Duration = Duration::from_secs(10);
 /// Time between two looks for room. Every write that arrives meanwhile is tried as well.
 const ROOM_INTERVAL: Duration = Duration::from_secs(1);
 
+/// Time between two looks for frames of others that are known to be there.
+const BEHIND_INTERVAL: Duration = Duration::from_millis(2);
+
 /// Length of a frame with the longest message, roughly.
 const USUAL_FRAME_BYTES_MAX: usize = 17 * 1024;
 
@@ -285,7 +288,9 @@ impl Writer {
             if self.looked_for_room.is_none_or(|looked| looked.elapsed() >= ROOM_INTERVAL) {
                 self.look_for_room();
             }
-            match self.inbox.next(ROOM_INTERVAL) {
+            // A node may say that it has a message before all of them give it.
+            let interval = if self.log.is_behind() { BEHIND_INTERVAL } else { ROOM_INTERVAL };
+            match self.inbox.next(interval) {
                 Ok(Input::Job(job)) => return Ok(Some(job)),
                 Ok(Input::News) | Err(RecvTimeoutError::Timeout) => self.take_in_others()?,
                 Err(RecvTimeoutError::Disconnected) => return Ok(None),

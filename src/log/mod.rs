@@ -110,6 +110,11 @@ pub trait EventLog: Send {
         Ok(())
     }
 
+    /// Returns whether others are known to have appended frames that were not shown yet.
+    fn is_behind(&self) -> bool {
+        false
+    }
+
     /// Shows all frames that others had appended when this was called. After the replay, it must be called before a
     /// frame is [appended](Self::append).
     ///

@@ -647,6 +647,10 @@ impl<S: Stream, D: Disk> EventLog for StreamLog<S, D> {
         (self.append_time / 2).min(GATHER_TIME_MAX)
     }
 
+    fn is_behind(&self) -> bool {
+        self.stream.heard().last > self.judge().judged
+    }
+
     fn append(&mut self, frame: &mut Frame) -> Result<(), AppendError> {
         // **Invariant:** a server whose clock is far ahead writes nothing.
         if self.clock == ClockState::FarAhead {

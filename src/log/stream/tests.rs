@@ -130,6 +130,26 @@ fn messages_that_do_not_count_are_counted() {
 }
 
 #[test]
+fn a_server_that_a_node_keeps_waiting_is_behind() {
+    let mut server = Server::start();
+    let mut other = Server::start_on(server.stream.clone());
+    let mut was_behind = false;
+    for _ in 0..20 {
+        // Given a message of another server, which some nodes do not have yet.
+        other.append().expect("stored");
+        server.stream.set_faults(Faults { lagging: Some(2), ..Faults::default() });
+        // When the server hears of it, and looks, it may be behind.
+        server.look();
+        was_behind |= server.log.is_behind();
+        // Then it has it sooner or later, and is not behind any more.
+        server.stream.settle();
+        server.look();
+        assert!(!server.log.is_behind());
+    }
+    assert!(was_behind, "some node kept it waiting");
+}
+
+#[test]
 fn a_stream_that_was_cut_short_and_has_grown_again_is_another_one() {
     // Given a server whose last message the stream loses.
     let mut server = Server::start();
