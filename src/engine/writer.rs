@@ -140,7 +140,7 @@ impl Inbox {
         let mut load = Load::default();
         load.add(&first);
         let mut batch = vec![first];
-        let mut waited = Duration::ZERO;
+        let mut time = Duration::ZERO;
         while batch.len() < BATCH_COMMANDS_MAX && load.is_below_limits() {
             match self.inputs.try_recv() {
                 Ok(Input::Job(job)) => {
@@ -149,9 +149,9 @@ impl Inbox {
                 }
                 // Every batch begins with the frames of others.
                 Ok(Input::News) => {}
-                Err(TryRecvError::Empty) if batch.len() < wanted && waited < time_max => {
+                Err(TryRecvError::Empty) if batch.len() < wanted && time < time_max => {
                     std::thread::sleep(LOOK_INTERVAL);
-                    waited += LOOK_INTERVAL;
+                    time += LOOK_INTERVAL;
                 }
                 Err(_) => break,
             }
