@@ -12,6 +12,7 @@ mod draft;
 mod forwarding;
 #[cfg(test)]
 mod histories;
+mod inbox;
 mod live;
 mod metrics;
 mod projector;
@@ -36,11 +37,12 @@ use crate::model::{Model, Receipt};
 use crate::system_clock;
 use crate::thread::spawn;
 use forwarding::Forwarding;
+use inbox::{Inbox, Input, Job};
 use live::Live;
 pub use live::{Begin, EventId, FeedEvent, FeedEventKind, FollowError, Follower};
 use metrics::EngineMetrics;
 pub use read_marks::ReadMarks;
-use writer::{Inbox, Input, Job, Readers, Writer};
+use writer::{Readers, Writer};
 
 /// Carries out commands, and lets readers look at the model.
 pub struct Engine {

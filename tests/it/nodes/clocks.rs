@@ -1,10 +1,12 @@
 //! Servers whose clocks are wrong, by way of libfaketime, which `CHINWAG_FAKETIME` names.
 
+use std::time::{Duration, Instant};
+
 use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{Cluster, check_same};
-use crate::support::{TestServer, free_address};
+use crate::support::{TestServer, free_address, problem};
 
 const MESSAGES: usize = 30;
 
@@ -54,6 +56,29 @@ async fn times_rise_whatever_the_clocks() {
     let messages = clients[1].messages(&den).await;
     assert!(messages.is_sorted_by(|one, two| one["created_at"].as_str() < two["created_at"].as_str()));
     check_same(&clients, &[den], &[ann]).await;
+    cluster.assert_running();
+    cluster.check_copies();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs nats-server, libfaketime"]
+async fn a_server_a_minute_ahead_writes_nothing() {
+    let mut cluster = Cluster::without_servers("1GiB");
+    cluster.servers =
+        [("right", "+0s"), ("ahead", "+60s")].map(|(name, offset)| serve_at(&cluster, name, offset)).into();
+    let [right, ahead] = [0, 1].map(|number| cluster.servers[number].client());
+    // It knows as soon as the node that leads has told its time.
+    let asked = Instant::now();
+    while ahead.get("/health").await.json()["stream"]["writable"] != false {
+        assert!(asked.elapsed() < Duration::from_mins(1), "its clock is not noticed");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    problem(&ahead.post("/users/add", &json!({ "username": "ann" })).await, 503, "unavailable");
+    // The other one writes, and it reads.
+    let ann = right.add_user("ann").await;
+    super::reached(&ahead, 1).await;
+    assert_eq!(ahead.post("/users/get", &json!({ "user": ann })).await.status, 200);
+    problem(&ahead.post("/users/add", &json!({ "username": "bob" })).await, 503, "unavailable");
     cluster.assert_running();
     cluster.check_copies();
 }
