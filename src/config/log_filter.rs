@@ -4,9 +4,10 @@ use tracing_subscriber::EnvFilter;
 
 /// The modules that log, below the crate's own name. A filter may name each of them, and the modules that
 /// they are in.
-const MODULES_THAT_LOG: [&str; 20] = [
+const MODULES_THAT_LOG: [&str; 24] = [
     "access::token",
     "engine::clock",
+    "engine::forwarding",
     "engine::writer",
     "http::connection",
     "http::connection::observe",
@@ -15,9 +16,12 @@ const MODULES_THAT_LOG: [&str; 20] = [
     "log::file_log",
     "log::staged",
     "log::stream::clocks",
+    "log::stream::copier",
     "log::stream::nats",
     "log::stream::nats::connect",
     "log::stream::nats::listen",
+    "log::stream::nats::peers",
+    "log::stream::status",
     "log::stream::stream_log",
     "server",
     "server::key_files",

@@ -19,6 +19,7 @@ const LOG: LogId = LogId::from_bytes([4; 16]);
 struct Changing {
     lists: Arc<Mutex<VecDeque<Vec<String>>>>,
     contents: Arc<Mutex<VecDeque<Vec<u8>>>>,
+    is_copy: bool,
 }
 
 fn look<T: Clone>(states: &Mutex<VecDeque<T>>) -> T {
@@ -33,8 +34,10 @@ impl ReadDisk for Changing {
         Ok(look(&self.lists))
     }
 
-    fn open_to_read(&self, _: &str) -> io::Result<Self> {
-        Ok(self.clone())
+    /// Opens the segment, or the mark of a copy.
+    fn open_to_read(&self, name: &str) -> io::Result<Self> {
+        let is_segment = segment::first_in_name(name).is_some();
+        if is_segment || self.is_copy { Ok(self.clone()) } else { Err(io::ErrorKind::NotFound.into()) }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -83,13 +86,26 @@ fn seen(frames: u64, unseen: &[u64]) -> Vec<u8> {
 
 /// Reads a log whose reads see these states of its segment.
 fn read(looks: &[(u64, &[u64])]) -> Result<Contents, LogError> {
-    let files = Changing::default();
+    read_from(Changing::default(), looks)
+}
+
+fn read_from(files: Changing, looks: &[(u64, &[u64])]) -> Result<Contents, LogError> {
     files.lists.lock().push_back(vec![segment::file_name(Position(1))]);
     files.contents.lock().extend(looks.iter().map(|(frames, unseen)| seen(*frames, unseen)));
     let (reader, progress) = (LogReader::new(files)?, Progress::default());
     let mut walk = reader.walk(&progress);
     read_users(&mut walk)?;
     Ok(walk.into_contents())
+}
+
+#[test]
+fn a_broken_frame_of_a_copy_is_torn() {
+    let copy = || Changing { is_copy: true, ..Changing::default() };
+    let contents = read_from(copy(), &[(3, &[2]), (3, &[2])]).expect("sound");
+    assert_eq!((contents.last, contents.torn.is_some()), (Position(1), true));
+    // It is read again, too.
+    let contents = read_from(copy(), &[(3, &[2]), (4, &[])]).expect("sound");
+    assert_eq!((contents.last, contents.torn), (Position(4), None));
 }
 
 #[test]
