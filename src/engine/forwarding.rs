@@ -17,16 +17,21 @@ use tokio::time::timeout;
 
 use super::live::Live;
 use super::{Answer, Engine, SubmitError, WaitingElsewhere};
-use crate::domain::{Actor, Command, IdempotencyKey};
+use crate::domain::{Actor, Command, Facts, IdempotencyKey, InvalidKeyName};
 use crate::log::EventLog;
 use crate::log::stream::{PeerReply, Peers, StreamStatus, WriterId};
 use crate::model::Model;
+use crate::system_clock;
 
 /// Time for which a server that has not answered is not asked again.
 const SILENT_TIME: Duration = Duration::from_secs(30);
 /// Time for which this server waits for the events of commands that were carried out elsewhere, so that their clients
 /// read here what they have written. After it, the writes are answered all the same: they are durable.
 const APPLY_TIME: Duration = Duration::from_secs(5);
+/// Time after which a server that owes an answer is asked whether it answers at all, and in which it must say so.
+const LOOK_TIME: Duration = Duration::from_millis(1_500);
+/// Time by which the clock of a server that asks may be ahead of this one's, in seconds.
+const AHEAD_S_MAX: u64 = 60;
 /// Maximum questions to the server that writes that are under way. Meanwhile, commands gather for the next ones.
 const QUESTIONS_MAX: usize = 4;
 /// Length at which a question gets no more commands. Each node takes messages of 64 KiB.
@@ -161,11 +166,26 @@ impl Forwarding {
         }
     }
 
+    /// Asks the server that writes. Once its answer takes long, looks whether the server still answers at all.
+    async fn reply_to(&self, writer: WriterId, question: Vec<u8>) -> PeerReply {
+        let mut asking = self.peers.ask(writer, question);
+        loop {
+            if let Ok(reply) = timeout(LOOK_TIME, &mut asking).await {
+                return reply;
+            }
+            match timeout(LOOK_TIME, self.peers.ask(writer, Vec::new())).await {
+                Ok(PeerReply::Answer(_)) => {}
+                // It has got the question, and is gone or hangs.
+                Ok(PeerReply::Undelivered | PeerReply::Silent) | Err(_) => return PeerReply::Silent,
+            }
+        }
+    }
+
     /// Asks the server that writes. Returns `None` for each command that has not happened there.
     async fn ask(&self, writer: WriterId, question: Vec<u8>, commands: usize) -> Vec<Option<Answer>> {
         let all = |answer: fn() -> Option<Answer>| (0..commands).map(|_| answer()).collect();
         let unconfirmed = || Some(Err(SubmitError::Unconfirmed));
-        match self.peers.ask(writer, question).await {
+        match self.reply_to(writer, question).await {
             PeerReply::Answer(answers) if answers.is_empty() => all(|| None),
             PeerReply::Answer(answers) => match serde_json::from_slice::<Vec<Answer>>(&answers) {
                 Ok(answers) if answers.len() == commands => answers.into_iter().map(unless_undone).collect(),
@@ -232,16 +252,38 @@ impl Engine {
         }
     }
 
+    /// Returns whether a command of another server is one that the API could have made: what the types do not say.
+    fn is_sound(&self, command: &Command, by: &Actor<'_>) -> bool {
+        let is_known = match by {
+            Actor::Unknown => true,
+            Actor::Key(name) => InvalidKeyName::check(name).is_ok(),
+            Actor::User(user) => self.read(|model| model.index().user_exists(*user)),
+        };
+        let is_possible = match command {
+            Command::AddChat { users, .. } => !users.is_empty(),
+            Command::AddMessages(messages) => (1..=EVENTS_MAX).contains(&messages.len()),
+            Command::RevokeTokens { from, .. } => {
+                *from <= system_clock::now().as_micros() / 1_000_000 + AHEAD_S_MAX
+            }
+            Command::AddUser { .. }
+            | Command::AddMessage(_)
+            | Command::AddMember { .. }
+            | Command::RemoveMember { .. }
+            | Command::MarkRead { .. } => true,
+        };
+        is_known && is_possible
+    }
+
     /// Carries out the commands of another server, and returns the answers to them.
     async fn carry_out_for_other(&self, question: &[u8]) -> Vec<u8> {
         let Ok(asked) = serde_json::from_slice::<Vec<Asked<Command, String>>>(question) else {
             return Vec::new();
         };
-        let with_key = |Asked { command, key, by }: Asked<Command, String>| {
-            let key = key.map(|key| IdempotencyKey::new(key, &command, &by)).transpose();
-            key.map(|key| (command, key, by))
+        let checked = |Asked { command, key, by }: Asked<Command, String>| {
+            let key = key.map(|key| IdempotencyKey::new(key, &command, &by)).transpose().ok()?;
+            self.is_sound(&command, &by).then_some((command, key, by))
         };
-        let Ok(commands) = asked.into_iter().map(with_key).collect::<Result<Vec<_>, _>>() else {
+        let Some(commands) = asked.into_iter().map(checked).collect::<Option<Vec<_>>>() else {
             return Vec::new();
         };
         // All are queued before one is waited for, so that they may be decided together.

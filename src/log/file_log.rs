@@ -76,10 +76,12 @@ impl<D: Disk> FileLog<D> {
         let is_copy = marker::is_copy(&self.disk)?;
         if let Some(range) = chain.torn(is_copy)? {
             let torn = &bytes[range];
-            tracing::warn!(
-                file = %path().display(), offset = end, bytes = torn.len(),
+            let what = if is_copy {
+                "cutting off the end of a copy; it is read from the stream again"
+            } else {
                 "cutting off a torn write; it was never acknowledged"
-            );
+            };
+            tracing::warn!(file = %path().display(), offset = end, bytes = torn.len(), "{what}");
             self.keep_torn(&name, end, torn)?;
             file.write_at(&vec![0; torn.len()], end as u64).doing("cut", path)?;
         }

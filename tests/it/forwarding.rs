@@ -1,6 +1,6 @@
 //! Several servers on one log, of which one writes: the others send it their writes.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
@@ -184,6 +184,46 @@ async fn a_silent_server_is_not_asked_again() {
     wait_until(async || here.position().await == 2).await;
     assert_eq!(add(&here, "dee").await.position(), 3);
     assert_eq!((log.written_by(&here), log.written_by(&there)), (1, 2));
+}
+
+#[tokio::test]
+async fn a_server_that_dies_with_a_question_is_noticed() {
+    let log = SharedLog::of_peers();
+    let (here, there, _) = two_servers(&log).await;
+    here.die_with_questions();
+    // More of them than are sent at a time.
+    let names: Vec<_> = (0..10).map(|number| format!("user {number}")).collect();
+    let began = Instant::now();
+    for reply in join_all(names.iter().map(|name| add(&there, name))).await {
+        if reply.status != 201 {
+            problem(&reply, 503, "unconfirmed");
+        }
+    }
+    assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
+    // From then on, this server writes.
+    assert_eq!(add(&there, "cy").await.status, 201);
+}
+
+#[tokio::test]
+async fn a_command_that_no_call_makes_is_not_carried_out() {
+    let (here, _there, ann) = two_servers(&SharedLog::of_peers()).await;
+    let user = json!({ "add_user": { "username": "bob" } });
+    let asked =
+        |command: Value, by: Value| json!([{ "command": command, "key": null, "by": by }]).to_string();
+    let message = json!({ "chat": NOBODY, "author": ann, "text": "a" });
+    for question in [
+        asked(json!({ "revoke_tokens": { "user": ann, "from": u64::MAX } }), json!("unknown")),
+        asked(json!({ "add_messages": [] }), json!("unknown")),
+        asked(json!({ "add_messages": vec![message; 257] }), json!("unknown")),
+        asked(json!({ "add_chat": { "name": "den", "users": [] } }), json!("unknown")),
+        asked(user.clone(), json!({ "user": NOBODY })),
+        asked(user.clone(), json!({ "key": "no name\n" })),
+        "[[[[".to_owned(),
+    ] {
+        assert_eq!(here.answer_to(&question).await, "", "{question}");
+    }
+    assert!(here.answer_to(&asked(user, json!({ "user": ann }))).await.starts_with(r#"[{"Ok""#));
+    assert_eq!(here.position().await, 2);
 }
 
 #[tokio::test]

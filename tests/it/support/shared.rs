@@ -51,6 +51,8 @@ enum Peer {
     Answers(Arc<Answerer>),
     /// It gets questions, and does not answer.
     Silent,
+    /// It ends with the questions that it has got.
+    Dies,
     /// It answers everything with this.
     Says(&'static str),
 }
@@ -135,6 +137,21 @@ impl SharedServer {
     /// Lets the server get questions of others, and answer none.
     pub fn keep_silent(&self) {
         self.be(Peer::Silent);
+    }
+
+    /// Lets the server end as soon as it has got a question.
+    pub fn die_with_questions(&self) {
+        self.be(Peer::Dies);
+    }
+
+    /// Returns what the server answers to a question of another one.
+    pub async fn answer_to(&self, question: &str) -> String {
+        let peers = self.log.lock().peers.clone().expect("servers that can ask each other");
+        let own = SharedPeers { all: peers, own: self.writer };
+        match own.ask(self.writer, question.into()).await {
+            PeerReply::Answer(answer) => String::from_utf8(answer).expect("text"),
+            PeerReply::Undelivered | PeerReply::Silent => panic!("no answer"),
+        }
     }
 
     /// Lets the server answer everything with this.
@@ -271,6 +288,8 @@ impl Peers for SharedPeers {
                 None => PeerReply::Undelivered,
                 Some(Peer::Answers(answerer)) => PeerReply::Answer(answerer(question).await),
                 Some(Peer::Silent) => PeerReply::Silent,
+                Some(Peer::Dies) if question.is_empty() => PeerReply::Undelivered,
+                Some(Peer::Dies) => std::future::pending().await,
                 Some(Peer::Says(answer)) => PeerReply::Answer(answer.into()),
             }
         })

@@ -65,9 +65,12 @@ impl Peers for NatsPeers {
 
     fn answer_by(&self, answerer: Answerer) {
         let (client, subject) = (&self.connection.client, write_subject(&self.stream, self.own));
-        let runtime = self.connection.runtime();
-        runtime.spawn(answer_all(client.clone(), subject.clone(), Arc::new(answerer)));
-        runtime.spawn(ask_oneself(client.clone(), subject, Arc::clone(&self.can_ask)));
+        let (client, can_ask, answerer) = (client.clone(), Arc::clone(&self.can_ask), Arc::new(answerer));
+        self.connection.runtime().spawn(async move {
+            ask_oneself(&client, &subject).await;
+            can_ask.store(true, Ordering::Relaxed);
+            answer_all(client, subject, answerer).await;
+        });
     }
 }
 
@@ -99,20 +102,35 @@ async fn answer_each(
     }
 }
 
-/// Finds out whether the nodes let servers ask each other. A question that the nodes drop would only time out.
-async fn ask_oneself(client: Client, subject: String, can_ask: Arc<AtomicBool>) {
+/// Waits until the nodes let servers ask each other, as a question to this server itself shows. A question that the nodes
+/// drop would only time out. It has a subject of its own: until it is answered, nobody is to get a question here.
+async fn ask_oneself(client: &Client, subject: &str) {
+    let own = format!("{subject}.self");
     let mut attempts = 0;
-    while request(&client, &subject, HeaderMap::new(), Vec::new(), ANSWER_TIMEOUT).await.is_err() {
+    loop {
+        if let Ok(Ok(mut questions)) = timeout(ANSWER_TIMEOUT, client.subscribe(own.clone())).await {
+            let answering = async {
+                while let Some(Message { reply: Some(reply), .. }) = questions.next().await {
+                    drop(client.publish(reply, Vec::new().into()).await);
+                }
+                // The subscription has ended, and the question is in vain.
+                std::future::pending::<()>().await;
+            };
+            let asking = request(client, &own, HeaderMap::new(), Vec::new(), ANSWER_TIMEOUT);
+            tokio::select! {
+                Ok(_) = asking => return,
+                () = answering => {}
+                else => {}
+            }
+        }
         attempts += 1;
-        // The first one may come before the subscription.
-        if attempts == 2 {
+        if attempts == 1 {
             tracing::warn!(
                 subject,
-                "no write is sent to the server that writes: this user may not publish and subscribe to the subject, or may \
-                 not publish its answers as _INBOX.>"
+                "no write is sent to the server that writes: this user may not publish and subscribe to the subject, or \
+                 may not publish its answers as _INBOX.>"
             );
         }
-        sleep(if attempts < 2 { HEARTBEAT } else { RETRY_INTERVAL }).await;
+        sleep(RETRY_INTERVAL).await;
     }
-    can_ask.store(true, Ordering::Relaxed);
 }
