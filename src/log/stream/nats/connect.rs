@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use async_nats::{ConnectOptions, Event, ReconnectToServer};
 use parking_lot::Mutex;
-use uuid::Uuid;
 
 use super::ask::ANSWER_TIMEOUT;
 use crate::log::stream::{NatsLogin, NatsSettings, StreamError};
+use crate::system_clock;
 
 /// Deadline for a connection.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -21,7 +21,7 @@ pub(super) fn connect_options(settings: &NatsSettings) -> Result<ConnectOptions,
     let read = |flag, path: &Path| fs::read_to_string(path).map_err(|source| bad(flag, path, source));
     let last_event = Mutex::new(String::new());
     // Servers that start together begin with different nodes.
-    let next = AtomicUsize::new(usize::from(Uuid::now_v7().as_bytes()[15]));
+    let next = AtomicUsize::new(usize::from(system_clock::uuid().as_bytes()[15]));
     let mut options = ConnectOptions::new()
         .name("chinwag")
         .connection_timeout(CONNECT_TIMEOUT)

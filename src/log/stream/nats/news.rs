@@ -175,7 +175,7 @@ mod tests {
     #[test]
     fn a_slow_answer_does_not_make_a_clock_wrong() {
         let at = |seconds: u64| Timestamp::from_micros(seconds * 1_000_000).expect("in range");
-        // BeforeAsking when the clock showed 100 s, and answered at 103 s.
+        // Asked when the clock showed 100 s, and answered at 103 s.
         for (node, ahead) in [(100, 0), (102, 0), (103, 0), (99, 1_000), (40, 60_000), (104, -1_000)] {
             assert_eq!(ahead_ms(at(100), at(103), node * 1_000_000), ahead, "{node}");
         }

@@ -106,25 +106,9 @@ async fn answer_each(
 /// drop would only time out. It has a subject of its own: until it is answered, nobody is to get a question here.
 async fn ask_oneself(client: &Client, subject: &str) {
     let own = format!("{subject}.self");
-    let mut attempts = 0;
-    loop {
-        if let Ok(Ok(mut questions)) = timeout(ANSWER_TIMEOUT, client.subscribe(own.clone())).await {
-            let answering = async {
-                while let Some(Message { reply: Some(reply), .. }) = questions.next().await {
-                    drop(client.publish(reply, Vec::new().into()).await);
-                }
-                // The subscription has ended, and the question is in vain.
-                std::future::pending::<()>().await;
-            };
-            let asking = request(client, &own, HeaderMap::new(), Vec::new(), ANSWER_TIMEOUT);
-            tokio::select! {
-                Ok(_) = asking => return,
-                () = answering => {}
-                else => {}
-            }
-        }
-        attempts += 1;
-        if attempts == 1 {
+    let mut is_warned = false;
+    while !is_answered(client, &own).await {
+        if !std::mem::replace(&mut is_warned, true) {
             tracing::warn!(
                 subject,
                 "no write is sent to the server that writes: this user may not publish and subscribe to the subject, or \
@@ -132,5 +116,20 @@ async fn ask_oneself(client: &Client, subject: &str) {
             );
         }
         sleep(RETRY_INTERVAL).await;
+    }
+}
+
+/// Returns whether a question on this subject is let through, and its answer as well.
+async fn is_answered(client: &Client, subject: &str) -> bool {
+    let subscribed = timeout(ANSWER_TIMEOUT, client.subscribe(subject.to_owned())).await;
+    let Ok(Ok(mut questions)) = subscribed else { return false };
+    let answering = async {
+        while let Some(Message { reply: Some(reply), .. }) = questions.next().await {
+            drop(client.publish(reply, Vec::new().into()).await);
+        }
+    };
+    tokio::select! {
+        answer = request(client, subject, HeaderMap::new(), Vec::new(), ANSWER_TIMEOUT) => answer.is_ok(),
+        () = answering => false,
     }
 }
