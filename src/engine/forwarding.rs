@@ -12,19 +12,21 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use parking_lot::{Mutex, RwLock};
 use serde::{Deserialize, Serialize};
-use tokio::sync::oneshot;
-use tokio::time::timeout;
+use tokio::sync::{RwLock as AsyncRwLock, oneshot};
+use tokio::time::{sleep, timeout};
 
 use super::live::Live;
 use super::{Answer, Engine, SubmitError, WaitingElsewhere};
-use crate::domain::{Actor, Command, Facts, IdempotencyKey, InvalidKeyName};
+use crate::domain::{Actor, Command, Facts, IdempotencyKey, InvalidKeyName, Timestamp};
 use crate::log::EventLog;
 use crate::log::stream::{PeerReply, Peers, StreamStatus, WriterId};
 use crate::model::Model;
 use crate::system_clock;
 
-/// Time for which a server that has not answered is not asked again.
-const SILENT_TIME: Duration = Duration::from_secs(30);
+/// Time for which a server that stops goes on to say so to those who ask it. Each of them asks it only once more.
+const FAREWELL_TIME: Duration = Duration::from_millis(100);
+/// Time for which a server that has not answered, or carries nothing out, is not asked again.
+const LEFT_ALONE_TIME: Duration = Duration::from_secs(30);
 /// Time for which this server waits for the events of commands that were carried out elsewhere, so that their clients
 /// read here what they have written. After it, the writes are answered all the same: they are durable.
 const APPLY_TIME: Duration = Duration::from_secs(5);
@@ -32,6 +34,9 @@ const APPLY_TIME: Duration = Duration::from_secs(5);
 const LOOK_TIME: Duration = Duration::from_millis(1_500);
 /// Time by which the clock of a server that asks may be ahead of this one's, in seconds.
 const AHEAD_S_MAX: u64 = 60;
+/// Time after which a question is not heard any more. Whoever asked it has long reported the writes as unconfirmed, unless
+/// the clocks of the servers differ by as much.
+const QUESTION_AGE_MAX: Duration = Duration::from_secs(30);
 /// Maximum questions to the server that writes that are under way. Meanwhile, commands gather for the next ones.
 const QUESTIONS_MAX: usize = 4;
 /// Length at which a question gets no more commands. Each node takes messages of 64 KiB.
@@ -46,8 +51,10 @@ pub(super) struct Forwarding {
     model: Arc<RwLock<Model>>,
     live: Arc<Live>,
     outbox: Mutex<Outbox>,
-    /// The server that was asked last without an answer, and the time of that.
-    silent: Mutex<Option<(WriterId, Instant)>>,
+    /// The server that last carried nothing out, or did not answer, and the time of that.
+    left_alone: Mutex<Option<(WriterId, Instant)>>,
+    /// Whether the commands of others are carried out. Each that is under way holds the lock.
+    answers: AsyncRwLock<bool>,
 }
 
 /// Commands that are to be sent.
@@ -77,8 +84,23 @@ struct Pending {
     _waiting: WaitingElsewhere,
 }
 
-/// A command that a server asks the one that writes to carry out. A question is a JSON list of them, and its answer a
-/// list of each one's [`Answer`], or empty if the question is not understood: the servers may be of different releases.
+/// What a server asks the one that writes, as JSON. The answer is a list of each command's [`Answer`]; or empty if none is
+/// carried out, because the question is too old or not understood, as the servers may be of different releases, or because
+/// the server is about to end.
+#[derive(Deserialize)]
+struct Question {
+    /// The time at which it was asked, by the clock of the server that asks.
+    asked_at: Timestamp,
+    commands: Vec<Asked<Command, String>>,
+}
+
+/// Returns a [`Question`] of commands that are JSON already.
+fn question_of(asked_at: Timestamp, commands: &[&[u8]]) -> Vec<u8> {
+    let begin = format!(r#"{{"asked_at":"{asked_at}","commands":["#);
+    [begin.as_bytes(), &commands.join(&b','), b"]}"].concat()
+}
+
+/// A command that a server asks the one that writes to carry out.
 ///
 /// It is generic so that it borrows the command when it is asked, and owns it when it is heard.
 #[derive(Serialize, Deserialize)]
@@ -97,18 +119,19 @@ impl Forwarding {
             model: Arc::clone(model),
             live: Arc::clone(live),
             outbox: Mutex::default(),
-            silent: Mutex::default(),
+            left_alone: Mutex::default(),
+            answers: AsyncRwLock::new(true),
         }))
     }
 
-    /// Returns the server that writes, if it is another one and answers. A server whose clock is far ahead writes nothing,
+    /// Returns the server that writes, if it is another one and carries out commands. A server whose clock is far ahead writes nothing,
     /// there or here: some commands hold a time.
     fn writer(&self) -> Option<WriterId> {
         let writer = self.status.writer().filter(|_| !self.status.is_clock_far_ahead())?;
-        let silent = *self.silent.lock();
-        let is_silent =
-            silent.is_some_and(|(silent, since)| silent == writer && since.elapsed() < SILENT_TIME);
-        (!is_silent).then_some(writer)
+        let left_alone = *self.left_alone.lock();
+        let is_left_alone =
+            left_alone.is_some_and(|(server, since)| server == writer && since.elapsed() < LEFT_ALONE_TIME);
+        (!is_left_alone).then_some(writer)
     }
 
     /// Returns whether this command is sent to another server.
@@ -151,7 +174,7 @@ impl Forwarding {
     /// Asks the server that writes to carry these commands out, and waits until what happened is here.
     async fn send_batch(&self, batch: Vec<Pending>) {
         let asked: Vec<_> = batch.iter().map(|pending| pending.asked.as_slice()).collect();
-        let question = [b"[".as_slice(), &asked.join(&b','), b"]"].concat();
+        let question = question_of(system_clock::now(), &asked);
         let answers = match self.writer() {
             Some(writer) => self.ask(writer, question, batch.len()).await,
             None => batch.iter().map(|_| None).collect(),
@@ -159,6 +182,9 @@ impl Forwarding {
         let accepted = answers.iter().filter_map(|answer| answer.as_ref()?.as_ref().ok());
         if let Some(last) = accepted.map(|accepted| accepted.receipt.position).max() {
             drop(timeout(APPLY_TIME, self.live.reached(&self.model, last)).await);
+        }
+        if answers.iter().any(|answer| matches!(answer, Some(Err(SubmitError::StorageFull)))) {
+            self.status.note_full();
         }
         for (pending, answer) in batch.into_iter().zip(answers) {
             // A client that goes away changes nothing.
@@ -186,7 +212,10 @@ impl Forwarding {
         let all = |answer: fn() -> Option<Answer>| (0..commands).map(|_| answer()).collect();
         let unconfirmed = || Some(Err(SubmitError::Unconfirmed));
         match self.reply_to(writer, question).await {
-            PeerReply::Answer(answers) if answers.is_empty() => all(|| None),
+            PeerReply::Answer(answers) if answers.is_empty() => {
+                self.leave_alone(writer);
+                all(|| None)
+            }
             PeerReply::Answer(answers) => match serde_json::from_slice::<Vec<Answer>>(&answers) {
                 Ok(answers) if answers.len() == commands => answers.into_iter().map(unless_undone).collect(),
                 // It is the answer of another release.
@@ -195,11 +224,39 @@ impl Forwarding {
             PeerReply::Undelivered => all(|| None),
             PeerReply::Silent => {
                 tracing::warn!(%writer, "the server that writes does not answer; this one writes");
-                *self.silent.lock() = Some((writer, Instant::now()));
+                self.leave_alone(writer);
                 all(unconfirmed)
             }
         }
     }
+
+    /// Asks this server no more for a while.
+    fn leave_alone(&self, writer: WriterId) {
+        *self.left_alone.lock() = Some((writer, Instant::now()));
+    }
+}
+
+/// Returns whether a command of another server is one that the API could have made: what the types do not say.
+///
+/// **Invariant:** the events that a sound command becomes can be written to a frame, read from it, and applied. One that
+/// cannot would make the shared log useless for every server.
+fn is_sound(facts: &impl Facts, command: &Command, by: &Actor<'_>, now: Timestamp) -> bool {
+    let is_known = match by {
+        Actor::Unknown => true,
+        Actor::Key(name) => InvalidKeyName::check(name).is_ok(),
+        Actor::User(user) => facts.user_exists(*user),
+    };
+    let is_possible = match command {
+        Command::AddChat { users, .. } => !users.is_empty(),
+        Command::AddMessages(messages) => (1..=EVENTS_MAX).contains(&messages.len()),
+        Command::RevokeTokens { from, .. } => *from <= now.as_micros() / 1_000_000 + AHEAD_S_MAX,
+        Command::AddUser { .. }
+        | Command::AddMessage(_)
+        | Command::AddMember { .. }
+        | Command::RemoveMember { .. }
+        | Command::MarkRead { .. } => true,
+    };
+    is_known && is_possible
 }
 
 /// Returns `None` if the answer says that the command has not happened.
@@ -228,6 +285,15 @@ impl Engine {
         }));
     }
 
+    /// Carries out no more commands of other servers, once those that it has are answered, and waits until the others
+    /// know that.
+    pub async fn end_answering_others(&self) {
+        if let Some(forwarding) = &self.forwarding {
+            *forwarding.answers.write().await = false;
+            sleep(FAREWELL_TIME).await;
+        }
+    }
+
     /// Sends a command to the server that writes, and waits until what happened is here.
     ///
     /// **Invariant:** a command is carried out here only if it has not happened elsewhere.
@@ -252,38 +318,23 @@ impl Engine {
         }
     }
 
-    /// Returns whether a command of another server is one that the API could have made: what the types do not say.
-    fn is_sound(&self, command: &Command, by: &Actor<'_>) -> bool {
-        let is_known = match by {
-            Actor::Unknown => true,
-            Actor::Key(name) => InvalidKeyName::check(name).is_ok(),
-            Actor::User(user) => self.read(|model| model.index().user_exists(*user)),
-        };
-        let is_possible = match command {
-            Command::AddChat { users, .. } => !users.is_empty(),
-            Command::AddMessages(messages) => (1..=EVENTS_MAX).contains(&messages.len()),
-            Command::RevokeTokens { from, .. } => {
-                *from <= system_clock::now().as_micros() / 1_000_000 + AHEAD_S_MAX
-            }
-            Command::AddUser { .. }
-            | Command::AddMessage(_)
-            | Command::AddMember { .. }
-            | Command::RemoveMember { .. }
-            | Command::MarkRead { .. } => true,
-        };
-        is_known && is_possible
-    }
-
     /// Carries out the commands of another server, and returns the answers to them.
     async fn carry_out_for_other(&self, question: &[u8]) -> Vec<u8> {
-        let Ok(asked) = serde_json::from_slice::<Vec<Asked<Command, String>>>(question) else {
+        let Some(forwarding) = &self.forwarding else { return Vec::new() };
+        let Ok(Question { asked_at, commands }) = serde_json::from_slice(question) else {
             return Vec::new();
         };
-        let checked = |Asked { command, key, by }: Asked<Command, String>| {
-            let key = key.map(|key| IdempotencyKey::new(key, &command, &by)).transpose().ok()?;
-            self.is_sound(&command, &by).then_some((command, key, by))
+        let now = system_clock::now();
+        let answers = forwarding.answers.read().await;
+        if !*answers || now.saturating_since(asked_at) > QUESTION_AGE_MAX {
+            return Vec::new();
+        }
+        let checked = |Asked { command, key, by }| {
+            let key = key.map(|key: String| IdempotencyKey::new(key, &command, &by)).transpose().ok()?;
+            let is_sound = self.read(|model| is_sound(model.index(), &command, &by, now));
+            is_sound.then_some((command, key, by))
         };
-        let Some(commands) = asked.into_iter().map(checked).collect::<Option<Vec<_>>>() else {
+        let Some(commands) = commands.into_iter().map(checked).collect::<Option<Vec<_>>>() else {
             return Vec::new();
         };
         // All are queued before one is waited for, so that they may be decided together.
@@ -295,106 +346,4 @@ impl Engine {
 }
 
 #[cfg(test)]
-mod tests {
-    use uuid::Uuid;
-
-    use super::*;
-    use crate::domain::{ChatName, NewMessage, Position, Refusal, Seq, Text, Timestamp, UserField, Username};
-    use crate::engine::Accepted;
-    use crate::model::{Outcome, Receipt, SentMessage};
-
-    fn id<T: From<Uuid>>(number: u128) -> T {
-        Uuid::from_u128(number).into()
-    }
-
-    fn message(text: &str) -> NewMessage {
-        NewMessage { chat: id(1), author: id(2), text: Text::try_from(text.to_owned()).expect("a text") }
-    }
-
-    #[test]
-    fn a_question_is_understood_as_it_is_asked() {
-        let name = |name: &str| name.to_owned();
-        let commands = [
-            Command::AddUser { username: Username::try_from(name("ann \"é\"")).expect("a name") },
-            Command::AddChat {
-                name: ChatName::try_from(name("tea")).expect("a name"),
-                users: vec![id(2), id(3)],
-            },
-            Command::AddMessage(message("\u{1}\n\u{1F600}\\")),
-            Command::AddMessages(vec![message("a"), message("b")]),
-            Command::AddMember { chat: id(1), user: id(2) },
-            Command::RemoveMember { chat: id(1), user: id(2) },
-            Command::MarkRead { chat: id(1), user: id(2), seq: Seq(u64::MAX) },
-            Command::RevokeTokens { user: id(2), from: 7 },
-        ];
-        let actors = [Actor::Unknown, Actor::key(name("back-end")).expect("a key"), Actor::User(id(2))];
-        for command in commands {
-            for (by, key) in actors.iter().zip([None, Some("k"), Some("\"")]) {
-                let asked = Asked { command: &command, key, by: by.clone() };
-                let asked = serde_json::to_vec(&asked).expect("JSON");
-                let heard: Asked<Command, String> = serde_json::from_slice(&asked).expect("understood");
-                assert_eq!((&heard.command, heard.key.as_deref(), &heard.by), (&command, key, by));
-            }
-        }
-    }
-
-    #[test]
-    fn what_breaks_a_rule_of_form_is_not_understood() {
-        for text in ["", &"x".repeat(Text::BYTES_MAX + 1)] {
-            let asked = serde_json::json!({
-                "command": { "add_message": { "chat": id::<Uuid>(1), "author": id::<Uuid>(2), "text": text } },
-                "key": null,
-                "by": "unknown",
-            });
-            let heard = serde_json::from_value::<Asked<Command, String>>(asked);
-            assert!(heard.is_err_and(|error| error.to_string().contains("must")), "{} bytes", text.len());
-        }
-    }
-
-    #[test]
-    fn an_answer_is_understood_as_it_is_given() {
-        let created_at = Timestamp::from_micros(1_700_000_000_000_001).expect("a time");
-        let sent = |seq| SentMessage { id: id(9), seq: Seq(seq), created_at };
-        let outcomes = [
-            Outcome::User(id(1)),
-            Outcome::Chat(id(1)),
-            Outcome::Message(sent(1)),
-            Outcome::Messages(vec![sent(1), sent(2)]),
-            Outcome::TokensFrom(3),
-            Outcome::Done,
-        ];
-        for (outcome, replayed) in outcomes.into_iter().zip([true, false].into_iter().cycle()) {
-            let accepted = Accepted { receipt: Receipt { position: Position(u64::MAX), outcome }, replayed };
-            let given = serde_json::to_vec(&Answer::Ok(accepted.clone())).expect("JSON");
-            let heard: Answer = serde_json::from_slice(&given).expect("understood");
-            assert_eq!(heard.expect("accepted"), accepted);
-        }
-        let refusals = [
-            Refusal::UserNotFound { user: id(1), field: UserField::Users(3) },
-            Refusal::ChatNotFound { chat: id(1) },
-            Refusal::NotAMember { chat: id(1), user: id(2), field: UserField::Caller },
-            Refusal::BeyondLastMessage { seq: Seq(2), last: Seq(1) },
-            Refusal::UsernameTaken { username: "ann".to_owned() },
-            Refusal::ChatNameTaken { name: "tea".to_owned() },
-            Refusal::KeyReused { key: "k".to_owned() },
-        ];
-        let of_message = |refusal| Refusal::OfMessage { index: 1, refusal: Box::new(refusal) };
-        let all = refusals.iter().cloned().chain(refusals.iter().cloned().map(of_message));
-        let others = [
-            SubmitError::Overloaded,
-            SubmitError::StorageFull,
-            SubmitError::TooLarge { bytes: 2, bytes_max: 1 },
-            SubmitError::Unavailable,
-            SubmitError::Unconfirmed,
-            SubmitError::ShuttingDown,
-            SubmitError::Failed,
-        ];
-        for refused in all.map(SubmitError::from).chain(others) {
-            let given = serde_json::to_vec(&Answer::Err(refused)).expect("JSON");
-            let heard: Answer = serde_json::from_slice(&given).expect("understood");
-            // An error cannot be compared, but all that it holds is shown.
-            let again = serde_json::to_vec(&heard).expect("JSON");
-            assert_eq!(String::from_utf8(again), String::from_utf8(given));
-        }
-    }
-}
+mod tests;

@@ -1,5 +1,6 @@
 //! The metrics of an engine and of its contents.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use prometheus::core::Collector;
@@ -17,7 +18,7 @@ const REASONS: [&str; 7] =
 pub(super) struct EngineMetrics {
     registry: Registry,
     log: LogMetrics,
-    writable: IntGauge,
+    has_room: AtomicBool,
     batch_writes: Histogram,
     refused: IntCounterVec,
     sampled: Sampled,
@@ -25,6 +26,7 @@ pub(super) struct EngineMetrics {
 
 /// Values that are read only when the metrics are collected.
 struct Sampled {
+    writable: IntGauge,
     queue_writes: IntGauge,
     queue_bytes: IntGauge,
     position: IntGauge,
@@ -52,24 +54,19 @@ impl EngineMetrics {
         let replayed = Gauge::new("chinwag_replay_duration_seconds", "Time that the replay at start took.")
             .expect("a name");
         replayed.set(replay.as_secs_f64());
-        let writable =
-            IntGauge::new("chinwag_writable", "1 if the disk has room for writes, 0 if writes are refused.")
-                .expect("a name");
-        writable.set(1);
-        show(&registry, &writable);
         show(&registry, &batch_writes);
         show(&registry, &refused);
         show(&registry, &replayed);
         let (sampled, log) = (Sampled::shown_in(&registry), log.clone());
-        Self { registry, log, writable, batch_writes, refused, sampled }
+        Self { registry, log, has_room: AtomicBool::new(true), batch_writes, refused, sampled }
     }
 
-    pub(super) fn is_writable(&self) -> bool {
-        self.writable.get() == 1
+    pub(super) fn has_room(&self) -> bool {
+        self.has_room.load(Ordering::Relaxed)
     }
 
-    pub(super) fn set_writable(&self, writable: bool) {
-        self.writable.set(writable.into());
+    pub(super) fn set_has_room(&self, has_room: bool) {
+        self.has_room.store(has_room, Ordering::Relaxed);
     }
 
     pub(super) fn observe_batch(&self, writes: usize) {
@@ -106,6 +103,7 @@ impl Sampled {
         show(registry, &clock_behind);
         Self {
             clock_behind,
+            writable: gauge("chinwag_writable", "1 if writes are taken, 0 if they are refused."),
             queue_writes: gauge("chinwag_queue_writes", "Writes that wait for the disk."),
             queue_bytes: gauge("chinwag_queue_bytes", "Length of the writes that wait for the disk."),
             position: gauge("chinwag_log_position", "Position of the log's last event."),
@@ -128,6 +126,7 @@ impl Engine {
         let sampled = &self.metrics.sampled;
         let (position, counts) = self.read(|model| (model.position(), model.counts()));
         for (gauge, value) in [
+            (&sampled.writable, self.is_writable().into()),
             (&sampled.queue_writes, self.queued.writes() as u64),
             (&sampled.queue_bytes, self.queued.bytes() as u64),
             (&sampled.position, position.0),

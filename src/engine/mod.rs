@@ -350,11 +350,12 @@ impl Engine {
         self.live.followers()
     }
 
-    /// Returns whether there is room for writes: `false` from a write that was refused because there was none until
-    /// there is room for one as long, and while there is no room for a long message.
+    /// Returns whether writes are taken: `false` from a write that was refused because there was no room until there is
+    /// room for one as long, while there is no room for a long message, and while a stream that servers share
+    /// [takes none](StreamStatus::is_writable).
     #[must_use]
     pub fn is_writable(&self) -> bool {
-        self.metrics.is_writable()
+        self.metrics.has_room() && self.stream().is_none_or(StreamStatus::is_writable)
     }
 
     /// Returns the id of the log.

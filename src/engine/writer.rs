@@ -184,11 +184,11 @@ impl Writer {
             None => {}
             Some(Err(error)) => self.note_no_room(self.needed_bytes, &error),
             Some(Ok(())) => {
-                if !self.metrics.is_writable() {
+                if !self.metrics.has_room() {
                     tracing::info!("accepting writes again");
                 }
                 self.needed_bytes = USUAL_FRAME_BYTES_MAX;
-                self.metrics.set_writable(true);
+                self.metrics.set_has_room(true);
             }
         }
     }
@@ -196,13 +196,13 @@ impl Writer {
     /// Notes that the log has no room for a frame of this length.
     fn note_no_room(&mut self, bytes: usize, error: &LogError) {
         // Logged once: the full disk may also hold the process's log messages.
-        if self.metrics.is_writable() {
+        if self.metrics.has_room() {
             tracing::error!(%error, bytes, "refusing writes");
         }
         // A shorter frame may fit where this one does not.
         self.needed_bytes = self.needed_bytes.max(bytes);
         self.looked_for_room = Some(Instant::now());
-        self.metrics.set_writable(false);
+        self.metrics.set_has_room(false);
     }
 
     /// Decides a batch, makes it durable, applies it, and returns the answers.

@@ -316,7 +316,9 @@ pub async fn serve(
     engine.end_following();
     // Dropping the sender resolves `stopped`.
     drop(stop);
-    let is_drained = connections.await?;
+    let others = tokio::time::timeout(GRACE, engine.end_answering_others());
+    let (is_drained, _) = tokio::join!(connections, others);
+    let is_drained = is_drained?;
     engine.close();
     tokio::time::timeout(LAST_SYNC, writer.wait()).await.map_err(|_| ServeError::Unfinished)??;
     drain.log(&app, &engine, is_drained);

@@ -241,7 +241,7 @@ async fn health_shows_the_stream() {
     );
     // Given a server that hears nothing.
     there.hold();
-    there.status.set_writable(false);
+    there.status.note_refused();
     there.status.end_copying(&"there is no room");
     wait_until(async || there.get("/health").await.json()["stream"]["stale_ms"].as_u64() > Some(20)).await;
     // Then it is healthy for those only who allow that.
@@ -250,7 +250,8 @@ async fn health_shows_the_stream() {
     assert_eq!((&health["stream"]["writable"], &health["stream"]["copy"]), (&json!(false), &json!(false)));
     // A server whose clock is too far ahead writes nothing.
     here.status.set_clock_ahead_ms(5_001);
-    assert_eq!(here.get("/health").await.json()["stream"]["writable"], false);
+    let health = here.get("/health").await.json();
+    assert_eq!((&health["writable"], &health["stream"]["writable"]), (&json!(false), &json!(false)));
     for bad in ["x", "", "-1", "+1", "9223372036854775808", "1&max_stale_ms=1"] {
         let reply = here.get(&format!("/health?max_stale_ms={bad}")).await;
         assert_eq!(problem(&reply, 400, "invalid_field").as_deref(), Some("max_stale_ms"), "{bad}");

@@ -32,8 +32,8 @@ pub(crate) struct Health {
     status: &'static str,
     /// Position of the last event, or 0 if the log is empty.
     position: Position,
-    /// Whether the disk has room for writes. It is `false` from a write that was refused with 507 until there
-    /// is room for one as long, and while there is no room for the longest message.
+    /// Whether writes are taken. It is `false` from a write that was refused with 507 until there is room for one as
+    /// long, while there is no room for the longest message, and while `stream.writable` is `false`.
     #[schema(examples(true))]
     writable: bool,
     /// The log's id. A server with another log has another id.

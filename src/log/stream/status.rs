@@ -16,7 +16,8 @@ pub struct StreamStatus {
     /// Milliseconds from `began` to the time up to which this server has everything.
     complete_ms: AtomicU64,
     sequence: AtomicU64,
-    is_writable: AtomicBool,
+    takes_writes: AtomicBool,
+    is_full: AtomicBool,
     is_copying: AtomicBool,
     clock_ahead_ms: AtomicI64,
     /// The server that wrote last, if it is another one.
@@ -32,7 +33,8 @@ impl Default for StreamStatus {
             began: Instant::now(),
             complete_ms: AtomicU64::new(0),
             sequence: AtomicU64::new(0),
-            is_writable: AtomicBool::new(true),
+            takes_writes: AtomicBool::new(true),
+            is_full: AtomicBool::new(false),
             is_copying: AtomicBool::new(true),
             clock_ahead_ms: AtomicI64::new(0),
             writer: Mutex::new(None),
@@ -68,16 +70,34 @@ impl StreamStatus {
         self.sequence.load(Ordering::Relaxed)
     }
 
-    /// Sets whether the stream takes writes.
-    pub fn set_writable(&self, is_writable: bool) {
-        self.is_writable.store(is_writable, Ordering::Relaxed);
+    /// Notes that the stream takes writes.
+    pub fn note_taken(&self) {
+        self.is_full.store(false, Ordering::Relaxed);
+        self.takes_writes.store(true, Ordering::Relaxed);
+    }
+
+    /// Notes that the stream did not take a write.
+    pub fn note_refused(&self) {
+        self.takes_writes.store(false, Ordering::Relaxed);
+    }
+
+    /// Notes that the stream did not take a write because it is full, here or on another server.
+    pub fn note_full(&self) {
+        self.is_full.store(true, Ordering::Relaxed);
+        self.note_refused();
+    }
+
+    /// Returns whether the stream was full when it last did not take a write, and has taken none since.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.is_full.load(Ordering::Relaxed)
     }
 
     /// Returns whether the stream takes writes: `false` from a write that it did not take until it takes one, or until
     /// its leader is heard again, unless it was full; and while this server's clock is too far ahead to write.
     #[must_use]
     pub fn is_writable(&self) -> bool {
-        self.is_writable.load(Ordering::Relaxed) && !self.is_clock_far_ahead()
+        self.takes_writes.load(Ordering::Relaxed) && !self.is_clock_far_ahead()
     }
 
     /// Returns whether this server's clock is too far ahead for writes.

@@ -58,8 +58,6 @@ pub struct StreamLog<S, D: Disk> {
     judged_at: (Duration, u64),
     /// The time at which the stream last took no write, if it has taken none since.
     refused_at: Option<Duration>,
-    /// Whether that was because it is full.
-    is_full: bool,
     clock: ClockState,
     status: Arc<StreamStatus>,
 }
@@ -146,7 +144,6 @@ impl<S: Stream, D: Disk> StreamLog<S, D> {
             checked_at: Duration::ZERO,
             judged_at: (Duration::ZERO, 0),
             refused_at: None,
-            is_full: false,
             clock: ClockState::default(),
             status: Arc::default(),
         }
@@ -355,7 +352,10 @@ impl<S: Stream, D: Disk> StreamLog<S, D> {
     fn pass(&mut self, message: &[u8], verdict: &Verdict<'_>) {
         let sequence = self.next_sequence();
         match verdict {
-            Verdict::Counts(Counting { head, .. }) => self.note_writer(head.writer),
+            Verdict::Counts(Counting { head, .. }) => {
+                self.note_writer(head.writer);
+                self.note_taken();
+            }
             Verdict::Superseded => {
                 tracing::warn!(sequence, "a message of the stream does not count");
                 self.status.count_superseded();
@@ -483,7 +483,7 @@ impl<S: Stream, D: Disk> StreamLog<S, D> {
         if self.judge().judged >= last {
             self.note_complete(at);
         }
-        if !self.is_full && self.refused_at.is_some_and(|refused| at > refused) {
+        if !self.status.is_full() && self.refused_at.is_some_and(|refused| at > refused) {
             self.note_taken();
         }
     }
@@ -505,14 +505,14 @@ impl<S: Stream, D: Disk> StreamLog<S, D> {
 
     /// Notes that the stream takes writes.
     fn note_taken(&mut self) {
-        (self.refused_at, self.is_full) = (None, false);
-        self.status.set_writable(true);
+        self.refused_at = None;
+        self.status.note_taken();
     }
 
     /// Notes that the stream did not take a write.
-    fn note_refused(&mut self, is_full: bool) {
-        (self.refused_at, self.is_full) = (Some(self.stream.time()), is_full);
-        self.status.set_writable(false);
+    fn note_refused(&mut self) {
+        self.refused_at = Some(self.stream.time());
+        self.status.note_refused();
     }
 
     /// Looks from time to time whether the last message is still there. A stream that was cut short and has grown again
@@ -618,7 +618,7 @@ impl<S: Stream, D: Disk> EventLog for StreamLog<S, D> {
                 }
             }
             if self.stream.time() >= deadline {
-                self.note_refused(self.is_full);
+                self.note_refused();
                 return Ok(Caught::Unreachable);
             }
             self.stream.wait(RETRY_INTERVAL);
@@ -661,8 +661,8 @@ impl<S: Stream, D: Disk> EventLog for StreamLog<S, D> {
         self.append_time = self.stream.time().saturating_sub(began);
         match &appended {
             Ok(()) => self.note_taken(),
-            Err(AppendError::NoRoom(_)) => self.note_refused(true),
-            Err(AppendError::Unavailable | AppendError::Unconfirmed) => self.note_refused(false),
+            Err(AppendError::NoRoom(_)) => self.status.note_full(),
+            Err(AppendError::Unavailable | AppendError::Unconfirmed) => self.note_refused(),
             Err(AppendError::Superseded | AppendError::Failed(_)) => {}
         }
         appended
@@ -670,7 +670,7 @@ impl<S: Stream, D: Disk> EventLog for StreamLog<S, D> {
 
     /// Whether there is room is known again when the stream takes a write.
     fn look_for_room(&mut self, _frame_bytes: usize) -> Option<Result<(), LogError>> {
-        (!self.is_full).then_some(Ok(()))
+        (!self.status.is_full()).then_some(Ok(()))
     }
 
     fn stream_status(&self) -> Option<Arc<StreamStatus>> {

@@ -90,6 +90,7 @@ fn a_server_is_stale_until_its_leader_tells_again() {
 #[test]
 fn a_full_stream_is_not_writable_until_it_takes_a_write() {
     let mut server = Server::start();
+    let mut other = Server::start_on(server.stream.clone());
     server.stream.set_faults(Faults { full: Some(1), ..Faults::default() });
     assert!(matches!(server.append(), Err(AppendError::NoRoom(_))));
     server.stream.pass(Duration::from_secs(2));
@@ -97,6 +98,13 @@ fn a_full_stream_is_not_writable_until_it_takes_a_write() {
     assert!(!server.status.is_writable() && !server.has_room());
     server.stream.set_faults(Faults::default());
     server.append().expect("stored");
+    assert!(server.status.is_writable() && server.has_room());
+    // It has room, too, when it takes the write of another server.
+    server.status.note_full();
+    other.look();
+    other.events = 1;
+    other.append().expect("stored");
+    server.look();
     assert!(server.status.is_writable() && server.has_room());
 }
 

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::node::STREAM;
 use super::{Cluster, check_same, serve};
-use crate::support::problem;
+use crate::support::{problem, wait_until};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs nats-server"]
@@ -31,6 +31,10 @@ async fn a_full_stream_refuses_writes_until_it_is_given_room() {
     problem(&refused, 507, "storage_full");
     assert!(stored > 20, "{stored}");
     problem(&two.post("/messages/add", &message).await, 507, "storage_full");
+    for client in [&one, &two] {
+        let health = client.get("/health").await.json();
+        assert_eq!((&health["writable"], &health["stream"]["writable"]), (&json!(false), &json!(false)));
+    }
     assert_eq!(one.messages(&den).await.len(), stored, "reads go on");
 
     let mut config: Value = cluster.nodes.stream()["config"].take();
@@ -49,6 +53,9 @@ async fn a_full_stream_refuses_writes_until_it_is_given_room() {
         }
     }
     assert_eq!(two.messages(&den).await.len(), stored + 2);
+    for client in [&one, &two] {
+        wait_until(async || client.get("/health").await.json()["writable"] == true).await;
+    }
     check_same(&cluster.clients(), &[den], &[ann]).await;
     cluster.check_copies();
 }

@@ -13,7 +13,7 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use chinwag::config::Cli;
@@ -262,11 +262,12 @@ impl EventLog for OneOfServers {
     }
 }
 
-/// A server that ends is not asked any more.
+/// A server that ends is not asked any more, whether it stops or panics.
 impl Drop for OneOfServers {
     fn drop(&mut self) {
-        if let Some(peers) = &self.shared.lock().peers {
-            peers.lock().expect("nobody panics with it").remove(&self.writer);
+        let shared = self.shared.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(peers) = &shared.peers {
+            peers.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.writer);
         }
     }
 }
