@@ -16,7 +16,7 @@
 //! | `disk_full` | nodes with full disks refuse writes and lose nothing |
 //! | `partition` | the node that leads is cut off from the others, in network namespaces |
 //! | `outages` | writes go on after every loss, and the time until then |
-//! | `balancer` | `HAProxy` before the servers: one is killed, and all are restarted in turn |
+//! | `balancer` | `HAProxy` before the servers: one is killed, all are restarted in turn, and most nodes are killed |
 //! | `clocks` | the servers' clocks are wrong |
 //!
 //! What the nodes could do, but do not do on demand, is tried with the stream of `src/log/stream/simulated.rs`.
