@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::Cluster;
 use super::follow::Readers;
 use super::load::Load;
+use super::{Cluster, check_same, repeat};
 use crate::support::{Client, TestServer, free_address};
 
 const WRITERS: usize = 12;
@@ -20,6 +20,11 @@ struct Balancer {
 
 impl Balancer {
     async fn before(cluster: &Cluster) -> Self {
+        Self::configured(cluster, &[]).await
+    }
+
+    /// Starts it with the example, in which these words are replaced by others.
+    async fn configured(cluster: &Cluster, changes: &[(&str, &str)]) -> Self {
         let example = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/cluster/haproxy.cfg");
         let mut config = std::fs::read_to_string(example).expect("the example");
         let address = free_address();
@@ -28,6 +33,9 @@ impl Balancer {
             config = config.replace(from, to);
         };
         replace("bind :9000", &format!("bind {address}"));
+        for (from, to) in changes {
+            replace(from, to);
+        }
         for (number, server) in cluster.servers.iter().enumerate() {
             replace(&format!("chinwag{}:9000", number + 1), &server.address);
         }
@@ -131,4 +139,55 @@ async fn a_rolling_restart_fails_no_client() {
     eprintln!("rolling restart: {done:?}");
     assert!(done.longest < LONGEST, "{:?}", done.longest);
     cluster.check_copies();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs nats-server, haproxy"]
+async fn reads_go_on_when_most_nodes_are_killed() {
+    /// After this number of failed checks, a server is down for the balancer.
+    const FAILED_CHECKS: u64 = 3;
+    let mut cluster = Cluster::start();
+    // The example waits longer.
+    let balancer = Balancer::configured(&cluster, &[("max_stale_ms=10000", "max_stale_ms=2000")]).await;
+    let ann = cluster.servers[0].add_user("ann").await;
+    let den = cluster.servers[0].add_chat("den", &[&ann]).await;
+    cluster.servers[0].add_message(&den, &ann, "hello").await;
+    check_same(&cluster.clients(), std::slice::from_ref(&den), std::slice::from_ref(&ann)).await;
+    for server in &cluster.servers {
+        wait_until_balanced(server).await;
+    }
+    cluster.nodes.kill(0);
+    cluster.nodes.kill(1);
+    let (mut are_all_stale, mut reads, killed) = (false, 0, Instant::now());
+    while !are_all_stale || reads < 20 {
+        assert!(killed.elapsed() < Duration::from_mins(1), "the balancer does not look");
+        assert_eq!(balancer.client.messages(&den).await[0]["text"], "hello");
+        if are_all_stale {
+            reads += 1;
+        } else {
+            are_all_stale = true;
+            for server in &cluster.servers {
+                are_all_stale &= answered(server, "/health", 503).await > FAILED_CHECKS;
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    cluster.nodes.revive(0);
+    cluster.nodes.revive(1);
+    repeat(&balancer.client, "bob", "/users/add", &json!({ "username": "bob" })).await;
+    check_same(&cluster.clients(), &[den], &[ann]).await;
+    cluster.check_copies();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs nats-server, haproxy"]
+async fn the_balancer_keeps_metrics_from_the_public() {
+    let cluster = Cluster::start();
+    let balancer = Balancer::before(&cluster).await;
+    for server in &cluster.servers {
+        wait_until_balanced(server).await;
+    }
+    for (path, status) in [("/health", 200), ("/metrics", 403), ("/%6detrics", 403), ("/metrics?a=b", 403)] {
+        assert_eq!(balancer.client.get(path).await.status, status, "{path}");
+    }
 }

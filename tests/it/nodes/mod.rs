@@ -11,12 +11,13 @@
 //! | `upgraded` | a stream that was upgraded for a later release is left alone |
 //! | `full` | a full stream refuses writes until it is given room |
 //! | `writer` | the server that wrote last writes, and the others send it their writes |
+//! | `users` | the users of `examples/cluster` may do what they need |
 //! | `flipped` | a bit is flipped in a node's files |
 //! | `sync_order` | each answer comes after the syncs of two nodes |
 //! | `disk_full` | nodes with full disks refuse writes and lose nothing |
 //! | `partition` | the node that leads is cut off from the others, in network namespaces |
 //! | `outages` | writes go on after every loss, and the time until then |
-//! | `balancer` | `HAProxy` before the servers: one is killed, and all are restarted in turn |
+//! | `balancer` | `HAProxy` before the servers: one is killed, all are restarted in turn, and most nodes are killed |
 //! | `clocks` | the servers' clocks are wrong |
 //!
 //! What the nodes could do, but do not do on demand, is tried with the stream of `src/log/stream/simulated.rs`.
@@ -39,6 +40,7 @@ mod partition;
 mod restored;
 mod sync_order;
 mod upgraded;
+mod users;
 mod wire;
 mod writer;
 

@@ -18,7 +18,8 @@ async fn is_forwarded(client: &Client, username: &str) -> bool {
     forwarded(client).await > before
 }
 
-async fn forwarded(client: &Client) -> u64 {
+/// Returns the number of writes that another server carried out for this one.
+pub async fn forwarded(client: &Client) -> u64 {
     let metrics = client.get("/metrics").await.text;
     let counted = metrics.lines().find_map(|line| line.strip_prefix("chinwag_stream_forwarded_total "));
     counted.expect("counted").parse().expect("a number")
