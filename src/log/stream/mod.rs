@@ -7,6 +7,7 @@
 //! | `error` | errors |
 //! | `message` | the bytes of a message |
 //! | `judge` | the rule of what counts |
+//! | `watch` | whether the stream is still the one that it was |
 //! | `clocks` | how far a server's clock may be from that of the nodes |
 //! | `source` | a log in a directory, from which a stream gets what it lacks |
 //! | `marker` | the file that marks a directory as a copy |
@@ -41,6 +42,7 @@ mod stream_log;
 mod tests;
 #[cfg(any(feature = "nats", test))]
 mod wanted;
+mod watch;
 
 use std::sync::Arc;
 use std::time::Duration;

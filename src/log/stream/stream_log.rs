@@ -11,6 +11,7 @@ use super::clocks::ClockState;
 use super::copier::Copier;
 use super::judge::{Counting, Judge, Stop, Verdict};
 use super::message::{self, ChainValue, Checksum, Genesis, Head, Unreadable, WriterId};
+use super::watch::Watch;
 use super::{Peers, Published, Stream, StreamError, StreamStatus, Told, marker};
 use crate::domain::{Epoch, Position};
 use crate::log::frame::FrameHeader;
@@ -48,26 +49,11 @@ pub struct StreamLog<S, D: Disk> {
     write_timeout: Duration,
     /// Times in a row that the nodes left out the message that was asked for.
     left_out: u32,
-    /// The time of the stream's creation, when it was first told.
-    created: Option<u64>,
-    /// Set while the nodes tell of fewer messages than this server has seen.
-    shorter: Option<Shorter>,
-    /// The time of the last look at the last message.
-    checked_at: Duration,
-    /// What was judged at some time. What a node tells later must have it.
-    judged_at: (Duration, u64),
+    watch: Watch,
     /// The time at which the stream last took no write, if it has taken none since.
     refused_at: Option<Duration>,
     clock: ClockState,
     status: Arc<StreamStatus>,
-}
-
-/// A stream that is told to be shorter than it was.
-#[derive(Debug)]
-struct Shorter {
-    since: Duration,
-    /// Times that it was told so.
-    looks: u32,
 }
 
 /// The frames of a copy.
@@ -96,13 +82,6 @@ const LEFT_OUT_MAX: u32 = 20;
 const REREADS: usize = 20;
 /// Attempts to do so.
 const REREADS_MAX: usize = 3 * REREADS;
-/// Time after which a stream that is told to be shorter is believed to be. A node that led before may tell of fewer
-/// messages for a while.
-const SHORTER_TIMEOUT: Duration = Duration::from_secs(15);
-/// Time between two looks at the last message.
-const CHECK_INTERVAL: Duration = Duration::from_secs(1);
-/// Times that it must be told to be shorter until then.
-const SHORTER_LOOKS: u32 = 10;
 
 /// What became of a message that was published.
 enum Found {
@@ -139,10 +118,7 @@ impl<S: Stream, D: Disk> StreamLog<S, D> {
             append_time: Duration::ZERO,
             write_timeout,
             left_out: 0,
-            created: None,
-            shorter: None,
-            checked_at: Duration::ZERO,
-            judged_at: (Duration::ZERO, 0),
+            watch: Watch::default(),
             refused_at: None,
             clock: ClockState::default(),
             status: Arc::default(),
@@ -245,7 +221,10 @@ impl<S: Stream, D: Disk> StreamLog<S, D> {
             }
             if is_empty {
                 match self.stream.probe() {
-                    Some(end) if end < sequence => self.note_shorter(sequence, end)?,
+                    Some(end) if end < sequence => {
+                        let now = self.stream.time();
+                        self.watch.note_last(now, sequence, end).map_err(|what| self.diverged(&what))?;
+                    }
                     Some(_) | None => {}
                 }
                 return Ok(None);
@@ -464,17 +443,9 @@ impl<S: Stream, D: Disk> StreamLog<S, D> {
 
     /// Looks whether the stream is still the one that it was, by what the nodes tell of it.
     fn check_told(&mut self) -> Result<(), LogError> {
-        let Some(Told { last, created, at, .. }) = self.stream.heard().told else { return Ok(()) };
-        if created != *self.created.get_or_insert(created) {
-            return Err(self.diverged("it was deleted and created again"));
-        }
-        let (time, judged) = self.judged_at;
-        // A node that was asked earlier cannot tell of what was judged since.
-        if at < time {
-            return Ok(());
-        }
-        self.judged_at = (self.stream.time(), self.judge().judged);
-        self.note_shorter(judged, last)
+        let Some(told) = self.stream.heard().told else { return Ok(()) };
+        let (now, judged) = (self.stream.time(), self.judge().judged);
+        self.watch.note_told(now, &told, judged).map_err(|what| self.diverged(&what))
     }
 
     /// Notes for those who look how much of what the node told that leads is here.
@@ -519,11 +490,9 @@ impl<S: Stream, D: Disk> StreamLog<S, D> {
     /// holds another one.
     fn check_last(&mut self) -> Result<(), LogError> {
         let Judge { genesis, last: (sequence, last), .. } = *self.judge();
-        let now = self.stream.time();
-        if now.saturating_sub(self.checked_at) < CHECK_INTERVAL {
+        if !self.watch.is_look_due(self.stream.time()) {
             return Ok(());
         }
-        self.checked_at = now;
         let Some(message) = self.fetch(sequence, 1)?.and_then(|messages| messages.into_iter().next()) else {
             return Ok(());
         };
@@ -538,21 +507,6 @@ impl<S: Stream, D: Disk> StreamLog<S, D> {
             }
             Ok(_) | Err(_) => Ok(()),
         }
-    }
-
-    /// Notes the sequence of the last message, as the node tells that leads. This server has seen the message `seen`.
-    fn note_shorter(&mut self, seen: u64, last: u64) -> Result<(), LogError> {
-        if last >= seen {
-            self.shorter = None;
-            return Ok(());
-        }
-        let now = self.stream.time();
-        let Shorter { since, looks } = self.shorter.get_or_insert(Shorter { since: now, looks: 0 });
-        *looks += 1;
-        if now.saturating_sub(*since) < SHORTER_TIMEOUT || *looks < SHORTER_LOOKS {
-            return Ok(());
-        }
-        Err(self.diverged(&format!("it ends at message {last}, and this server has seen message {seen}")))
     }
 
     fn full(&self) -> LogError {
