@@ -10,18 +10,17 @@ use parking_lot::Mutex;
 
 use super::ask::ANSWER_TIMEOUT;
 use crate::log::stream::{NatsLogin, NatsSettings, StreamError};
-use crate::system_clock;
 
 /// Deadline for a connection.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Returns the options of a connection. Files are read now, and those of TLS again at each connection.
-pub(super) fn connect_options(settings: &NatsSettings) -> Result<ConnectOptions, StreamError> {
+/// Returns the options of a connection, which is first tried to the node of this number, and then to the next ones. Files
+/// are read now, and those of TLS again at each connection.
+pub(super) fn connect_options(settings: &NatsSettings, first: usize) -> Result<ConnectOptions, StreamError> {
     let bad = |flag, path: &Path, source| StreamError::File { flag, path: path.to_owned(), source };
     let read = |flag, path: &Path| fs::read_to_string(path).map_err(|source| bad(flag, path, source));
     let last_event = Mutex::new(String::new());
-    // Servers that start together begin with different nodes.
-    let next = AtomicUsize::new(usize::from(system_clock::uuid().as_bytes()[15]));
+    let next = AtomicUsize::new(first);
     let mut options = ConnectOptions::new()
         .name("chinwag")
         .connection_timeout(CONNECT_TIMEOUT)

@@ -18,7 +18,7 @@ impl NatsStream {
     ///
     /// The nodes cannot be reached, or refuse; or the stream was there and is not as it must be, or not wanted.
     pub fn create(&mut self, create: CreateStream, genesis: &[u8]) -> Result<bool, LogError> {
-        let connection = &*self.connect(self.options.clone())?;
+        let connection = &*self.connect_now()?;
         connection.check_node().map_err(|what| self.unfit(what))?;
         let found = self.info(connection).map_err(|unanswered| self.failed(unanswered))?;
         let is_new = found.is_none();
@@ -61,7 +61,7 @@ impl NatsStream {
     ///
     /// The nodes cannot be reached, or refuse; or the stream is not as it must be, or of a later format.
     pub fn upgrade(&mut self) -> Result<bool, LogError> {
-        let connection = &*self.connect(self.options.clone())?;
+        let connection = &*self.connect_now()?;
         let info = self.look(connection).map_err(|unanswered| self.failed(unanswered))?;
         let mut config = info["config"].clone();
         wanted::set_format(&mut config);
@@ -83,7 +83,7 @@ impl NatsStream {
     ///
     /// The nodes cannot be reached, or the stream is not as it must be.
     pub fn describe(&mut self) -> Result<Vec<(&'static str, String)>, LogError> {
-        let connection = &*self.connect(self.options.clone())?;
+        let connection = &*self.connect_now()?;
         let info = self.look(connection).map_err(|unanswered| self.failed(unanswered))?;
         let silent = monitors::check(&self.settings.monitors).map_err(|what| self.unfit(what))?;
         let (config, state) = (&info["config"], &info["state"]);
