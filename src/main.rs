@@ -208,6 +208,7 @@ impl From<LogError> for Failure {
             | LogError::Misnamed { .. }
             | LogError::Stream(
                 StreamError::Unfit { .. }
+                | StreamError::Missing { .. }
                 | StreamError::File { .. }
                 | StreamError::NotBuilt
                 | StreamError::IsCopy { .. }

@@ -7,12 +7,21 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub enum StreamError {
     /// The stream does not hold the history that this server has seen: it has lost messages, or is another one.
-    #[error("stream {stream} holds another history than this server has seen: {what}")]
+    #[error(
+        "stream {stream} does not hold the history that this server has seen: {what}; if it has lost something, \
+         `chinwag stream restore` publishes that from the longest copy"
+    )]
     Diverged {
         /// The stream's name.
         stream: String,
         /// The difference.
         what: String,
+    },
+    /// There is no such stream, and the server has seen nothing of it.
+    #[error("stream {stream} does not exist; `chinwag stream create` creates it")]
+    Missing {
+        /// The stream's name.
+        stream: String,
     },
     /// The stream does not hold a beginning of the log that is to be published to it.
     #[error("stream {stream} does not hold a beginning of the log in {}: {what}", dir.display())]

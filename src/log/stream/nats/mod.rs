@@ -217,9 +217,8 @@ impl NatsStream {
     fn look(&self, connection: &Connection) -> Result<Value, Unanswered> {
         let failed = |what| Unanswered::Failed(self.unfit(what));
         connection.check_node().map_err(failed)?;
-        let info = self
-            .info(connection)?
-            .ok_or_else(|| failed("it does not exist; `chinwag stream create` creates it".to_owned()))?;
+        let missing = || StreamError::Missing { stream: self.settings.stream.clone() };
+        let info = self.info(connection)?.ok_or_else(|| Unanswered::Failed(missing()))?;
         if let Some(format) = wanted::later_format(&info["config"]) {
             let (stream, known) = (self.settings.stream.clone(), wanted::FORMAT);
             return Err(Unanswered::Failed(StreamError::LaterFormat { stream, format, known }));
