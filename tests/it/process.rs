@@ -1,19 +1,23 @@
 //! The process: its flags and exit codes, how it stops, and what it refuses to start on.
 
+use std::io::Read;
 use std::net::TcpListener;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::path::Path;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::support::{Ended, RawConnection, StoppedServer, TestServer, binary, head, run_to_end};
+use crate::support::{
+    Client, Ended, RawConnection, StoppedServer, TestServer, binary, free_address, head, problem, run_to_end,
+};
 
 fn serve(data: &Path, flags: &[&str]) -> Ended {
     run_to_end(binary().args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(data).args(flags))
@@ -248,6 +252,40 @@ fn a_tool_does_not_wait_for_a_stream() {
     expect_exit(&run_to_end(binary().args(["stream", "check"])), 2, &["--nats"]);
     let missing = run_to_end(binary().args(["stream", "check", "--nats-creds", "nowhere"]).args(away));
     expect_exit(&missing, 2, &["nowhere", "--nats-creds"]);
+}
+
+#[tokio::test]
+#[cfg(feature = "nats")]
+async fn a_server_says_that_it_waits_for_a_stream() {
+    let (dir, address) = (TempDir::new().unwrap(), free_address());
+    let away = "nats://127.0.0.1:1,nats://127.0.0.1:2";
+    let mut starting = binary();
+    starting.args(["--nats", away, "--listen", &address, "--data"]).arg(dir.path().join("data"));
+    let mut server = starting.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    // When no node can be reached, /health says what it waits for,
+    let client = Client::new(&address);
+    let asked = Instant::now();
+    loop {
+        if let Some(health) = client.try_send(client.request("GET", "/health")).await.ok() {
+            problem(&health, 503, "starting");
+            if health.json()["detail"].as_str().unwrap().contains("reads the stream") {
+                break;
+            }
+        }
+        assert!(asked.elapsed() < Duration::from_secs(10), "it does not say so");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    // and the log names each node and its reason, once.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    kill_process(Pid::from_child(&server), Signal::TERM).unwrap();
+    let mut log = String::new();
+    server.stderr.take().unwrap().read_to_string(&mut log).unwrap();
+    assert!(server.wait().unwrap().success(), "{log}");
+    for node in ["127.0.0.1:1", "127.0.0.1:2"] {
+        let of_node = log.lines().filter(|line| line.contains("failed to connect") && line.contains(node));
+        let of_node: Vec<_> = of_node.collect();
+        assert!(of_node.len() == 1 && of_node[0].contains("Connection refused"), "{log}");
+    }
 }
 
 #[test]
