@@ -207,9 +207,17 @@ async fn a_copy_of_a_stream_is_not_served_alone() {
     std::fs::write(data.join("STREAM"), "tea 01a21f09-ae75-7a54-a4c0-58de98f4e460\n").unwrap();
     // When it is served without its stream, it is refused, until it is detached.
     expect_exit(&serve(data, &[]), 2, &["is a copy of stream tea", "--nats", "chinwag stream detach"]);
+    let from = ["stream", "create", "--nats", "nats://127.0.0.1:1", "--from"];
+    let created = run_to_end(binary().args(from).arg(data));
+    expect_exit(&created, 2, &["is a copy of stream tea", "chinwag stream restore", "chinwag stream detach"]);
     let detach = || run_to_end(binary().args(["stream", "detach", "--data"]).arg(data));
     expect_exit(&detach(), 0, &[]);
     expect_exit(&detach(), 2, &["not a copy of a stream"]);
+    let dir = TempDir::new().unwrap();
+    for (data, why) in [(dir.path().to_owned(), "holds no log"), (dir.path().join("away"), "away")] {
+        let detached = run_to_end(binary().args(["stream", "detach", "--data"]).arg(data));
+        expect_exit(&detached, 2, &[why]);
+    }
     assert_eq!(stopped.restart().position().await, 1);
 }
 

@@ -101,6 +101,18 @@ pub enum StreamError {
         /// The stream's name.
         stream: String,
     },
+    /// The directory is a copy of a stream, and another stream is to begin with it.
+    #[error(
+        "the data directory {} is a copy of stream {stream}: `chinwag stream restore` publishes what that stream has \
+         lost; to begin another history with the copy, make it a log of its own with `chinwag stream detach`",
+        dir.display()
+    )]
+    BeginsWithCopy {
+        /// The data directory.
+        dir: PathBuf,
+        /// The name of the stream that it is a copy of.
+        stream: String,
+    },
     /// The directory is a copy of another stream.
     #[error("the data directory {} is a copy of stream {of}, not of stream {stream}", dir.display())]
     IsCopyOf {
