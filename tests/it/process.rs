@@ -239,6 +239,25 @@ fn a_binary_without_nats_says_so() {
     expect_exit(&check, 2, &["built without NATS"]);
 }
 
+#[test]
+fn servers_without_a_common_secret_are_warned_of() {
+    let (nats, keys, secret) =
+        (["--nats", "nats://127.0.0.1:1"], ["--api-keys", "nowhere"], ["--secret", "nowhere"]);
+    for (flags, is_warned_of) in [
+        ([&nats[..], &keys].concat(), true),
+        ([&nats[..], &keys, &secret].concat(), false),
+        (keys.to_vec(), false),
+    ] {
+        let ended = run_to_end(binary().args(&flags));
+        expect_exit(&ended, 2, &["nowhere"]);
+        assert_eq!(
+            ended.stderr.contains("/events/token is good on this server only"),
+            is_warned_of,
+            "{flags:?}"
+        );
+    }
+}
+
 #[tokio::test]
 #[cfg(feature = "nats")]
 async fn a_log_of_one_server_does_not_become_a_copy() {
