@@ -208,9 +208,11 @@ impl From<LogError> for Failure {
             | LogError::Misnamed { .. }
             | LogError::Stream(
                 StreamError::Unfit { .. }
+                | StreamError::Missing { .. }
                 | StreamError::File { .. }
                 | StreamError::NotBuilt
                 | StreamError::IsCopy { .. }
+                | StreamError::BeginsWithCopy { .. }
                 | StreamError::IsCopyOf { .. }
                 | StreamError::IsNoCopy { .. },
             ) => BAD_CONFIGURATION,

@@ -32,7 +32,7 @@ use crate::domain::{Actor, Command, Epoch, IdempotencyKey, Position, Refusal};
 pub use crate::log::LogId;
 pub use crate::log::Progress as ReplayProgress;
 pub use crate::log::stream::StreamStatus;
-use crate::log::{AppendError, Caught, EventLog, LogError};
+use crate::log::{AppendError, Caught, EventLog, LogError, SealedFrame};
 use crate::model::{Model, Receipt};
 use crate::system_clock;
 use crate::thread::spawn;
@@ -227,7 +227,7 @@ impl Engine {
         // One waiting wake-up is enough, because a fan-out sends all pending news.
         let (wake_up, wake_ups) = sync_channel(1);
         let readers = Readers { model: Arc::clone(&model), live: Arc::clone(&live), wake_up };
-        catch_up(log.as_mut(), &readers)?;
+        catch_up(log.as_mut(), &readers, progress)?;
         clock::warn_if_behind(model.read().index().time());
         let (log_id, epoch, stream) = (log.id(), log.epoch(), log.stream_status());
         let forwarding = Forwarding::of(log.as_ref(), &model, &live);
@@ -401,10 +401,17 @@ impl Engine {
 }
 
 /// Takes in what others have written to a shared log. Waits until the log can be reached.
-fn catch_up(log: &mut dyn EventLog, readers: &Readers) -> Result<(), LogError> {
+fn catch_up(log: &mut dyn EventLog, readers: &Readers, progress: &ReplayProgress) -> Result<(), LogError> {
     /// Time between two attempts.
     const INTERVAL: Duration = Duration::from_millis(200);
-    while let Caught::Unreachable = log.catch_up(&mut |frame| readers.show(&frame))? {
+    if log.stream_status().is_some() {
+        progress.begin_stream();
+    }
+    let mut take_in = |frame: SealedFrame<'_>| {
+        progress.add_of_stream(&frame);
+        readers.show(&frame)
+    };
+    while let Caught::Unreachable = log.catch_up(&mut take_in)? {
         std::thread::sleep(INTERVAL);
     }
     Ok(())

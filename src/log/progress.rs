@@ -1,6 +1,8 @@
 //! The progress of a replay.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use super::SealedFrame;
 
 /// The progress of a replay, which other threads can watch.
 #[derive(Debug, Default)]
@@ -8,6 +10,7 @@ pub struct Progress {
     events: AtomicU64,
     bytes: AtomicU64,
     bytes_total: AtomicU64,
+    is_of_stream: AtomicBool,
 }
 
 impl Progress {
@@ -24,6 +27,23 @@ impl Progress {
     /// Returns the bytes of the whole log.
     pub fn bytes_total(&self) -> u64 {
         self.bytes_total.load(Ordering::Relaxed)
+    }
+
+    /// Returns whether the copy was read, and the stream is, or is waited for.
+    pub fn is_of_stream(&self) -> bool {
+        self.is_of_stream.load(Ordering::Relaxed)
+    }
+
+    /// Begins to count what is read from the stream.
+    pub(crate) fn begin_stream(&self) {
+        self.is_of_stream.store(true, Ordering::Relaxed);
+    }
+
+    /// Adds a frame of the stream, whose length nobody knew before.
+    pub(crate) fn add_of_stream(&self, frame: &SealedFrame<'_>) {
+        let bytes = frame.sealed_bytes();
+        self.bytes_total.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.add(frame.count, bytes);
     }
 
     pub(super) fn set_bytes_total(&self, bytes: u64) {

@@ -133,6 +133,7 @@ async fn run_until_signal(mut config: ServeConfig) -> Result<(), ServeError> {
         return Err(ServeError::EphemeralCopy);
     }
     warn_of_settings_without_effect(&config.access);
+    warn_of_own_secret(&config);
     let keys = Keys::read(&config.access)?;
     let version = env!("CARGO_PKG_VERSION");
     if config.ephemeral {
@@ -192,6 +193,16 @@ fn warn_of_settings_without_effect(access: &AccessConfig) {
     };
     for (flag, _) in without_effect.into_iter().filter(|(_, is_given)| *is_given) {
         tracing::warn!("{flag} has no effect, because {why}");
+    }
+}
+
+/// Warns if the servers on a stream do not know each other's tokens for streams of events.
+fn warn_of_own_secret(config: &ServeConfig) {
+    if !config.nats.nats.is_empty() && config.access.is_keyed() && config.access.secret.is_none() {
+        tracing::warn!(
+            "without --secret, a token of /events/token is good on this server only, and until it is restarted: give \
+             the same file to all servers"
+        );
     }
 }
 

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::Path;
 
 use super::{ToolError, bar, print};
-use crate::log::stream::{self, CreateStream, NatsSettings, NatsStream, Source};
+use crate::log::stream::{self, CreateStream, Created, NatsSettings, NatsStream, Source};
 use crate::log::{LogError, LogReader, RealDisk};
 
 /// Creates a stream on its nodes, and begins a log in it.
@@ -14,15 +14,15 @@ use crate::log::{LogError, LogReader, RealDisk};
 /// The nodes cannot be reached, or refuse; or the stream exists, and is not as it must be or not wanted.
 pub fn create_stream(settings: NatsSettings, create: CreateStream, out: impl Write) -> Result<(), ToolError> {
     let name = settings.stream.clone();
-    let is_new = NatsStream::new(settings)?.create(create, &stream::new_genesis())?;
-    print(&[("stream", name), created(is_new)], out)
+    let created = NatsStream::new(settings)?.create(create, &stream::new_genesis())?;
+    print_created(name, created, Vec::new(), out)
 }
 
 /// Creates a stream on its nodes that begins with the log in this directory, or goes on with that.
 ///
 /// # Errors
 ///
-/// As for [`create_stream`]; or the directory is in use, or holds no sound log; or the stream exists, and holds anything
+/// As for [`create_stream`]; or the directory is in use, or a copy of a stream, or holds no sound log; or the stream exists, and holds anything
 /// but a beginning of the log.
 pub fn create_stream_from(
     settings: NatsSettings,
@@ -30,7 +30,9 @@ pub fn create_stream_from(
     dir: &Path,
     out: impl Write,
 ) -> Result<(), ToolError> {
-    publish(settings, create, lock(dir)?, out)
+    let disk = lock(dir)?;
+    stream::check_may_begin(&disk)?;
+    publish(settings, create, disk, out)
 }
 
 /// Publishes what a stream has lost, from the copy in this directory. Creates the stream if it is missing.
@@ -67,16 +69,25 @@ fn publish(
     let log = Source::check(disk, &mut |bytes| reading.set_position(bytes))?;
     drop(reading);
     let mut nats = NatsStream::new(settings)?;
-    let is_new = nats.create(create, &log.genesis())?;
+    let created = nats.create(create, &log.genesis())?;
     let publishing = bar(log.bytes());
     let frames = log.publish(nats, &name, &mut |bytes| publishing.set_position(bytes))?;
     drop(publishing);
     let (position, published) = (log.last().to_string(), format!("{frames} frames that were not there"));
-    print(&[("stream", name), created(is_new), ("published", published), ("position", position)], out)
+    print_created(name, created, vec![("published", published), ("position", position)], out)
 }
 
-fn created(is_new: bool) -> (&'static str, String) {
-    ("created", if is_new { "yes" } else { "it was there" }.to_owned())
+fn print_created(
+    stream: String,
+    created: Created,
+    published: Vec<(&str, String)>,
+    out: impl Write,
+) -> Result<(), ToolError> {
+    let is_new = if created.is_new { "yes" } else { "it was there" };
+    let mut found = vec![("stream", stream), ("created", is_new.to_owned())];
+    found.extend(published);
+    found.extend(created.warnings.into_iter().map(|warning| ("warning", warning)));
+    print(&found, out)
 }
 
 /// Names this release's format in a stream's metadata.

@@ -1,19 +1,23 @@
 //! The process: its flags and exit codes, how it stops, and what it refuses to start on.
 
+use std::io::Read;
 use std::net::TcpListener;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::path::Path;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::support::{Ended, RawConnection, StoppedServer, TestServer, binary, head, run_to_end};
+use crate::support::{
+    Client, Ended, RawConnection, StoppedServer, TestServer, binary, free_address, head, problem, run_to_end,
+};
 
 fn serve(data: &Path, flags: &[&str]) -> Ended {
     run_to_end(binary().args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(data).args(flags))
@@ -203,9 +207,17 @@ async fn a_copy_of_a_stream_is_not_served_alone() {
     std::fs::write(data.join("STREAM"), "tea 01a21f09-ae75-7a54-a4c0-58de98f4e460\n").unwrap();
     // When it is served without its stream, it is refused, until it is detached.
     expect_exit(&serve(data, &[]), 2, &["is a copy of stream tea", "--nats", "chinwag stream detach"]);
+    let from = ["stream", "create", "--nats", "nats://127.0.0.1:1", "--from"];
+    let created = run_to_end(binary().args(from).arg(data));
+    expect_exit(&created, 2, &["is a copy of stream tea", "chinwag stream restore", "chinwag stream detach"]);
     let detach = || run_to_end(binary().args(["stream", "detach", "--data"]).arg(data));
     expect_exit(&detach(), 0, &[]);
     expect_exit(&detach(), 2, &["not a copy of a stream"]);
+    let dir = TempDir::new().unwrap();
+    for (data, why) in [(dir.path().to_owned(), "holds no log"), (dir.path().join("away"), "away")] {
+        let detached = run_to_end(binary().args(["stream", "detach", "--data"]).arg(data));
+        expect_exit(&detached, 2, &[why]);
+    }
     assert_eq!(stopped.restart().position().await, 1);
 }
 
@@ -225,6 +237,25 @@ fn a_binary_without_nats_says_so() {
     assert!(!data.exists(), "nothing is left behind");
     let check = run_to_end(binary().args(["stream", "check"]).args(of_stream));
     expect_exit(&check, 2, &["built without NATS"]);
+}
+
+#[test]
+fn servers_without_a_common_secret_are_warned_of() {
+    let (nats, keys, secret) =
+        (["--nats", "nats://127.0.0.1:1"], ["--api-keys", "nowhere"], ["--secret", "nowhere"]);
+    for (flags, is_warned_of) in [
+        ([&nats[..], &keys].concat(), true),
+        ([&nats[..], &keys, &secret].concat(), false),
+        (keys.to_vec(), false),
+    ] {
+        let ended = run_to_end(binary().args(&flags));
+        expect_exit(&ended, 2, &["nowhere"]);
+        assert_eq!(
+            ended.stderr.contains("/events/token is good on this server only"),
+            is_warned_of,
+            "{flags:?}"
+        );
+    }
 }
 
 #[tokio::test]
@@ -248,6 +279,40 @@ fn a_tool_does_not_wait_for_a_stream() {
     expect_exit(&run_to_end(binary().args(["stream", "check"])), 2, &["--nats"]);
     let missing = run_to_end(binary().args(["stream", "check", "--nats-creds", "nowhere"]).args(away));
     expect_exit(&missing, 2, &["nowhere", "--nats-creds"]);
+}
+
+#[tokio::test]
+#[cfg(feature = "nats")]
+async fn a_server_says_that_it_waits_for_a_stream() {
+    let (dir, address) = (TempDir::new().unwrap(), free_address());
+    let away = "nats://127.0.0.1:1,nats://127.0.0.1:2";
+    let mut starting = binary();
+    starting.args(["--nats", away, "--listen", &address, "--data"]).arg(dir.path().join("data"));
+    let mut server = starting.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    // When no node can be reached, /health says what it waits for,
+    let client = Client::new(&address);
+    let asked = Instant::now();
+    loop {
+        if let Some(health) = client.try_send(client.request("GET", "/health")).await.ok() {
+            problem(&health, 503, "starting");
+            if health.json()["detail"].as_str().unwrap().contains("reads the stream") {
+                break;
+            }
+        }
+        assert!(asked.elapsed() < Duration::from_secs(10), "it does not say so");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    // and the log names each node and its reason, once.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    kill_process(Pid::from_child(&server), Signal::TERM).unwrap();
+    let mut log = String::new();
+    server.stderr.take().unwrap().read_to_string(&mut log).unwrap();
+    assert!(server.wait().unwrap().success(), "{log}");
+    for node in ["127.0.0.1:1", "127.0.0.1:2"] {
+        let of_node = log.lines().filter(|line| line.contains("failed to connect") && line.contains(node));
+        let of_node: Vec<_> = of_node.collect();
+        assert!(of_node.len() == 1 && of_node[0].contains("Connection refused"), "{log}");
+    }
 }
 
 #[test]

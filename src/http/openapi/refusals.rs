@@ -60,7 +60,12 @@ pub(crate) struct OfHealth;
 impl IntoResponses for OfHealth {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
         let schema = schema_of(&[Code::Starting, Code::Behind]);
-        let replay = Replay { replayed: 1_200_000, replayed_bytes: 117_440_512, total_bytes: 201_326_592 };
+        let replay = Replay {
+            replayed: 1_200_000,
+            replayed_bytes: 117_440_512,
+            total_bytes: 201_326_592,
+            is_of_stream: false,
+        };
         let behind = Problem::new(Code::Behind, "this server may lack the last 12000 ms of the log");
         let problems = vec![(Code::Starting, Problem::starting_at(replay)), (Code::Behind, behind)];
         [

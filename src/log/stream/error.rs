@@ -7,12 +7,21 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub enum StreamError {
     /// The stream does not hold the history that this server has seen: it has lost messages, or is another one.
-    #[error("stream {stream} holds another history than this server has seen: {what}")]
+    #[error(
+        "stream {stream} does not hold the history that this server has seen: {what}; if it has lost something, \
+         `chinwag stream restore` publishes that from the longest copy"
+    )]
     Diverged {
         /// The stream's name.
         stream: String,
         /// The difference.
         what: String,
+    },
+    /// There is no such stream, and the server has seen nothing of it.
+    #[error("stream {stream} does not exist; `chinwag stream create` creates it")]
+    Missing {
+        /// The stream's name.
+        stream: String,
     },
     /// The stream does not hold a beginning of the log that is to be published to it.
     #[error("stream {stream} does not hold a beginning of the log in {}: {what}", dir.display())]
@@ -90,6 +99,18 @@ pub enum StreamError {
         /// The data directory.
         dir: PathBuf,
         /// The stream's name.
+        stream: String,
+    },
+    /// The directory is a copy of a stream, and another stream is to begin with it.
+    #[error(
+        "the data directory {} is a copy of stream {stream}: `chinwag stream restore` publishes what that stream has \
+         lost; to begin another history with the copy, make it a log of its own with `chinwag stream detach`",
+        dir.display()
+    )]
+    BeginsWithCopy {
+        /// The data directory.
+        dir: PathBuf,
+        /// The name of the stream that it is a copy of.
         stream: String,
     },
     /// The directory is a copy of another stream.

@@ -54,6 +54,18 @@ pub fn check_is_own(disk: &impl ReadDisk) -> Result<(), LogError> {
     }
 }
 
+/// Checks that a new stream may begin with the log in this directory.
+///
+/// # Errors
+///
+/// It is a copy of a stream, or cannot be read.
+pub fn check_may_begin(disk: &impl ReadDisk) -> Result<(), LogError> {
+    match marked(disk)? {
+        None => Ok(()),
+        Some(stream) => Err(StreamError::BeginsWithCopy { dir: disk.path(""), stream }.into()),
+    }
+}
+
 /// Checks that this directory may become, or is, a copy of this stream.
 ///
 /// # Errors
@@ -75,7 +87,12 @@ pub fn check_is_copy(disk: &impl ReadDisk, stream: &str) -> Result<(), LogError>
 ///
 /// The directory is not a copy of a stream, or cannot be read or written.
 pub fn detach(disk: &impl Disk) -> Result<String, LogError> {
-    let stream = marked(disk)?.ok_or_else(|| StreamError::IsNoCopy { dir: disk.path("") })?;
+    let dir = || disk.path("");
+    let stream = match marked(disk)? {
+        Some(stream) => stream,
+        None if chain::segments(disk)?.is_empty() => return Err(LogError::NoLog { dir: dir() }),
+        None => return Err(StreamError::IsNoCopy { dir: dir() }.into()),
+    };
     // The mark distinguishes a torn write from damage, so the torn end is cut off before the mark is removed.
     FileLog::new(disk.clone(), SEGMENT_BYTES_MIN).make_ready()?;
     remove_if_there(disk, NAME)?;
@@ -104,9 +121,15 @@ mod tests {
         assert!(refused.contains("copy of stream tea") && refused.contains("stream detach"), "{refused}");
         let refused = check_is_copy(&disk, "te").expect_err("of another stream").to_string();
         assert!(refused.contains("of stream tea, not of stream te"), "{refused}");
+        let refused = check_may_begin(&disk).expect_err("a copy").to_string();
+        assert!(
+            refused.contains("`chinwag stream restore`") && refused.contains("stream detach"),
+            "{refused}"
+        );
         // When it is detached, it is its own again.
         assert_eq!(detach(&disk).expect("detached"), "tea");
         check_is_own(&disk).expect("its own");
+        check_may_begin(&disk).expect("its own");
         assert!(detach(&disk).is_err(), "there is nothing to detach");
     }
 

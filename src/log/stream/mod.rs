@@ -48,7 +48,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use self::error::StreamError;
-pub use self::marker::{check_is_copy, check_is_own, detach};
+pub use self::marker::{check_is_copy, check_is_own, check_may_begin, detach};
 use self::message::Genesis;
 pub use self::message::WriterId;
 pub use self::nats::NatsStream;
@@ -157,6 +157,15 @@ pub struct CreateStream {
     pub bytes_max: Option<u64>,
     /// Whether a stream that exists is left as it is.
     pub if_missing: bool,
+}
+
+/// A stream that was created, or was there.
+#[derive(Debug)]
+pub struct Created {
+    /// Whether it was created.
+    pub is_new: bool,
+    /// What an operator should know of it.
+    pub warnings: Vec<String>,
 }
 
 /// Returns the first message of a new stream, which gives the log its id.

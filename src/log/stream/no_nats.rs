@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
-use super::{CreateStream, Heard, NatsSettings, Published, Stream, StreamError, Unreachable};
+use super::{CreateStream, Created, Heard, NatsSettings, Published, Stream, StreamError, Unreachable};
 use crate::log::LogError;
 
 /// A stream of NATS JetStream, which does not exist in this binary.
@@ -24,7 +24,7 @@ impl NatsStream {
     /// # Errors
     ///
     /// It cannot be called.
-    pub fn create(&mut self, _create: CreateStream, _genesis: &[u8]) -> Result<bool, LogError> {
+    pub fn create(&mut self, _create: CreateStream, _genesis: &[u8]) -> Result<Created, LogError> {
         match self.0 {}
     }
 

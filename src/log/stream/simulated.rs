@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use super::{Heard, Published, Stream, StreamLog, Told, Unreachable, new_genesis};
+use super::{Heard, Published, Stream, StreamError, StreamLog, Told, Unreachable, new_genesis};
 pub(crate) use crate::log::tests::simulated_disk::{Among, Chance, Fault, SimDisk, Stop};
 use crate::log::{EventLog, FileLog, LogError, LogId};
 
@@ -26,6 +26,8 @@ pub(crate) struct Sea {
     late: Vec<(u64, Vec<u8>)>,
     nodes: [Node; NODES],
     created: u64,
+    /// Whether the nodes say that there is no stream.
+    is_gone: bool,
     /// What the node that leads told last, which it does once a second.
     told: Told,
     message_bytes_max: usize,
@@ -99,6 +101,7 @@ impl SimStream {
             late: Vec::new(),
             nodes: Default::default(),
             created: 1,
+            is_gone: false,
             told: Told { last: 1, created: 1, at: Duration::ZERO, clock_ahead_ms: 0 },
             message_bytes_max: usize::MAX,
             clock_ahead_ms: 0,
@@ -141,6 +144,11 @@ impl SimStream {
     /// Lets time pass.
     pub(crate) fn pass(&self, time: Duration) {
         self.0.lock().pass(time);
+    }
+
+    /// Sets whether the nodes say that there is no stream.
+    pub(crate) fn set_gone(&self, is_gone: bool) {
+        self.0.lock().is_gone = is_gone;
     }
 
     /// Returns the number of messages.
@@ -285,6 +293,9 @@ impl Sea {
 
 impl Stream for SimStream {
     fn check(&mut self) -> Result<bool, LogError> {
+        if self.0.lock().is_gone {
+            return Err(StreamError::Missing { stream: "test".to_owned() }.into());
+        }
         Ok(true)
     }
 

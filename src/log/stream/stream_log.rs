@@ -148,8 +148,18 @@ impl<S: Stream, D: Disk> StreamLog<S, D> {
 
     /// Finds the end of the copy in the stream. Returns `false` if that is not possible yet.
     fn join(&mut self) -> Result<bool, LogError> {
-        if !self.stream.check()? {
-            return Ok(false);
+        match self.stream.check() {
+            Ok(true) => {}
+            Ok(false) => return Ok(false),
+            // A node that has started, and has not read its files yet, may say so of a stream that it has.
+            Err(LogError::Stream(StreamError::Missing { .. })) if self.copied.frames > 0 => {
+                if self.shorter.is_none() {
+                    tracing::warn!(stream = self.name, "the stream does not exist, as a node says");
+                }
+                let looked = self.note_shorter(self.copied.frames + 1, 0);
+                return looked.map(|()| false).map_err(|_| self.diverged("it does not exist"));
+            }
+            Err(error) => return Err(error),
         }
         let Some(first) = self.fetch(1, 1)?.and_then(|messages| messages.into_iter().next()) else {
             return Ok(false);
@@ -162,7 +172,11 @@ impl<S: Stream, D: Disk> StreamLog<S, D> {
         })?;
         let copied = self.copy.as_ref().map(FileLog::id).filter(|_| self.copied.frames > 0);
         if let Some(copied) = copied.filter(|copied| *copied != genesis.log) {
-            let what = format!("it holds log {}, and the directory holds log {copied}", genesis.log);
+            let what = format!(
+                "it holds log {}, and the directory holds log {copied}: unless it was deleted and created again, \
+                 --nats-stream or --data is another one than before",
+                genesis.log
+            );
             return Err(self.diverged(&what));
         }
         let judge = if self.copied.frames == 0 {
@@ -171,6 +185,7 @@ impl<S: Stream, D: Disk> StreamLog<S, D> {
             self.find_copied(genesis)?
         };
         if let Some(judge) = judge {
+            self.shorter = None;
             self.status.set_sequence(judge.judged);
             self.begin_to_copy(genesis)?;
             self.judge = Some(judge);

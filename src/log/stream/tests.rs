@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::StreamStatus;
 use super::simulated::{Chance, Faults, SimDisk, SimStream};
+use super::{StreamError, StreamStatus};
 use crate::domain::{Actor, Event, Position, Record, Timestamp};
-use crate::log::{AppendError, Caught, EventLog, Frame};
+use crate::log::{AppendError, Caught, EventLog, Frame, LogError};
 
 /// A server on a simulated stream, alone.
 struct Server {
@@ -26,7 +26,11 @@ impl Server {
     }
 
     fn start_on(stream: SimStream) -> Self {
-        let mut log = stream.log(SimDisk::default());
+        Self::start_with(stream, SimDisk::default())
+    }
+
+    fn start_with(stream: SimStream, copy: SimDisk) -> Self {
+        let mut log = stream.log(copy);
         log.make_ready().expect("an empty copy");
         assert_eq!(log.catch_up(&mut |_| Ok(())).expect("a sound stream"), Caught::Nothing);
         let status = log.stream_status().expect("it is shared");
@@ -197,4 +201,43 @@ fn a_server_whose_clock_is_far_ahead_writes_nothing() {
     server.look();
     server.append().expect("stored");
     assert!(server.status.is_writable());
+}
+
+/// Starts a server on this copy of a stream, and looks for the stream for this time at most.
+fn start_within(stream: &SimStream, copy: &SimDisk, time: Duration) -> Result<Caught, LogError> {
+    let mut log = stream.log(copy.clone());
+    log.make_ready()?;
+    let mut waited = Duration::ZERO;
+    loop {
+        let caught = log.catch_up(&mut |_| Ok(()))?;
+        if caught != Caught::Unreachable || waited >= time {
+            return Ok(caught);
+        }
+        stream.pass(Duration::from_secs(1));
+        waited += Duration::from_secs(1);
+    }
+}
+
+#[test]
+fn a_copy_whose_stream_is_gone_is_another_history() {
+    // Given a copy that holds an event, and an empty directory.
+    let (copy, empty) = (SimDisk::default(), SimDisk::default());
+    let mut server = Server::start_with(SimStream::new(Chance::from_seed(1)), copy.clone());
+    server.append().expect("stored");
+    let stream = server.stream.clone();
+    drop(server);
+    // When a node says for a while that there is no stream, the server waits.
+    stream.set_gone(true);
+    let seconds = Duration::from_secs;
+    assert_eq!(start_within(&stream, &copy, seconds(5)).expect("it waits"), Caught::Unreachable);
+    // When it goes on to say so, the copy is what the stream is restored from.
+    let gone = start_within(&stream, &copy, seconds(60)).expect_err("it is gone");
+    assert!(matches!(gone, LogError::Stream(StreamError::Diverged { .. })), "{gone}");
+    let gone = gone.to_string();
+    assert!(gone.contains("does not exist") && gone.contains("`chinwag stream restore`"), "{gone}");
+    // A server that has seen nothing of it says at once how it is created.
+    let gone = start_within(&stream, &empty, Duration::ZERO).expect_err("it is not there").to_string();
+    assert!(gone.contains("does not exist; `chinwag stream create`"), "{gone}");
+    stream.set_gone(false);
+    assert_eq!(start_within(&stream, &copy, Duration::ZERO).expect("it is there"), Caught::Nothing);
 }

@@ -127,6 +127,16 @@ pub(super) fn set_format(config: &mut Value) {
     config["metadata"][FORMAT_NAME] = json!(FORMAT.to_string());
 }
 
+/// Returns the length to which a stream may grow, in bytes, or `None` if nothing limits it.
+fn limit(config: &Value) -> Option<i64> {
+    config["max_bytes"].as_i64().filter(|bytes| *bytes > 0)
+}
+
+/// Returns the length to which a stream may grow, in bytes, for people.
+pub(super) fn bytes_max(config: &Value) -> String {
+    limit(config).map_or_else(|| "unlimited".to_owned(), |bytes| format!("{bytes} at most"))
+}
+
 /// Returns what is allowed, and that an operator should know of.
 pub(super) fn warnings(stream: &str, config: &Value) -> Vec<String> {
     let mut warnings = Vec::new();
@@ -136,7 +146,7 @@ pub(super) fn warnings(stream: &str, config: &Value) -> Vec<String> {
             "num_replicas is {replicas}: with fewer than 3, writes stop with the first node that fails"
         ));
     }
-    if config["max_bytes"].as_i64().is_none_or(|bytes| bytes <= 0) {
+    if limit(config).is_none() {
         warnings.push(
             "max_bytes is unlimited: a node whose disk is full stores nothing more until it is restarted"
                 .to_owned(),
@@ -218,6 +228,15 @@ mod tests {
             set_format(&mut config);
             assert_eq!(format(&config), Some("1"));
             assert_eq!(config["metadata"]["owner"], metadata["owner"]);
+        }
+    }
+
+    #[test]
+    fn a_stream_without_a_limit_is_unlimited() {
+        for (found, shown) in
+            [(json!(-1), "unlimited"), (json!(0), "unlimited"), (json!(1 << 30), "1073741824 at most")]
+        {
+            assert_eq!(bytes_max(&json!({ "max_bytes": found })), shown);
         }
     }
 

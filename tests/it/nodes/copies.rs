@@ -31,6 +31,10 @@ async fn a_server_with_an_empty_directory_joins() {
     let urls = cluster.nodes.urls();
     let joined = serve(&urls, &cluster.dir("c4"), &[]);
     assert_eq!(joined.messages(&den).await.len(), BATCHES * BATCH, "when it is ready, it has all");
+    let (joined, ended) = joined.terminate();
+    let read = format!("replayed the log events={}", 3 + BATCHES * BATCH);
+    assert!(ended.stderr.contains(&read), "{}", ended.stderr);
+    let joined = joined.restart();
     joined.add_message(&den, &ann, "from the fourth").await;
     cluster.servers.push(joined);
 

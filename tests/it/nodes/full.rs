@@ -3,10 +3,11 @@
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
-use super::node::STREAM;
-use super::{Cluster, check_same, serve};
-use crate::support::{problem, wait_until};
+use super::node::{Nodes, STREAM};
+use super::{Cluster, check_same, run, serve};
+use crate::support::{binary, problem, wait_until};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs nats-server"]
@@ -58,4 +59,16 @@ async fn a_full_stream_refuses_writes_until_it_is_given_room() {
     }
     check_same(&cluster.clients(), &[den], &[ann]).await;
     cluster.check_copies();
+}
+
+#[test]
+#[ignore = "needs nats-server"]
+fn an_operator_hears_of_a_stream_without_a_limit() {
+    let dir = TempDir::new().expect("a temporary directory");
+    let nodes = Nodes::start(dir.path());
+    for (command, also) in [("create", "created   yes"), ("check", ", unlimited")] {
+        let (ended, printed) = run(binary().args(["stream", command, "--nats", &nodes.urls()]));
+        assert_eq!(ended, Some(0), "{printed}");
+        assert!(printed.contains("warning   max_bytes is unlimited") && printed.contains(also), "{printed}");
+    }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::node::STREAM;
-use super::{Cluster, check_same, create_stream};
+use super::{Cluster, check_same, create_stream, serve};
 use crate::support::TestServer;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -18,6 +18,30 @@ async fn a_stream_made_anew_ends_every_server() {
     assert_eq!(deleted["success"], true, "{deleted}");
     create_stream(&cluster.nodes, "1GiB");
     every_server_ends(cluster);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs nats-server"]
+async fn a_stream_deleted_meanwhile_ends_a_start() {
+    let cluster = Cluster::without_servers("1GiB");
+    let urls = cluster.nodes.urls();
+    // Given a copy of a stream that was deleted while no server ran.
+    let server = serve(&urls, &cluster.dir("c1"), &[]);
+    server.add_user("ann").await;
+    let (stopped, ended) = server.terminate();
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    let deleted = cluster.nodes.ask(&format!("STREAM.DELETE.{STREAM}"), "");
+    assert_eq!(deleted["success"], true, "{deleted}");
+    // Then the server ends, and names the way to get it back. One without a copy names the way to a new stream.
+    for (data, code, remedy) in [
+        (stopped.data.clone(), 5, "`chinwag stream restore`"),
+        (cluster.dir("c2"), 2, "`chinwag stream create`"),
+    ] {
+        let ended = TestServer::starting_at(&data, &["--nats", &urls]).ready_or_ended();
+        let ended = ended.err().expect("there is no stream");
+        assert_eq!(ended.code, Some(code), "{}", ended.stderr);
+        assert!(ended.stderr.contains("does not exist") && ended.stderr.contains(remedy), "{}", ended.stderr);
+    }
 }
 
 /// All nodes get back what they held before: an operator restored a backup.

@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_nats::connection::State;
-use async_nats::{Client, ConnectOptions, ServerAddr};
+use async_nats::{Client, ConnectErrorKind, ConnectOptions, ServerAddr};
 use serde_json::Value;
 use tokio::runtime::{Builder, Runtime};
 
@@ -35,7 +35,7 @@ use self::peers::NatsPeers;
 use super::wanted::{self, subject};
 use super::{Heard, NatsSettings, Peers, Published, Stream, StreamError, Unreachable, WriterId, monitors};
 use crate::log::LogError;
-use crate::thread;
+use crate::{system_clock, thread};
 
 /// The earliest release of the nodes: earlier ones let a leader of an earlier term propose messages.
 const RELEASE_MIN: (u64, u64) = (2, 15);
@@ -123,7 +123,9 @@ impl NatsStream {
         let unfit = |what: String| StreamError::Unfit { stream: settings.stream.clone(), what };
         let nodes = settings.nodes.iter().map(|node| node.parse::<ServerAddr>());
         let nodes = nodes.collect::<io::Result<Vec<_>>>().map_err(|error| unfit(error.to_string()))?;
-        let (options, news) = (connect_options(&settings)?, Arc::default());
+        // Servers that start together begin with different nodes.
+        let first = usize::from(system_clock::uuid().as_bytes()[15]);
+        let (options, news) = (connect_options(&settings, first)?, Arc::default());
         Ok(Self {
             settings,
             nodes,
@@ -136,27 +138,58 @@ impl NatsStream {
         })
     }
 
-    /// Connects, now or later.
-    fn connect(&mut self, options: ConnectOptions) -> Result<Arc<Connection>, LogError> {
+    /// Connects, now or later, to whichever node lets it.
+    fn connect(&mut self) -> Result<Arc<Connection>, LogError> {
         if let Some(connection) = &self.connection {
             return Ok(Arc::clone(connection));
         }
+        let runtime = self.runtime()?;
+        let options = self.options.clone().retry_on_initial_connect();
+        match runtime.block_on(options.connect(self.nodes.clone())) {
+            Ok(client) => Ok(self.connected(client, runtime)),
+            Err(error) => {
+                runtime.shutdown_background();
+                Err(self.unreachable(format!("failed to connect: {error}")).into())
+            }
+        }
+    }
+
+    /// Connects at once, to the first node that lets it, in the order in which they are given.
+    fn connect_now(&mut self) -> Result<Arc<Connection>, LogError> {
+        let runtime = self.runtime()?;
+        let mut refusals = Vec::new();
+        for (number, node) in self.settings.nodes.iter().enumerate() {
+            let options = connect_options(&self.settings, number)?;
+            match runtime.block_on(options.connect(self.nodes.clone())) {
+                Ok(client) => return Ok(self.connected(client, runtime)),
+                Err(error) => refusals.push((node, error)),
+            }
+        }
+        runtime.shutdown_background();
+        let is_of_login = |kind| {
+            matches!(kind, ConnectErrorKind::AuthorizationViolation | ConnectErrorKind::Authentication)
+        };
+        let is_login_wrong = refusals.iter().all(|(_, error)| is_of_login(error.kind()));
+        let each: Vec<_> = refusals.iter().map(|(node, error)| format!("{node} ({error})")).collect();
+        let each = each.join(", ");
+        Err(if is_login_wrong {
+            self.unfit(format!("every node refuses the login: {each}"))
+        } else {
+            self.unreachable(format!("no node accepts a connection: {each}"))
+        }
+        .into())
+    }
+
+    fn runtime(&self) -> Result<Runtime, LogError> {
         // The one of the connection, and one that looks up names.
         thread::check_room(2)?;
         let runtime = Builder::new_multi_thread().worker_threads(1).thread_name("nats").enable_all().build();
-        let runtime = runtime.map_err(|error| self.unreachable(format!("failed to start: {error}")))?;
-        match runtime.block_on(options.connect(self.nodes.clone())) {
-            Ok(client) => {
-                let connection = Arc::new(Connection { client, runtime: Some(runtime) });
-                self.connection = Some(Arc::clone(&connection));
-                Ok(connection)
-            }
-            Err(error) => {
-                runtime.shutdown_background();
-                let nodes = self.settings.nodes.join(", ");
-                Err(self.unreachable(format!("failed to connect to {nodes}: {error}")).into())
-            }
-        }
+        Ok(runtime.map_err(|error| self.unreachable(format!("failed to start: {error}")))?)
+    }
+
+    fn connected(&mut self, client: Client, runtime: Runtime) -> Arc<Connection> {
+        let connection = Arc::new(Connection { client, runtime: Some(runtime) });
+        Arc::clone(self.connection.insert(connection))
     }
 
     fn unreachable(&self, what: String) -> StreamError {
@@ -184,9 +217,8 @@ impl NatsStream {
     fn look(&self, connection: &Connection) -> Result<Value, Unanswered> {
         let failed = |what| Unanswered::Failed(self.unfit(what));
         connection.check_node().map_err(failed)?;
-        let info = self
-            .info(connection)?
-            .ok_or_else(|| failed("it does not exist; `chinwag stream create` creates it".to_owned()))?;
+        let missing = || StreamError::Missing { stream: self.settings.stream.clone() };
+        let info = self.info(connection)?.ok_or_else(|| Unanswered::Failed(missing()))?;
         if let Some(format) = wanted::later_format(&info["config"]) {
             let (stream, known) = (self.settings.stream.clone(), wanted::FORMAT);
             return Err(Unanswered::Failed(StreamError::LaterFormat { stream, format, known }));
@@ -250,8 +282,7 @@ fn release_of(text: &str) -> (u64, u64) {
 
 impl Stream for NatsStream {
     fn check(&mut self) -> Result<bool, LogError> {
-        let options = self.options.clone().retry_on_initial_connect();
-        let connection = self.connect(options)?;
+        let connection = self.connect()?;
         let deadline = Instant::now() + CONNECT_TIMEOUT;
         while !connection.is_up() {
             if Instant::now() >= deadline {
@@ -347,7 +378,77 @@ impl Stream for NatsStream {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+    use std::net::TcpListener;
+
     use super::*;
+    use crate::log::stream::{NatsLogin, NatsTls};
+
+    /// Returns the URL of a node that answers this to each connection. Its id is its URL.
+    fn node(answer: &'static str) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let url = format!("nats://{}", listener.local_addr().expect("bound"));
+        let said = answer.replace("URL", &url);
+        std::thread::spawn(move || {
+            let connections: Vec<_> = listener
+                .incoming()
+                .map(|connection| {
+                    let mut connection = connection.expect("accepted");
+                    connection.write_all(said.as_bytes()).expect("written");
+                    connection
+                })
+                .collect();
+            drop(connections);
+        });
+        url
+    }
+
+    const ACCEPTS: &str = "INFO {\"server_id\":\"URL\",\"max_payload\":1048576}\r\nPONG\r\n";
+    const REFUSES: &str =
+        "INFO {\"server_id\":\"URL\",\"max_payload\":1048576}\r\n-ERR 'Authorization Violation'\r\n";
+    const SAYS_NOTHING: &str = "";
+
+    /// Connects as a tool does. Returns the id of the node.
+    fn connect_now(nodes: &[&str]) -> Result<String, StreamError> {
+        let mut stream = NatsStream::new(NatsSettings {
+            nodes: nodes.iter().map(|&node| node.to_owned()).collect(),
+            stream: "tea".to_owned(),
+            login: NatsLogin::Nobody,
+            tls: NatsTls::default(),
+            monitors: Vec::new(),
+        })?;
+        match stream.connect_now() {
+            Ok(connection) => Ok(connection.client.server_info().server_id),
+            Err(LogError::Stream(error)) => Err(error),
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    #[test]
+    fn a_tool_tries_every_node_in_order() {
+        let nodes = [ACCEPTS, ACCEPTS, REFUSES, SAYS_NOTHING].map(node);
+        let [first, second, refusing, silent] = nodes.each_ref().map(String::as_str);
+        let gone = "nats://127.0.0.1:1";
+        for nodes in [&[first][..], &[first, second], &[gone, refusing, first, second], &[gone, gone, first]]
+        {
+            assert_eq!(connect_now(nodes).expect("one of them accepts"), first, "{nodes:?}");
+        }
+        // If none does, each has its own reason.
+        let refused = connect_now(&[gone, silent, refusing]).expect_err("none accepts");
+        assert!(matches!(refused, StreamError::Unreachable { .. }), "{refused}");
+        let refused = refused.to_string();
+        for (node, why) in
+            [(gone, "Connection refused"), (silent, "timed out"), (refusing, "authorization violation")]
+        {
+            let of_node = refused.split(", ").find(|text| text.contains(node));
+            assert!(of_node.is_some_and(|text| text.contains(why)), "{refused}");
+        }
+        assert!(!refused.contains('\n'), "{refused}");
+        // A login that every node refuses is wrong.
+        let refused = connect_now(&[refusing, refusing]).expect_err("none accepts");
+        assert!(matches!(refused, StreamError::Unfit { .. }), "{refused}");
+        assert!(refused.to_string().contains("every node refuses the login"), "{refused}");
+    }
 
     #[test]
     fn a_release_has_two_numbers() {

@@ -6,19 +6,19 @@ use std::time::{Duration, Instant};
 use super::ask::{ANSWER_TIMEOUT, ask_within, publish, said};
 use super::{NatsStream, Unanswered};
 use crate::log::LogError;
-use crate::log::stream::{CreateStream, Stream, StreamError, monitors, wanted};
+use crate::log::stream::{CreateStream, Created, Stream, StreamError, monitors, wanted};
 
 /// Time for the nodes to elect the one that leads a new stream.
 const ELECTION: Duration = Duration::from_secs(20);
 
 impl NatsStream {
-    /// Creates the stream, and publishes its first message, unless it has one. Returns `false` if it was there.
+    /// Creates the stream, and publishes its first message, unless it has one.
     ///
     /// # Errors
     ///
     /// The nodes cannot be reached, or refuse; or the stream was there and is not as it must be, or not wanted.
-    pub fn create(&mut self, create: CreateStream, genesis: &[u8]) -> Result<bool, LogError> {
-        let connection = &*self.connect(self.options.clone())?;
+    pub fn create(&mut self, create: CreateStream, genesis: &[u8]) -> Result<Created, LogError> {
+        let connection = &*self.connect_now()?;
         connection.check_node().map_err(|what| self.unfit(what))?;
         let found = self.info(connection).map_err(|unanswered| self.failed(unanswered))?;
         let is_new = found.is_none();
@@ -51,8 +51,8 @@ impl NatsStream {
             }
             sleep(Duration::from_millis(100));
         }
-        self.look(connection).map_err(|unanswered| self.failed(unanswered))?;
-        Ok(is_new)
+        let info = self.look(connection).map_err(|unanswered| self.failed(unanswered))?;
+        Ok(Created { is_new, warnings: wanted::warnings(&self.settings.stream, &info["config"]) })
     }
 
     /// Names the format of this release's messages in the stream's metadata. Returns `false` if it was named there.
@@ -61,7 +61,7 @@ impl NatsStream {
     ///
     /// The nodes cannot be reached, or refuse; or the stream is not as it must be, or of a later format.
     pub fn upgrade(&mut self) -> Result<bool, LogError> {
-        let connection = &*self.connect(self.options.clone())?;
+        let connection = &*self.connect_now()?;
         let info = self.look(connection).map_err(|unanswered| self.failed(unanswered))?;
         let mut config = info["config"].clone();
         wanted::set_format(&mut config);
@@ -83,7 +83,7 @@ impl NatsStream {
     ///
     /// The nodes cannot be reached, or the stream is not as it must be.
     pub fn describe(&mut self) -> Result<Vec<(&'static str, String)>, LogError> {
-        let connection = &*self.connect(self.options.clone())?;
+        let connection = &*self.connect_now()?;
         let info = self.look(connection).map_err(|unanswered| self.failed(unanswered))?;
         let silent = monitors::check(&self.settings.monitors).map_err(|what| self.unfit(what))?;
         let (config, state) = (&info["config"], &info["state"]);
@@ -94,7 +94,7 @@ impl NatsStream {
             ("replicas", config["num_replicas"].to_string()),
             ("format", wanted::format(config).unwrap_or("not named: see `stream upgrade`").to_owned()),
             ("messages", state["last_seq"].to_string()),
-            ("bytes", format!("{} of {}", state["bytes"], config["max_bytes"])),
+            ("bytes", format!("{}, {}", state["bytes"], wanted::bytes_max(config))),
             ("message", format!("{} bytes at most", self.message_bytes_max())),
         ];
         let is_synced = match (self.settings.monitors.len(), silent.len()) {
