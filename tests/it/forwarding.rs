@@ -206,7 +206,7 @@ async fn a_server_that_dies_with_a_question_is_noticed() {
 }
 
 /// A question of another server.
-fn question(asked_at: Timestamp, command: Value, by: Value) -> String {
+fn question(asked_at: Timestamp, command: &Value, by: &Value) -> String {
     let command = json!({ "command": command, "key": null, "by": by });
     json!({ "asked_at": asked_at.to_string(), "commands": [command] }).to_string()
 }
@@ -216,11 +216,11 @@ async fn a_question_that_comes_too_late_is_not_heard() {
     let (here, _there, _) = two_servers(&SharedLog::of_peers()).await;
     let user = |name: &str| json!({ "add_user": { "username": name } });
     let ago = |seconds| Timestamp::now() - SignedDuration::from_secs(seconds);
-    assert_eq!(here.answer_to(&question(ago(31), user("bob"), json!("unknown"))).await, "");
+    assert_eq!(here.answer_to(&question(ago(31), &user("bob"), &json!("unknown"))).await, "");
     assert_eq!(here.position().await, 1);
     // The clock of the server that asks may be ahead.
     for (name, seconds) in [("cy", 25), ("dee", -60)] {
-        let answer = here.answer_to(&question(ago(seconds), user(name), json!("unknown"))).await;
+        let answer = here.answer_to(&question(ago(seconds), &user(name), &json!("unknown"))).await;
         assert!(answer.starts_with(r#"[{"Ok""#), "{answer}");
     }
 }
@@ -240,7 +240,7 @@ async fn a_stream_that_is_full_there_is_full_here() {
 async fn a_command_that_no_call_makes_is_not_carried_out() {
     let (here, _there, ann) = two_servers(&SharedLog::of_peers()).await;
     let user = json!({ "add_user": { "username": "bob" } });
-    let asked = |command: Value, by: Value| question(Timestamp::now(), command, by);
+    let asked = |command: Value, by: Value| question(Timestamp::now(), &command, &by);
     let message = json!({ "chat": NOBODY, "author": ann, "text": "a" });
     for question in [
         asked(json!({ "revoke_tokens": { "user": ann, "from": u64::MAX } }), json!("unknown")),

@@ -153,10 +153,10 @@ impl<S: Stream, D: Disk> StreamLog<S, D> {
             Ok(false) => return Ok(false),
             // A node that has started, and has not read its files yet, may say so of a stream that it has.
             Err(LogError::Stream(StreamError::Missing { .. })) if self.copied.frames > 0 => {
-                if self.shorter.is_none() {
+                if !self.watch.is_told_shorter() {
                     tracing::warn!(stream = self.name, "the stream does not exist, as a node says");
                 }
-                let looked = self.note_shorter(self.copied.frames + 1, 0);
+                let looked = self.watch.note_last(self.stream.time(), self.copied.frames + 1, 0);
                 return looked.map(|()| false).map_err(|_| self.diverged("it does not exist"));
             }
             Err(error) => return Err(error),
@@ -185,7 +185,7 @@ impl<S: Stream, D: Disk> StreamLog<S, D> {
             self.find_copied(genesis)?
         };
         if let Some(judge) = judge {
-            self.shorter = None;
+            self.watch = Watch::default();
             self.status.set_sequence(judge.judged);
             self.begin_to_copy(genesis)?;
             self.judge = Some(judge);

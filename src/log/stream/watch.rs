@@ -70,6 +70,11 @@ impl Watch {
         Err(format!("it ends at message {last}, and this server has seen message {seen}"))
     }
 
+    /// Returns whether the stream was last told to be shorter than it was.
+    pub(super) fn is_told_shorter(&self) -> bool {
+        self.shorter.is_some()
+    }
+
     /// Returns whether it is time to look at the last message. Then the next time comes later.
     pub(super) fn is_look_due(&mut self, now: Duration) -> bool {
         let is_due = now.saturating_sub(self.looked_at) >= LOOK_INTERVAL;

@@ -35,7 +35,8 @@ use self::peers::NatsPeers;
 use super::wanted::{self, subject};
 use super::{Heard, NatsSettings, Peers, Published, Stream, StreamError, Unreachable, WriterId, monitors};
 use crate::log::LogError;
-use crate::{system_clock, thread};
+use crate::system_clock;
+use crate::thread;
 
 /// The earliest release of the nodes: earlier ones let a leader of an earlier term propose messages.
 const RELEASE_MIN: (u64, u64) = (2, 15);
