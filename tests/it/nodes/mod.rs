@@ -11,6 +11,7 @@
 //! | `upgraded` | a stream that was upgraded for a later release is left alone |
 //! | `full` | a full stream refuses writes until it is given room |
 //! | `writer` | the server that wrote last writes, and the others send it their writes |
+//! | `permissions` | servers need the permissions on the nodes that the documentation names, and not more |
 //! | `flipped` | a bit is flipped in a node's files |
 //! | `sync_order` | each answer comes after the syncs of two nodes |
 //! | `disk_full` | nodes with full disks refuse writes and lose nothing |
@@ -36,6 +37,7 @@ mod network;
 mod node;
 mod outages;
 mod partition;
+mod permissions;
 mod restored;
 mod sync_order;
 mod upgraded;

@@ -41,18 +41,27 @@ struct Node {
 impl Nodes {
     /// Starts three nodes that keep their files in this directory.
     pub fn start(dir: &Path) -> Self {
+        Self::start_with(dir, "")
+    }
+
+    /// Starts three nodes that have this in their configuration as well.
+    pub fn start_with(dir: &Path, configured: &str) -> Self {
         let place = |()| Place { address: free_address(), route: free_address(), under: Vec::new() };
-        Self::start_at(dir, [(); 3].map(place))
+        Self::start_all(dir, [(); 3].map(place), configured)
     }
 
     /// Starts three nodes at these places.
     pub fn start_at(dir: &Path, places: [Place; 3]) -> Self {
+        Self::start_all(dir, places, "")
+    }
+
+    fn start_all(dir: &Path, places: [Place; 3], configured: &str) -> Self {
         let routes = places.each_ref().map(|place| place.route.clone());
         let names = ["n1", "n2", "n3"].into_iter();
         let mut nodes = names.zip(places).map(|(name, place)| {
             let node =
                 Node { name: name.to_owned(), place, dir: dir.join(name), process: None, is_paused: false };
-            node.configure(&routes);
+            node.configure(&routes, configured);
             node
         });
         let mut nodes = Self([(); 3].map(|()| nodes.next().expect("three")));
@@ -259,7 +268,7 @@ impl Nodes {
 }
 
 impl Node {
-    fn configure(&self, routes: &[String]) {
+    fn configure(&self, routes: &[String], configured: &str) {
         // A disk for the data may have been mounted in it.
         std::fs::create_dir_all(&self.dir).expect("made");
         let Self { name, place: Place { address, route, .. }, .. } = self;
@@ -272,7 +281,8 @@ impl Node {
              lame_duck_grace_period: 1s\n\
              lame_duck_duration: 30s\n\
              jetstream {{ store_dir: data, sync_interval: always, max_file_store: 8GB }}\n\
-             cluster {{ name: chinwag, no_advertise: true, listen: {route}, routes: [{routes}] }}\n"
+             cluster {{ name: chinwag, no_advertise: true, listen: {route}, routes: [{routes}] }}\n\
+             {configured}"
         );
         std::fs::write(self.dir.join("node.conf"), config).expect("written");
     }
