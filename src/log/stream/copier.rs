@@ -266,6 +266,28 @@ mod tests {
     }
 
     #[test]
+    fn a_copy_without_its_last_header_is_filled_again() {
+        for copied in [3, 20] {
+            for left in [0, 100] {
+                // Given a copy whose last segment was cut below its header, perhaps the only one.
+                let disk = new_disk(1);
+                let mut copying = TestCopy::start(&disk);
+                copying.copy_until(copied).expect("written");
+                drop(copying);
+                let last = disk.names().into_iter().filter(|name| name.ends_with(".log")).max();
+                disk.alter(&last.expect("a segment"), |bytes| bytes.truncate(left));
+                // When it is started again, what it has is a beginning, and the rest is copied.
+                let mut copying = TestCopy::start(&disk);
+                assert!(copying.next < copied, "{} of {copied}", copying.next);
+                copying.copy_until(100).expect("written");
+                drop(copying);
+                disk.crash();
+                assert_eq!(TestCopy::start(&disk).next, 100);
+            }
+        }
+    }
+
+    #[test]
     fn frames_whose_sync_failed_are_written_again() {
         for seed in 0..SEEDS {
             // Given frames that the page cache holds, and the disk perhaps does not.
