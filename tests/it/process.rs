@@ -293,7 +293,7 @@ async fn a_server_says_that_it_waits_for_a_stream() {
     let client = Client::new(&address);
     let asked = Instant::now();
     loop {
-        if let Some(health) = client.try_send(client.request("GET", "/health")).await.ok() {
+        if let Ok(health) = client.try_send(client.request("GET", "/health")).await {
             problem(&health, 503, "starting");
             if health.json()["detail"].as_str().unwrap().contains("reads the stream") {
                 break;

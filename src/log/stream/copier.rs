@@ -181,7 +181,7 @@ mod tests {
 
     use super::*;
     use crate::domain::{Epoch, Position};
-    use crate::log::segment::{FrameFormat, Version};
+    use crate::log::segment::{FrameFormat, Version, first_in_name};
     use crate::log::stream::marker;
     use crate::log::stream::simulated::{Among, Chance, Fault, SimDisk, Stop};
     use crate::log::tests::user_added;
@@ -274,7 +274,7 @@ mod tests {
                 let mut copying = TestCopy::start(&disk);
                 copying.copy_until(copied).expect("written");
                 drop(copying);
-                let last = disk.names().into_iter().filter(|name| name.ends_with(".log")).max();
+                let last = disk.names().into_iter().filter(|name| first_in_name(name).is_some()).max();
                 disk.alter(&last.expect("a segment"), |bytes| bytes.truncate(left));
                 // When it is started again, what it has is a beginning, and the rest is copied.
                 let mut copying = TestCopy::start(&disk);
