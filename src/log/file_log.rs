@@ -108,8 +108,8 @@ impl<D: Disk> FileLog<D> {
         }
     }
 
-    /// Removes the last segment of a copy if it is shorter than a header: it holds no frame, and what it held is read from
-    /// the stream again.
+    /// Removes the last segment of a copy if it is shorter than a header. It holds no frame, and what it held is read
+    /// from the stream again.
     fn remove_headless(&self, segments: &mut Vec<Position>) -> Result<(), LogError> {
         let Some(&last) = segments.last() else { return Ok(()) };
         if !marker::is_copy(&self.disk)? {
