@@ -108,6 +108,32 @@ impl<D: Disk> FileLog<D> {
         }
     }
 
+    /// Removes the last segment of a copy if it is shorter than a header. It holds no frame, and what it held is read
+    /// from the stream again.
+    fn remove_headless(&self, segments: &mut Vec<Position>) -> Result<(), LogError> {
+        let Some(&last) = segments.last() else { return Ok(()) };
+        if !marker::is_copy(&self.disk)? {
+            return Ok(());
+        }
+        let (name, mut bytes) = (segment::file_name(last), Vec::new());
+        let path = || self.disk.path(&name);
+        let file = self.disk.open(&name).doing("open", path)?;
+        if file.bytes().doing("measure", path)? >= HEADER_BYTES as u64 {
+            return Ok(());
+        }
+        chain::read(&file, path, &mut bytes)?;
+        tracing::warn!(
+            file = %path().display(),
+            bytes = bytes.len(),
+            "removing a segment of a copy that has no whole header; it is read from the stream again"
+        );
+        self.keep_torn(&name, 0, &bytes)?;
+        remove_if_there(&self.disk, &name)?;
+        self.disk.sync().doing("sync", || self.disk.path(""))?;
+        segments.pop();
+        Ok(())
+    }
+
     /// Makes an empty segment with room for a frame of this length the active one, durably.
     fn rotate(&mut self, frame_bytes: u64) -> Result<(), AppendError> {
         let name = segment::file_name(self.next);
@@ -230,8 +256,9 @@ fn refuse_if_no_room(error: LogError) -> AppendError {
 
 impl<D: Disk> EventLog for FileLog<D> {
     fn replay<'l>(&'l mut self, progress: &'l Progress) -> Result<Box<dyn Replay + 'l>, LogError> {
-        let segments = chain::segments(&self.disk)?;
+        let mut segments = chain::segments(&self.disk)?;
         self.sync_last_segment(&segments)?;
+        self.remove_headless(&mut segments)?;
         let bytes_total = chain::bytes_total(&self.disk, &segments)?;
         progress.set_bytes_total(bytes_total);
         self.metrics.add_segments(segments.len(), bytes_total);

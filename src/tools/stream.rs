@@ -22,8 +22,8 @@ pub fn create_stream(settings: NatsSettings, create: CreateStream, out: impl Wri
 ///
 /// # Errors
 ///
-/// As for [`create_stream`]; or the directory is in use, or a copy of a stream, or holds no sound log; or the stream exists, and holds anything
-/// but a beginning of the log.
+/// As for [`create_stream`]; or the directory is in use, is a copy of a stream, or holds no sound log; or the stream
+/// exists, and holds anything but a beginning of the log.
 pub fn create_stream_from(
     settings: NatsSettings,
     create: CreateStream,

@@ -181,7 +181,7 @@ mod tests {
 
     use super::*;
     use crate::domain::{Epoch, Position};
-    use crate::log::segment::{FrameFormat, Version};
+    use crate::log::segment::{FrameFormat, Version, first_in_name};
     use crate::log::stream::marker;
     use crate::log::stream::simulated::{Among, Chance, Fault, SimDisk, Stop};
     use crate::log::tests::user_added;
@@ -263,6 +263,28 @@ mod tests {
             assert_eq!(TestCopy::start(&disk).next, 100, "seed {seed}");
         }
         assert!(torn > 0, "some write was torn");
+    }
+
+    #[test]
+    fn a_copy_without_its_last_header_is_filled_again() {
+        for copied in [3, 20] {
+            for left in [0, 100] {
+                // Given a copy whose last segment was cut below its header, perhaps the only one.
+                let disk = new_disk(1);
+                let mut copying = TestCopy::start(&disk);
+                copying.copy_until(copied).expect("written");
+                drop(copying);
+                let last = disk.names().into_iter().filter(|name| first_in_name(name).is_some()).max();
+                disk.alter(&last.expect("a segment"), |bytes| bytes.truncate(left));
+                // When it is started again, what it has is a beginning, and the rest is copied.
+                let mut copying = TestCopy::start(&disk);
+                assert!(copying.next < copied, "{} of {copied}", copying.next);
+                copying.copy_until(100).expect("written");
+                drop(copying);
+                disk.crash();
+                assert_eq!(TestCopy::start(&disk).next, 100);
+            }
+        }
     }
 
     #[test]

@@ -11,7 +11,7 @@
 //! | `upgraded` | a stream that was upgraded for a later release is left alone |
 //! | `full` | a full stream refuses writes until it is given room |
 //! | `writer` | the server that wrote last writes, and the others send it their writes |
-//! | `users` | the users of `examples/cluster` may do what they need |
+//! | `users` | the users of `examples/cluster` may do what they need; nobody waits for a server that may do less |
 //! | `flipped` | a bit is flipped in a node's files |
 //! | `sync_order` | each answer comes after the syncs of two nodes |
 //! | `disk_full` | nodes with full disks refuse writes and lose nothing |

@@ -5,43 +5,80 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 use super::node::Nodes;
-use super::writer::forwarded;
-use super::{Cluster, check_same, run, serve};
-use crate::support::binary;
+use super::writer::{forwarded, is_forwarded};
+use super::{Cluster, check_same, reached, run, serve};
+use crate::support::{Client, binary};
 
 const PASSWORD: &str = "a-long-password";
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "needs nats-server"]
-async fn the_examples_users_may_do_what_they_need() {
+/// Starts nodes with the example's users and one who may not publish answers, and a server as each of these.
+fn start(users: &[&str]) -> Cluster {
     let dir = TempDir::new().expect("a temporary directory");
-    let users = include_str!("../../../examples/cluster/users.conf");
+    let examples = include_str!("../../../examples/cluster/users.conf");
+    let users_begin = "  users = [\n";
+    let mute = format!(
+        "  mute = {{ publish: [\"chinwag.log\", \"$JS.API.>\", \"chinwag.write.>\"], subscribe: [\"chinwag.>\", \"_INBOX.>\"] }}\n\
+         {users_begin}    {{ user: mute, password: {PASSWORD}, permissions: $mute }}\n"
+    );
+    assert!(examples.contains(users_begin), "the example has users");
+    let config = examples.replace(users_begin, &mute);
     // The test asks the nodes without a password.
     let config = format!(
-        "CHINWAG_PASSWORD: {PASSWORD}\nOPERATOR_PASSWORD: {PASSWORD}\n{users}\nno_auth_user: operator\n"
+        "CHINWAG_PASSWORD: {PASSWORD}\nOPERATOR_PASSWORD: {PASSWORD}\n{config}\nno_auth_user: operator\n"
     );
     let nodes = Nodes::start_with(dir.path(), &config);
     let mut cluster = Cluster::on(dir, nodes, "1GiB");
-    let (urls, password) = (cluster.nodes.urls(), cluster.dir("password"));
-    std::fs::write(&password, PASSWORD).expect("written");
-    let login = |user| ["--nats-user", user, "--nats-password-file", password.to_str().expect("text")];
-    cluster.servers = ["c1", "c2"].map(|name| serve(&urls, &cluster.dir(name), &login("chinwag"))).into();
-    // A server sends its writes to the other one.
-    let (clients, asked) = (cluster.clients(), Instant::now());
-    let mut users = Vec::new();
-    while forwarded(&clients[0]).await + forwarded(&clients[1]).await == 0 {
-        assert!(asked.elapsed() < Duration::from_secs(30), "the servers do not ask each other");
-        for client in &clients {
-            users.push(client.add_user(&format!("user {}", users.len())).await);
+    std::fs::write(cluster.dir("password"), PASSWORD).expect("written");
+    let urls = cluster.nodes.urls();
+    let serve = |(number, user): (usize, &&str)| {
+        let flags = login(&cluster, user, "password");
+        let flags: Vec<_> = flags.iter().map(String::as_str).collect();
+        serve(&urls, &cluster.dir(&format!("c{number}")), &flags)
+    };
+    let servers = users.iter().enumerate().map(serve).collect();
+    cluster.servers = servers;
+    cluster
+}
+
+/// Returns the flags with which this user connects, with the password in this file.
+fn login(cluster: &Cluster, user: &str, file: &str) -> [String; 4] {
+    let file = cluster.dir(file).to_str().expect("text").to_owned();
+    ["--nats-user".to_owned(), user.to_owned(), "--nats-password-file".to_owned(), file]
+}
+
+/// Lets two servers write in turn until the first sends a write to the second, and lets the second write last.
+async fn write_in_turn(one: &Client, two: &Client) {
+    for round in 0..1_000 {
+        two.add_user(&format!("two {round}")).await;
+        reached(one, two.position().await).await;
+        let is_sent = is_forwarded(one, &format!("one {round}")).await;
+        reached(two, one.position().await).await;
+        if is_sent {
+            return;
         }
     }
-    check_same(&clients, &[], &users).await;
+    panic!("no write is sent to another server");
+}
+
+#[tokio::test]
+#[ignore = "needs nats-server"]
+async fn the_examples_users_may_do_what_they_need() {
+    let mut cluster = start(&["chinwag", "chinwag"]);
+    let clients = cluster.clients();
+    write_in_turn(&clients[0], &clients[1]).await;
+    check_same(&clients, &[], &[]).await;
     for server in cluster.servers.drain(..) {
         let (_, ended) = server.terminate();
         assert_eq!(ended.code, Some(0), "{}", ended.stderr);
         assert!(!ended.stderr.contains("WARN chinwag::log::stream"), "{}", ended.stderr);
     }
-    let data = cluster.dir("c1");
+    let urls = cluster.nodes.urls();
+    let stream = |command: &[&str], login: [String; 4]| {
+        let mut command_line = binary();
+        command_line.arg("stream").args(command).args(["--nats", &urls]).args(login);
+        run(&mut command_line)
+    };
+    let data = cluster.dir("c0");
     let data = data.to_str().expect("text");
     for command in [
         &["check"][..],
@@ -49,10 +86,39 @@ async fn the_examples_users_may_do_what_they_need() {
         &["restore", "--data", data, "--max-bytes", "1GiB"],
         &["create", "--if-missing", "--max-bytes", "1GiB"],
     ] {
-        let mut command_line = binary();
-        command_line.arg("stream").args(command).args(["--nats", &urls]).args(login("operator"));
-        let (code, printed) = run(&mut command_line);
+        let (code, printed) = stream(command, login(&cluster, "operator", "password"));
         assert_eq!(code, Some(0), "{command:?}: {printed}");
-        assert!(!printed.contains(" WARN "), "{command:?}: {printed}");
+        assert!(!printed.contains("WARN") && !printed.contains("warning"), "{command:?}: {printed}");
     }
+    std::fs::write(cluster.dir("wrong"), "wrong").expect("written");
+    let (code, printed) = stream(&["check"], login(&cluster, "operator", "wrong"));
+    assert_eq!(code, Some(2), "{printed}");
+    assert!(printed.contains("every node refuses the login"), "{printed}");
+}
+
+#[tokio::test]
+#[ignore = "needs nats-server"]
+async fn nobody_waits_for_a_server_that_may_not_answer() {
+    // Given two servers that ask each other, and one that may not publish answers.
+    let mut cluster = start(&["chinwag", "chinwag", "mute"]);
+    let clients = cluster.clients();
+    let [one, two, mute] = &clients[..] else { unreachable!("three servers") };
+    write_in_turn(one, two).await;
+    reached(mute, two.position().await).await;
+    // It has waited 2 s for an answer from itself.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    // When it writes, it writes for itself, and so does another one after it, at once.
+    let before = forwarded(one).await;
+    assert!(!is_forwarded(mute, "mute").await);
+    reached(one, mute.position().await).await;
+    let asked = Instant::now();
+    one.add_user("after mute").await;
+    assert!(asked.elapsed() < Duration::from_secs(1), "it waited for {:?}", asked.elapsed());
+    assert_eq!(forwarded(one).await, before);
+    // Then its log says why.
+    let (stopped, ended) = cluster.servers.pop().expect("the third").terminate();
+    assert!(ended.stderr.contains("may not publish its answers as _INBOX.>"), "{}", ended.stderr);
+    cluster.servers.push(stopped.restart());
+    reached(&cluster.clients()[2], one.position().await).await;
+    cluster.check_copies();
 }

@@ -12,14 +12,14 @@ use super::{Cluster, reached};
 use crate::support::Client;
 
 /// Adds a user on this server, and returns whether another server carried that out.
-async fn is_forwarded(client: &Client, username: &str) -> bool {
+pub(super) async fn is_forwarded(client: &Client, username: &str) -> bool {
     let before = forwarded(client).await;
     client.add_user(username).await;
     forwarded(client).await > before
 }
 
 /// Returns the number of writes that another server carried out for this one.
-pub async fn forwarded(client: &Client) -> u64 {
+pub(super) async fn forwarded(client: &Client) -> u64 {
     let metrics = client.get("/metrics").await.text;
     let counted = metrics.lines().find_map(|line| line.strip_prefix("chinwag_stream_forwarded_total "));
     counted.expect("counted").parse().expect("a number")

@@ -15,8 +15,8 @@ use crate::log::stream::{NatsLogin, NatsSettings, StreamError};
 /// Deadline for a connection.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Returns the options of a connection, which is first tried to the node of this number, and then to the next ones. Files
-/// are read now, and those of TLS again at each connection.
+/// Returns the options of a connection. The node of this number is tried first, and then the next ones. Files are read
+/// now, and those of TLS again at each connection.
 pub(super) fn connect_options(settings: &NatsSettings, first: usize) -> Result<ConnectOptions, StreamError> {
     let bad = |flag, path: &Path, source| StreamError::File { flag, path: path.to_owned(), source };
     let read = |flag, path: &Path| fs::read_to_string(path).map_err(|source| bad(flag, path, source));
