@@ -1,23 +1,19 @@
 //! The process: its flags and exit codes, how it stops, and what it refuses to start on.
 
-use std::io::Read;
 use std::net::TcpListener;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::path::Path;
-use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::support::{
-    Client, Ended, RawConnection, StoppedServer, TestServer, binary, free_address, head, problem, run_to_end,
-};
+use crate::support::{Ended, RawConnection, StoppedServer, TestServer, binary, head, run_to_end};
 
 fn serve(data: &Path, flags: &[&str]) -> Ended {
     run_to_end(binary().args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(data).args(flags))
@@ -284,6 +280,13 @@ fn a_tool_does_not_wait_for_a_stream() {
 #[tokio::test]
 #[cfg(feature = "nats")]
 async fn a_server_says_that_it_waits_for_a_stream() {
+    use std::io::Read;
+    use std::process::Stdio;
+
+    use rustix::process::{Pid, kill_process};
+
+    use crate::support::{Client, free_address, problem};
+
     let (dir, address) = (TempDir::new().unwrap(), free_address());
     let away = "nats://127.0.0.1:1,nats://127.0.0.1:2";
     let mut starting = binary();
