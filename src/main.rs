@@ -212,7 +212,6 @@ impl From<LogError> for Failure {
                 | StreamError::File { .. }
                 | StreamError::NotBuilt
                 | StreamError::IsCopy { .. }
-                | StreamError::BeginsWithCopy { .. }
                 | StreamError::IsCopyOf { .. }
                 | StreamError::IsNoCopy { .. },
             ) => BAD_CONFIGURATION,

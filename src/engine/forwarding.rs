@@ -23,10 +23,10 @@ use crate::log::stream::{PeerReply, Peers, StreamStatus, WriterId};
 use crate::model::Model;
 use crate::system_clock;
 
-/// Time for which a server that stops goes on to say so to those who ask it. Each of them asks it only once more.
-const FAREWELL_TIME: Duration = Duration::from_millis(100);
+/// Time for which a server that stops still answers that it carries nothing out. Each of the others then backs off.
+const REFUSE_TIME: Duration = Duration::from_millis(100);
 /// Time for which a server that has not answered, or carries nothing out, is not asked again.
-const LEFT_ALONE_TIME: Duration = Duration::from_secs(30);
+const BACKOFF_TIME: Duration = Duration::from_secs(30);
 /// Time for which this server waits for the events of commands that were carried out elsewhere, so that their clients
 /// read here what they have written. After it, the writes are answered all the same: they are durable.
 const APPLY_TIME: Duration = Duration::from_secs(5);
@@ -34,8 +34,8 @@ const APPLY_TIME: Duration = Duration::from_secs(5);
 const LOOK_TIME: Duration = Duration::from_millis(1_500);
 /// Time by which the clock of a server that asks may be ahead of this one's, in seconds.
 const AHEAD_S_MAX: u64 = 60;
-/// Time after which a question is not heard any more. Whoever asked it has long reported the writes as unconfirmed, unless
-/// the clocks of the servers differ by as much.
+/// Age beyond which a question is not carried out. The server that asked has reported the writes as unconfirmed long
+/// before, unless the clocks differ by as much.
 const QUESTION_AGE_MAX: Duration = Duration::from_secs(30);
 /// Maximum questions to the server that writes that are under way. Meanwhile, commands gather for the next ones.
 const QUESTIONS_MAX: usize = 4;
@@ -52,9 +52,9 @@ pub(super) struct Forwarding {
     live: Arc<Live>,
     outbox: Mutex<Outbox>,
     /// The server that last carried nothing out, or did not answer, and the time of that.
-    left_alone: Mutex<Option<(WriterId, Instant)>>,
-    /// Whether the commands of others are carried out. Each that is under way holds the lock.
-    answers: AsyncRwLock<bool>,
+    backed_off: Mutex<Option<(WriterId, Instant)>>,
+    /// Whether this server carries out commands of others. Each question holds a read lock until it is answered.
+    accepts: AsyncRwLock<bool>,
 }
 
 /// Commands that are to be sent.
@@ -84,9 +84,9 @@ struct Pending {
     _waiting: WaitingElsewhere,
 }
 
-/// What a server asks the one that writes, as JSON. The answer is a list of each command's [`Answer`]; or empty if none is
-/// carried out, because the question is too old or not understood, as the servers may be of different releases, or because
-/// the server is about to end.
+/// What a server asks the one that writes, as JSON. The answer is a JSON list with each command's [`Answer`]. It is empty
+/// if no command is carried out: the question is too old, or of a release that this one does not understand, or has a
+/// command that is not sound; or the server is about to end.
 #[derive(Deserialize)]
 struct Question {
     /// The time at which it was asked, by the clock of the server that asks.
@@ -119,19 +119,19 @@ impl Forwarding {
             model: Arc::clone(model),
             live: Arc::clone(live),
             outbox: Mutex::default(),
-            left_alone: Mutex::default(),
-            answers: AsyncRwLock::new(true),
+            backed_off: Mutex::default(),
+            accepts: AsyncRwLock::new(true),
         }))
     }
 
-    /// Returns the server that writes, if it is another one and carries out commands. A server whose clock is far ahead writes nothing,
-    /// there or here: some commands hold a time.
+    /// Returns the server that writes, if it is another one and carries out commands. A server whose clock is far ahead
+    /// writes nothing, there or here: some commands hold a time.
     fn writer(&self) -> Option<WriterId> {
         let writer = self.status.writer().filter(|_| !self.status.is_clock_far_ahead())?;
-        let left_alone = *self.left_alone.lock();
-        let is_left_alone =
-            left_alone.is_some_and(|(server, since)| server == writer && since.elapsed() < LEFT_ALONE_TIME);
-        (!is_left_alone).then_some(writer)
+        let backed_off = *self.backed_off.lock();
+        let has_backed_off =
+            backed_off.is_some_and(|(server, since)| server == writer && since.elapsed() < BACKOFF_TIME);
+        (!has_backed_off).then_some(writer)
     }
 
     /// Returns whether this command is sent to another server.
@@ -213,7 +213,7 @@ impl Forwarding {
         let unconfirmed = || Some(Err(SubmitError::Unconfirmed));
         match self.reply_to(writer, question).await {
             PeerReply::Answer(answers) if answers.is_empty() => {
-                self.leave_alone(writer);
+                self.back_off_from(writer);
                 all(|| None)
             }
             PeerReply::Answer(answers) => match serde_json::from_slice::<Vec<Answer>>(&answers) {
@@ -224,15 +224,15 @@ impl Forwarding {
             PeerReply::Undelivered => all(|| None),
             PeerReply::Silent => {
                 tracing::warn!(%writer, "the server that writes does not answer; this one writes");
-                self.leave_alone(writer);
+                self.back_off_from(writer);
                 all(unconfirmed)
             }
         }
     }
 
     /// Asks this server no more for a while.
-    fn leave_alone(&self, writer: WriterId) {
-        *self.left_alone.lock() = Some((writer, Instant::now()));
+    fn back_off_from(&self, writer: WriterId) {
+        *self.backed_off.lock() = Some((writer, Instant::now()));
     }
 }
 
@@ -285,12 +285,12 @@ impl Engine {
         }));
     }
 
-    /// Carries out no more commands of other servers, once those that it has are answered, and waits until the others
-    /// know that.
+    /// Waits until the commands of other servers are answered, then refuses further ones for a moment, so that the others
+    /// learn of it.
     pub async fn end_answering_others(&self) {
         if let Some(forwarding) = &self.forwarding {
-            *forwarding.answers.write().await = false;
-            sleep(FAREWELL_TIME).await;
+            *forwarding.accepts.write().await = false;
+            sleep(REFUSE_TIME).await;
         }
     }
 
@@ -325,8 +325,9 @@ impl Engine {
             return Vec::new();
         };
         let now = system_clock::now();
-        let answers = forwarding.answers.read().await;
-        if !*answers || now.saturating_since(asked_at) > QUESTION_AGE_MAX {
+        // Held until the answers are known, because a server that ends waits for it.
+        let accepts = forwarding.accepts.read().await;
+        if !*accepts || now.saturating_since(asked_at) > QUESTION_AGE_MAX {
             return Vec::new();
         }
         let checked = |Asked { command, key, by }| {

@@ -408,7 +408,7 @@ fn catch_up(log: &mut dyn EventLog, readers: &Readers, progress: &ReplayProgress
         progress.begin_stream();
     }
     let mut take_in = |frame: SealedFrame<'_>| {
-        progress.add_of_stream(&frame);
+        progress.add_from_stream(&frame);
         readers.show(&frame)
     };
     while let Caught::Unreachable = log.catch_up(&mut take_in)? {

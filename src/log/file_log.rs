@@ -110,7 +110,7 @@ impl<D: Disk> FileLog<D> {
 
     /// Removes the last segment of a copy if it is shorter than a header. It holds no frame, and what it held is read
     /// from the stream again.
-    fn remove_headless(&self, segments: &mut Vec<Position>) -> Result<(), LogError> {
+    fn remove_last_without_header(&self, segments: &mut Vec<Position>) -> Result<(), LogError> {
         let Some(&last) = segments.last() else { return Ok(()) };
         if !marker::is_copy(&self.disk)? {
             return Ok(());
@@ -258,7 +258,7 @@ impl<D: Disk> EventLog for FileLog<D> {
     fn replay<'l>(&'l mut self, progress: &'l Progress) -> Result<Box<dyn Replay + 'l>, LogError> {
         let mut segments = chain::segments(&self.disk)?;
         self.sync_last_segment(&segments)?;
-        self.remove_headless(&mut segments)?;
+        self.remove_last_without_header(&mut segments)?;
         let bytes_total = chain::bytes_total(&self.disk, &segments)?;
         progress.set_bytes_total(bytes_total);
         self.metrics.add_segments(segments.len(), bytes_total);

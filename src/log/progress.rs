@@ -10,7 +10,7 @@ pub struct Progress {
     events: AtomicU64,
     bytes: AtomicU64,
     bytes_total: AtomicU64,
-    is_of_stream: AtomicBool,
+    is_reading_stream: AtomicBool,
 }
 
 impl Progress {
@@ -29,18 +29,18 @@ impl Progress {
         self.bytes_total.load(Ordering::Relaxed)
     }
 
-    /// Returns whether the copy was read, and the stream is, or is waited for.
-    pub fn is_of_stream(&self) -> bool {
-        self.is_of_stream.load(Ordering::Relaxed)
+    /// Returns whether the copy is replayed, and the server reads the stream or waits for it.
+    pub fn is_reading_stream(&self) -> bool {
+        self.is_reading_stream.load(Ordering::Relaxed)
     }
 
     /// Begins to count what is read from the stream.
     pub(crate) fn begin_stream(&self) {
-        self.is_of_stream.store(true, Ordering::Relaxed);
+        self.is_reading_stream.store(true, Ordering::Relaxed);
     }
 
-    /// Adds a frame of the stream, whose length nobody knew before.
-    pub(crate) fn add_of_stream(&self, frame: &SealedFrame<'_>) {
+    /// Adds a frame of the stream, whose length [`bytes_total`](Self::bytes_total) does not include yet.
+    pub(crate) fn add_from_stream(&self, frame: &SealedFrame<'_>) {
         let bytes = frame.sealed_bytes();
         self.bytes_total.fetch_add(bytes as u64, Ordering::Relaxed);
         self.add(frame.count, bytes);

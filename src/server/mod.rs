@@ -200,8 +200,8 @@ fn warn_of_settings_without_effect(access: &AccessConfig) {
 fn warn_of_own_secret(config: &ServeConfig) {
     if !config.nats.nats.is_empty() && config.access.is_keyed() && config.access.secret.is_none() {
         tracing::warn!(
-            "without --secret, a token of /events/token is good on this server only, and until it is restarted: give \
-             the same file to all servers"
+            "without --secret, a token of /events/token is good only on this server, and only until it restarts: give \
+             all servers the same file"
         );
     }
 }
@@ -327,6 +327,7 @@ pub async fn serve(
     engine.end_following();
     // Dropping the sender resolves `stopped`.
     drop(stop);
+    // Before the log is closed, the other servers learn that this one ends; else their writes would be unconfirmed.
     let others = tokio::time::timeout(GRACE, engine.end_answering_others());
     let (is_drained, _) = tokio::join!(connections, others);
     let is_drained = is_drained?;

@@ -31,7 +31,7 @@ pub fn create_stream_from(
     out: impl Write,
 ) -> Result<(), ToolError> {
     let disk = lock(dir)?;
-    stream::check_may_begin(&disk)?;
+    stream::check_is_own(&disk)?;
     publish(settings, create, disk, out)
 }
 

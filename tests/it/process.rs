@@ -247,7 +247,7 @@ fn servers_without_a_common_secret_are_warned_of() {
         let ended = run_to_end(binary().args(&flags));
         expect_exit(&ended, 2, &["nowhere"]);
         assert_eq!(
-            ended.stderr.contains("/events/token is good on this server only"),
+            ended.stderr.contains("/events/token is good only on this server"),
             is_warned_of,
             "{flags:?}"
         );

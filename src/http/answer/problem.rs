@@ -34,7 +34,7 @@ pub(crate) struct Replay {
     pub(crate) replayed_bytes: u64,
     pub(crate) total_bytes: u64,
     /// Whether the server has replayed its copy of a stream, and reads the stream, or waits for it.
-    pub(crate) is_of_stream: bool,
+    pub(crate) is_reading_stream: bool,
 }
 
 /// Every answer that is not 2xx (RFC 9457). While the server is starting, `/health` adds the progress of the replay.
@@ -98,7 +98,7 @@ impl Problem {
 
     /// Returns the problem of a server that is starting, with the progress of its replay.
     pub(crate) fn starting_at(replay: Replay) -> Self {
-        let problem = if replay.is_of_stream {
+        let problem = if replay.is_reading_stream {
             Self::new(
                 Code::Starting,
                 "the server reads the stream, or waits until it can be reached; try again soon",

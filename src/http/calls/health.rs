@@ -133,7 +133,7 @@ async fn get(State(app): State<Arc<App>>, uri: Uri) -> Result<Response, Problem>
             replayed: app.progress.events(),
             replayed_bytes: app.progress.bytes(),
             total_bytes: app.progress.bytes_total(),
-            is_of_stream: app.progress.is_of_stream(),
+            is_reading_stream: app.progress.is_reading_stream(),
         }));
     };
     let max_stale_ms = max_stale_ms(uri.query().unwrap_or_default())?;

@@ -64,7 +64,7 @@ impl IntoResponses for OfHealth {
             replayed: 1_200_000,
             replayed_bytes: 117_440_512,
             total_bytes: 201_326_592,
-            is_of_stream: false,
+            is_reading_stream: false,
         };
         let behind = Problem::new(Code::Behind, "this server may lack the last 12000 ms of the log");
         let problems = vec![(Code::Starting, Problem::starting_at(replay)), (Code::Behind, behind)];

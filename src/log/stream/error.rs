@@ -89,28 +89,17 @@ pub enum StreamError {
     /// This binary has no client of NATS.
     #[error("this binary was built without NATS; one that was built with `--features nats` knows --nats")]
     NotBuilt,
-    /// The directory is a copy of a stream, and is to be served alone.
+    /// The directory is a copy of a stream, and is to be used as a log of its own.
     #[error(
-        "the data directory {} is a copy of stream {stream}; a server that wrote it alone would begin another \
-         history: give --nats, or make it a log of its own with `chinwag stream detach`",
+        "the data directory {} is a copy of stream {stream}, and using it alone would begin another history: serve it \
+         with --nats, give the stream back what it has lost with `chinwag stream restore`, or make it a log of its own \
+         with `chinwag stream detach`",
         dir.display()
     )]
     IsCopy {
         /// The data directory.
         dir: PathBuf,
         /// The stream's name.
-        stream: String,
-    },
-    /// The directory is a copy of a stream, and another stream is to begin with it.
-    #[error(
-        "the data directory {} is a copy of stream {stream}: `chinwag stream restore` publishes what that stream has \
-         lost; to begin another history with the copy, make it a log of its own with `chinwag stream detach`",
-        dir.display()
-    )]
-    BeginsWithCopy {
-        /// The data directory.
-        dir: PathBuf,
-        /// The name of the stream that it is a copy of.
         stream: String,
     },
     /// The directory is a copy of another stream.

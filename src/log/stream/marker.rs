@@ -42,7 +42,7 @@ pub(in crate::log) fn is_copy(disk: &impl ReadDisk) -> Result<bool, LogError> {
     Ok(marked(disk)?.is_some())
 }
 
-/// Checks that a server alone may write to this directory.
+/// Checks that this directory is not a copy of a stream: it may be served alone, and begin a new stream.
 ///
 /// # Errors
 ///
@@ -51,18 +51,6 @@ pub fn check_is_own(disk: &impl ReadDisk) -> Result<(), LogError> {
     match marked(disk)? {
         None => Ok(()),
         Some(stream) => Err(StreamError::IsCopy { dir: disk.path(""), stream }.into()),
-    }
-}
-
-/// Checks that a new stream may begin with the log in this directory.
-///
-/// # Errors
-///
-/// It is a copy of a stream, or cannot be read.
-pub fn check_may_begin(disk: &impl ReadDisk) -> Result<(), LogError> {
-    match marked(disk)? {
-        None => Ok(()),
-        Some(stream) => Err(StreamError::BeginsWithCopy { dir: disk.path(""), stream }.into()),
     }
 }
 
@@ -85,7 +73,7 @@ pub fn check_is_copy(disk: &impl ReadDisk, stream: &str) -> Result<(), LogError>
 ///
 /// # Errors
 ///
-/// The directory is not a copy of a stream, or cannot be read or written.
+/// The directory holds no log, or is not a copy of a stream, or cannot be read or written.
 pub fn detach(disk: &impl Disk) -> Result<String, LogError> {
     let dir = || disk.path("");
     let stream = match marked(disk)? {
@@ -96,7 +84,7 @@ pub fn detach(disk: &impl Disk) -> Result<String, LogError> {
     // The mark distinguishes a torn write from damage, so the torn end is cut off before the mark is removed.
     FileLog::new(disk.clone(), SEGMENT_BYTES_MIN).make_ready()?;
     remove_if_there(disk, NAME)?;
-    disk.sync().doing("sync", || disk.path(""))?;
+    disk.sync().doing("sync", dir)?;
     Ok(stream)
 }
 
@@ -121,15 +109,9 @@ mod tests {
         assert!(refused.contains("copy of stream tea") && refused.contains("stream detach"), "{refused}");
         let refused = check_is_copy(&disk, "te").expect_err("of another stream").to_string();
         assert!(refused.contains("of stream tea, not of stream te"), "{refused}");
-        let refused = check_may_begin(&disk).expect_err("a copy").to_string();
-        assert!(
-            refused.contains("`chinwag stream restore`") && refused.contains("stream detach"),
-            "{refused}"
-        );
         // When it is detached, it is its own again.
         assert_eq!(detach(&disk).expect("detached"), "tea");
         check_is_own(&disk).expect("its own");
-        check_may_begin(&disk).expect("its own");
         assert!(detach(&disk).is_err(), "there is nothing to detach");
     }
 

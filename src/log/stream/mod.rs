@@ -48,7 +48,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use self::error::StreamError;
-pub use self::marker::{check_is_copy, check_is_own, check_may_begin, detach};
+pub use self::marker::{check_is_copy, check_is_own, detach};
 use self::message::Genesis;
 pub use self::message::WriterId;
 pub use self::nats::NatsStream;

@@ -16,8 +16,7 @@ pub struct StreamStatus {
     /// Milliseconds from `began` to the time up to which this server has everything.
     complete_ms: AtomicU64,
     sequence: AtomicU64,
-    takes_writes: AtomicBool,
-    is_full: AtomicBool,
+    writes: Mutex<Writes>,
     is_copying: AtomicBool,
     clock_ahead_ms: AtomicI64,
     /// The server that wrote last, if it is another one.
@@ -27,14 +26,22 @@ pub struct StreamStatus {
     forwarded: AtomicU64,
 }
 
+/// What became of the last write that the stream was given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Writes {
+    Taken,
+    Refused,
+    /// It was refused because the stream is full. Refusals for other reasons do not change that.
+    Full,
+}
+
 impl Default for StreamStatus {
     fn default() -> Self {
         Self {
             began: Instant::now(),
             complete_ms: AtomicU64::new(0),
             sequence: AtomicU64::new(0),
-            takes_writes: AtomicBool::new(true),
-            is_full: AtomicBool::new(false),
+            writes: Mutex::new(Writes::Taken),
             is_copying: AtomicBool::new(true),
             clock_ahead_ms: AtomicI64::new(0),
             writer: Mutex::new(None),
@@ -72,32 +79,33 @@ impl StreamStatus {
 
     /// Notes that the stream takes writes.
     pub fn note_taken(&self) {
-        self.is_full.store(false, Ordering::Relaxed);
-        self.takes_writes.store(true, Ordering::Relaxed);
+        *self.writes.lock() = Writes::Taken;
     }
 
     /// Notes that the stream did not take a write.
     pub fn note_refused(&self) {
-        self.takes_writes.store(false, Ordering::Relaxed);
+        let mut writes = self.writes.lock();
+        if *writes == Writes::Taken {
+            *writes = Writes::Refused;
+        }
     }
 
     /// Notes that the stream did not take a write because it is full, here or on another server.
     pub fn note_full(&self) {
-        self.is_full.store(true, Ordering::Relaxed);
-        self.note_refused();
+        *self.writes.lock() = Writes::Full;
     }
 
-    /// Returns whether the stream was full when it last did not take a write, and has taken none since.
+    /// Returns whether a write was refused because the stream is full, and no message that counts was seen since.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        self.is_full.load(Ordering::Relaxed)
+        *self.writes.lock() == Writes::Full
     }
 
     /// Returns whether the stream takes writes: `false` from a write that it did not take until it takes one, or until
     /// its leader is heard again, unless it was full; and while this server's clock is too far ahead to write.
     #[must_use]
     pub fn is_writable(&self) -> bool {
-        self.takes_writes.load(Ordering::Relaxed) && !self.is_clock_far_ahead()
+        *self.writes.lock() == Writes::Taken && !self.is_clock_far_ahead()
     }
 
     /// Returns whether this server's clock is too far ahead for writes.

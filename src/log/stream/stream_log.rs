@@ -153,8 +153,11 @@ impl<S: Stream, D: Disk> StreamLog<S, D> {
             Ok(false) => return Ok(false),
             // A node that has started, and has not read its files yet, may say so of a stream that it has.
             Err(LogError::Stream(StreamError::Missing { .. })) if self.copied.frames > 0 => {
-                if !self.watch.is_told_shorter() {
-                    tracing::warn!(stream = self.name, "the stream does not exist, as a node says");
+                if !self.watch.is_reported_shorter() {
+                    tracing::warn!(
+                        stream = self.name,
+                        "a node says that the stream does not exist; waiting before this is believed"
+                    );
                 }
                 let looked = self.watch.note_last(self.stream.time(), self.copied.frames + 1, 0);
                 return looked.map(|()| false).map_err(|_| self.diverged("it does not exist"));
@@ -348,6 +351,7 @@ impl<S: Stream, D: Disk> StreamLog<S, D> {
         match verdict {
             Verdict::Counts(Counting { head, .. }) => {
                 self.note_writer(head.writer);
+                // The stream has taken this message, so it takes writes.
                 self.note_taken();
             }
             Verdict::Superseded => {

@@ -128,13 +128,13 @@ pub(super) fn set_format(config: &mut Value) {
 }
 
 /// Returns the length to which a stream may grow, in bytes, or `None` if nothing limits it.
-fn limit(config: &Value) -> Option<i64> {
+fn bytes_max(config: &Value) -> Option<i64> {
     config["max_bytes"].as_i64().filter(|bytes| *bytes > 0)
 }
 
-/// Returns the length to which a stream may grow, in bytes, for people.
-pub(super) fn bytes_max(config: &Value) -> String {
-    limit(config).map_or_else(|| "unlimited".to_owned(), |bytes| format!("{bytes} at most"))
+/// Returns the length to which a stream may grow, as text.
+pub(super) fn bytes_max_text(config: &Value) -> String {
+    bytes_max(config).map_or_else(|| "unlimited".to_owned(), |bytes| format!("{bytes} at most"))
 }
 
 /// Returns what is allowed, and that an operator should know of.
@@ -146,7 +146,7 @@ pub(super) fn warnings(stream: &str, config: &Value) -> Vec<String> {
             "num_replicas is {replicas}: with fewer than 3, writes stop with the first node that fails"
         ));
     }
-    if limit(config).is_none() {
+    if bytes_max(config).is_none() {
         warnings.push(
             "max_bytes is unlimited: a node whose disk is full stores nothing more until it is restarted"
                 .to_owned(),
@@ -236,7 +236,7 @@ mod tests {
         for (found, shown) in
             [(json!(-1), "unlimited"), (json!(0), "unlimited"), (json!(1 << 30), "1073741824 at most")]
         {
-            assert_eq!(bytes_max(&json!({ "max_bytes": found })), shown);
+            assert_eq!(bytes_max_text(&json!({ "max_bytes": found })), shown);
         }
     }
 

@@ -1,40 +1,40 @@
-//! Whether a stream is still the one that this server has seen, by what the node tells that leads.
+//! Whether a stream is still the one that this server has seen, by what the node reports that leads.
 
 use std::time::Duration;
 
 use super::Told;
 
-/// What was told of a stream, against which later answers are held.
+/// What was reported of a stream, and what later reports are compared with.
 #[derive(Debug, Default)]
 pub(super) struct Watch {
-    /// The time of the stream's creation, when it was first told.
+    /// The time of the stream's creation, as it was first reported.
     created: Option<u64>,
-    /// Set while the nodes tell of fewer messages than this server has seen.
+    /// Set while the nodes report fewer messages than this server has seen.
     shorter: Option<Shorter>,
     /// The time of the last look at the last message.
     looked_at: Duration,
-    /// What was judged at some time. What a node tells later must have it.
+    /// A time, and the last message judged by then. A report that was asked for later must include it.
     judged_at: (Duration, u64),
 }
 
-/// A stream that is told to be shorter than it was.
+/// A stream that is reported to be shorter than it was.
 #[derive(Debug)]
 struct Shorter {
     since: Duration,
-    /// Times that it was told so.
-    looks: u32,
+    /// Number of such reports.
+    reports: u32,
 }
 
-/// Time after which a stream that is told to be shorter is believed to be. A node that led before may tell of fewer
-/// messages for a while.
+/// Time for which a stream must be reported to be shorter before that is believed. A node that led before may report
+/// fewer messages for a while.
 const SHORTER_TIMEOUT: Duration = Duration::from_secs(15);
-/// Times that it must be told to be shorter until then.
-const SHORTER_LOOKS: u32 = 10;
+/// Number of reports that this takes.
+const SHORTER_REPORTS: u32 = 10;
 /// Time between two looks at the last message.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
 impl Watch {
-    /// Notes what was told, now that this server has judged the message `judged`.
+    /// Notes a report, now that this server has judged the message `judged`.
     ///
     /// # Errors
     ///
@@ -44,7 +44,7 @@ impl Watch {
             return Err("it was deleted and created again".to_owned());
         }
         let (time, judged_then) = self.judged_at;
-        // A node that was asked earlier cannot tell of what was judged since.
+        // A node that was asked earlier cannot report what was judged since.
         if told.at < time {
             return Ok(());
         }
@@ -52,7 +52,7 @@ impl Watch {
         self.note_last(now, judged_then, told.last)
     }
 
-    /// Notes the sequence of the last message, as it was told. This server has seen the message `seen`.
+    /// Notes the sequence of the last message, as it was reported. This server has seen the message `seen`.
     ///
     /// # Errors
     ///
@@ -62,16 +62,16 @@ impl Watch {
             self.shorter = None;
             return Ok(());
         }
-        let Shorter { since, looks } = self.shorter.get_or_insert(Shorter { since: now, looks: 0 });
-        *looks += 1;
-        if now.saturating_sub(*since) < SHORTER_TIMEOUT || *looks < SHORTER_LOOKS {
+        let Shorter { since, reports } = self.shorter.get_or_insert(Shorter { since: now, reports: 0 });
+        *reports += 1;
+        if now.saturating_sub(*since) < SHORTER_TIMEOUT || *reports < SHORTER_REPORTS {
             return Ok(());
         }
         Err(format!("it ends at message {last}, and this server has seen message {seen}"))
     }
 
-    /// Returns whether the stream was last told to be shorter than it was.
-    pub(super) fn is_told_shorter(&self) -> bool {
+    /// Returns whether the stream was last reported to be shorter than it was.
+    pub(super) fn is_reported_shorter(&self) -> bool {
         self.shorter.is_some()
     }
 
@@ -94,13 +94,13 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_is_shorter_if_that_is_told_for_long() {
+    fn a_stream_is_shorter_if_that_is_reported_for_long() {
         let mut watch = Watch::default();
         let mut tell = |seconds, last, judged| {
             watch.note_told(Duration::from_secs(seconds), &told(seconds, last), judged)
         };
         tell(1, 5, 5).expect("as it was");
-        // A node that has just started tells of fewer messages, and then of all.
+        // A node that has just started reports fewer messages, and then all.
         for seconds in 2..16 {
             tell(seconds, 3, 5).expect("not believed yet");
         }
@@ -113,11 +113,11 @@ mod tests {
     }
 
     #[test]
-    fn a_node_asked_earlier_tells_of_less() {
+    fn a_node_asked_earlier_reports_less() {
         let mut watch = Watch::default();
         let second = Duration::from_secs;
         watch.note_told(second(3), &told(1, 5), 5).expect("as it was");
-        // It was asked before 5 messages were judged, so what it tells is not compared.
+        // It was asked before 5 messages were judged, so its report is not compared.
         for seconds in 4..60 {
             watch.note_told(second(seconds), &told(2, 3), 5).expect("nothing new");
         }

@@ -5,13 +5,14 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 use super::node::Nodes;
-use super::writer::{forwarded, is_forwarded};
+use super::writer::{forwarded, is_forwarded, writer_of};
 use super::{Cluster, check_same, reached, run, serve};
-use crate::support::{Client, binary};
+use crate::support::binary;
 
 const PASSWORD: &str = "a-long-password";
 
-/// Starts nodes with the example's users and one who may not publish answers, and a server as each of these.
+/// Starts nodes with the example's users and one more, `mute`, who may not publish answers; and a server for each user of
+/// this list.
 fn start(users: &[&str]) -> Cluster {
     let dir = TempDir::new().expect("a temporary directory");
     let examples = include_str!("../../../examples/cluster/users.conf");
@@ -46,26 +47,12 @@ fn login(cluster: &Cluster, user: &str, file: &str) -> [String; 4] {
     ["--nats-user".to_owned(), user.to_owned(), "--nats-password-file".to_owned(), file]
 }
 
-/// Lets two servers write in turn until the first sends a write to the second, and lets the second write last.
-async fn write_in_turn(one: &Client, two: &Client) {
-    for round in 0..1_000 {
-        two.add_user(&format!("two {round}")).await;
-        reached(one, two.position().await).await;
-        let is_sent = is_forwarded(one, &format!("one {round}")).await;
-        reached(two, one.position().await).await;
-        if is_sent {
-            return;
-        }
-    }
-    panic!("no write is sent to another server");
-}
-
 #[tokio::test]
 #[ignore = "needs nats-server"]
 async fn the_examples_users_may_do_what_they_need() {
     let mut cluster = start(&["chinwag", "chinwag"]);
     let clients = cluster.clients();
-    write_in_turn(&clients[0], &clients[1]).await;
+    writer_of(&clients).await;
     check_same(&clients, &[], &[]).await;
     for server in cluster.servers.drain(..) {
         let (_, ended) = server.terminate();
@@ -102,9 +89,9 @@ async fn nobody_waits_for_a_server_that_may_not_answer() {
     // Given two servers that ask each other, and one that may not publish answers.
     let mut cluster = start(&["chinwag", "chinwag", "mute"]);
     let clients = cluster.clients();
-    let [one, two, mute] = &clients[..] else { unreachable!("three servers") };
-    write_in_turn(one, two).await;
-    reached(mute, two.position().await).await;
+    writer_of(&clients[..2]).await;
+    let [one, _, mute] = &clients[..] else { unreachable!("three servers") };
+    reached(mute, one.position().await).await;
     // It has waited 2 s for an answer from itself.
     tokio::time::sleep(Duration::from_secs(3)).await;
     // When it writes, it writes for itself, and so does another one after it, at once.

@@ -27,7 +27,7 @@ pub(super) async fn forwarded(client: &Client) -> u64 {
 
 /// Returns the index of the server that writes, once the others send it their writes. They do so as soon as each has got
 /// an answer from itself.
-async fn writer_of(clients: &[Client]) -> usize {
+pub(super) async fn writer_of(clients: &[Client]) -> usize {
     for _ in 0..1_000 {
         let mut own = Vec::new();
         for (number, client) in clients.iter().enumerate() {
@@ -80,7 +80,7 @@ async fn add_until(client: Client, stop: Arc<AtomicBool>, name: String) -> usize
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs nats-server"]
 async fn a_writer_that_stops_answers_what_it_was_sent() {
-    const WRITERS: usize = 32;
+    const CLIENTS: usize = 32;
     let mut cluster = Cluster::start();
     for round in 0..4 {
         let mut clients = cluster.clients();
@@ -88,7 +88,7 @@ async fn a_writer_that_stops_answers_what_it_was_sent() {
         clients.remove(writer);
         // Given two servers that send it all that they are asked to write,
         let stop = Arc::<AtomicBool>::default();
-        let adding: Vec<_> = (0..WRITERS)
+        let adding: Vec<_> = (0..CLIENTS)
             .map(|number| {
                 let client = clients[number % 2].clone();
                 tokio::spawn(add_until(client, Arc::clone(&stop), format!("{round} {number}")))
@@ -96,13 +96,14 @@ async fn a_writer_that_stops_answers_what_it_was_sent() {
             .collect();
         sleep(Duration::from_millis(300)).await;
         // When it is told to end, no write fails.
-        let ended = cluster.servers.remove(writer);
-        let (ended, end) = tokio::task::spawn_blocking(|| ended.terminate()).await.expect("no panic");
-        assert_eq!(end.code, Some(0), "{}", end.stderr);
+        let stopping = cluster.servers.remove(writer);
+        let (stopped, ended) = tokio::task::spawn_blocking(|| stopping.terminate()).await.expect("no panic");
+        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
         sleep(Duration::from_millis(300)).await;
         stop.store(true, Ordering::Relaxed);
         let added = join_all(adding).await.into_iter().map(|added| added.expect("each write is stored"));
-        assert!(added.sum::<usize>() > WRITERS, "they write");
-        cluster.servers.insert(writer, ended.restart());
+        assert!(added.sum::<usize>() > CLIENTS, "they write");
+        cluster.servers.insert(writer, stopped.restart());
     }
+    cluster.check_copies();
 }

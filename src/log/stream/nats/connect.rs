@@ -69,7 +69,7 @@ pub(super) fn connect_options(settings: &NatsSettings, first: usize) -> Result<C
     Ok(options)
 }
 
-/// The attempts to connect. The client tells the reason of a failed one only by what it notes of the nodes.
+/// The attempts to connect. The client shows why one failed only in its list of nodes.
 #[derive(Default)]
 struct Attempts {
     /// The number of the node that is tried next.
@@ -85,7 +85,7 @@ struct Attempts {
 impl Attempts {
     /// Logs how the last attempt has failed, if it has. Returns the node for the next one.
     fn next<'n>(&mut self, nodes: &'n [Server]) -> Option<&'n Server> {
-        if let Some((node, reason)) = self.failed(nodes)
+        if let Some((node, reason)) = self.take_failure(nodes)
             && self.reasons.get(&node) != Some(&reason)
         {
             tracing::warn!(node, "failed to connect to a node: {reason}");
@@ -98,7 +98,7 @@ impl Attempts {
     }
 
     /// Returns the node of the last attempt, and the reason of its failure. Returns `None` if it has succeeded.
-    fn failed(&mut self, nodes: &[Server]) -> Option<(String, String)> {
+    fn take_failure(&mut self, nodes: &[Server]) -> Option<(String, String)> {
         let (tried, failed_before) = self.tried.take()?;
         if std::mem::take(&mut self.is_connected) {
             self.reasons.clear();
@@ -108,7 +108,7 @@ impl Attempts {
         // The client does not count an attempt that finds no address.
         let has_address = node.failed_attempts > failed_before;
         let reason = node.last_error.clone().filter(|_| has_address);
-        Some((tried, reason.unwrap_or_else(|| "its name has no address now".to_owned())))
+        Some((tried, reason.unwrap_or_else(|| "its name does not resolve".to_owned())))
     }
 }
 
@@ -143,16 +143,16 @@ mod tests {
     #[test]
     fn a_failed_attempt_has_its_own_reason() {
         let mut attempts = Attempts::default();
-        assert_eq!(attempts.failed(&node(0, None)), None, "nothing was tried");
+        assert_eq!(attempts.take_failure(&node(0, None)), None, "nothing was tried");
         attempts.next(&node(0, None));
-        let failed = attempts.failed(&node(1, Some("refused")));
+        let failed = attempts.take_failure(&node(1, Some("refused")));
         assert_eq!(failed, Some(("nats://n1:4222".to_owned(), "refused".to_owned())));
         // The client notes nothing of a look-up that fails, and keeps the reason of an earlier attempt.
         attempts.next(&node(1, Some("refused")));
-        let failed = attempts.failed(&node(1, Some("refused")));
-        assert!(failed.is_some_and(|(_, reason)| reason.contains("no address")));
+        let failed = attempts.take_failure(&node(1, Some("refused")));
+        assert!(failed.is_some_and(|(_, reason)| reason.contains("does not resolve")));
         attempts.next(&node(1, Some("refused")));
         attempts.is_connected = true;
-        assert_eq!(attempts.failed(&node(0, None)), None);
+        assert_eq!(attempts.take_failure(&node(0, None)), None);
     }
 }

@@ -155,23 +155,24 @@ impl NatsStream {
         }
     }
 
-    /// Connects at once, to the first node that lets it, in the order in which they are given.
+    /// Connects to the first node that accepts, in the order of `--nats`, and waits for none.
     fn connect_now(&mut self) -> Result<Arc<Connection>, LogError> {
         let runtime = self.runtime()?;
-        let mut refusals = Vec::new();
+        let mut failures = Vec::new();
         for (number, node) in self.settings.nodes.iter().enumerate() {
+            // The attempt begins with this node. The others are for a connection that is lost later.
             let options = connect_options(&self.settings, number)?;
             match runtime.block_on(options.connect(self.nodes.clone())) {
                 Ok(client) => return Ok(self.connected(client, runtime)),
-                Err(error) => refusals.push((node, error)),
+                Err(error) => failures.push((node, error)),
             }
         }
         runtime.shutdown_background();
-        let is_of_login = |kind| {
+        let is_login_error = |kind| {
             matches!(kind, ConnectErrorKind::AuthorizationViolation | ConnectErrorKind::Authentication)
         };
-        let is_login_wrong = refusals.iter().all(|(_, error)| is_of_login(error.kind()));
-        let each: Vec<_> = refusals.iter().map(|(node, error)| format!("{node} ({error})")).collect();
+        let is_login_wrong = failures.iter().all(|(_, error)| is_login_error(error.kind()));
+        let each: Vec<_> = failures.iter().map(|(node, error)| format!("{node} ({error})")).collect();
         let each = each.join(", ");
         Err(if is_login_wrong {
             self.unfit(format!("every node refuses the login: {each}"))

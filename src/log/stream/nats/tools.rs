@@ -94,7 +94,7 @@ impl NatsStream {
             ("replicas", config["num_replicas"].to_string()),
             ("format", wanted::format(config).unwrap_or("not named: see `stream upgrade`").to_owned()),
             ("messages", state["last_seq"].to_string()),
-            ("bytes", format!("{}, {}", state["bytes"], wanted::bytes_max(config))),
+            ("bytes", format!("{}, {}", state["bytes"], wanted::bytes_max_text(config))),
             ("message", format!("{} bytes at most", self.message_bytes_max())),
         ];
         let is_synced = match (self.settings.monitors.len(), silent.len()) {
