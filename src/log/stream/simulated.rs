@@ -26,8 +26,8 @@ pub(crate) struct Sea {
     late: Vec<(u64, Vec<u8>)>,
     nodes: [Node; NODES],
     created: u64,
-    /// Whether the nodes say that there is no stream.
-    is_gone: bool,
+    /// What the nodes say of the stream to one who starts.
+    presence: Presence,
     /// What the node that leads told last, which it does once a second.
     told: Told,
     message_bytes_max: usize,
@@ -35,6 +35,16 @@ pub(crate) struct Sea {
     clock_ahead_ms: i64,
     time: Duration,
     pub(crate) faults: Faults,
+}
+
+/// What the nodes say of the stream to one who starts.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Presence {
+    There,
+    /// Nobody answers.
+    Silent,
+    /// There is no such stream.
+    Gone,
 }
 
 /// A node, as a reader sees it.
@@ -101,7 +111,7 @@ impl SimStream {
             late: Vec::new(),
             nodes: Default::default(),
             created: 1,
-            is_gone: false,
+            presence: Presence::There,
             told: Told { last: 1, created: 1, at: Duration::ZERO, clock_ahead_ms: 0 },
             message_bytes_max: usize::MAX,
             clock_ahead_ms: 0,
@@ -146,9 +156,9 @@ impl SimStream {
         self.0.lock().pass(time);
     }
 
-    /// Sets whether the nodes say that there is no stream.
-    pub(crate) fn set_gone(&self, is_gone: bool) {
-        self.0.lock().is_gone = is_gone;
+    /// Sets what the nodes say of the stream to one who starts.
+    pub(crate) fn set_presence(&self, presence: Presence) {
+        self.0.lock().presence = presence;
     }
 
     /// Returns the number of messages.
@@ -293,10 +303,11 @@ impl Sea {
 
 impl Stream for SimStream {
     fn check(&mut self) -> Result<bool, LogError> {
-        if self.0.lock().is_gone {
-            return Err(StreamError::Missing { stream: "test".to_owned() }.into());
+        match self.0.lock().presence {
+            Presence::There => Ok(true),
+            Presence::Silent => Ok(false),
+            Presence::Gone => Err(StreamError::Missing { stream: "test".to_owned() }.into()),
         }
-        Ok(true)
     }
 
     fn message_bytes_max(&self) -> usize {

@@ -150,7 +150,11 @@ impl<S: Stream, D: Disk> StreamLog<S, D> {
     fn join(&mut self) -> Result<bool, LogError> {
         match self.stream.check() {
             Ok(true) => {}
-            Ok(false) => return Ok(false),
+            // What was reported before nobody answered was perhaps reported by nodes that were about to stop.
+            Ok(false) => {
+                self.watch = Watch::default();
+                return Ok(false);
+            }
             // A node that has started, and has not read its files yet, may say so of a stream that it has.
             Err(LogError::Stream(StreamError::Missing { .. })) if self.copied.frames > 0 => {
                 if !self.watch.is_reported_shorter() {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::simulated::{Chance, Faults, SimDisk, SimStream};
+use super::simulated::{Chance, Faults, Presence, SimDisk, SimStream};
 use super::{StreamError, StreamStatus};
 use crate::domain::{Actor, Event, Position, Record, Timestamp};
 use crate::log::{AppendError, Caught, EventLog, Frame, LogError};
@@ -227,7 +227,7 @@ fn a_copy_whose_stream_is_gone_is_another_history() {
     let stream = server.stream.clone();
     drop(server);
     // When a node says for a while that there is no stream, the server waits.
-    stream.set_gone(true);
+    stream.set_presence(Presence::Gone);
     let seconds = Duration::from_secs;
     assert_eq!(start_within(&stream, &copy, seconds(5)).expect("it waits"), Caught::Unreachable);
     // When it goes on to say so, the copy is what the stream is restored from.
@@ -238,6 +238,28 @@ fn a_copy_whose_stream_is_gone_is_another_history() {
     // A server that has seen nothing of it says at once how it is created.
     let gone = start_within(&stream, &empty, Duration::ZERO).expect_err("it is not there").to_string();
     assert!(gone.contains("does not exist; `chinwag stream create`"), "{gone}");
-    stream.set_gone(false);
+    stream.set_presence(Presence::There);
     assert_eq!(start_within(&stream, &copy, Duration::ZERO).expect("it is there"), Caught::Nothing);
+}
+
+#[test]
+fn a_stream_that_is_gone_before_a_silence_is_not_believed_to_be() {
+    let copy = SimDisk::default();
+    let mut server = Server::start_with(SimStream::new(Chance::from_seed(1)), copy.clone());
+    server.append().expect("stored");
+    let stream = server.stream.clone();
+    drop(server);
+    let mut log = stream.log(copy);
+    log.make_ready().expect("a copy");
+    // Given nodes that say for a moment that there is no stream, say nothing for long, and then say so again.
+    for (presence, seconds) in [(Presence::Gone, 12), (Presence::Silent, 60), (Presence::Gone, 12)] {
+        stream.set_presence(presence);
+        for _ in 0..seconds {
+            assert_eq!(log.catch_up(&mut |_| Ok(())).expect("it waits"), Caught::Unreachable);
+            stream.pass(Duration::from_secs(1));
+        }
+    }
+    // When they have it, the server goes on.
+    stream.set_presence(Presence::There);
+    assert_eq!(log.catch_up(&mut |_| Ok(())).expect("it is there"), Caught::Nothing);
 }
