@@ -1,6 +1,7 @@
 //! The writer's queue: commands wait in it, and the writer takes them out in batches.
 
 use std::collections::HashSet;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -94,6 +95,8 @@ impl Inbox {
     pub(super) fn gather(&self, first: Job, wanted: usize, time_max: Duration) -> Vec<Job> {
         /// Time between two looks into the queue.
         const LOOK_INTERVAL: Duration = Duration::from_micros(200);
+        // Before the batch is out of the queue.
+        self.queued.is_committing.store(true, Ordering::SeqCst);
         let mut load = Load::default();
         load.add(&first);
         let mut batch = vec![first];

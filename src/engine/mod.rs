@@ -20,7 +20,7 @@ mod read_marks;
 mod writer;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::time::{Duration, Instant};
 
@@ -80,6 +80,8 @@ const QUEUE_BYTES_MAX: usize = 64 * 1024 * 1024;
 struct Queued {
     writes: AtomicUsize,
     bytes: AtomicUsize,
+    /// Whether the writer is at a batch, which is no longer in the queue.
+    is_committing: AtomicBool,
 }
 
 impl Queued {
@@ -392,6 +394,12 @@ impl Engine {
     /// Ends all feeds: a [follower](Follower) still sees what has happened, and then its feed ends.
     pub fn end_following(&self) {
         self.live.finish(&self.model);
+    }
+
+    /// Returns whether no command waits for the writer, or is being carried out.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.queued.writes() == 0 && !self.queued.is_committing.load(Ordering::SeqCst)
     }
 
     /// Accepts no more commands. The writer ends when it has carried out those in the queue.

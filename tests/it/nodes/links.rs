@@ -182,3 +182,20 @@ async fn a_write_that_arrives_late_is_decided_again() {
     assert_eq!(problem(&refused, 409, "username_taken").as_deref(), Some("username"));
     check_same(&cluster.clients(), &[den], &[ann, bob]).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs nats-server"]
+async fn a_server_without_most_nodes_stops_as_planned() {
+    for paused in [&[0, 1][..], &[0, 1, 2]] {
+        let mut cluster = Cluster::start();
+        for number in paused {
+            cluster.nodes.pause(*number);
+        }
+        // Its questions to the nodes are under way, at different stages.
+        for server in cluster.servers.drain(..) {
+            tokio::time::sleep(Duration::from_millis(900)).await;
+            let (_, ended) = tokio::task::spawn_blocking(|| server.terminate()).await.expect("no panic");
+            assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+        }
+    }
+}
