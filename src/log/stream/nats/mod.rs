@@ -93,6 +93,11 @@ impl Connection {
         Ok(())
     }
 
+    /// Returns whether the node has said what it is. The client is connected a moment before it shows that.
+    fn knows_node(&self) -> bool {
+        !self.client.server_info().version.is_empty()
+    }
+
     fn is_up(&self) -> bool {
         self.client.connection_state() == State::Connected
     }
@@ -286,7 +291,7 @@ impl Stream for NatsStream {
     fn check(&mut self) -> Result<bool, LogError> {
         let connection = self.connect()?;
         let deadline = Instant::now() + CONNECT_TIMEOUT;
-        while !connection.is_up() {
+        while !connection.is_up() || !connection.knows_node() {
             if Instant::now() >= deadline {
                 let nodes = self.settings.nodes.join(", ");
                 self.wait_for(format!("not connected to {nodes}"));
