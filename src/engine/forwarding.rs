@@ -32,8 +32,8 @@ const BACKOFF_TIME: Duration = Duration::from_secs(30);
 const APPLY_TIME: Duration = Duration::from_secs(5);
 /// Time after which a server that owes an answer is asked whether it answers at all, and in which it must say so.
 const LOOK_TIME: Duration = Duration::from_millis(1_500);
-/// Time by which the clock of a server that asks may be ahead of this one's, in seconds.
-const AHEAD_S_MAX: u64 = 60;
+/// Time by which the clock of a server that asks may be ahead of this one's.
+const AHEAD_MAX: Duration = Duration::from_mins(1);
 /// Age beyond which a question is not carried out. The server that asked has reported the writes as unconfirmed long
 /// before, unless the clocks differ by as much.
 const QUESTION_AGE_MAX: Duration = Duration::from_secs(30);
@@ -236,6 +236,11 @@ impl Forwarding {
     }
 }
 
+/// Returns whether a question is not too old. If it is dated further ahead than a clock may be, its age is not known.
+fn is_timely(asked_at: Timestamp, now: Timestamp) -> bool {
+    now.saturating_since(asked_at) <= QUESTION_AGE_MAX && asked_at.saturating_since(now) <= AHEAD_MAX
+}
+
 /// Returns whether a command of another server is one that the API could have made: what the types do not say.
 ///
 /// **Invariant:** the events that a sound command becomes can be written to a frame, read from it, and applied. One that
@@ -249,7 +254,7 @@ fn is_sound(facts: &impl Facts, command: &Command, by: &Actor<'_>, now: Timestam
     let is_possible = match command {
         Command::AddChat { users, .. } => !users.is_empty(),
         Command::AddMessages(messages) => (1..=EVENTS_MAX).contains(&messages.len()),
-        Command::RevokeTokens { from, .. } => *from <= now.as_micros() / 1_000_000 + AHEAD_S_MAX,
+        Command::RevokeTokens { from, .. } => *from <= now.as_micros() / 1_000_000 + AHEAD_MAX.as_secs(),
         Command::AddUser { .. }
         | Command::AddMessage(_)
         | Command::AddMember { .. }
@@ -327,17 +332,21 @@ impl Engine {
         let now = system_clock::now();
         // Held until the answers are known, because a server that ends waits for it.
         let accepts = forwarding.accepts.read().await;
-        if !*accepts || now.saturating_since(asked_at) > QUESTION_AGE_MAX {
+        if !*accepts || !is_timely(asked_at, now) {
             return Vec::new();
         }
-        let checked = |Asked { command, key, by }| {
+        let keyed = |Asked { command, key, by }| {
             let key = key.map(|key: String| IdempotencyKey::new(key, &command, &by)).transpose().ok()?;
-            let is_sound = self.read(|model| is_sound(model.index(), &command, &by, now));
-            is_sound.then_some((command, key, by))
+            Some((command, key, by))
         };
-        let Some(commands) = commands.into_iter().map(checked).collect::<Option<Vec<_>>>() else {
+        let Some(commands) = commands.into_iter().map(keyed).collect::<Option<Vec<_>>>() else {
             return Vec::new();
         };
+        let are_sound = self
+            .read(|model| commands.iter().all(|(command, _, by)| is_sound(model.index(), command, by, now)));
+        if !are_sound {
+            return Vec::new();
+        }
         // All are queued before one is waited for, so that they may be decided together.
         let enqueued: Vec<_> =
             commands.into_iter().map(|(command, key, by)| self.enqueue(command, key, by)).collect();

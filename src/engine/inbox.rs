@@ -120,6 +120,11 @@ impl Inbox {
         batch
     }
 
+    /// Notes that the batch that was gathered is answered.
+    pub(super) fn note_answered(&self) {
+        self.queued.is_committing.store(false, Ordering::SeqCst);
+    }
+
     /// Closes the queue after a failed append, and refuses what is in it.
     ///
     /// The events of the failed batch may be in the log or not. Those of all other commands are certainly not

@@ -24,6 +24,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt;
+use futures_util::future::Either;
 use parking_lot::RwLock;
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
@@ -268,9 +270,9 @@ impl Engine {
         Ok((engine, WriterEnd(end)))
     }
 
-    /// Submits a command, and waits until it is refused or its events are durable. `by` is the one who caused its
-    /// events. A command with a key is carried out only once, even if it is submitted again. A command in the queue is carried out even if
-    /// its client no longer waits for the answer.
+    /// Submits a command, and returns its answer, which is there when the command is refused or its events are durable.
+    /// `by` is the one who caused its events. A command with a key is carried out only once, even if it is submitted
+    /// again. A command in the queue is carried out even if nobody waits for the answer any more.
     ///
     /// # Errors
     ///
@@ -279,23 +281,24 @@ impl Engine {
     /// # Panics
     ///
     /// May panic if the key is not one of this actor's.
-    pub async fn submit(
+    // The future of an `async fn` would hold the command, which is in the queue by then.
+    pub fn submit(
         &self,
         command: Command,
         key: Option<IdempotencyKey<'static>>,
         by: Actor<'static>,
-    ) -> Result<Accepted, SubmitError> {
+    ) -> impl Future<Output = Result<Accepted, SubmitError>> {
         debug_assert!(key.as_ref().is_none_or(|key| key.is_of(&by)), "a key of the one who submits");
         let there = self.forwarding.as_ref().filter(|forwarding| forwarding.sends(&command));
         let answered = match there {
-            None => Self::wait_for_answer(self.enqueue(command, key, by)).await,
-            // Boxed, so that the future of a server alone stays small.
-            Some(there) => Box::pin(self.submit_there(there, command, key, by)).await,
+            None => Either::Left(Self::wait_for_answer(self.enqueue(command, key, by))),
+            Some(there) => Either::Right(Box::pin(self.submit_there(there, command, key, by))),
         };
-        if let Err(refused) = &answered {
-            self.metrics.count_refused(refused);
-        }
-        answered
+        answered.inspect(|answer| {
+            if let Err(refused) = answer {
+                self.metrics.count_refused(refused);
+            }
+        })
     }
 
     /// Waits for the answer of the writer, unless the command was refused before.

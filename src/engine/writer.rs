@@ -1,7 +1,6 @@
 //! The writer: the loop that makes commands durable. It gathers, decides, appends, applies and answers.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, TrySendError};
 use std::time::{Duration, Instant};
 
@@ -151,7 +150,7 @@ impl Writer {
                 // **Invariant:** a client that goes away changes nothing.
                 drop(job.reply.send(answer));
             }
-            self.inbox.queued.is_committing.store(false, Ordering::SeqCst);
+            self.inbox.note_answered();
         }
         Ok(())
     }

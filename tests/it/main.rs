@@ -13,6 +13,7 @@ mod batch;
 mod chats;
 mod clock;
 mod connections;
+mod copies;
 mod corpus;
 mod crash;
 mod dashboard;

@@ -9,11 +9,7 @@ use std::time::Duration;
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::support::{Ended, TestServer, binary, run_to_end, segments};
-
-fn serve(data: &Path) -> Ended {
-    run_to_end(binary().args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(data))
-}
+use crate::support::{Ended, TestServer, binary, run_to_end, segments, serve_to_end};
 
 fn verify(data: &Path) -> Ended {
     run_to_end(binary().args(["log", "verify", "--data"]).arg(data))
@@ -31,7 +27,7 @@ async fn a_lost_lock_file_admits_no_second_server() {
     ];
     for (what, change) in changes {
         change();
-        let ended = serve(&server.data);
+        let ended = serve_to_end(&server.data, &[]);
         assert_eq!(ended.code, Some(4), "LOCK was {what}: {}", ended.stderr);
     }
     server.add_user("ann").await;
@@ -104,7 +100,7 @@ async fn a_misnamed_log_is_not_an_empty_one() {
         let (stopped, _) = server.terminate();
         let misnamed = stopped.data.join(name);
         std::fs::rename(&stopped.segments()[0], &misnamed).unwrap();
-        for ended in [serve(&stopped.data), verify(&stopped.data)] {
+        for ended in [serve_to_end(&stopped.data, &[]), verify(&stopped.data)] {
             assert_eq!(ended.code, Some(2), "{}", ended.stderr);
             assert!(ended.stderr.contains(name), "{}", ended.stderr);
         }
@@ -154,7 +150,7 @@ async fn a_misnamed_last_segment_does_not_shorten_a_log() {
     let last = stopped.segments().pop().unwrap();
     let misnamed = last.with_extension("LOG");
     std::fs::rename(&last, &misnamed).unwrap();
-    for ended in [serve(&stopped.data), verify(&stopped.data)] {
+    for ended in [serve_to_end(&stopped.data, &[]), verify(&stopped.data)] {
         assert_eq!(ended.code, Some(2), "{}", ended.stderr);
     }
     // A second copy of a segment that is there does no harm.

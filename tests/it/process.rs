@@ -4,7 +4,6 @@ use std::net::TcpListener;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
@@ -13,19 +12,7 @@ use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::support::{Ended, RawConnection, StoppedServer, TestServer, binary, head, run_to_end};
-
-fn serve(data: &Path, flags: &[&str]) -> Ended {
-    run_to_end(binary().args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(data).args(flags))
-}
-
-#[track_caller]
-fn expect_exit(ended: &Ended, code: i32, words: &[&str]) {
-    assert_eq!(ended.code, Some(code), "{}", ended.stderr);
-    for word in words {
-        assert!(ended.stderr.contains(word), "no {word:?} in: {}", ended.stderr);
-    }
-}
+use crate::support::{RawConnection, StoppedServer, TestServer, binary, head, run_to_end, serve_to_end};
 
 #[tokio::test]
 async fn sigterm_sigint_and_sigquit_end_the_process_cleanly() {
@@ -92,11 +79,11 @@ async fn idle_connections_do_not_delay_a_stop() {
 fn a_directory_in_use_is_exit_4() {
     let server = TestServer::start();
     let in_use = ["in use", server.data.to_str().unwrap()];
-    expect_exit(&serve(&server.data, &[]), 4, &in_use);
+    serve_to_end(&server.data, &[]).expect(4, &in_use);
     // Also if the address is in use.
     let mut command = binary();
     command.args(["--listen", &server.address, "--data"]).arg(&server.data);
-    expect_exit(&run_to_end(&mut command), 4, &in_use);
+    run_to_end(&mut command).expect(4, &in_use);
 }
 
 #[test]
@@ -106,7 +93,7 @@ fn an_address_in_use_is_exit_2_and_leaves_no_directory() {
     let dir = TempDir::new().unwrap();
     let (parent, data) = (dir.path().join("parent"), dir.path().join("parent/data"));
     let ended = run_to_end(binary().args(["--listen", &address, "--data"]).arg(data));
-    expect_exit(&ended, 2, &[&address]);
+    ended.expect(2, &[&address]);
     assert!(!parent.exists());
 }
 
@@ -115,42 +102,36 @@ fn a_data_path_that_is_a_file_is_exit_2() {
     let dir = TempDir::new().unwrap();
     let file = dir.path().join("file");
     std::fs::write(&file, "mine").unwrap();
-    expect_exit(&serve(&file, &[]), 2, &[file.to_str().unwrap()]);
-    expect_exit(&serve(&file.join("below"), &[]), 2, &[file.to_str().unwrap()]);
+    serve_to_end(&file, &[]).expect(2, &[file.to_str().unwrap()]);
+    serve_to_end(&file.join("below"), &[]).expect(2, &[file.to_str().unwrap()]);
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "mine");
 }
 
 #[test]
 fn bad_usage_is_exit_2_and_names_the_value() {
     let dir = TempDir::new().unwrap();
-    expect_exit(&serve(dir.path(), &["--nonsense"]), 2, &["--nonsense"]);
-    expect_exit(
-        &serve(dir.path(), &["--segment-bytes", "65535"]),
-        2,
-        &["65535", "--segment-bytes", "as in 64MiB"],
-    );
-    expect_exit(
-        &serve(dir.path(), &["--body-bytes-max", "1MB"]),
-        2,
-        &["1MB", "--body-bytes-max", "as in 1MiB"],
-    );
-    expect_exit(&serve(dir.path(), &["--queue-max", "0"]), 2, &["--queue-max"]);
-    expect_exit(&serve(dir.path(), &["--body-bytes-max", "many"]), 2, &["many"]);
-    expect_exit(&run_to_end(binary().args(["--listen", "nowhere"])), 2, &["nowhere", "as in 127.0.0.1:9000"]);
+    serve_to_end(dir.path(), &["--nonsense"]).expect(2, &["--nonsense"]);
+    serve_to_end(dir.path(), &["--segment-bytes", "65535"])
+        .expect(2, &["65535", "--segment-bytes", "as in 64MiB"]);
+    serve_to_end(dir.path(), &["--body-bytes-max", "1MB"])
+        .expect(2, &["1MB", "--body-bytes-max", "as in 1MiB"]);
+    serve_to_end(dir.path(), &["--queue-max", "0"]).expect(2, &["--queue-max"]);
+    serve_to_end(dir.path(), &["--body-bytes-max", "many"]).expect(2, &["many"]);
+    run_to_end(binary().args(["--listen", "nowhere"])).expect(2, &["nowhere", "as in 127.0.0.1:9000"]);
     let unknown = "no-such-host.invalid:9000";
-    expect_exit(&run_to_end(binary().args(["--ephemeral", "--listen", unknown])), 2, &[unknown]);
-    expect_exit(&run_to_end(binary().env("CHINWAG_LISTEN", "nowhere")), 2, &["nowhere"]);
-    expect_exit(&run_to_end(binary().arg("nonsense")), 2, &["nonsense"]);
-    expect_exit(&serve(dir.path(), &["--log", "chinwag=loud"]), 2, &["chinwag=loud", "--log"]);
-    expect_exit(&run_to_end(binary().env("CHINWAG_LOG", "chinwag=loud")), 2, &["chinwag=loud"]);
+    run_to_end(binary().args(["--ephemeral", "--listen", unknown])).expect(2, &[unknown]);
+    run_to_end(binary().env("CHINWAG_LISTEN", "nowhere")).expect(2, &["nowhere"]);
+    run_to_end(binary().arg("nonsense")).expect(2, &["nonsense"]);
+    serve_to_end(dir.path(), &["--log", "chinwag=loud"]).expect(2, &["chinwag=loud", "--log"]);
+    run_to_end(binary().env("CHINWAG_LOG", "chinwag=loud")).expect(2, &["chinwag=loud"]);
     for wrong in ["warning", "loud", "hyper=debug"] {
-        expect_exit(&serve(dir.path(), &["--log", wrong]), 2, &["--log", wrong, "as in info"]);
+        serve_to_end(dir.path(), &["--log", wrong]).expect(2, &["--log", wrong, "as in info"]);
     }
-    expect_exit(&serve(dir.path(), &["--log-format", "xml"]), 2, &["xml", "text", "json"]);
+    serve_to_end(dir.path(), &["--log-format", "xml"]).expect(2, &["xml", "text", "json"]);
     let contradiction = ["--cors-origins", "*,https://example.com"];
-    expect_exit(&serve(dir.path(), &contradiction), 2, &["--cors-origins", "combined with other origins"]);
+    serve_to_end(dir.path(), &contradiction).expect(2, &["--cors-origins", "combined with other origins"]);
     for bad in ["http://chat.example.com", "chat.example.com:9000", "", "chinwag,", "*"] {
-        expect_exit(&serve(dir.path(), &["--hosts", bad]), 2, &["--hosts", "as in chat.example.com"]);
+        serve_to_end(dir.path(), &["--hosts", bad]).expect(2, &["--hosts", "as in chat.example.com"]);
     }
 }
 
@@ -160,7 +141,7 @@ fn the_log_goes_where_the_environment_says() {
     let data = dir.path().join("by-environment");
     std::fs::write(&data, "a file, to be refused").unwrap();
     let ended = run_to_end(binary().env("CHINWAG_DATA", &data).env("CHINWAG_LISTEN", "127.0.0.1:0"));
-    expect_exit(&ended, 2, &[data.to_str().unwrap()]);
+    ended.expect(2, &[data.to_str().unwrap()]);
 }
 
 /// A flag: its name, its environment variable, its default.
@@ -192,132 +173,6 @@ fn flags_of_operations() -> Vec<Flag> {
     cells.map(|cells| cells.take(3).collect::<Vec<_>>().try_into().expect("three cells and more")).collect()
 }
 
-/// A server that wrote a copy alone would begin another history.
-#[tokio::test]
-async fn a_copy_of_a_stream_is_not_served_alone() {
-    // Given a directory that is marked as a copy.
-    let server = TestServer::start();
-    server.add_user("ann").await;
-    let stopped = server.kill();
-    let data = stopped.data.as_path();
-    std::fs::write(data.join("STREAM"), "tea 01a21f09-ae75-7a54-a4c0-58de98f4e460\n").unwrap();
-    // When it is served without its stream, it is refused, until it is detached.
-    expect_exit(&serve(data, &[]), 2, &["is a copy of stream tea", "--nats", "chinwag stream detach"]);
-    let from = ["stream", "create", "--nats", "nats://127.0.0.1:1", "--from"];
-    let created = run_to_end(binary().args(from).arg(data));
-    expect_exit(&created, 2, &["is a copy of stream tea", "chinwag stream restore", "chinwag stream detach"]);
-    let detach = || run_to_end(binary().args(["stream", "detach", "--data"]).arg(data));
-    expect_exit(&detach(), 0, &[]);
-    expect_exit(&detach(), 2, &["not a copy of a stream"]);
-    let dir = TempDir::new().unwrap();
-    for (data, why) in [(dir.path().to_owned(), "holds no log"), (dir.path().join("away"), "away")] {
-        let detached = run_to_end(binary().args(["stream", "detach", "--data"]).arg(data));
-        expect_exit(&detached, 2, &[why]);
-    }
-    assert_eq!(stopped.restart().position().await, 1);
-}
-
-#[test]
-fn a_shared_log_is_not_kept_in_memory() {
-    let ended = run_to_end(binary().args(["--nats", "nats://127.0.0.1:1", "--ephemeral"]));
-    expect_exit(&ended, 2, &["--nats", "--ephemeral"]);
-}
-
-#[test]
-#[cfg(not(feature = "nats"))]
-fn a_binary_without_nats_says_so() {
-    let dir = TempDir::new().unwrap();
-    let data = dir.path().join("data");
-    let of_stream = ["--nats", "nats://127.0.0.1:1"];
-    expect_exit(&serve(&data, &of_stream), 2, &["built without NATS", "--features nats"]);
-    assert!(!data.exists(), "nothing is left behind");
-    let check = run_to_end(binary().args(["stream", "check"]).args(of_stream));
-    expect_exit(&check, 2, &["built without NATS"]);
-}
-
-#[test]
-fn servers_without_a_common_secret_are_warned_of() {
-    let (nats, keys, secret) =
-        (["--nats", "nats://127.0.0.1:1"], ["--api-keys", "nowhere"], ["--secret", "nowhere"]);
-    for (flags, is_warned_of) in [
-        ([&nats[..], &keys].concat(), true),
-        ([&nats[..], &keys, &secret].concat(), false),
-        (keys.to_vec(), false),
-    ] {
-        let ended = run_to_end(binary().args(&flags));
-        expect_exit(&ended, 2, &["nowhere"]);
-        assert_eq!(
-            ended.stderr.contains("/events/token is good only on this server"),
-            is_warned_of,
-            "{flags:?}"
-        );
-    }
-}
-
-#[tokio::test]
-#[cfg(feature = "nats")]
-async fn a_log_of_one_server_does_not_become_a_copy() {
-    let server = TestServer::start();
-    server.add_user("ann").await;
-    let stopped = server.kill();
-    let of_stream = ["--nats", "nats://127.0.0.1:1"];
-    expect_exit(&serve(&stopped.data, &of_stream), 2, &["holds a log that is not a copy"]);
-}
-
-#[test]
-#[cfg(feature = "nats")]
-fn a_tool_does_not_wait_for_a_stream() {
-    let away = ["--nats", "nats://127.0.0.1:1"];
-    for command in ["check", "create"] {
-        let ended = run_to_end(binary().args(["stream", command]).args(away));
-        expect_exit(&ended, 1, &["stream chinwag cannot be reached", "nats://127.0.0.1:1"]);
-    }
-    expect_exit(&run_to_end(binary().args(["stream", "check"])), 2, &["--nats"]);
-    let missing = run_to_end(binary().args(["stream", "check", "--nats-creds", "nowhere"]).args(away));
-    expect_exit(&missing, 2, &["nowhere", "--nats-creds"]);
-}
-
-#[tokio::test]
-#[cfg(feature = "nats")]
-async fn a_server_says_that_it_waits_for_a_stream() {
-    use std::io::Read;
-    use std::process::Stdio;
-
-    use rustix::process::{Pid, kill_process};
-
-    use crate::support::{Client, free_address, problem};
-
-    let (dir, address) = (TempDir::new().unwrap(), free_address());
-    let away = "nats://127.0.0.1:1,nats://127.0.0.1:2";
-    let mut starting = binary();
-    starting.args(["--nats", away, "--listen", &address, "--data"]).arg(dir.path().join("data"));
-    let mut server = starting.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-    // When no node can be reached, /health says what it waits for,
-    let client = Client::new(&address);
-    let asked = Instant::now();
-    loop {
-        if let Ok(health) = client.try_send(client.request("GET", "/health")).await {
-            problem(&health, 503, "starting");
-            if health.json()["detail"].as_str().unwrap().contains("reads the stream") {
-                break;
-            }
-        }
-        assert!(asked.elapsed() < Duration::from_secs(10), "it does not say so");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    // and the log names each node and its reason, once.
-    tokio::time::sleep(Duration::from_secs(3)).await;
-    kill_process(Pid::from_child(&server), Signal::TERM).unwrap();
-    let mut log = String::new();
-    server.stderr.take().unwrap().read_to_string(&mut log).unwrap();
-    assert!(server.wait().unwrap().success(), "{log}");
-    for node in ["127.0.0.1:1", "127.0.0.1:2"] {
-        let of_node = log.lines().filter(|line| line.contains("failed to connect") && line.contains(node));
-        let of_node: Vec<_> = of_node.collect();
-        assert!(of_node.len() == 1 && of_node[0].contains("Connection refused"), "{log}");
-    }
-}
-
 #[test]
 fn help_and_docs_list_the_same_flags() {
     let mut of_help = flags_of_help();
@@ -342,7 +197,7 @@ fn a_flag_in_the_environment_can_say_no() {
     for (value, complaint) in [("1", &address), ("true", &address), ("0", &file.display().to_string())] {
         let mut command = binary();
         command.args(["--listen", &address, "--data"]).arg(&file).env("CHINWAG_EPHEMERAL", value);
-        expect_exit(&run_to_end(&mut command), 2, &[complaint]);
+        run_to_end(&mut command).expect(2, &[complaint]);
     }
 }
 
@@ -371,7 +226,7 @@ async fn open_files_limit_the_connections() {
         assert_eq!(connection.reply().status, 200);
     }
     let (_, ended) = server.terminate();
-    expect_exit(&ended, 0, &["limited to 36 connections"]);
+    ended.expect(0, &["limited to 36 connections"]);
     assert!(!ended.stderr.contains("failed to accept"), "{}", ended.stderr);
 }
 
@@ -411,7 +266,7 @@ async fn a_damaged_log_is_exit_3_and_left_untouched() {
     let mut bytes = std::fs::read(&segment).unwrap();
     bytes[8192 + 40] ^= 1;
     std::fs::write(&segment, &bytes).unwrap();
-    expect_exit(&serve(&stopped.data, &[]), 3, &[segment.to_str().unwrap(), "8192", "event"]);
+    serve_to_end(&stopped.data, &[]).expect(3, &[segment.to_str().unwrap(), "8192", "event"]);
     assert_eq!(std::fs::read(&segment).unwrap(), bytes);
 }
 
@@ -460,10 +315,10 @@ async fn a_name_is_listened_on() {
     assert!(address.ip().is_loopback() && address.port() != 0, "{address}");
     server.add_user("ann").await;
     let by_name = format!("localhost:{}", address.port());
-    expect_exit(&run_to_end(binary().args(["healthcheck", "--listen", &by_name])), 0, &[]);
+    run_to_end(binary().args(["healthcheck", "--listen", &by_name])).expect(0, &[]);
     // The directory is another one, but the address is in use.
     let second = run_to_end(binary().args(["--ephemeral", "--listen", &by_name]));
-    expect_exit(&second, 2, &[&by_name, &server.address]);
+    second.expect(2, &[&by_name, &server.address]);
 }
 
 /// Receives the next message to a service manager.
@@ -504,7 +359,7 @@ async fn a_missing_service_manager_does_no_harm() {
         let variable = format!("NOTIFY_SOCKET={socket}");
         let server = TestServer::start_under(&["env", &variable], &dir.path().join("data"), &[]);
         let (_, ended) = server.terminate();
-        expect_exit(&ended, 0, &[socket, "READY=1", "STOPPING=1"]);
+        ended.expect(0, &[socket, "READY=1", "STOPPING=1"]);
     }
 }
 
@@ -512,13 +367,13 @@ async fn a_missing_service_manager_does_no_harm() {
 fn healthcheck_is_exit_0_only_for_a_ready_server() {
     let server = TestServer::start();
     let check = |address: &str| run_to_end(binary().args(["healthcheck", "--listen", address]));
-    expect_exit(&check(&server.address), 0, &[]);
+    check(&server.address).expect(0, &[]);
     let everywhere = server.address.replace("127.0.0.1", "0.0.0.0");
-    expect_exit(&check(&everywhere), 0, &[]);
+    check(&everywhere).expect(0, &[]);
     let address = server.address.clone();
     drop(server);
-    expect_exit(&check(&address), 1, &[&address]);
+    check(&address).expect(1, &[&address]);
     let mute = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = mute.local_addr().unwrap().to_string();
-    expect_exit(&check(&address), 1, &[&address, "did not answer"]);
+    check(&address).expect(1, &[&address, "did not answer"]);
 }

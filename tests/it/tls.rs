@@ -10,8 +10,8 @@ use serde_json::json;
 use tokio_rustls::rustls::version::{TLS12, TLS13};
 
 use crate::support::{
-    CALLS, CertificateFiles, Client, Ended, Identity, RawConnection, Scene, TestServer, TlsConnection,
-    binary, head, post, run_to_end,
+    CALLS, CertificateFiles, Client, Identity, RawConnection, Scene, TestServer, TlsConnection, binary, head,
+    post, run_to_end,
 };
 
 /// The time within which the server does what it does at once.
@@ -150,16 +150,8 @@ fn start_fails(files: &CertificateFiles, words: &[&str]) {
     let ended = run_to_end(
         binary().args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(&data).args(files.flags()),
     );
-    expect_exit(&ended, 2, words);
+    ended.expect(2, words);
     assert!(!data.exists(), "it leaves no directory");
-}
-
-#[track_caller]
-fn expect_exit(ended: &Ended, code: i32, words: &[&str]) {
-    assert_eq!(ended.code, Some(code), "{}", ended.stderr);
-    for word in words {
-        assert!(ended.stderr.contains(word), "no {word:?} in: {}", ended.stderr);
-    }
 }
 
 #[test]
@@ -191,7 +183,7 @@ fn files_without_a_certificate_and_its_key_are_exit_2() {
         start_fails(&files, &[flag, path.to_str().unwrap(), "s a directory"]);
     }
     for one in ["--tls-cert", "--tls-key"] {
-        expect_exit(&run_to_end(binary().args(["serve", one, "a.pem"])), 2, &["--tls-cert", "--tls-key"]);
+        run_to_end(binary().args(["serve", one, "a.pem"])).expect(2, &["--tls-cert", "--tls-key"]);
     }
 }
 
@@ -215,24 +207,24 @@ fn healthcheck_trusts_exactly_the_certificate() {
         command.args(["healthcheck", "--listen", &server.address]);
         command
     };
-    expect_exit(&run_to_end(check().arg("--tls-cert").arg(files.certificate())), 0, &[]);
+    run_to_end(check().arg("--tls-cert").arg(files.certificate())).expect(0, &[]);
     // One variable serves both, and the key may be named or not.
     let mut by_variable = check();
     by_variable.env("CHINWAG_TLS_CERT", files.certificate());
-    expect_exit(&run_to_end(&mut by_variable), 0, &[]);
+    run_to_end(&mut by_variable).expect(0, &[]);
     by_variable.env("CHINWAG_TLS_KEY", files.key());
-    expect_exit(&run_to_end(&mut by_variable), 0, &[]);
+    run_to_end(&mut by_variable).expect(0, &[]);
     // Another certificate of the same name is not trusted, and nothing is trusted without one.
     let others = CertificateFiles::new();
     let refused = run_to_end(check().arg("--tls-cert").arg(others.certificate()));
-    expect_exit(&refused, 1, &[&server.address, "another certificate"]);
-    expect_exit(&run_to_end(&mut check()), 1, &[&server.address]);
+    refused.expect(1, &[&server.address, "another certificate"]);
+    run_to_end(&mut check()).expect(1, &[&server.address]);
     let missing = run_to_end(check().args(["--tls-cert", "/nowhere.pem"]));
-    expect_exit(&missing, 1, &["/nowhere.pem", "No such file"]);
+    missing.expect(1, &["/nowhere.pem", "No such file"]);
     let without = TestServer::start();
     let mut plain = binary();
     plain.args(["healthcheck", "--listen", &without.address, "--tls-cert"]).arg(files.certificate());
-    expect_exit(&run_to_end(&mut plain), 1, &[&without.address, "TLS"]);
+    run_to_end(&mut plain).expect(1, &[&without.address, "TLS"]);
 }
 
 #[test]

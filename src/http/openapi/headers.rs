@@ -20,7 +20,7 @@ impl IntoParams for Key {
                            request under the same key is carried out once and answered as the first time, for the \
                            life of the log. Another request under that key is 422. A refused request does not use \
                            up its key.";
-        vec![header(IDEMPOTENCY_KEY, schema, description)]
+        vec![header(IDEMPOTENCY_KEY.shown, schema, description)]
     }
 }
 
@@ -31,7 +31,7 @@ pub(super) fn min_position_parameter() -> Parameter {
                        log up to it, or further. Where several servers share a log, one that does not have the \
                        position yet waits for it, and then answers 503 `behind`. Alone, a server refuses a position \
                        beyond its log.";
-    header(MIN_POSITION, schema, description)
+    header(MIN_POSITION.shown, schema, description)
 }
 
 pub(super) const POSITION: &str = "Chinwag-Position";

@@ -89,7 +89,7 @@ fn finish(operation: &mut Operation, components: &mut Components, has_position: 
     let parameters = operation.parameters.get_or_insert_with(Vec::new);
     parameters.push(headers::request_id_parameter().into());
     for parameter in parameters {
-        is_write |= matches!(parameter, RefOr::T(parameter) if parameter.name == IDEMPOTENCY_KEY);
+        is_write |= matches!(parameter, RefOr::T(parameter) if parameter.name == IDEMPOTENCY_KEY.shown);
         move_header(parameter, components);
     }
     for (status, response) in &mut operation.responses.responses {

@@ -38,19 +38,19 @@ impl<T: Request> FromRequest<Arc<App>> for Read<T> {
         request: extract::Request,
         app: &Arc<App>,
     ) -> impl Future<Output = Result<Self, Problem>> + Send {
-        Self::admitted(request, app, Cost::Read, Ok(())).map(|read| read.map(|(read, ())| read))
+        Self::admitted(request, app, Cost::Read, |_| Ok(())).map(|read| read.map(|(read, ())| read))
     }
 }
 
 impl<T: Request> Read<T> {
-    /// Admits a request. `of_head` is what else its form needs, from its head alone.
+    /// Admits a request. `of_head` reads what else its form needs from its head.
     // An `async fn` would hold the request twice.
     #[expect(clippy::manual_async_fn, reason = "it is smaller")]
     pub(super) fn admitted<H: Send>(
         mut request: extract::Request,
         app: &Arc<App>,
         cost: Cost,
-        of_head: Result<H, Problem>,
+        of_head: fn(&HeaderMap) -> Result<H, Problem>,
     ) -> impl Future<Output = Result<(Self, H), Problem>> + Send {
         async move {
             let engine = match app.engine() {
@@ -76,13 +76,19 @@ impl<T: Request> Read<T> {
             };
             match read.await {
                 Ok(bytes) => {
-                    let fields = object::parse(&bytes)?;
-                    let of_head = of_head?;
-                    if let Some(min_position) = MinPosition::asked(request.headers())? {
+                    let read = Self { engine: Arc::clone(engine), caller, request: object::parse(&bytes)? };
+                    let of_head = of_head(request.headers())?;
+                    match MinPosition::asked(request.headers())? {
+                        None => Ok((read, of_head)),
                         // Few requests wait, and all of them would have the room for it.
-                        Box::pin(min_position.reached(app, engine, &caller)).await?;
+                        Some(min_position) => {
+                            Box::pin(async move {
+                                min_position.reached(app, &read.engine, &read.caller).await?;
+                                Ok((read, of_head))
+                            })
+                            .await
+                        }
                     }
-                    Ok((Self { engine: Arc::clone(engine), caller, request: fields }, of_head))
                 }
                 Err(problem) => {
                     discard(request);

@@ -38,7 +38,7 @@ impl FromRequestParts<Arc<App>> for Follow {
         let resumed = last_event_id(&parts.headers)?;
         let asked = Self { min_position: MinPosition::asked(&parts.headers)?, ..asked };
         Ok(match resumed {
-            Some(begin) => Self { begin, begin_field: LAST_EVENT_ID, ..asked },
+            Some(begin) => Self { begin, begin_field: LAST_EVENT_ID.shown, ..asked },
             None => asked,
         })
     }
@@ -77,12 +77,7 @@ fn from_query(query: &str, may_hold_token: bool) -> Result<Follow, Problem> {
 }
 
 fn last_event_id(headers: &HeaderMap) -> Result<Option<Begin>, Problem> {
-    let mut ids = headers.get_all(LAST_EVENT_ID).iter();
-    match (ids.next(), ids.next()) {
-        (None, _) => Ok(None),
-        (Some(id), None) => begin_after(LAST_EVENT_ID, &String::from_utf8_lossy(id.as_bytes())).map(Some),
-        (Some(_), Some(_)) => Err(Problem::invalid_field(LAST_EVENT_ID, "is given twice", None)),
-    }
+    LAST_EVENT_ID.only_value(headers)?.map(|id| begin_after(LAST_EVENT_ID.shown, &id)).transpose()
 }
 
 fn begin_after(name: &str, value: &str) -> Result<Begin, Problem> {
@@ -122,15 +117,13 @@ impl IntoParams for Follow {
             parameter("user", ParameterIn::Query, Required::True, user(), "The user whose events are sent."),
             parameter(AFTER, ParameterIn::Query, Required::False, id(), after),
             parameter(LAST_EVENT_ID_QUERY, ParameterIn::Query, Required::False, id(), last_query),
-            parameter(LAST_EVENT_ID, ParameterIn::Header, Required::False, id(), last),
+            parameter(LAST_EVENT_ID.shown, ParameterIn::Header, Required::False, id(), last),
         ]
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use axum::http::HeaderName;
-
     use super::*;
     use crate::domain::Position;
 
@@ -163,8 +156,7 @@ mod tests {
     #[test]
     fn a_header_is_an_event_or_a_position() {
         let headers = |ids: &[&str]| -> HeaderMap {
-            let name = HeaderName::from_static("last-event-id");
-            ids.iter().map(|id| (name.clone(), id.parse().expect("a header"))).collect()
+            ids.iter().map(|id| (LAST_EVENT_ID.name.clone(), id.parse().expect("a header"))).collect()
         };
         assert_eq!(last_event_id(&headers(&[])).expect("none"), None);
         let resume = |position, epoch| {

@@ -21,16 +21,9 @@ pub(crate) struct MinPosition(Position);
 impl MinPosition {
     /// Returns the position that a request asks for, which may be given once.
     pub(super) fn asked(headers: &HeaderMap) -> Result<Option<Self>, Problem> {
-        let mut given = headers.get_all(MIN_POSITION).iter();
-        match (given.next(), given.next()) {
-            (None, _) => Ok(None),
-            (Some(text), None) => {
-                let text = String::from_utf8_lossy(text.as_bytes());
-                let refused = || Problem::invalid_field(MIN_POSITION, "must be a position", Some(&text));
-                position(&text).map(|position| Some(Self(position))).ok_or_else(refused)
-            }
-            (Some(_), Some(_)) => Err(Problem::invalid_field(MIN_POSITION, "is given twice", None)),
-        }
+        let Some(text) = MIN_POSITION.only_value(headers)? else { return Ok(None) };
+        let refused = || Problem::invalid_field(MIN_POSITION.shown, "must be a position", Some(&text));
+        position(&text).map(|position| Some(Self(position))).ok_or_else(refused)
     }
 
     /// Waits until the model has the position. Alone, a server has all positions that there are.
@@ -42,7 +35,7 @@ impl MinPosition {
         }
         if engine.stream().is_none() {
             let what = format!("must not be beyond the last position, {last}");
-            return Err(Problem::invalid_field(MIN_POSITION, &what, Some(&min.to_string())));
+            return Err(Problem::invalid_field(MIN_POSITION.shown, &what, Some(&min.to_string())));
         }
         let time_max = Duration::from_millis(app.limits.follow_timeout_ms.into());
         engine.reached(min, time_max).await;
@@ -58,15 +51,12 @@ impl MinPosition {
 
 #[cfg(test)]
 mod tests {
-    use axum::http::HeaderName;
-
     use super::*;
 
     #[test]
     fn a_header_is_one_position() {
         let headers = |values: &[&str]| -> HeaderMap {
-            let name = HeaderName::from_static("chinwag-min-position");
-            values.iter().map(|value| (name.clone(), value.parse().expect("a header"))).collect()
+            values.iter().map(|value| (MIN_POSITION.name.clone(), value.parse().expect("a header"))).collect()
         };
         assert_eq!(MinPosition::asked(&headers(&[])).expect("none"), None);
         let asked = MinPosition::asked(&headers(&["17"])).expect("one");

@@ -32,8 +32,7 @@ impl<T: Request> FromRequest<Arc<App>> for Write<T> {
         request: extract::Request,
         app: &Arc<App>,
     ) -> impl Future<Output = Result<Self, Problem>> + Send {
-        let key = only_key(request.headers());
-        Read::admitted(request, app, Cost::Write, key).map(|read| {
+        Read::admitted(request, app, Cost::Write, only_key).map(|read| {
             let (Read { engine, caller, request }, key) = read?;
             Ok(Self { engine, caller, request, key })
         })
@@ -42,19 +41,10 @@ impl<T: Request> FromRequest<Arc<App>> for Write<T> {
 
 /// Returns the key of a request, which may be given once.
 fn only_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
-    let mut keys = headers.get_all(IDEMPOTENCY_KEY).iter();
-    match (keys.next(), keys.next()) {
-        (None, _) => Ok(None),
-        (Some(key), None) => {
-            let key = String::from_utf8_lossy(key.as_bytes()).into_owned();
-            match IdempotencyKey::check(&key) {
-                Ok(()) => Ok(Some(key)),
-                Err(invalid) => {
-                    Err(Problem::invalid_field(IDEMPOTENCY_KEY, &invalid.to_string(), Some(&key)))
-                }
-            }
-        }
-        (Some(_), Some(_)) => Err(Problem::invalid_field(IDEMPOTENCY_KEY, "is given twice", None)),
+    let Some(key) = IDEMPOTENCY_KEY.only_value(headers)? else { return Ok(None) };
+    match IdempotencyKey::check(&key) {
+        Ok(()) => Ok(Some(key.into_owned())),
+        Err(invalid) => Err(Problem::invalid_field(IDEMPOTENCY_KEY.shown, &invalid.to_string(), Some(&key))),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axum::http::{HeaderName, Method, header};
+use axum::http::{Method, header};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::config::CorsOrigins;
@@ -19,16 +19,15 @@ pub(crate) fn layer(origins: &CorsOrigins) -> CorsLayer {
         CorsOrigins::Any => AllowOrigin::any(),
         CorsOrigins::These(origins) => AllowOrigin::list(origins.iter().cloned()),
     };
-    let name = |name: &str| HeaderName::try_from(name).expect("a header's name");
     CorsLayer::new()
         .allow_origin(origins)
         .allow_methods([Method::GET, Method::POST])
         .allow_headers([
             header::AUTHORIZATION,
             header::CONTENT_TYPE,
-            name(IDEMPOTENCY_KEY),
-            name(LAST_EVENT_ID),
-            name(MIN_POSITION),
+            IDEMPOTENCY_KEY.name.clone(),
+            LAST_EVENT_ID.name.clone(),
+            MIN_POSITION.name.clone(),
             REQUEST_ID,
         ])
         .expose_headers([

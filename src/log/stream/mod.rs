@@ -6,6 +6,7 @@
 //! | `copier` | writes this server's copy |
 //! | `error` | errors |
 //! | `message` | the bytes of a message |
+//! | `reader` | reads messages in their order, and as they were published |
 //! | `judge` | the rule of what counts |
 //! | `watch` | whether the stream is still the one that it was |
 //! | `clocks` | how far a server's clock may be from that of the nodes |
@@ -32,6 +33,7 @@ mod monitors;
 #[cfg_attr(not(feature = "nats"), path = "no_nats.rs")]
 mod nats;
 mod peers;
+mod reader;
 mod settings;
 #[cfg(test)]
 pub(crate) mod simulated;

@@ -1,7 +1,6 @@
 //! The log of a server on a stream: it judges what is in the stream, publishes the server's own frames, and keeps a
 //! copy of all that count.
 
-use std::collections::VecDeque;
 use std::fmt::Display;
 use std::ops::Range;
 use std::sync::Arc;
@@ -11,6 +10,7 @@ use super::clocks::ClockState;
 use super::copier::Copier;
 use super::judge::{Counting, Judge, Stop, Verdict};
 use super::message::{self, ChainValue, Checksum, Genesis, Head, Unreadable, WriterId};
+use super::reader::{READ_BYTES_MAX, Reader};
 use super::watch::Watch;
 use super::{Peers, Published, Stream, StreamError, StreamStatus, Told, marker};
 use crate::domain::{Epoch, Position};
@@ -22,9 +22,7 @@ use crate::log::{
 
 /// A log on a stream.
 pub struct StreamLog<S, D: Disk> {
-    stream: S,
-    /// The name of the stream, for messages to people.
-    name: String,
+    reader: Reader<S>,
     /// The copy, until the stream is joined.
     copy: Option<FileLog<D>>,
     /// What the copy held at the start.
@@ -34,8 +32,6 @@ pub struct StreamLog<S, D: Disk> {
     metrics: LogMetrics,
     /// Known when the log was first [caught up](EventLog::catch_up) with.
     judge: Option<Judge>,
-    /// Messages that were read, and not judged yet. The first one follows the last that was judged.
-    unjudged: VecDeque<Vec<u8>>,
     writer: WriterId,
     /// The writer of the last message that counts.
     wrote_last: Option<WriterId>,
@@ -47,8 +43,6 @@ pub struct StreamLog<S, D: Disk> {
     append_time: Duration,
     /// Time for which a write tries to get into the stream.
     write_timeout: Duration,
-    /// Times in a row that the nodes left out the message that was asked for.
-    left_out: u32,
     watch: Watch,
     /// The time at which the stream last took no write, if it has taken none since.
     refused_at: Option<Duration>,
@@ -68,21 +62,12 @@ struct Copied {
     header: Vec<u8>,
 }
 
-/// Length of the messages that are read together, in bytes, roughly.
-const READ_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Time after which a publication is repeated, or the stream is read for what became of it.
 const PUBLISH_TIMEOUT: Duration = Duration::from_secs(2);
 /// Time for which the stream is read for what stands in the way of a publication.
 const CONFLICT_TIMEOUT: Duration = Duration::from_secs(1);
 /// Time between two attempts while no node leads.
 const RETRY_INTERVAL: Duration = Duration::from_millis(100);
-/// Times that the nodes are asked for a message that they leave out. Any of them may answer.
-const LEFT_OUT_MAX: u32 = 20;
-/// Times that a message must be read again that is not sound, before it is believed that it was published so.
-const REREADS: usize = 20;
-/// Attempts to do so.
-const REREADS_MAX: usize = 3 * REREADS;
-
 /// What became of a message that was published.
 enum Found {
     /// It counts.
@@ -103,21 +88,18 @@ impl<S: Stream, D: Disk> StreamLog<S, D> {
     /// Creates a log that copies nothing, and reads the stream from its beginning.
     pub(super) fn without_copy(stream: S, name: String, write_timeout: Duration) -> Self {
         Self {
-            stream,
-            name,
+            reader: Reader::of(stream, name),
             metrics: LogMetrics::default(),
             copy: None,
             copied: Copied::default(),
             copier: None,
             judge: None,
-            unjudged: VecDeque::new(),
             writer: WriterId::random(),
             wrote_last: None,
             made: 0,
             message: Vec::new(),
             append_time: Duration::ZERO,
             write_timeout,
-            left_out: 0,
             watch: Watch::default(),
             refused_at: None,
             clock: ClockState::default(),
@@ -127,14 +109,18 @@ impl<S: Stream, D: Disk> StreamLog<S, D> {
 
     /// Joins the stream before it is caught up with. Returns `false` if it cannot be reached in time.
     pub(super) fn begin(&mut self) -> Result<bool, LogError> {
-        let deadline = self.stream.time() + self.write_timeout;
+        let deadline = self.now() + self.write_timeout;
         while !self.join()? {
-            if self.stream.time() >= deadline {
+            if self.now() >= deadline {
                 return Ok(false);
             }
-            self.stream.wait(RETRY_INTERVAL);
+            self.reader.stream.wait(RETRY_INTERVAL);
         }
         Ok(true)
+    }
+
+    fn now(&self) -> Duration {
+        self.reader.stream.time()
     }
 
     fn judge(&self) -> &Judge {
@@ -146,9 +132,20 @@ impl<S: Stream, D: Disk> StreamLog<S, D> {
         self.judge().judged + 1
     }
 
+    /// Reads on, if all that was read is judged.
+    fn read_on(&mut self) -> Result<(), LogError> {
+        self.reader.read_on(self.next_sequence())
+    }
+
+    /// Takes the next message to judge, if it is there.
+    fn next_message(&mut self) -> Option<Vec<u8>> {
+        let (sequence, log) = (self.next_sequence(), self.judge().genesis.log);
+        self.reader.next_message(sequence, log)
+    }
+
     /// Finds the end of the copy in the stream. Returns `false` if that is not possible yet.
     fn join(&mut self) -> Result<bool, LogError> {
-        match self.stream.check() {
+        match self.reader.stream.check() {
             Ok(true) => {}
             // What was reported before nobody answered was perhaps reported by nodes that were about to stop.
             Ok(false) => {
@@ -159,22 +156,20 @@ impl<S: Stream, D: Disk> StreamLog<S, D> {
             Err(LogError::Stream(StreamError::Missing { .. })) if self.copied.frames > 0 => {
                 if !self.watch.is_reported_shorter() {
                     tracing::warn!(
-                        stream = self.name,
+                        stream = self.reader.name,
                         "a node says that the stream does not exist; waiting before this is believed"
                     );
                 }
-                let looked = self.watch.note_last(self.stream.time(), self.copied.frames + 1, 0);
-                return looked.map(|()| false).map_err(|_| self.diverged("it does not exist"));
+                let looked = self.watch.note_last(self.now(), self.copied.frames + 1, 0);
+                return looked.map(|()| false).map_err(|_| self.reader.diverged("it does not exist"));
             }
             Err(error) => return Err(error),
         }
-        let Some(first) = self.fetch(1, 1)?.and_then(|messages| messages.into_iter().next()) else {
-            return Ok(false);
-        };
+        let Some(first) = self.reader.fetch_one(1)? else { return Ok(false) };
         let is_sound = |message: &[u8]| message::read_genesis(message) != Err(Unreadable::Stray);
-        let Ok(first) = self.as_published(1, first, is_sound) else { return Ok(false) };
+        let Ok(first) = self.reader.as_published(1, first, is_sound) else { return Ok(false) };
         let genesis = message::read_genesis(&first).map_err(|unreadable| match unreadable {
-            Unreadable::Stray => self.diverged("its first message is not the beginning of a log"),
+            Unreadable::Stray => self.reader.diverged("its first message is not the beginning of a log"),
             Unreadable::Unknown => self.later_release(1),
         })?;
         let copied = self.copy.as_ref().map(FileLog::id).filter(|_| self.copied.frames > 0);
@@ -184,7 +179,7 @@ impl<S: Stream, D: Disk> StreamLog<S, D> {
                  --nats-stream or --data is another one than before",
                 genesis.log
             );
-            return Err(self.diverged(&what));
+            return Err(self.reader.diverged(&what));
         }
         let judge = if self.copied.frames == 0 {
             Some(Judge::after_genesis(genesis, &first))
@@ -204,7 +199,7 @@ impl<S: Stream, D: Disk> StreamLog<S, D> {
     fn begin_to_copy(&mut self, genesis: Genesis) -> Result<(), LogError> {
         let Some(mut copy) = self.copy.take() else { return Ok(()) };
         if self.copied.frames == 0 {
-            match marker::mark(copy.disk(), &self.name, genesis.log) {
+            match marker::mark(copy.disk(), &self.reader.name, genesis.log) {
                 Err(error) if error.is_no_room() => {
                     self.status.end_copying(&error);
                     return Ok(());
@@ -221,11 +216,11 @@ impl<S: Stream, D: Disk> StreamLog<S, D> {
     fn find_copied(&mut self, genesis: Genesis) -> Result<Option<Judge>, LogError> {
         let mut sequence = self.copied.frames + 1;
         loop {
-            let Some(messages) = self.fetch(sequence, READ_BYTES_MAX)? else { return Ok(None) };
+            let Some(messages) = self.reader.fetch(sequence, READ_BYTES_MAX)? else { return Ok(None) };
             let is_empty = messages.is_empty();
             for message in messages {
                 // A message that is passed over wrongly may come again, where it does not count.
-                let Ok(message) = self.frame_as_published(sequence, message, genesis.log) else {
+                let Ok(message) = self.reader.frame_as_published(sequence, message, genesis.log) else {
                     return Ok(None);
                 };
                 let Copied { last, chain, ref header, .. } = self.copied;
@@ -242,37 +237,18 @@ impl<S: Stream, D: Disk> StreamLog<S, D> {
                 sequence += 1;
             }
             if is_empty {
-                match self.stream.probe() {
+                match self.reader.stream.probe() {
                     Some(end) if end < sequence => {
-                        let now = self.stream.time();
-                        self.watch.note_last(now, sequence, end).map_err(|what| self.diverged(&what))?;
+                        let now = self.now();
+                        self.watch
+                            .note_last(now, sequence, end)
+                            .map_err(|what| self.reader.diverged(&what))?;
                     }
                     Some(_) | None => {}
                 }
                 return Ok(None);
             }
         }
-    }
-
-    /// Reads messages from this sequence on, without a gap, of about this length together. Returns `None` if no node
-    /// answers.
-    fn fetch(&mut self, from: u64, bytes_max: usize) -> Result<Option<Vec<Vec<u8>>>, LogError> {
-        let Ok(read) = self.stream.read(from, bytes_max) else { return Ok(None) };
-        let is_there = read.is_empty() || read[0].0 == from;
-        let follow = (from..).zip(read).take_while(|(sequence, (read, _))| sequence == read);
-        let messages: Vec<_> = follow.map(|(_, (_, message))| message).collect();
-        if !messages.is_empty() {
-            self.left_out = 0;
-        } else if !is_there {
-            // A node may have lost a message, and then leaves it out. Another one may answer the next time.
-            self.left_out += 1;
-            if self.left_out >= LEFT_OUT_MAX {
-                return Err(
-                    self.diverged(&format!("message {from} is on no node that answers, and later ones are"))
-                );
-            }
-        }
-        Ok(Some(messages))
     }
 
     /// Judges what others have published, after what was judged so far. Returns `false` if there is nothing, or if it
@@ -289,65 +265,6 @@ impl<S: Stream, D: Disk> StreamLog<S, D> {
             self.pass(&message, &verdict);
         }
         Ok(self.judge().judged > judged)
-    }
-
-    /// Reads on, if all that was read is judged.
-    fn read_on(&mut self) -> Result<(), LogError> {
-        if self.unjudged.is_empty() {
-            let messages = self.fetch(self.next_sequence(), READ_BYTES_MAX)?;
-            self.unjudged.extend(messages.unwrap_or_default());
-        }
-        Ok(())
-    }
-
-    /// Takes the next message that was read, as it was published. Returns `None` if there is none, or if it is not sound
-    /// and the nodes do not tell now whether it was published so.
-    fn next_message(&mut self) -> Option<Vec<u8>> {
-        let (log, sequence) = (self.judge().genesis.log, self.next_sequence());
-        let message = self.unjudged.pop_front()?;
-        match self.frame_as_published(sequence, message, log) {
-            Ok(message) => Some(message),
-            Err(unsound) => {
-                self.unjudged.push_front(unsound);
-                None
-            }
-        }
-    }
-
-    fn frame_as_published(
-        &mut self,
-        sequence: u64,
-        message: Vec<u8>,
-        log: LogId,
-    ) -> Result<Vec<u8>, Vec<u8>> {
-        let is_sound = |message: &[u8]| message::read_frame(message, log) != Err(Unreadable::Stray);
-        self.as_published(sequence, message, is_sound)
-    }
-
-    /// Returns the message at this sequence, read again and again if it is not sound: another node may have it as it was
-    /// published. If too few nodes answer, returns the message as the error.
-    fn as_published(
-        &mut self,
-        sequence: u64,
-        message: Vec<u8>,
-        is_sound: impl Fn(&[u8]) -> bool,
-    ) -> Result<Vec<u8>, Vec<u8>> {
-        if is_sound(&message) {
-            return Ok(message);
-        }
-        let mut same = 0;
-        for _ in 0..REREADS_MAX {
-            let again = self.stream.read(sequence, 1).unwrap_or_default().into_iter().next();
-            match again {
-                Some((read, again)) if read == sequence && is_sound(&again) => return Ok(again),
-                Some((read, _)) if read == sequence => same += 1,
-                Some(_) | None => {}
-            }
-            if same == REREADS {
-                return Ok(message);
-            }
-        }
-        Err(message)
     }
 
     fn pass(&mut self, message: &[u8], verdict: &Verdict<'_>) {
@@ -385,7 +302,7 @@ impl<S: Stream, D: Disk> StreamLog<S, D> {
 
     /// Reads the stream for this time at most, to see what became of the last message.
     fn look(&mut self, time: Duration) -> Result<Found, LogError> {
-        let until = self.stream.time() + time;
+        let until = self.now() + time;
         loop {
             self.read_on()?;
             while let Some(message) = self.next_message() {
@@ -393,7 +310,7 @@ impl<S: Stream, D: Disk> StreamLog<S, D> {
                 match verdict {
                     Verdict::Counts(Counting { head, header, frame }) => {
                         if (head.writer, head.number) != (self.writer, self.made) {
-                            self.unjudged.push_front(message);
+                            self.reader.put_back(message);
                             return Ok(Found::Others);
                         }
                         self.keep(header, frame)?;
@@ -403,11 +320,11 @@ impl<S: Stream, D: Disk> StreamLog<S, D> {
                     Verdict::Superseded | Verdict::Stray => self.pass(&message, &verdict),
                 }
             }
-            let left = until.saturating_sub(self.stream.time());
+            let left = until.saturating_sub(self.now());
             if left.is_zero() {
                 return Ok(Found::Nothing);
             }
-            self.stream.wait(left.min(RETRY_INTERVAL));
+            self.reader.stream.wait(left.min(RETRY_INTERVAL));
         }
     }
 
@@ -423,19 +340,19 @@ impl<S: Stream, D: Disk> StreamLog<S, D> {
         self.made += 1;
         let head = Head { writer: self.writer, number: self.made, prev: counted, chain };
         head.write_frame(genesis.log, frame, &mut self.message);
-        let deadline = self.stream.time() + self.write_timeout;
+        let deadline = self.now() + self.write_timeout;
         // Whether a publication may have stored the message, or may still do so.
         let mut may_be_stored = false;
         loop {
-            let (expected, asked) = (self.judge().judged, self.stream.time());
-            match self.stream.publish(expected, &self.message, PUBLISH_TIMEOUT) {
+            let (expected, asked) = (self.judge().judged, self.now());
+            match self.reader.stream.publish(expected, &self.message, PUBLISH_TIMEOUT) {
                 Published::At(sequence) if sequence == expected + 1 => {
                     self.stored().map_err(AppendError::Failed)?;
                     self.note_complete(asked);
                     return Ok(());
                 }
                 Published::Full if !may_be_stored => return Err(AppendError::NoRoom(self.full())),
-                Published::Nowhere | Published::Full => self.stream.wait(RETRY_INTERVAL),
+                Published::Nowhere | Published::Full => self.reader.stream.wait(RETRY_INTERVAL),
                 outcome @ (Published::At(_) | Published::Conflict | Published::Unknown) => {
                     may_be_stored |= outcome != Published::Conflict;
                     match self.look(CONFLICT_TIMEOUT).map_err(AppendError::Failed)? {
@@ -445,7 +362,7 @@ impl<S: Stream, D: Disk> StreamLog<S, D> {
                     }
                 }
             }
-            if self.stream.time() >= deadline {
+            if self.now() >= deadline {
                 return Err(if may_be_stored { AppendError::Unconfirmed } else { AppendError::Unavailable });
             }
         }
@@ -466,14 +383,14 @@ impl<S: Stream, D: Disk> StreamLog<S, D> {
 
     /// Looks whether the stream is still the one that it was, by what the nodes tell of it.
     fn check_told(&mut self) -> Result<(), LogError> {
-        let Some(told) = self.stream.heard().told else { return Ok(()) };
-        let (now, judged) = (self.stream.time(), self.judge().judged);
-        self.watch.note_told(now, &told, judged).map_err(|what| self.diverged(&what))
+        let Some(told) = self.reader.stream.heard().told else { return Ok(()) };
+        let (now, judged) = (self.now(), self.judge().judged);
+        self.watch.note_told(now, &told, judged).map_err(|what| self.reader.diverged(&what))
     }
 
     /// Notes for those who look how much of what the node told that leads is here.
     fn note_told(&mut self) {
-        let Some(Told { last, at, .. }) = self.stream.heard().told else { return };
+        let Some(Told { last, at, .. }) = self.reader.stream.heard().told else { return };
         if self.judge().judged >= last {
             self.note_complete(at);
         }
@@ -484,7 +401,7 @@ impl<S: Stream, D: Disk> StreamLog<S, D> {
 
     /// Notes how this server's clock is, as the node told that leads.
     fn note_clock(&mut self) {
-        let Some(Told { clock_ahead_ms, .. }) = self.stream.heard().told else { return };
+        let Some(Told { clock_ahead_ms, .. }) = self.reader.stream.heard().told else { return };
         let clock = ClockState::of(clock_ahead_ms);
         self.status.set_clock_ahead_ms(clock_ahead_ms);
         if std::mem::replace(&mut self.clock, clock) != clock {
@@ -494,7 +411,7 @@ impl<S: Stream, D: Disk> StreamLog<S, D> {
 
     /// Notes that everything is here that was in the stream at this time.
     fn note_complete(&self, at: Duration) {
-        self.status.note_complete(self.stream.time().saturating_sub(at));
+        self.status.note_complete(self.now().saturating_sub(at));
     }
 
     /// Notes that the stream takes writes.
@@ -505,7 +422,7 @@ impl<S: Stream, D: Disk> StreamLog<S, D> {
 
     /// Notes that the stream did not take a write.
     fn note_refused(&mut self) {
-        self.refused_at = Some(self.stream.time());
+        self.refused_at = Some(self.now());
         self.status.note_refused();
     }
 
@@ -513,35 +430,29 @@ impl<S: Stream, D: Disk> StreamLog<S, D> {
     /// holds another one.
     fn check_last(&mut self) -> Result<(), LogError> {
         let Judge { genesis, last: (sequence, last), .. } = *self.judge();
-        if !self.watch.is_look_due(self.stream.time()) {
+        if !self.watch.is_look_due(self.now()) {
             return Ok(());
         }
-        let Some(message) = self.fetch(sequence, 1)?.and_then(|messages| messages.into_iter().next()) else {
-            return Ok(());
-        };
+        let Some(message) = self.reader.fetch_one(sequence)? else { return Ok(()) };
         // It may be unsound on one node.
         let is_sound = |message: &[u8]| {
             Checksum::of(message) == last
                 || message::read_frame(message, genesis.log) != Err(Unreadable::Stray)
         };
-        match self.as_published(sequence, message, is_sound) {
-            Ok(message) if Checksum::of(&message) != last => {
-                Err(self.diverged(&format!("message {sequence} is another one than this server has seen")))
-            }
+        match self.reader.as_published(sequence, message, is_sound) {
+            Ok(message) if Checksum::of(&message) != last => Err(self
+                .reader
+                .diverged(&format!("message {sequence} is another one than this server has seen"))),
             Ok(_) | Err(_) => Ok(()),
         }
     }
 
     fn full(&self) -> LogError {
-        StreamError::Full { stream: self.name.clone() }.into()
-    }
-
-    fn diverged(&self, what: &str) -> LogError {
-        StreamError::Diverged { stream: self.name.clone(), what: what.to_owned() }.into()
+        StreamError::Full { stream: self.reader.name.clone() }.into()
     }
 
     fn later_release(&self, sequence: u64) -> LogError {
-        StreamError::LaterRelease { stream: self.name.clone(), sequence }.into()
+        StreamError::LaterRelease { stream: self.reader.name.clone(), sequence }.into()
     }
 
     fn stopped(&self, stop: Stop) -> LogError {
@@ -552,7 +463,7 @@ impl<S: Stream, D: Disk> StreamLog<S, D> {
                 let next = self.judge().next;
                 self.unusable_at(&"it is not the next one", sequence, next..next.next())
             }
-            Stop::OtherHistory => self.diverged(&format!(
+            Stop::OtherHistory => self.reader.diverged(&format!(
                 "message {sequence} was decided on another history than this server has seen"
             )),
         }
@@ -563,7 +474,12 @@ impl<S: Stream, D: Disk> StreamLog<S, D> {
     }
 
     fn unusable_at(&self, cause: &dyn Display, sequence: u64, lost: Range<Position>) -> LogError {
-        LogError::unusable(format!("message {sequence} of stream {}", self.name).into(), 0, cause, lost)
+        LogError::unusable(
+            format!("message {sequence} of stream {}", self.reader.name).into(),
+            0,
+            cause,
+            lost,
+        )
     }
 }
 
@@ -575,18 +491,18 @@ impl<S: Stream, D: Disk> EventLog for StreamLog<S, D> {
     }
 
     fn wake_by(&mut self, wake: Box<dyn Fn() + Send + Sync>) {
-        self.stream.wake_by(wake);
+        self.reader.stream.wake_by(wake);
     }
 
     fn catch_up(&mut self, visit: &mut Visit<'_>) -> Result<Caught, LogError> {
         if self.judge.is_none() && !self.join()? {
             return Ok(Caught::Unreachable);
         }
-        let (deadline, next) = (self.stream.time() + self.write_timeout, self.judge().next);
+        let (deadline, next) = (self.now() + self.write_timeout, self.judge().next);
         loop {
-            let asked = self.stream.time();
+            let asked = self.now();
             // A node that led before may tell of fewer messages than were seen. It cannot say what is new.
-            let end = self.stream.probe().filter(|end| *end >= self.judge().judged);
+            let end = self.reader.stream.probe().filter(|end| *end >= self.judge().judged);
             if let Some(end) = end {
                 while self.judge().judged < end && self.take_in(visit)? {}
                 if self.judge().judged >= end {
@@ -594,11 +510,11 @@ impl<S: Stream, D: Disk> EventLog for StreamLog<S, D> {
                     return Ok(if self.judge().next == next { Caught::Nothing } else { Caught::Events });
                 }
             }
-            if self.stream.time() >= deadline {
+            if self.now() >= deadline {
                 self.note_refused();
                 return Ok(Caught::Unreachable);
             }
-            self.stream.wait(RETRY_INTERVAL);
+            self.reader.stream.wait(RETRY_INTERVAL);
         }
     }
 
@@ -609,7 +525,7 @@ impl<S: Stream, D: Disk> EventLog for StreamLog<S, D> {
         self.note_clock();
         self.check_told()?;
         self.check_last()?;
-        while !self.unjudged.is_empty() || self.stream.heard().last > self.judge().judged {
+        while !self.reader.is_all_judged() || self.reader.stream.heard().last > self.judge().judged {
             if !self.take_in(visit)? {
                 break;
             }
@@ -625,7 +541,7 @@ impl<S: Stream, D: Disk> EventLog for StreamLog<S, D> {
     }
 
     fn is_behind(&self) -> bool {
-        self.stream.heard().last > self.judge().judged
+        self.reader.stream.heard().last > self.judge().judged
     }
 
     fn append(&mut self, frame: &mut Frame) -> Result<(), AppendError> {
@@ -633,9 +549,9 @@ impl<S: Stream, D: Disk> EventLog for StreamLog<S, D> {
         if self.clock == ClockState::FarAhead {
             return Err(AppendError::Unavailable);
         }
-        let began = self.stream.time();
+        let began = self.now();
         let appended = self.publish(frame);
-        self.append_time = self.stream.time().saturating_sub(began);
+        self.append_time = self.now().saturating_sub(began);
         match &appended {
             Ok(()) => self.note_taken(),
             Err(AppendError::NoRoom(_)) => self.status.note_full(),
@@ -657,11 +573,11 @@ impl<S: Stream, D: Disk> EventLog for StreamLog<S, D> {
     fn peers(&self) -> Option<Arc<dyn Peers>> {
         /// Time for which an answer is waited for beyond that which the write may take there.
         const ON_THE_WAY: Duration = Duration::from_secs(1);
-        self.stream.peers(self.writer, self.write_timeout + ON_THE_WAY)
+        self.reader.stream.peers(self.writer, self.write_timeout + ON_THE_WAY)
     }
 
     fn frame_bytes_max(&self) -> usize {
-        self.stream.message_bytes_max().saturating_sub(message::HEADER_BYTES)
+        self.reader.stream.message_bytes_max().saturating_sub(message::HEADER_BYTES)
     }
 
     fn epoch(&self) -> Epoch {

@@ -44,7 +44,7 @@ pub use router::TestRouter;
 pub use scene::{CALLS, Scene};
 pub use scripted_log::{AppendOutcome, LogScript, ScriptedLog};
 pub use server::{
-    Ended, StoppedServer, TestServer, binary, binary_under, free_address, run_to_end, segments,
+    Ended, StoppedServer, TestServer, binary, binary_under, free_address, run_to_end, segments, serve_to_end,
 };
 pub use shared::{SharedLog, SharedServer, wait_until};
 pub use tls::{CertificateFiles, Identity, TlsConnection};

@@ -53,6 +53,17 @@ pub struct Ended {
     pub stderr: String,
 }
 
+impl Ended {
+    /// Expects this exit code, and each of these words in what it logged.
+    #[track_caller]
+    pub fn expect(&self, code: i32, words: &[&str]) {
+        assert_eq!(self.code, Some(code), "{}", self.stderr);
+        for word in words {
+            assert!(self.stderr.contains(word), "no {word:?} in: {}", self.stderr);
+        }
+    }
+}
+
 impl TestServer {
     /// Starts a server on an empty directory.
     pub fn start() -> Self {
@@ -285,6 +296,11 @@ pub fn binary_under(wrapper: &[&str]) -> Command {
         command.env_remove(name);
     }
     command
+}
+
+/// Runs a server on this directory that is expected to end by itself.
+pub fn serve_to_end(data: &Path, flags: &[&str]) -> Ended {
+    run_to_end(binary().args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(data).args(flags))
 }
 
 /// Runs the command until it ends by itself, which must be within 15 s.

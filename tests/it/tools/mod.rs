@@ -20,7 +20,7 @@ use std::process::Stdio;
 
 use tempfile::TempDir;
 
-use crate::support::{Ended, binary, segments};
+use crate::support::{binary, segments};
 
 /// The exit code and the output of a tool.
 struct Said {
@@ -138,9 +138,4 @@ fn alter(file: &Path, change: impl FnOnce(&mut Vec<u8>)) {
 /// Returns the offset of the last byte that is not zero.
 fn last_used(bytes: &[u8]) -> usize {
     bytes.iter().rposition(|&byte| byte != 0).expect("used")
-}
-
-/// Starts a server that must fail to start.
-fn serve(data: &Path) -> Ended {
-    crate::support::run_to_end(binary().args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(data))
 }

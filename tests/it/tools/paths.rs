@@ -4,8 +4,8 @@ use std::path::Path;
 
 use tempfile::TempDir;
 
-use super::{contents, import, old_log, serve, tool, tool_with};
-use crate::support::{TestServer, segments};
+use super::{contents, import, old_log, tool, tool_with};
+use crate::support::{TestServer, segments, serve_to_end};
 
 const ALL: [&[&str]; 5] =
     [&["log", "verify"], &["log", "dump"], &["log", "repair"], &["export"], &["import"]];
@@ -41,7 +41,7 @@ fn a_directory_in_place_of_a_segment_is_exit_2() {
     for words in &ALL[..4] {
         tool(words, log.path()).refused(2, &[segment.to_str().unwrap()]);
     }
-    let ended = serve(log.path());
+    let ended = serve_to_end(log.path(), &[]);
     assert_eq!(ended.code, Some(2), "{}", ended.stderr);
 }
 
@@ -58,7 +58,7 @@ fn a_foreign_file_named_as_segment_is_exit_3() {
         for words in [&["log", "verify"][..], &["log", "dump"], &["export"]] {
             tool(words, dir.path()).refused(3, &[file.to_str().unwrap(), "no sound segment header"]);
         }
-        assert_eq!(serve(dir.path()).code, Some(3));
+        assert_eq!(serve_to_end(dir.path(), &[]).code, Some(3));
         import(dir.path(), "").refused(2, &["holds a log"]);
         assert_eq!(std::fs::read(&file).unwrap(), foreign);
         let said = tool(&["log", "repair"], dir.path());

@@ -5,8 +5,8 @@ use chinwag::log::{EventLog, FileLog, Frame, RealDisk, SEGMENT_BYTES_MIN};
 use tempfile::TempDir;
 use uuid::Uuid;
 
-use super::{OLD_LOG_EVENTS, alter, contents, export, last_used, log_of_version, old_log, serve, tool};
-use crate::support::{TestServer, segments};
+use super::{OLD_LOG_EVENTS, alter, contents, export, last_used, log_of_version, old_log, tool};
+use crate::support::{TestServer, segments, serve_to_end};
 
 #[tokio::test]
 async fn a_damaged_log_is_usable_after_repair() {
@@ -16,7 +16,7 @@ async fn a_damaged_log_is_usable_after_repair() {
     let original = std::fs::read(&first).unwrap();
     alter(&first, |bytes| bytes[30_000] ^= 1);
     let damaged = [std::fs::read(&first).unwrap(), std::fs::read(&second).unwrap()];
-    assert_eq!(serve(log.path()).code, Some(3));
+    assert_eq!(serve_to_end(log.path(), &[]).code, Some(3));
 
     let said = tool(&["log", "repair"], log.path());
     let last = said.position();
@@ -107,7 +107,7 @@ fn undecided(users: [(&'static str, u64); 3]) -> TempDir {
 #[test]
 fn contradicting_events_are_damage_everywhere() {
     let log = undecided([("ann", 1), ("bob", 2), ("ann", 3)]);
-    let ended = serve(log.path());
+    let ended = serve_to_end(log.path(), &[]);
     assert_eq!(ended.code, Some(3), "{}", ended.stderr);
     assert!(ended.stderr.contains("event 3 contradicts"), "{}", ended.stderr);
     assert_eq!(tool(&["log", "verify"], log.path()).position(), 3, "that takes a model");
@@ -119,7 +119,7 @@ fn contradicting_events_are_damage_everywhere() {
 fn times_out_of_order_are_damage() {
     let log = undecided([("ann", 0), ("bob", 2), ("cid", 2)]);
     tool(&["log", "verify"], log.path()).refused(3, &["event 3 is not later", "event 3 is lost"]);
-    assert_eq!(serve(log.path()).code, Some(3));
+    assert_eq!(serve_to_end(log.path(), &[]).code, Some(3));
     assert_eq!(tool(&["log", "repair"], log.path()).position(), 2);
 }
 
