@@ -237,14 +237,9 @@ impl<S: Stream, D: Disk> StreamLog<S, D> {
                 sequence += 1;
             }
             if is_empty {
-                match self.reader.stream.probe() {
-                    Some(end) if end < sequence => {
-                        let now = self.now();
-                        self.watch
-                            .note_last(now, sequence, end)
-                            .map_err(|what| self.reader.diverged(&what))?;
-                    }
-                    Some(_) | None => {}
+                if let Some(end) = self.reader.stream.probe() {
+                    let now = self.now();
+                    self.watch.note_last(now, sequence, end).map_err(|what| self.reader.diverged(&what))?;
                 }
                 return Ok(None);
             }
