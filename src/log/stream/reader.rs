@@ -132,3 +132,93 @@ impl<S: Stream> Reader<S> {
         Err(message)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::{Heard, Published, Unreachable};
+    use super::*;
+
+    /// Answers of nodes, one for each time that a message is read. After them, no node answers.
+    #[derive(Default)]
+    struct Answers(VecDeque<Vec<(u64, Vec<u8>)>>);
+
+    impl Stream for Answers {
+        fn read(&mut self, _from: u64, _bytes_max: usize) -> Result<Vec<(u64, Vec<u8>)>, Unreachable> {
+            self.0.pop_front().ok_or(Unreachable)
+        }
+
+        fn check(&mut self) -> Result<bool, LogError> {
+            unimplemented!()
+        }
+
+        fn message_bytes_max(&self) -> usize {
+            unimplemented!()
+        }
+
+        fn publish(&mut self, _expected: u64, _message: &[u8], _patience: Duration) -> Published {
+            unimplemented!()
+        }
+
+        fn probe(&mut self) -> Option<u64> {
+            unimplemented!()
+        }
+
+        fn heard(&self) -> Heard {
+            unimplemented!()
+        }
+
+        fn wake_by(&mut self, _wake: Box<dyn Fn() + Send + Sync>) {}
+
+        fn time(&self) -> Duration {
+            unimplemented!()
+        }
+
+        fn wait(&mut self, _time: Duration) {}
+    }
+
+    const SOUND: &[u8] = b"sound";
+    const UNSOUND: &[u8] = b"unsound";
+
+    fn reader(answers: impl IntoIterator<Item = Vec<(u64, &'static [u8])>>) -> Reader<Answers> {
+        let owned = |answer: Vec<(u64, &[u8])>| {
+            answer.into_iter().map(|(sequence, message)| (sequence, message.to_vec())).collect()
+        };
+        Reader::of(Answers(answers.into_iter().map(owned).collect()), "tea".to_owned())
+    }
+
+    /// Reads message 7 again, which was read as unsound, while these messages are answered.
+    fn read_again(answers: impl IntoIterator<Item = (u64, &'static [u8])>) -> Result<Vec<u8>, Vec<u8>> {
+        let mut reader = reader(answers.into_iter().map(|answer| vec![answer]));
+        reader.as_published(7, UNSOUND.to_vec(), |message| message == SOUND)
+    }
+
+    #[test]
+    fn a_message_is_unsound_only_if_the_nodes_say_so_again_and_again() {
+        // Another node has it as it was published.
+        assert_eq!(read_again([(7, UNSOUND), (8, SOUND), (7, SOUND)]), Ok(SOUND.to_vec()));
+        // All of them have it so.
+        assert_eq!(read_again([(7, UNSOUND); REREADS]), Ok(UNSOUND.to_vec()));
+        // Too few of them answer.
+        assert_eq!(read_again([(7, UNSOUND); REREADS - 1]), Err(UNSOUND.to_vec()));
+        assert_eq!(read_again([]), Err(UNSOUND.to_vec()));
+    }
+
+    #[test]
+    fn messages_are_read_without_a_gap() {
+        let mut reader = reader([vec![(1, SOUND), (2, SOUND), (4, SOUND)], vec![(4, SOUND)], vec![]]);
+        let mut fetch = |from| reader.fetch(from, 1).expect("nothing is lost").map(|read| read.len());
+        assert_eq!([fetch(1), fetch(3), fetch(3), fetch(3)], [Some(2), Some(0), Some(0), None]);
+    }
+
+    #[test]
+    fn a_message_that_is_left_out_again_and_again_is_lost() {
+        let mut reader = reader((0..LEFT_OUT_MAX).map(|_| vec![(4, SOUND)]));
+        for _ in 1..LEFT_OUT_MAX {
+            assert_eq!(reader.fetch(3, 1).expect("not known yet"), Some(Vec::new()));
+        }
+        let lost = reader.fetch(3, 1).expect_err("no node has it").to_string();
+        assert!(lost.contains("message 3 is on no node that answers"), "{lost}");
+    }
+}
