@@ -281,7 +281,7 @@ impl Engine {
     /// # Panics
     ///
     /// May panic if the key is not one of this actor's.
-    // The future of an `async fn` would hold the command, which is in the queue by then.
+    // A small future: that of an `async fn` would hold the command, which is in the queue by then.
     pub fn submit(
         &self,
         command: Command,

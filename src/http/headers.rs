@@ -1,4 +1,4 @@
-//! Names of the headers that the API reads and writes besides those of HTTP itself.
+//! The headers that the API reads and writes besides those of HTTP itself.
 
 use std::borrow::Cow;
 

@@ -150,29 +150,29 @@ mod tests {
         }
 
         fn check(&mut self) -> Result<bool, LogError> {
-            unimplemented!()
+            unreachable!("a reader only reads")
         }
 
         fn message_bytes_max(&self) -> usize {
-            unimplemented!()
+            unreachable!("a reader only reads")
         }
 
         fn publish(&mut self, _expected: u64, _message: &[u8], _patience: Duration) -> Published {
-            unimplemented!()
+            unreachable!("a reader only reads")
         }
 
         fn probe(&mut self) -> Option<u64> {
-            unimplemented!()
+            unreachable!("a reader only reads")
         }
 
         fn heard(&self) -> Heard {
-            unimplemented!()
+            unreachable!("a reader only reads")
         }
 
         fn wake_by(&mut self, _wake: Box<dyn Fn() + Send + Sync>) {}
 
         fn time(&self) -> Duration {
-            unimplemented!()
+            unreachable!("a reader only reads")
         }
 
         fn wait(&mut self, _time: Duration) {}
