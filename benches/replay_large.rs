@@ -1,4 +1,5 @@
-//! Measures the replay of one large log, and the disk and memory that its messages use.
+//! Measures the replay of one large log, and the disk and memory that its messages use; then those of the same
+//! messages, of which every tenth was edited, deleted or reacted to.
 //!
 //! `CHINWAG_BENCH_MESSAGES=10000000 cargo bench --bench replay_large`
 
@@ -25,20 +26,26 @@ fn main() {
         replay(Path::new(&dir), messages);
         return;
     }
-    let dir = temporary_dir();
-    build(dir.path(), messages);
-    // In a process of its own: memory that the building left in the allocator would count as the model's.
-    let program = env::current_exe().expect("this program");
-    let replayed = Command::new(program).args(env::args_os().skip(1)).env(REPLAY, dir.path()).status();
-    assert!(replayed.expect("started").success(), "replayed");
+    for is_changed in [false, true] {
+        let dir = temporary_dir();
+        build(dir.path(), messages, is_changed);
+        // In a process of its own: memory that the building left in the allocator would count as the model's.
+        let program = env::current_exe().expect("this program");
+        let replayed = Command::new(program).args(env::args_os().skip(1)).env(REPLAY, dir.path()).status();
+        assert!(replayed.expect("started").success(), "replayed");
+    }
 }
 
-fn build(dir: &Path, messages: u64) {
+fn build(dir: &Path, messages: u64, is_changed: bool) {
     let world = World::for_messages(messages);
     let mut log = open_log(dir);
     let mut writer = LogWriter::on(&mut log);
     world.found(&mut writer);
     let text_bytes = world.talk(messages, &mut writer);
+    if is_changed {
+        world.change_each(10, messages, &mut writer);
+        println!("every tenth message is edited, deleted or reacted to");
+    }
     writer.finish();
     println!(
         "{messages} messages of {} bytes of text; {} chats of 20 members each, {} users",
@@ -78,7 +85,7 @@ fn replay(dir: &Path, messages: u64) {
 }
 
 fn start(log: Box<dyn EventLog>, progress: &ReplayProgress) -> Engine {
-    let settings = EngineSettings { queue_max: 1, can_follow_all: false };
+    let settings = EngineSettings { queue_max: 1, can_follow_all: false, scrub: None };
     let (engine, _) = Engine::start(log, settings, progress).expect("the log can be replayed");
     engine
 }

@@ -105,6 +105,9 @@ fn run(cli: Cli) -> Result<(), Failure> {
             Ok(tools::dump(&log.data, Position(from), io::stdout().lock())?)
         }
         Some(CliCommand::Log(LogCommand::Repair(log))) => Ok(tools::repair(&log.data, io::stdout().lock())?),
+        Some(CliCommand::Log(LogCommand::Scrub { data: log, erasures_of, keep })) => {
+            Ok(tools::scrub(&log.data, erasures_of.as_deref(), keep.time(), io::stdout().lock())?)
+        }
         Some(CliCommand::Stream(command)) => run_on_stream(command),
         Some(CliCommand::Export(log)) => Ok(tools::dump(&log.data, Position(1), io::stdout().lock())?),
         Some(CliCommand::Import { data, segment_bytes, check, allow_future, skip_bad, split_long }) => {
@@ -135,6 +138,11 @@ fn run_on_stream(command: StreamCommand) -> Result<(), Failure> {
             let NewStream { replicas, max_bytes: bytes_max } = new;
             let create = CreateStream { replicas, bytes_max, if_missing: true };
             Ok(tools::restore_stream(settings(&nats)?, create, &copy.data, out)?)
+        }
+        StreamCommand::Regenerate { nats, new, from } => {
+            let NewStream { replicas, max_bytes: bytes_max } = new;
+            let create = CreateStream { replicas, bytes_max, if_missing: true };
+            Ok(tools::regenerate_stream(settings(&nats)?, create, &from, out)?)
         }
         StreamCommand::Detach(copy) => Ok(tools::detach(&copy.data, out)?),
     }
@@ -213,6 +221,8 @@ impl From<LogError> for Failure {
                 | StreamError::NotBuilt
                 | StreamError::IsCopy { .. }
                 | StreamError::IsCopyOf { .. }
+                | StreamError::IsCopyOfNew { .. }
+                | StreamError::BrokenMark { .. }
                 | StreamError::IsNoCopy { .. },
             ) => BAD_CONFIGURATION,
             LogError::InUse { .. } => DATA_IN_USE,
@@ -226,6 +236,7 @@ impl From<LogError> for Failure {
             LogError::Io { .. }
             | LogError::Thread { .. }
             | LogError::Vanished { .. }
+            | LogError::NoWriter
             | LogError::Stream(StreamError::Full { .. } | StreamError::Unreachable { .. }) => RUNTIME_FAILURE,
         };
         Self::new(exit_code, error)
@@ -261,9 +272,11 @@ impl From<ToolError> for Failure {
     fn from(error: ToolError) -> Self {
         match error {
             ToolError::Log(error) => error.into(),
-            ToolError::BadLine { .. } | ToolError::BadLines { .. } | ToolError::ByNamesOnly => {
-                Self::new(BAD_CONFIGURATION, error)
-            }
+            ToolError::BadLine { .. }
+            | ToolError::BadLines { .. }
+            | ToolError::ByNamesOnly
+            | ToolError::OtherLog { .. }
+            | ToolError::NoContinuation { .. } => Self::new(BAD_CONFIGURATION, error),
             ToolError::Append(_) | ToolError::Input(_) | ToolError::Output(_) => {
                 Self::new(RUNTIME_FAILURE, error)
             }

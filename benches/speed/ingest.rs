@@ -88,7 +88,11 @@ async fn submit_all(engine: &Arc<Engine>, writers: usize, messages: u64) -> Dura
                 let (chat, author) = WORLD.place(number);
                 let text = Text::try_from(text(number).to_owned()).expect("a valid text");
                 engine
-                    .submit(Command::AddMessage(NewMessage { chat, author, text }), None, Actor::Unknown)
+                    .submit(
+                        Command::AddMessage(NewMessage { chat, author, text, with: None }),
+                        None,
+                        Actor::Unknown,
+                    )
                     .await
                     .expect("written");
             }

@@ -1,5 +1,6 @@
 //! Measures `/messages/get` of one long chat, from the router to the last byte of the body: once for the
-//! newest 50 messages, once for all.
+//! newest 50 messages, once for all; the newest 50 of a chat in which every tenth message has changed; and the
+//! ten messages of it that changed last.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,10 +23,7 @@ use crate::support::{LogWriter, World, chat, messages};
 
 pub(crate) fn bench(criterion: &mut Criterion, runtime: &Runtime) {
     let messages = messages();
-    let running = RunningEngine::start(Box::new(log(messages)), runtime);
-    let app = App::starting(Arc::new(ReplayProgress::default()), &ServeConfig::default());
-    app.ready(Arc::clone(&running.engine));
-    let router = router(Arc::new(app));
+    let (running, router) = start(log(messages, false), runtime);
     let newest = json!({ "chat": chat(0), "limit": 50 });
     let whole = json!({ "chat": chat(0) });
 
@@ -40,6 +38,26 @@ pub(crate) fn bench(criterion: &mut Criterion, runtime: &Runtime) {
         bencher.to_async(runtime).iter(|| get(&router, &whole));
     });
     group.finish();
+    drop((running, router));
+
+    let (running, router) = start(log(messages, true), runtime);
+    let position = running.engine.position();
+    let changed = json!({ "chat": chat(0), "changed_after": position.0 - 10 });
+    let mut group = criterion.benchmark_group(format!("messages_get/{messages}/changed"));
+    group.bench_function("newest_50", |bencher| {
+        bencher.to_async(runtime).iter(|| get(&router, &newest));
+    });
+    group.bench_function("changed_after_10", |bencher| {
+        bencher.to_async(runtime).iter(|| get(&router, &changed));
+    });
+    group.finish();
+}
+
+fn start(log: MemoryLog, runtime: &Runtime) -> (RunningEngine<'_>, Router) {
+    let running = RunningEngine::start(Box::new(log), runtime);
+    let app = App::starting(Arc::new(ReplayProgress::default()), &ServeConfig::default());
+    app.ready(Arc::clone(&running.engine));
+    (running, router(Arc::new(app)))
 }
 
 /// Reads the answer as a client without backpressure does, and returns the length of its body.
@@ -58,12 +76,15 @@ async fn get(router: &Router, wanted: &Value) -> u64 {
     bytes
 }
 
-fn log(messages: u64) -> MemoryLog {
+fn log(messages: u64, is_changed: bool) -> MemoryLog {
     let world = World { chats: 1 };
     let mut log = MemoryLog::default();
     let mut writer = LogWriter::on(&mut log);
     world.found(&mut writer);
     world.talk(messages, &mut writer);
+    if is_changed {
+        world.change_each(10, messages, &mut writer);
+    }
     writer.finish();
     log
 }

@@ -15,7 +15,7 @@ pub(crate) struct RunningEngine<'r> {
 
 impl<'r> RunningEngine<'r> {
     pub(crate) fn start(log: Box<dyn EventLog>, runtime: &'r Runtime) -> Self {
-        let settings = EngineSettings { queue_max: 1024, can_follow_all: false };
+        let settings = EngineSettings { queue_max: 1024, can_follow_all: false, scrub: None };
         let (engine, end) =
             Engine::start(log, settings, &ReplayProgress::default()).expect("the log can be replayed");
         Self { engine: Arc::new(engine), end, runtime }

@@ -1,9 +1,10 @@
 //! The data that the benches share: messages whose lengths are those of a real conversation, their authors,
 //! and logs that hold them.
 
+use std::collections::HashMap;
 use std::path::Path;
 
-use chinwag::domain::{Actor, ChatId, Event, Position, Record, Timestamp, UserId};
+use chinwag::domain::{Actor, ChatId, Event, Position, Record, Seq, Timestamp, UserId};
 use chinwag::log::{EventLog, FileLog, Frame, RealDisk, SEGMENT_BYTES_DEFAULT};
 use tempfile::TempDir;
 use uuid::{Builder, Uuid};
@@ -55,6 +56,30 @@ impl World {
             log.add_message(number, chat, author);
         }
         (0..messages).map(|number| text(number).len() as u64).sum()
+    }
+}
+
+impl World {
+    /// Edits, deletes or reacts to one of so many of the messages that were written, in turn.
+    pub(crate) fn change_each(self, of: u64, messages: u64, log: &mut LogWriter<'_>) {
+        let mut sent = HashMap::<ChatId, u64>::new();
+        for number in 0..messages {
+            let (chat, author) = self.place(number);
+            let seq = sent.entry(chat).or_default();
+            *seq += 1;
+            if number % of > 0 {
+                continue;
+            }
+            let seq = Seq(*seq);
+            log.add(match number / of % 3 {
+                0 => {
+                    let text = Some(text(number + 1).into());
+                    Event::MessageEdited { chat, seq, user: Some(author), text, metadata: None }
+                }
+                1 => Event::MessageDeleted { chat, seq, user: Some(author), erase: false },
+                _ => Event::ReactionAdded { chat, seq, user: author, emoji: "👍".into() },
+            });
+        }
     }
 }
 

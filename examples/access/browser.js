@@ -1,4 +1,7 @@
-const KINDS = ["begin", "reset", "message", "chat", "member", "member_removed", "read"];
+const KINDS = [
+  "begin", "reset", "message", "message_edited", "message_deleted", "reaction", "reaction_removed", "chat",
+  "chat_edited", "member", "member_removed", "read", "user_edited", "user_erased",
+];
 
 /** Returns a client of the server. `newToken` asks your back end for a token of the user who is signed in. */
 export function client(server, newToken) {

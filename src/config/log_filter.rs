@@ -4,16 +4,18 @@ use tracing_subscriber::EnvFilter;
 
 /// The modules that log, below the crate's own name. A filter may name each of them, and the modules that
 /// they are in.
-const MODULES_THAT_LOG: [&str; 24] = [
+const MODULES_THAT_LOG: [&str; 26] = [
     "access::token",
     "engine::clock",
     "engine::forwarding",
+    "engine::scrubber",
     "engine::writer",
     "http::connection",
     "http::connection::observe",
     "http::connection::panics",
     "log::disk",
     "log::file_log",
+    "log::scrub",
     "log::staged",
     "log::stream::clocks",
     "log::stream::copier",

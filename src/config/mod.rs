@@ -4,6 +4,7 @@ mod access;
 mod credentials;
 mod log_filter;
 mod nats;
+mod scrub;
 mod tls;
 mod values;
 
@@ -18,6 +19,7 @@ pub use access::{AccessConfig, UserLimits};
 pub use credentials::{KeysCommand, NewKeyArgs, TokenArgs};
 use log_filter::log_filter;
 pub use nats::{NatsConfig, NewStream, StreamCommand, StreamTimeouts};
+pub use scrub::{KeepDeleted, ScrubConfig};
 pub use tls::TlsConfig;
 pub use values::ListenAddress;
 use values::{number, size, yes_or_no};
@@ -139,6 +141,22 @@ pub enum LogCommand {
     /// Mend damaged headers, and cut a log where other damage begins; what is cut off is kept beside it; a sound
     /// log is not changed
     Repair(Data),
+    /// Remove from a log what was erased, and what was edited or deleted more than --keep-deleted-days ago; exit 2 if
+    /// --erasures-of holds another log
+    ///
+    /// The segments that hold it are rewritten. A server does this by itself; this command is for copies.
+    Scrub {
+        /// Location of the log
+        #[command(flatten)]
+        data: Data,
+        /// Directory of the live log of which --data is an earlier copy: what is due there is removed here. A server may
+        /// be running on it
+        #[arg(long, value_name = "DIR")]
+        erasures_of: Option<PathBuf>,
+        /// Time for which deleted data is kept
+        #[command(flatten)]
+        keep: KeepDeleted,
+    },
 }
 
 /// Location of a log.
@@ -186,6 +204,9 @@ pub struct ServeConfig {
     /// Callers, and the rates at which they may call
     #[command(flatten)]
     pub access: AccessConfig,
+    /// The scrubs, by which what was deleted leaves the disk
+    #[command(flatten)]
+    pub scrub: ScrubConfig,
     /// Limits that keep one client from harming others
     #[command(flatten)]
     pub limits: Limits,

@@ -141,6 +141,20 @@ pub enum StreamCommand {
         #[command(flatten)]
         copy: Data,
     },
+    /// Create a new stream, named by --nats-stream, from a copy of the present one that was scrubbed: a stream keeps what was
+    /// erased. All servers must have stopped. The directory becomes a copy of the new stream; the other servers begin with
+    /// empty directories. If it is interrupted, run it again
+    Regenerate {
+        /// The new stream
+        #[command(flatten)]
+        nats: NatsConfig,
+        /// The new stream
+        #[command(flatten)]
+        new: NewStream,
+        /// Directory of the copy, after `log scrub`
+        #[arg(long, value_name = "DIR")]
+        from: PathBuf,
+    },
     /// Mark the stream as one of this release's format. Upgrade all servers and tools first: after a change of the format,
     /// an earlier release refuses the stream with exit code 3
     Upgrade {

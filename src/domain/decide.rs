@@ -1,31 +1,20 @@
 //! All rules of the chat server: they decide which commands become events and which are refused.
 
+mod messages;
+
 use std::borrow::Cow;
 use std::collections::HashSet;
 
-use serde::{Deserialize, Serialize};
+use super::{
+    Actor, ChatId, ChatName, Command, ErasedMessages, Event, Facts, Metadata, Refusal, Stamp, Timestamp,
+    UserField, UserId, Username,
+};
+use messages::MessageDeletion;
 
-use super::{Actor, ChatId, Command, Event, NewMessage, Seq, Stamp, UserId};
-
-/// The facts about the state that a decision may ask for, by ids and names.
-pub trait Facts {
-    /// Returns whether the user exists.
-    fn user_exists(&self, user: UserId) -> bool;
-    /// Returns whether a user has this name.
-    fn username_taken(&self, username: &str) -> bool;
-    /// Returns whether the chat exists.
-    fn chat_exists(&self, chat: ChatId) -> bool;
-    /// Returns whether a chat has this name.
-    fn chat_name_taken(&self, name: &str) -> bool;
-    /// Returns whether the user is a member of the chat.
-    fn is_member(&self, chat: ChatId, user: UserId) -> bool;
-    /// Returns the seq of the chat's last message, or 0 if it has no messages.
-    fn last_seq(&self, chat: ChatId) -> Seq;
-    /// Returns the seq up to which the user has read the chat, or 0 if they have read nothing.
-    fn read_mark(&self, chat: ChatId, user: UserId) -> Seq;
-    /// Returns the time from which the user's tokens are good, in Unix seconds, or 0 if none was ever revoked.
-    fn tokens_from(&self, user: UserId) -> u64;
-}
+/// Maximum emoji with which a user may react to a message.
+pub const REACTIONS_OF_USER_MAX: usize = 20;
+/// Maximum emoji of a message.
+pub const EMOJI_MAX: usize = 100;
 
 /// The result of a command that breaks no rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,84 +25,10 @@ pub enum Decision<'c> {
     Events(Vec<Event<'c>>),
     /// No event, because the state is already as the command asks.
     Unchanged,
-}
-
-/// The rule that a well-formed command broke.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
-#[serde(rename_all = "snake_case")]
-pub enum Refusal {
-    /// The user does not exist.
-    #[error("there is no user {user}")]
-    UserNotFound {
-        /// The id.
-        user: UserId,
-        /// Where the command names the user.
-        field: UserField,
-    },
-    /// The chat does not exist.
-    #[error("there is no chat {chat}")]
-    ChatNotFound {
-        /// The id.
-        chat: ChatId,
-    },
-    /// The user is not a member of the chat.
-    #[error("user {user} is not a member of chat {chat}")]
-    NotAMember {
-        /// The chat.
-        chat: ChatId,
-        /// The user.
-        user: UserId,
-        /// Where the command names the user.
-        field: UserField,
-    },
-    /// The read mark lies beyond the chat's last message.
-    #[error("seq {} is beyond the last message of the chat, which has seq {}", seq.0, last.0)]
-    BeyondLastMessage {
-        /// The read mark.
-        seq: Seq,
-        /// The seq of the chat's last message, or 0 if it has no messages.
-        last: Seq,
-    },
-    /// Another user has this name.
-    #[error("the username is taken")]
-    UsernameTaken {
-        /// The name.
-        username: String,
-    },
-    /// Another chat has this name.
-    #[error("the chat name is taken")]
-    ChatNameTaken {
-        /// The name.
-        name: String,
-    },
-    /// The key was used for another request.
-    #[error("the key was used for another request")]
-    KeyReused {
-        /// The key.
-        key: String,
-    },
-    /// One of several messages was refused, and so all of them were.
-    #[error("message {index}: {refusal}")]
-    OfMessage {
-        /// The index of the message.
-        index: usize,
-        /// The refusal of the message.
-        refusal: Box<Refusal>,
-    },
-}
-
-/// The place where a command names a user.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum UserField {
-    /// As a message's author.
-    Author,
-    /// As the user whose membership, read mark or tokens the command changes.
-    User,
-    /// In a list of users, at this index.
-    Users(usize),
-    /// As the user who asks for the command.
-    Caller,
+    /// No event, because the message is already as the edit asks. It was last edited at this time, if ever.
+    NothingEdited(Option<Timestamp>),
+    /// No event, because the two users have a chat.
+    ChatExists(ChatId),
 }
 
 /// Decides a command on the facts. `stamps` holds one stamp for each event that the command may become.
@@ -141,49 +56,34 @@ pub fn decide<'c>(
     let stamp = stamps[0];
     let event = match command {
         Command::AddUser { username } => {
-            if facts.username_taken(username) {
-                return Err(Refusal::UsernameTaken { username: username.to_string() });
-            }
+            check_username(facts, username)?;
             Event::UserAdded { id: stamp.id.into(), username: Cow::Borrowed(username) }
         }
         Command::AddChat { name, users } => {
+            check_new_members(facts, users)?;
+            let (id, users) = (stamp.id.into(), each_once(users));
+            match name {
+                None => Event::NamelessChatAdded { id, users },
+                Some(name) => {
+                    check_chat_name(facts, name)?;
+                    Event::ChatAdded { id, name: Cow::Borrowed(name), users }
+                }
+            }
+        }
+        Command::AddDirectChat { users } => {
             for (index, &user) in users.iter().enumerate() {
                 check_user(facts, user, UserField::Users(index))?;
             }
-            if facts.chat_name_taken(name) {
-                return Err(Refusal::ChatNameTaken { name: name.to_string() });
+            if let Some(chat) = facts.direct_chat(*users) {
+                return Ok(Decision::ChatExists(chat));
             }
-            Event::ChatAdded { id: stamp.id.into(), name: Cow::Borrowed(name), users: each_once(users) }
+            check_not_erased(facts, users)?;
+            Event::DirectChatAdded { id: stamp.id.into(), users: *users }
         }
-        Command::AddMessage(message) => decide_message(facts, message, stamp)?,
-        Command::AddMessages(messages) => {
-            let decide_at = |(index, (message, stamp)): (usize, (&'c NewMessage, &Stamp))| {
-                decide_message(facts, message, *stamp)
-                    .map_err(|refusal| Refusal::OfMessage { index, refusal: Box::new(refusal) })
-            };
-            let events: Result<_, _> = messages.iter().zip(stamps).enumerate().map(decide_at).collect();
-            return Ok(Decision::Events(events?));
-        }
-        &Command::AddMember { chat, user } => {
-            check_chat(facts, chat)?;
-            check_user(facts, user, UserField::User)?;
-            check_caller(facts, chat, by)?;
-            if facts.is_member(chat, user) {
-                return Ok(Decision::Unchanged);
-            }
-            Event::MemberAdded { chat, user }
-        }
-        &Command::RemoveMember { chat, user } => {
-            check_chat(facts, chat)?;
-            check_user(facts, user, UserField::User)?;
-            if *by != Actor::User(user) {
-                check_caller(facts, chat, by)?;
-            }
-            if !facts.is_member(chat, user) {
-                return Ok(Decision::Unchanged);
-            }
-            Event::MemberRemoved { chat, user }
-        }
+        Command::AddMessage(message) => messages::decide_message(facts, message, 0, stamp)?,
+        Command::AddMessages(messages) => return messages::decide_messages(facts, messages, stamps),
+        &Command::AddMember { chat, user } => return decide_joining(facts, chat, user, by),
+        &Command::RemoveMember { chat, user } => return decide_leaving(facts, chat, user, by),
         &Command::MarkRead { chat, user, seq } => {
             check_member(facts, chat, user, UserField::User)?;
             let last = facts.last_seq(chat);
@@ -200,17 +100,150 @@ pub fn decide<'c>(
             // Each revocation is an event, even if the clock went back: there may be tokens of later times.
             Event::TokensRevoked { user, from: from.max(facts.tokens_from(user).saturating_add(1)) }
         }
+        Command::EditMessage(edit) => return messages::decide_edit(facts, edit),
+        &Command::DeleteMessage { chat, seq, user, is_moderator, erase } => {
+            let deletion = MessageDeletion { chat, seq, user, is_moderator, erase };
+            return messages::decide_deletion(facts, deletion);
+        }
+        Command::AddReaction(reaction) => return messages::decide_reaction(facts, reaction),
+        Command::RemoveReaction(reaction) => return messages::decide_end_of_reaction(facts, reaction),
+        Command::EditChat { chat, name, metadata } => {
+            return decide_chat_edit(facts, *chat, name.as_ref(), metadata.as_ref(), by);
+        }
+        Command::EditUser { user, username, metadata } => {
+            return decide_user_edit(facts, *user, username.as_ref(), metadata.as_ref());
+        }
+        &Command::EraseUser { user, messages } => {
+            check_user(facts, user, UserField::User)?;
+            match facts.erasure(user) {
+                Some(ErasedMessages::Keep) if messages == ErasedMessages::Erase => {}
+                Some(_) => return Ok(Decision::Unchanged),
+                None => {}
+            }
+            Event::UserErased { user, messages }
+        }
     };
     Ok(Decision::Event(event))
 }
 
-fn decide_message<'c>(
+fn decide_joining(
     facts: &impl Facts,
-    &NewMessage { chat, author, ref text }: &'c NewMessage,
-    stamp: Stamp,
-) -> Result<Event<'c>, Refusal> {
-    check_member(facts, chat, author, UserField::Author)?;
-    Ok(Event::MessageAdded { id: stamp.id.into(), chat, author, text: Cow::Borrowed(text) })
+    chat: ChatId,
+    user: UserId,
+    by: &Actor<'_>,
+) -> Result<Decision<'static>, Refusal> {
+    check_chat(facts, chat)?;
+    check_user(facts, user, UserField::User)?;
+    check_caller(facts, chat, by)?;
+    check_not_direct(facts, chat)?;
+    if facts.is_member(chat, user) {
+        return Ok(Decision::Unchanged);
+    }
+    if facts.is_erased(user) {
+        return Err(Refusal::UserErased { user, field: UserField::User });
+    }
+    Ok(Decision::Event(Event::MemberAdded { chat, user }))
+}
+
+fn decide_leaving(
+    facts: &impl Facts,
+    chat: ChatId,
+    user: UserId,
+    by: &Actor<'_>,
+) -> Result<Decision<'static>, Refusal> {
+    check_chat(facts, chat)?;
+    check_user(facts, user, UserField::User)?;
+    if *by != Actor::User(user) {
+        check_caller(facts, chat, by)?;
+    }
+    check_not_direct(facts, chat)?;
+    if !facts.is_member(chat, user) {
+        return Ok(Decision::Unchanged);
+    }
+    Ok(Decision::Event(Event::MemberRemoved { chat, user }))
+}
+
+fn decide_chat_edit<'c>(
+    facts: &impl Facts,
+    chat: ChatId,
+    name: Option<&'c ChatName>,
+    metadata: Option<&'c Metadata>,
+    by: &Actor<'_>,
+) -> Result<Decision<'c>, Refusal> {
+    check_chat(facts, chat)?;
+    check_caller(facts, chat, by)?;
+    let name = name.map(|name| &**name).filter(|name| facts.chat_named(name) != Some(chat));
+    if let Some(name) = name {
+        check_not_direct(facts, chat)?;
+        check_chat_name(facts, name)?;
+    }
+    let metadata = changed(metadata, facts.chat_metadata(chat));
+    if name.is_none() && metadata.is_none() {
+        return Ok(Decision::Unchanged);
+    }
+    Ok(Decision::Event(Event::ChatEdited { chat, name: name.map(Cow::Borrowed), metadata }))
+}
+
+fn decide_user_edit<'c>(
+    facts: &impl Facts,
+    user: UserId,
+    username: Option<&'c Username>,
+    metadata: Option<&'c Metadata>,
+) -> Result<Decision<'c>, Refusal> {
+    check_user(facts, user, UserField::User)?;
+    if facts.is_erased(user) {
+        return Err(Refusal::UserErased { user, field: UserField::User });
+    }
+    let username = username.map(|name| &**name).filter(|name| facts.user_named(name) != Some(user));
+    username.map_or(Ok(()), |username| check_username(facts, username))?;
+    let metadata = changed(metadata, facts.user_metadata(user));
+    if username.is_none() && metadata.is_none() {
+        return Ok(Decision::Unchanged);
+    }
+    Ok(Decision::Event(Event::UserEdited { user, username: username.map(Cow::Borrowed), metadata }))
+}
+
+/// Returns the metadata, unless they are as before.
+fn changed<'c>(metadata: Option<&'c Metadata>, before: Option<&str>) -> Option<Cow<'c, str>> {
+    metadata.filter(|metadata| !metadata.is_same_as(before)).map(|metadata| Cow::Borrowed(metadata.json()))
+}
+
+fn check_username(facts: &impl Facts, username: &str) -> Result<(), Refusal> {
+    match facts.user_named(username) {
+        None => Ok(()),
+        Some(_) => Err(Refusal::UsernameTaken { username: username.to_owned() }),
+    }
+}
+
+fn check_chat_name(facts: &impl Facts, name: &str) -> Result<(), Refusal> {
+    match facts.chat_named(name) {
+        None => Ok(()),
+        Some(_) => Err(Refusal::ChatNameTaken { name: name.to_owned() }),
+    }
+}
+
+fn check_new_members(facts: &impl Facts, users: &[UserId]) -> Result<(), Refusal> {
+    for (index, &user) in users.iter().enumerate() {
+        check_user(facts, user, UserField::Users(index))?;
+    }
+    check_not_erased(facts, users)
+}
+
+fn check_not_erased(facts: &impl Facts, users: &[UserId]) -> Result<(), Refusal> {
+    let erased = users.iter().position(|user| facts.is_erased(*user));
+    match erased {
+        None => Ok(()),
+        Some(index) => Err(Refusal::UserErased { user: users[index], field: UserField::Users(index) }),
+    }
+}
+
+fn check_not_direct(facts: &impl Facts, chat: ChatId) -> Result<(), Refusal> {
+    if facts.is_direct(chat) { Err(Refusal::DirectChat { chat }) } else { Ok(()) }
+}
+
+/// Checks the user who does something, unless the application does it.
+fn check_named(facts: &impl Facts, user: Option<UserId>) -> Result<(), Refusal> {
+    user.map_or(Ok(()), |user| check_user(facts, user, UserField::User))
 }
 
 fn check_chat(facts: &impl Facts, chat: ChatId) -> Result<(), Refusal> {
@@ -239,5 +272,7 @@ fn each_once(users: &[UserId]) -> Vec<UserId> {
     users.iter().copied().filter(|&user| seen.insert(user)).collect()
 }
 
+#[cfg(test)]
+mod message_tests;
 #[cfg(test)]
 mod tests;

@@ -11,7 +11,7 @@ use bincode::de::BorrowDecoder;
 use bincode::enc::Encoder;
 use bincode::error::{DecodeError, EncodeError};
 use bincode::{BorrowDecode, Encode};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Actor, ChatId, Fingerprint, IdempotencyKey, MessageId, Seq, Timestamp, UserId};
 
@@ -29,7 +29,7 @@ pub struct Record<'a> {
 }
 
 /// A change of state.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, BorrowDecode, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Encode, BorrowDecode, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Event<'a> {
     /// A user was added.
@@ -93,6 +93,129 @@ pub enum Event<'a> {
         /// The time, in Unix seconds, later than that of the user's revocation before.
         from: u64,
     },
+    /// A message was sent that is more than its text.
+    MessageAddedWith {
+        /// The message.
+        id: MessageId,
+        /// The chat that it was sent to.
+        chat: ChatId,
+        /// The author, a member at the time.
+        author: UserId,
+        /// The text.
+        text: Cow<'a, str>,
+        /// The message of the same chat that it replies to.
+        reply_to: Option<Seq>,
+        /// Its [metadata](super::Metadata).
+        metadata: Option<Cow<'a, str>>,
+    },
+    /// A chat without a name was added.
+    NamelessChatAdded {
+        /// The chat.
+        id: ChatId,
+        /// The first members, each once, in the client's order.
+        users: Vec<UserId>,
+    },
+    /// The chat of two users was added, in which nobody else can be.
+    DirectChatAdded {
+        /// The chat.
+        id: ChatId,
+        /// The users, who had no such chat.
+        users: [UserId; 2],
+    },
+    /// A message was edited.
+    MessageEdited {
+        /// The chat.
+        chat: ChatId,
+        /// The message, which was not deleted.
+        seq: Seq,
+        /// The author, who edited it, or `None` if the application did.
+        user: Option<UserId>,
+        /// The new text, if it changed.
+        text: Option<Cow<'a, str>>,
+        /// The new metadata, if they changed; an object without members if they were removed.
+        metadata: Option<Cow<'a, str>>,
+    },
+    /// A command under a key changed nothing, because everything was already as it asks.
+    ///
+    /// The event names what the command is about, so that a scrub can find the fingerprint of its key, a digest of a text.
+    AlreadySo {
+        /// The chat, or that of the message.
+        chat: Option<ChatId>,
+        /// The message.
+        seq: Option<Seq>,
+        /// The user whom the command names.
+        user: Option<UserId>,
+        /// The time of the message's last edit, which is the answer to another one.
+        edited_at: Option<Timestamp>,
+    },
+    /// A message was deleted, or one that was deleted before was deleted for good.
+    MessageDeleted {
+        /// The chat.
+        chat: ChatId,
+        /// The message.
+        seq: Seq,
+        /// The user who deleted it, or `None` if the application did.
+        user: Option<UserId>,
+        /// Whether the text is to leave the disk at once.
+        erase: bool,
+    },
+    /// A member reacted to a message.
+    ReactionAdded {
+        /// The chat.
+        chat: ChatId,
+        /// The message, which was not deleted.
+        seq: Seq,
+        /// The user, a member at the time.
+        user: UserId,
+        /// The emoji, with which the user had not reacted to the message.
+        emoji: Cow<'a, str>,
+    },
+    /// A member took back a reaction.
+    ReactionRemoved {
+        /// The chat.
+        chat: ChatId,
+        /// The message.
+        seq: Seq,
+        /// The user, a member at the time.
+        user: UserId,
+        /// The emoji.
+        emoji: Cow<'a, str>,
+    },
+    /// A chat was edited.
+    ChatEdited {
+        /// The chat.
+        chat: ChatId,
+        /// The new name, unique among chats, if it changed.
+        name: Option<Cow<'a, str>>,
+        /// The new metadata, if they changed; an object without members if they were removed.
+        metadata: Option<Cow<'a, str>>,
+    },
+    /// A user was edited.
+    UserEdited {
+        /// The user.
+        user: UserId,
+        /// The new name, unique among users, if it changed.
+        username: Option<Cow<'a, str>>,
+        /// The new metadata, if they changed; an object without members if they were removed.
+        metadata: Option<Cow<'a, str>>,
+    },
+    /// A user was erased, or the messages of one who was erased before: the name, the metadata, the memberships, the read marks and the reactions are gone. The id stays.
+    UserErased {
+        /// The user.
+        user: UserId,
+        /// What becomes of the user's messages.
+        messages: ErasedMessages,
+    },
+}
+
+/// What becomes of the messages of a user who is erased.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, BorrowDecode, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ErasedMessages {
+    /// They are deleted, and leave the disk.
+    Erase,
+    /// They stay, by an author without a name.
+    Keep,
 }
 
 /// The actor is not encoded: the log keeps actors beside the records.
@@ -131,13 +254,24 @@ impl Event<'_> {
     pub fn doer(&self) -> Option<UserId> {
         match self {
             Self::MessageAdded { author: user, .. }
+            | Self::MessageAddedWith { author: user, .. }
             | Self::ReadMarked { user, .. }
             | Self::MemberAdded { user, .. }
-            | Self::MemberRemoved { user, .. } => Some(*user),
+            | Self::MemberRemoved { user, .. }
+            | Self::ReactionAdded { user, .. }
+            | Self::ReactionRemoved { user, .. }
+            | Self::UserEdited { user, .. } => Some(*user),
+            Self::MessageEdited { user, .. }
+            | Self::MessageDeleted { user, .. }
+            | Self::AlreadySo { user, .. } => *user,
             Self::UserAdded { .. }
             | Self::ChatAdded { .. }
+            | Self::NamelessChatAdded { .. }
+            | Self::DirectChatAdded { .. }
+            | Self::ChatEdited { .. }
             | Self::NothingChanged
-            | Self::TokensRevoked { .. } => None,
+            | Self::TokensRevoked { .. }
+            | Self::UserErased { .. } => None,
         }
     }
 
@@ -147,11 +281,24 @@ impl Event<'_> {
     pub fn chat(&self) -> Option<ChatId> {
         match self {
             Self::ChatAdded { id: chat, .. }
+            | Self::NamelessChatAdded { id: chat, .. }
+            | Self::DirectChatAdded { id: chat, .. }
+            | Self::ChatEdited { chat, .. }
             | Self::MessageAdded { chat, .. }
+            | Self::MessageAddedWith { chat, .. }
+            | Self::MessageEdited { chat, .. }
+            | Self::MessageDeleted { chat, .. }
+            | Self::ReactionAdded { chat, .. }
+            | Self::ReactionRemoved { chat, .. }
             | Self::MemberAdded { chat, .. }
             | Self::MemberRemoved { chat, .. }
             | Self::ReadMarked { chat, .. } => Some(*chat),
-            Self::UserAdded { .. } | Self::NothingChanged | Self::TokensRevoked { .. } => None,
+            Self::UserAdded { .. }
+            | Self::UserEdited { .. }
+            | Self::UserErased { .. }
+            | Self::NothingChanged
+            | Self::AlreadySo { .. }
+            | Self::TokensRevoked { .. } => None,
         }
     }
 }

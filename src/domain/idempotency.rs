@@ -10,7 +10,7 @@ use bincode::{BorrowDecode, Encode};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::{Actor, Command};
+use super::{Actor, Command, Metadata};
 
 /// The text is not 1 to 255 visible ASCII characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -38,6 +38,11 @@ pub struct KeyDigest(pub [u32; 3]);
 /// same bytes.
 #[derive(Default)]
 pub(super) struct FingerprintHasher(Sha256);
+
+impl Fingerprint {
+    /// What is left of a fingerprint whose request is erased. A retry has another one, and is refused.
+    pub const ERASED: Self = Self([0; 16]);
+}
 
 impl IdempotencyKey<'static> {
     /// Maximum characters of a key; the minimum is 1.
@@ -99,6 +104,11 @@ impl<'a> IdempotencyKey<'a> {
         self.fingerprint
     }
 
+    /// Puts the fingerprint of no request in the place of this one's: what it is a digest of is erased.
+    pub(super) fn erase_fingerprint(&mut self) {
+        self.fingerprint = Fingerprint::ERASED;
+    }
+
     /// Returns whether this is a key of this actor.
     #[must_use]
     pub fn is_of(&self, by: &Actor<'_>) -> bool {
@@ -158,6 +168,28 @@ impl FingerprintHasher {
     pub(super) fn number(&mut self, number: u64) -> &mut Self {
         self.0.update(number.to_le_bytes());
         self
+    }
+
+    /// Feeds whether there is a value, and the value.
+    pub(super) fn option<T>(
+        &mut self,
+        value: Option<T>,
+        feed: impl FnOnce(&mut Self, T) -> &mut Self,
+    ) -> &mut Self {
+        let hasher = self.number(value.is_some().into());
+        match value {
+            None => hasher,
+            Some(value) => feed(hasher, value),
+        }
+    }
+
+    pub(super) fn value(&mut self, text: Option<&str>) -> &mut Self {
+        self.option(text, Self::text)
+    }
+
+    /// Feeds metadata, which are compared by value.
+    pub(super) fn metadata(&mut self, metadata: Option<&Metadata>) -> &mut Self {
+        self.option(metadata, |hasher, metadata| hasher.text(&metadata.canonical()))
     }
 
     pub(super) fn finish(self) -> Fingerprint {

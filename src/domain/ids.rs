@@ -201,6 +201,13 @@ impl Timestamp {
             .expect("a log has fewer events than CLOCK_MAX leaves times for")
     }
 
+    /// Returns the time that is earlier by this duration, or 1970 if that is later.
+    #[must_use]
+    pub fn saturating_sub(self, time: Duration) -> Self {
+        let micros = i64::try_from(time.as_micros()).unwrap_or(i64::MAX);
+        Self(self.0.saturating_sub(micros).max(0))
+    }
+
     /// Returns the time since an earlier one, or zero if that is not earlier.
     #[must_use]
     pub fn saturating_since(self, earlier: Self) -> Duration {

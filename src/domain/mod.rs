@@ -6,15 +6,23 @@
 mod actor;
 mod command;
 mod decide;
+mod erasures;
 mod event;
+mod facts;
 mod idempotency;
 mod ids;
+mod metadata;
+mod refusal;
 mod values;
 
 pub use actor::{Actor, InvalidKeyName};
-pub use command::{Command, NewMessage, Stamp};
-pub use decide::{Decision, Facts, Refusal, UserField, decide};
-pub use event::{Event, Record};
+pub use command::{Command, MessageEdit, MessageExtras, NewMessage, Reaction, Stamp, in_order};
+pub use decide::{Decision, EMOJI_MAX, REACTIONS_OF_USER_MAX, decide};
+pub use erasures::{Eraser, Erasures};
+pub use event::{ErasedMessages, Event, Record};
+pub use facts::{Deletion, Facts, MessageFacts, ReactionFacts};
 pub use idempotency::{Fingerprint, IdempotencyKey, InvalidKey, KeyDigest};
 pub use ids::{ChatId, Epoch, InvalidId, MessageId, Position, Seq, Timestamp, UserId};
-pub use values::{ChatName, InvalidValue, Text, Username};
+pub use metadata::{InvalidMetadata, Metadata};
+pub use refusal::{MessageField, Refusal, UserField};
+pub use values::{ChatName, Emoji, InvalidValue, Text, Username};

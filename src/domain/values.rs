@@ -68,6 +68,11 @@ value! {
     Text, check_text
 }
 
+value! {
+    /// An emoji of a reaction: 1 to 64 bytes of UTF-8, no control characters. The server does not ask whether it is one.
+    Emoji, check_emoji
+}
+
 impl Username {
     /// Maximum characters of a username.
     pub const CHARS_MAX: usize = 64;
@@ -81,6 +86,11 @@ impl ChatName {
 impl Text {
     /// Maximum bytes of a text, in UTF-8.
     pub const BYTES_MAX: usize = 16_384;
+}
+
+impl Emoji {
+    /// Maximum bytes of an emoji, in UTF-8.
+    pub const BYTES_MAX: usize = 64;
 }
 
 fn check_name(name: &str, chars_max: usize) -> Result<(), InvalidValue> {
@@ -100,10 +110,21 @@ fn check_name(name: &str, chars_max: usize) -> Result<(), InvalidValue> {
 }
 
 fn check_text(text: &str) -> Result<(), InvalidValue> {
-    match text.len() {
-        0 => Err(InvalidValue::Empty),
-        1..=Text::BYTES_MAX => Ok(()),
-        _ => Err(InvalidValue::TooManyBytes { max: Text::BYTES_MAX }),
+    check_bytes(text, Text::BYTES_MAX)
+}
+
+fn check_emoji(emoji: &str) -> Result<(), InvalidValue> {
+    check_bytes(emoji, Emoji::BYTES_MAX)?;
+    if emoji.chars().any(char::is_control) { Err(InvalidValue::ControlCharacter) } else { Ok(()) }
+}
+
+fn check_bytes(text: &str, max: usize) -> Result<(), InvalidValue> {
+    if text.is_empty() {
+        Err(InvalidValue::Empty)
+    } else if text.len() > max {
+        Err(InvalidValue::TooManyBytes { max })
+    } else {
+        Ok(())
     }
 }
 
@@ -145,5 +166,16 @@ mod tests {
         assert_eq!(text(" \0\u{1b}\n".to_owned()), Ok(()));
         assert_eq!(text("é".repeat(8_192)), Ok(()));
         assert_eq!(text("é".repeat(8_192) + "e"), Err(InvalidValue::TooManyBytes { max: 16_384 }));
+    }
+
+    #[test]
+    fn an_emoji_is_short() {
+        let emoji = |value: &str| Emoji::try_from(value.to_owned()).map(|_| ());
+        for fine in ["👍", "👩‍👩‍👧‍👧", "+1", " ", &"x".repeat(64)] {
+            assert_eq!(emoji(fine), Ok(()), "{fine}");
+        }
+        assert_eq!(emoji(""), Err(InvalidValue::Empty));
+        assert_eq!(emoji(&"x".repeat(65)), Err(InvalidValue::TooManyBytes { max: 64 }));
+        assert_eq!(emoji("a\n"), Err(InvalidValue::ControlCharacter));
     }
 }

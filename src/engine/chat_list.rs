@@ -60,7 +60,7 @@ mod tests {
     #[test]
     fn very_many_quiet_chats_are_listed_in_order() {
         const CHATS: u64 = 10_000;
-        let settings = EngineSettings { queue_max: 1, can_follow_all: false };
+        let settings = EngineSettings { queue_max: 1, can_follow_all: false, scrub: None };
         let (engine, _end) =
             Engine::start(Box::new(log(CHATS)), settings, &ReplayProgress::default()).unwrap();
         for number in [1, 2] {

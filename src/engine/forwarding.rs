@@ -255,8 +255,16 @@ fn is_sound(facts: &impl Facts, command: &Command, by: &Actor<'_>, now: Timestam
         Command::AddChat { users, .. } => !users.is_empty(),
         Command::AddMessages(messages) => (1..=EVENTS_MAX).contains(&messages.len()),
         Command::RevokeTokens { from, .. } => *from <= now.as_micros() / 1_000_000 + AHEAD_MAX.as_secs(),
+        Command::AddDirectChat { users: [one, other] } => one != other,
         Command::AddUser { .. }
         | Command::AddMessage(_)
+        | Command::EditMessage(_)
+        | Command::DeleteMessage { .. }
+        | Command::AddReaction(_)
+        | Command::RemoveReaction(_)
+        | Command::EditChat { .. }
+        | Command::EditUser { .. }
+        | Command::EraseUser { .. }
         | Command::AddMember { .. }
         | Command::RemoveMember { .. }
         | Command::MarkRead { .. } => true,
@@ -342,8 +350,8 @@ impl Engine {
         let Some(commands) = commands.into_iter().map(keyed).collect::<Option<Vec<_>>>() else {
             return Vec::new();
         };
-        let are_sound = self
-            .read(|model| commands.iter().all(|(command, _, by)| is_sound(model.index(), command, by, now)));
+        let are_sound =
+            self.read(|model| commands.iter().all(|(command, _, by)| is_sound(model, command, by, now)));
         if !are_sound {
             return Vec::new();
         }

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -41,6 +41,8 @@ pub(super) enum Input {
     Job(Job),
     /// The log may have frames of others.
     News,
+    /// The log is to [end its segment](crate::log::EventLog::end_segment). The sender reports that it has.
+    EndSegment(SyncSender<()>),
 }
 
 /// The share of a frame that the jobs of a batch may need.
@@ -70,9 +72,15 @@ pub(super) struct Inbox {
     pub(super) queued: Arc<Queued>,
     /// The engine's end. The reference is weak, so that the queue closes when the engine is dropped.
     pub(super) queue: Weak<Queue>,
+    /// Senders to notify when the segment has ended after the gathered batch.
+    pub(super) segment_ends: Vec<SyncSender<()>>,
 }
 
 impl Inbox {
+    pub(super) fn new(inputs: Receiver<Input>, queued: Arc<Queued>, queue: Weak<Queue>) -> Self {
+        Self { inputs, queued, queue, segment_ends: Vec::new() }
+    }
+
     /// Waits for an input, for this time at most. Returns [`Disconnected`](RecvTimeoutError::Disconnected)
     /// if the queue is closed and empty.
     ///
@@ -92,7 +100,7 @@ impl Inbox {
 
     /// Gathers what is in the queue: while one batch is being synced, the next one queues up. If that is fewer than
     /// `wanted`, more are waited for, for this time at most.
-    pub(super) fn gather(&self, first: Job, wanted: usize, time_max: Duration) -> Vec<Job> {
+    pub(super) fn gather(&mut self, first: Job, wanted: usize, time_max: Duration) -> Vec<Job> {
         /// Time between two looks into the queue.
         const LOOK_INTERVAL: Duration = Duration::from_micros(200);
         // Before the batch is out of the queue.
@@ -109,6 +117,7 @@ impl Inbox {
                 }
                 // Every batch begins with the frames of others.
                 Ok(Input::News) => {}
+                Ok(Input::EndSegment(wanted)) => self.segment_ends.push(wanted),
                 Err(TryRecvError::Empty) if batch.len() < wanted && time < time_max => {
                     std::thread::sleep(LOOK_INTERVAL);
                     time += LOOK_INTERVAL;

@@ -1,6 +1,7 @@
 //! The metrics of an engine and of its contents.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use prometheus::core::Collector;
@@ -8,8 +9,9 @@ use prometheus::proto::MetricFamily;
 use prometheus::{Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 
 use super::{Engine, SubmitError};
-use crate::log::LogMetrics;
+use crate::domain::Timestamp;
 use crate::log::stream::StreamStatus;
+use crate::log::{LogMetrics, Scrubbed};
 
 /// The values of the label `reason`.
 const REASONS: [&str; 7] =
@@ -22,6 +24,7 @@ pub(super) struct EngineMetrics {
     batch_writes: Histogram,
     refused: IntCounterVec,
     sampled: Sampled,
+    scrubs: ScrubMetrics,
 }
 
 /// Values that are read only when the metrics are collected.
@@ -34,7 +37,60 @@ struct Sampled {
     chats: IntGauge,
     messages: IntGauge,
     streams: IntGauge,
+    erasures_due: IntGauge,
     clock_behind: Gauge,
+}
+
+/// The metrics of a scrubber.
+#[derive(Debug, Clone)]
+pub(super) struct ScrubMetrics {
+    scrubs: IntCounter,
+    failures: IntCounter,
+    segments: IntCounter,
+    bytes: IntCounter,
+    last_success: IntGauge,
+    /// The number of erasures that were carried out.
+    erased: Arc<AtomicU64>,
+}
+
+impl ScrubMetrics {
+    fn shown_in(registry: &Registry) -> Self {
+        let counter = |name: &str, help: &str| IntCounter::new(name, help).expect("a name");
+        let metrics = Self {
+            scrubs: counter("chinwag_scrubs_total", "Scrubs of the log that were finished."),
+            failures: counter("chinwag_scrub_failures_total", "Scrubs of the log that failed."),
+            segments: counter("chinwag_scrubbed_segments_total", "Segments that scrubs have rewritten."),
+            bytes: counter("chinwag_scrubbed_bytes_total", "Length of these segments before."),
+            last_success: IntGauge::new(
+                "chinwag_scrub_last_success_timestamp_seconds",
+                "Unix time at which the last scrub was finished; 0 before the first one.",
+            )
+            .expect("a name"),
+            // Nothing is due in a log that is not scrubbed.
+            erased: Arc::new(AtomicU64::new(u64::MAX)),
+        };
+        show(registry, &metrics.scrubs);
+        show(registry, &metrics.failures);
+        show(registry, &metrics.segments);
+        show(registry, &metrics.bytes);
+        show(registry, &metrics.last_success);
+        metrics
+    }
+
+    pub(super) fn set_erased(&self, erasures: u64) {
+        self.erased.store(erasures, Ordering::Relaxed);
+    }
+
+    pub(super) fn count_failure(&self) {
+        self.failures.inc();
+    }
+
+    pub(super) fn note(&self, scrubbed: &Scrubbed, at: Timestamp) {
+        self.scrubs.inc();
+        self.segments.inc_by(scrubbed.segments);
+        self.bytes.inc_by(scrubbed.bytes);
+        self.last_success.set(i64::try_from(at.as_micros() / 1_000_000).unwrap_or(i64::MAX));
+    }
 }
 
 impl EngineMetrics {
@@ -57,8 +113,13 @@ impl EngineMetrics {
         show(&registry, &batch_writes);
         show(&registry, &refused);
         show(&registry, &replayed);
-        let (sampled, log) = (Sampled::shown_in(&registry), log.clone());
-        Self { registry, log, has_room: AtomicBool::new(true), batch_writes, refused, sampled }
+        let (sampled, log, scrubs) =
+            (Sampled::shown_in(&registry), log.clone(), ScrubMetrics::shown_in(&registry));
+        Self { registry, log, has_room: AtomicBool::new(true), batch_writes, refused, sampled, scrubs }
+    }
+
+    pub(super) fn scrubs(&self) -> &ScrubMetrics {
+        &self.scrubs
     }
 
     pub(super) fn has_room(&self) -> bool {
@@ -111,6 +172,10 @@ impl Sampled {
             chats: gauge("chinwag_chats", "Chats."),
             messages: gauge("chinwag_messages", "Messages in all chats."),
             streams: gauge("chinwag_streams", "Streams of events that are open."),
+            erasures_due: gauge(
+                "chinwag_erasures_due",
+                "Erased messages and users that may still be on the disk.",
+            ),
         }
     }
 }
@@ -124,7 +189,9 @@ impl Engine {
     #[must_use]
     pub fn metrics(&self) -> Vec<MetricFamily> {
         let sampled = &self.metrics.sampled;
-        let (position, counts) = self.read(|model| (model.position(), model.counts()));
+        let (position, counts, erasures) =
+            self.read(|model| (model.position(), model.counts(), model.index().erasures()));
+        let erased = self.metrics.scrubs.erased.load(Ordering::Relaxed);
         for (gauge, value) in [
             (&sampled.writable, self.is_writable().into()),
             (&sampled.queue_writes, self.queued.writes() as u64),
@@ -134,6 +201,7 @@ impl Engine {
             (&sampled.chats, counts.chats),
             (&sampled.messages, counts.messages),
             (&sampled.streams, self.live.followers() as u64),
+            (&sampled.erasures_due, erasures.saturating_sub(erased)),
         ] {
             gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
         }

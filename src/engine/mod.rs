@@ -17,6 +17,7 @@ mod live;
 mod metrics;
 mod projector;
 mod read_marks;
+mod scrubber;
 mod writer;
 
 use std::sync::Arc;
@@ -30,18 +31,22 @@ use parking_lot::RwLock;
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
+pub use self::scrubber::ScrubSettings;
+use self::scrubber::Scrubber;
 use crate::domain::{Actor, Command, Epoch, IdempotencyKey, Position, Refusal};
 pub use crate::log::LogId;
 pub use crate::log::Progress as ReplayProgress;
 pub use crate::log::stream::StreamStatus;
-use crate::log::{AppendError, Caught, EventLog, LogError, SealedFrame};
+use crate::log::{AppendError, Caught, EventLog, LogError, Pace, SealedFrame};
 use crate::model::{Model, Receipt};
 use crate::system_clock;
 use crate::thread::spawn;
 use forwarding::Forwarding;
 use inbox::{Inbox, Input, Job};
 use live::Live;
-pub use live::{Begin, EventId, FeedEvent, FeedEventKind, FollowError, Follower};
+pub use live::{
+    Begin, EventId, FeedEvent, FeedEventKind, FollowError, Follower, ShownMessage, ShownReaction,
+};
 use metrics::EngineMetrics;
 pub use read_marks::ReadMarks;
 use writer::{Readers, Writer};
@@ -68,6 +73,8 @@ pub struct EngineSettings {
     pub queue_max: usize,
     /// Whether [`follow_all`](Engine::follow_all) may be called. It costs four bytes of memory an event.
     pub can_follow_all: bool,
+    /// How the log is scrubbed, if it is to be.
+    pub scrub: Option<ScrubSettings>,
 }
 
 /// A bounded queue: a command that does not fit is refused at once. `None` after [`close`](Engine::close), or
@@ -236,6 +243,10 @@ impl Engine {
         let (log_id, epoch, stream) = (log.id(), log.epoch(), log.stream_status());
         let forwarding = Forwarding::of(log.as_ref(), &model, &live);
         let metrics = Arc::new(EngineMetrics::new(&log.metrics(), started.elapsed()));
+        let to_scrub = settings.scrub.and_then(|scrub| {
+            let pace = Arc::new(Pace::of(scrub.bytes_per_s));
+            Some((scrub, log.to_scrub(Arc::clone(&pace))?, pace))
+        });
         let (queue, inputs) = sync_channel(settings.queue_max);
         let queue = Arc::new(RwLock::new(Some(queue)));
         let queued = Arc::new(Queued::default());
@@ -247,15 +258,27 @@ impl Engine {
                 drop(queue.try_send(Input::News));
             }
         }));
-        let mut writer = Writer::new(
-            Inbox { inputs, queued: Arc::clone(&queued), queue: Arc::downgrade(&queue) },
+        let scrubber = to_scrub.map(|(settings, log, pace)| {
+            let (model, queue, metrics) =
+                (Arc::clone(&model), Arc::downgrade(&queue), metrics.scrubs().clone());
+            Scrubber { log, settings, pace, model, queue, metrics }.start()
+        });
+        let scrubber = scrubber.transpose()?;
+        let writer = Writer::new(
+            Inbox::new(inputs, Arc::clone(&queued), Arc::downgrade(&queue)),
             log,
             readers,
             Arc::clone(&metrics),
         );
         let (ended, end) = oneshot::channel();
         spawn("writer", move || {
+            // Locals are dropped in reverse order: the writer before the scrubber, which may be waiting for it, even if `run`
+            // panics.
+            let scrubber = scrubber;
+            let mut writer = writer;
             let result = writer.run();
+            // It uses the log's directory, too.
+            drop(scrubber);
             if result.is_ok() {
                 // The log is closed before the end is reported, because another process may then use its
                 // directory.

@@ -13,7 +13,9 @@ use super::live::Live;
 use super::metrics::EngineMetrics;
 use super::projector;
 use super::{Accepted, Answer, SubmitError};
-use crate::domain::{Actor, Decision, Event, IdempotencyKey, Position, Record, Refusal, Stamp, decide};
+use crate::domain::{
+    Actor, Command, Decision, Event, IdempotencyKey, Position, Record, Refusal, Stamp, Timestamp, decide,
+};
 use crate::log::{AppendError, Caught, EventLog, Frame, LogError, SealedFrame};
 use crate::model::{KeyReused, Model, Outcome, Receipt};
 
@@ -23,6 +25,8 @@ enum Resolution<'b> {
     Write(Record<'b>),
     /// All these records are to be written.
     WriteAll(Vec<Record<'b>>),
+    /// The record is to be written, because it has a key, and says that nothing changed. This is the answer.
+    Unchanged(Record<'b>, Outcome),
     /// The command at this index of the batch is the same request, with the same key.
     SameAs(usize),
     /// Nothing is to be written, and this is the answer.
@@ -32,7 +36,7 @@ enum Resolution<'b> {
 impl<'b> Resolution<'b> {
     fn records(&self) -> &[Record<'b>] {
         match self {
-            Self::Write(record) => std::slice::from_ref(record),
+            Self::Write(record) | Self::Unchanged(record, _) => std::slice::from_ref(record),
             Self::WriteAll(records) => records,
             Self::SameAs(_) | Self::Answered(_) => &[],
         }
@@ -151,7 +155,17 @@ impl Writer {
                 drop(job.reply.send(answer));
             }
             self.inbox.note_answered();
+            for ended in std::mem::take(&mut self.inbox.segment_ends) {
+                self.end_segment(&ended)?;
+            }
         }
+        Ok(())
+    }
+
+    fn end_segment(&mut self, ended: &SyncSender<()>) -> Result<(), AppendError> {
+        self.log.end_segment().map_err(AppendError::Failed)?;
+        // The receiver may have stopped.
+        ended.try_send(()).unwrap_or_default();
         Ok(())
     }
 
@@ -167,6 +181,7 @@ impl Writer {
             match self.inbox.next(interval) {
                 Ok(Input::Job(job)) => return Ok(Some(job)),
                 Ok(Input::News) | Err(RecvTimeoutError::Timeout) => self.take_in_others()?,
+                Ok(Input::EndSegment(ended)) => self.end_segment(&ended)?,
                 Err(RecvTimeoutError::Disconnected) => return Ok(None),
             }
         }
@@ -215,8 +230,16 @@ impl Writer {
         loop {
             self.take_in_others()?;
             let resolutions = self.decide(batch);
+            if resolutions.len() < batch.len() {
+                let decided = resolutions.len();
+                return self.commit_in_parts(batch, decided);
+            }
             if self.frame.sealed_bytes() > self.log.frame_bytes_max() {
-                return self.commit_in_parts(batch);
+                if batch.len() == 1 {
+                    let (bytes, bytes_max) = (self.frame.sealed_bytes(), self.log.frame_bytes_max());
+                    return Ok(vec![Err(SubmitError::TooLarge { bytes, bytes_max })]);
+                }
+                return self.commit_in_parts(batch, batch.len() / 2);
             }
             match self.store(&resolutions)? {
                 Stored::Durably => {
@@ -238,13 +261,9 @@ impl Writer {
         }
     }
 
-    /// Commits the halves of a batch whose frame is too long. A single command is refused.
-    fn commit_in_parts(&mut self, batch: &[Job]) -> Result<Vec<Answer>, AppendError> {
-        if batch.len() == 1 {
-            let (bytes, bytes_max) = (self.frame.sealed_bytes(), self.log.frame_bytes_max());
-            return Ok(vec![Err(SubmitError::TooLarge { bytes, bytes_max })]);
-        }
-        let (first, second) = batch.split_at(batch.len() / 2);
+    /// Commits a batch in two parts, the first of which has this number of commands.
+    fn commit_in_parts(&mut self, batch: &[Job], first: usize) -> Result<Vec<Answer>, AppendError> {
+        let (first, second) = batch.split_at(first);
         let mut answers = self.commit(first)?;
         answers.extend(self.commit(second)?);
         Ok(answers)
@@ -300,6 +319,9 @@ impl Writer {
             answers.push(match resolution {
                 Resolution::Write(record) => Ok(Accepted::first(model.apply(&record))),
                 Resolution::WriteAll(records) => Ok(Accepted::first(apply_all(&mut model, &records))),
+                Resolution::Unchanged(record, outcome) => {
+                    Ok(Accepted::first(Receipt { outcome, ..model.apply(&record) }))
+                }
                 Resolution::SameAs(index) => {
                     let same = answers[index].as_ref().expect("only an accepted command uses its key");
                     Ok(Accepted::replayed(same.receipt.clone()))
@@ -312,14 +334,18 @@ impl Writer {
         answers
     }
 
-    /// Decides each command on the results of the commands before it, and pushes the events to the frame.
+    /// Decides each command on the results of the commands before it, and pushes the events to the frame. Stops before a
+    /// command that [must wait](Draft::must_wait) for the next batch.
     fn decide<'b>(&mut self, batch: &'b [Job]) -> Vec<Resolution<'b>> {
         let model = self.readers.model.read();
         self.clock.observe(model.index().time());
         self.frame.restart(model.position().next());
-        let mut draft = Draft::on(model.index());
+        let mut draft = Draft::on(&model);
         let mut resolutions = Vec::with_capacity(batch.len());
         for (index, job) in batch.iter().enumerate() {
+            if draft.must_wait(&job.command) {
+                break;
+            }
             self.clock.stamp_each(&mut self.stamps, job.command.events_max());
             let resolution = resolve(&model, &draft, job, &self.stamps, self.frame.last());
             for record in resolution.records() {
@@ -340,12 +366,13 @@ impl Writer {
         let model = self.readers.model.read();
         let resolutions = batch.iter().map(|job| {
             self.clock.stamp_each(&mut self.stamps, job.command.events_max());
-            resolve(&model, &Draft::on(model.index()), job, &self.stamps, model.position())
+            resolve(&model, &Draft::on(&model), job, &self.stamps, model.position())
         });
         let answers = resolutions.map(|resolution| match resolution {
-            Resolution::Write(_) | Resolution::WriteAll(_) | Resolution::SameAs(_) => {
-                Err(SubmitError::StorageFull)
-            }
+            Resolution::Write(_)
+            | Resolution::WriteAll(_)
+            | Resolution::Unchanged(..)
+            | Resolution::SameAs(_) => Err(SubmitError::StorageFull),
             Resolution::Answered(answer) => answer,
         });
         answers.collect()
@@ -356,7 +383,10 @@ impl Writer {
 /// key is certain. What a refusal rests on may be an event of the batch, or no longer be the latest that there is.
 fn unstored(resolutions: Vec<Resolution<'_>>, outcome: impl Fn() -> SubmitError) -> Vec<Answer> {
     let answers = resolutions.into_iter().map(|resolution| match resolution {
-        Resolution::Write(_) | Resolution::WriteAll(_) | Resolution::SameAs(_) => Err(outcome()),
+        Resolution::Write(_)
+        | Resolution::WriteAll(_)
+        | Resolution::Unchanged(..)
+        | Resolution::SameAs(_) => Err(outcome()),
         Resolution::Answered(recalled @ Ok(Accepted { replayed: true, .. })) => recalled,
         Resolution::Answered(_) => Err(SubmitError::Unavailable),
     });
@@ -388,16 +418,52 @@ fn resolve<'b>(
     }
     let key = job.key.as_ref().map(IdempotencyKey::borrowed);
     let record = |event, key| Record { time: stamps[0].time, by: job.by.borrowed(), key, event };
-    match decide(draft, &job.command, &job.by, stamps) {
-        Ok(Decision::Event(event)) => Resolution::Write(record(event, key)),
-        Ok(Decision::Events(events)) => Resolution::WriteAll(under_key(events, stamps, &job.by, key)),
-        Ok(Decision::Unchanged) if key.is_some() => Resolution::Write(record(Event::NothingChanged, key)),
-        Ok(Decision::Unchanged) => {
-            let receipt = Receipt { position: last, outcome: Outcome::Done };
-            Resolution::Answered(Ok(Accepted::first(receipt)))
+    let (event, outcome) = match decide(draft, &job.command, &job.by, stamps) {
+        Ok(Decision::Event(event)) => return Resolution::Write(record(event, key)),
+        Ok(Decision::Events(events)) => {
+            return Resolution::WriteAll(under_key(events, stamps, &job.by, key));
         }
-        Err(refusal) => Resolution::Answered(Err(refusal.into())),
+        Ok(Decision::Unchanged) => (already_so(&job.command, None), Outcome::Done),
+        Ok(Decision::NothingEdited(edited_at)) => {
+            (already_so(&job.command, edited_at), Outcome::EditedAt(edited_at))
+        }
+        Ok(Decision::ChatExists(chat)) => (Event::NothingChanged, Outcome::ExistingChat(chat)),
+        Err(refusal) => return Resolution::Answered(Err(refusal.into())),
+    };
+    match key {
+        // Under a key, a command that changed nothing is an event also: a late retry could undo what happened in between.
+        Some(_) => Resolution::Unchanged(record(event, key), outcome),
+        None => unchanged(last, outcome),
     }
+}
+
+/// Returns the event of a command under a key that changed nothing.
+fn already_so(command: &Command, edited_at: Option<Timestamp>) -> Event<'static> {
+    let (chat, seq, user) = match command {
+        Command::EditMessage(edit) => (Some(edit.chat), Some(edit.seq), edit.user),
+        Command::AddReaction(reaction) | Command::RemoveReaction(reaction) => {
+            (Some(reaction.chat), Some(reaction.seq), Some(reaction.user))
+        }
+        Command::EditChat { chat, .. } => (Some(*chat), None, None),
+        Command::EditUser { user, .. } => (None, None, Some(*user)),
+        // The fingerprints of the others are no digests of what may be erased.
+        Command::AddUser { .. }
+        | Command::AddChat { .. }
+        | Command::AddDirectChat { .. }
+        | Command::AddMessage(_)
+        | Command::AddMessages(_)
+        | Command::AddMember { .. }
+        | Command::RemoveMember { .. }
+        | Command::MarkRead { .. }
+        | Command::RevokeTokens { .. }
+        | Command::DeleteMessage { .. }
+        | Command::EraseUser { .. } => return Event::NothingChanged,
+    };
+    Event::AlreadySo { chat, seq, user, edited_at }
+}
+
+fn unchanged<'b>(position: Position, outcome: Outcome) -> Resolution<'b> {
+    Resolution::Answered(Ok(Accepted::first(Receipt { position, outcome })))
 }
 
 /// Returns the records of events that happen together. The last record holds the key of them all.

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::domain::Timestamp;
-use crate::model::Rank;
+use crate::model::{EmojiIndex, Rank, UserIndex};
 
 /// The place of an item, after which a list goes on.
 pub(crate) struct Cursor<P>(pub(crate) P);
@@ -13,6 +13,9 @@ pub(crate) type ChatCursor = Cursor<Rank>;
 
 /// Into a list of users, by the times at which they were added.
 pub(crate) type UserCursor = Cursor<Timestamp>;
+
+/// Into a list of reactions to a message.
+pub(crate) type ReactionCursor = Cursor<(EmojiIndex, UserIndex)>;
 
 /// The place of an item in a list, as one number.
 pub(crate) trait Place: Copy + Sized {
@@ -46,6 +49,20 @@ impl Place for Timestamp {
 
     fn from_bits(bits: u64) -> Option<Self> {
         Self::from_micros(bits)
+    }
+}
+
+impl Place for (EmojiIndex, UserIndex) {
+    const LABEL: &'static [u8] = b"chinwag cursor of reactions";
+
+    fn to_bits(self) -> u64 {
+        let (emoji, user) = self;
+        u64::from(emoji.to_u32()) << 32 | u64::from(user.to_u32())
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "the two halves make the whole")]
+    fn from_bits(bits: u64) -> Option<Self> {
+        Some((EmojiIndex::from_u32((bits >> 32) as u32), UserIndex::from_u32(bits as u32)))
     }
 }
 

@@ -13,6 +13,9 @@ pub(crate) const FOUND_LIMIT_DEFAULT: u64 = 20;
 /// Range of the number of users that are looked up together.
 pub(crate) const LOOKED_UP_USERS: RangeInclusive<usize> = 1..=1_000;
 
+/// Range of the number of messages that are looked up together.
+pub(crate) const LOOKED_UP_MESSAGES: RangeInclusive<usize> = 1..=1_000;
+
 /// Range of the number of messages of one batch.
 pub(crate) const BATCH_MESSAGES: RangeInclusive<usize> = 1..=1_000;
 

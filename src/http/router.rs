@@ -19,7 +19,7 @@ use crate::http::answer::codes::Code;
 use crate::http::answer::problem::{Problem, shown};
 use crate::http::app::App;
 use crate::http::calls::table::Calls;
-use crate::http::calls::{chats, events, health, messages, metrics, users};
+use crate::http::calls::{chats, edits, events, health, messages, metrics, privacy, reactions, users};
 use crate::http::metrics::HttpMetrics;
 use crate::http::openapi;
 use crate::http::request::body;
@@ -64,8 +64,11 @@ fn show_expected_answers(metrics: &HttpMetrics, document: &OpenApi) {
 fn calls(is_keyed: bool) -> Calls {
     let calls = Calls::none()
         .and(users::calls())
+        .and(privacy::calls())
         .and(chats::calls())
         .and(messages::calls())
+        .and(edits::calls())
+        .and(reactions::calls())
         .and(events::calls())
         .and(health::calls())
         .and(metrics::calls())

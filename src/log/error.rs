@@ -85,6 +85,9 @@ pub enum LogError {
         /// The file system's reason.
         source: io::Error,
     },
+    /// The writer of the log has ended.
+    #[error("the log is no longer written")]
+    NoWriter,
     /// The stream that servers share cannot be used.
     #[error(transparent)]
     Stream(#[from] StreamError),

@@ -3,6 +3,7 @@
 use std::fmt::Display;
 use std::iter::Peekable;
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use std::vec;
 
@@ -11,10 +12,13 @@ use super::disk::{Disk, DiskFile, keep_copy, remove_if_there};
 use super::error::Context;
 use super::frame::FrameHeader;
 use super::read_ahead::{ReadAhead, ReadSegment};
+use super::scrub;
 use super::segment::{self, HEADER_BYTES, Header, LogId, Version};
 use super::spare::{SPARE, SPARE_LARGE, Spare};
 use super::stream::marker;
-use super::{AppendError, EventLog, Frame, LogError, LogMetrics, Progress, Replay, SealedFrame};
+use super::{
+    AppendError, EventLog, Frame, LogError, LogMetrics, Pace, PacedDisk, Progress, Replay, Scrub, SealedFrame,
+};
 use crate::domain::{Epoch, Position};
 
 /// A sync that takes longer is logged, since all writers wait for it.
@@ -256,6 +260,7 @@ fn refuse_if_no_room(error: LogError) -> AppendError {
 
 impl<D: Disk> EventLog for FileLog<D> {
     fn replay<'l>(&'l mut self, progress: &'l Progress) -> Result<Box<dyn Replay + 'l>, LogError> {
+        scrub::remove_unfinished(&self.disk)?;
         let mut segments = chain::segments(&self.disk)?;
         self.sync_last_segment(&segments)?;
         self.remove_last_without_header(&mut segments)?;
@@ -280,6 +285,16 @@ impl<D: Disk> EventLog for FileLog<D> {
         self.write(frame.seal(self.id, self.epoch))?;
         self.next = frame.end();
         Ok(())
+    }
+
+    fn end_segment(&mut self) -> Result<(), LogError> {
+        // One without a frame would get the name of the next one.
+        self.active.take_if(|active| active.end > HEADER_BYTES as u64);
+        Ok(())
+    }
+
+    fn to_scrub(&self, pace: Arc<Pace>) -> Option<Box<dyn Scrub>> {
+        Some(Box::new(PacedDisk::new(self.disk.clone(), pace)))
     }
 
     fn look_for_room(&mut self, frame_bytes: usize) -> Option<Result<(), LogError>> {

@@ -25,11 +25,13 @@ mod file_log;
 mod frame;
 mod memory;
 mod metrics;
+mod paced;
 mod progress;
 mod read_ahead;
 mod reader;
 mod recovery;
 mod repair;
+mod scrub;
 mod segment;
 mod spare;
 mod staged;
@@ -50,9 +52,11 @@ pub use file_log::FileLog;
 pub use frame::{Frame, SealedFrame};
 pub use memory::MemoryLog;
 pub use metrics::LogMetrics;
+pub use paced::{Pace, PacedDisk};
 pub use progress::Progress;
 pub use reader::{Contents, LogReader, TornWrite, Walk};
 pub use repair::{Cut, MendedHeader, cut, mend_headers};
+pub use scrub::{DueInLog, EndSegment, Place, Scrub, Scrubbed, find_due, place_up_to, scrub};
 pub use segment::{LogId, SEGMENT_BYTES_DEFAULT, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
 pub use staged::StagedLog;
 
@@ -123,6 +127,20 @@ pub trait EventLog: Send {
     /// The log cannot be read, or is not what it was. It must not be used again.
     fn catch_up(&mut self, _visit: &mut Visit<'_>) -> Result<Caught, LogError> {
         Ok(Caught::Nothing)
+    }
+
+    /// Ends the segment that frames are appended to: the next frame begins another one.
+    ///
+    /// # Errors
+    ///
+    /// The log has failed. It must not be used again.
+    fn end_segment(&mut self) -> Result<(), LogError> {
+        Ok(())
+    }
+
+    /// Returns the log on its disk, to be scrubbed at this pace, if it is on a disk.
+    fn to_scrub(&self, _pace: Arc<Pace>) -> Option<Box<dyn Scrub>> {
+        None
     }
 
     /// Looks whether there is room for a frame of this length: returns an error if there is none, and `None`

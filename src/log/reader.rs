@@ -91,6 +91,18 @@ impl<D: ReadDisk> LogReader<D> {
         self
     }
 
+    /// Returns the log's id, or `None` if the log is empty.
+    ///
+    /// # Errors
+    ///
+    /// The first segment cannot be read, or is damaged.
+    pub fn id(&self) -> Result<Option<LogId>, LogError> {
+        let progress = Progress::default();
+        let mut walk = self.walk(&progress);
+        walk.next_frame()?;
+        Ok(walk.log_id())
+    }
+
     /// Returns the length of the segments' files.
     ///
     /// # Errors

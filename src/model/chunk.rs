@@ -1,8 +1,10 @@
 //! Messages in memory: each chat has a sequence of chunks, with up to some hundred messages in each.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::directory::{ChatIndex, UserIndex};
+use super::extras::Extras;
 use super::timeline::{ChatEvent, TimelineEntry};
 use crate::domain::{MessageId, Position, Seq, Timestamp, UserId};
 
@@ -31,6 +33,13 @@ pub struct AddedMessage<T> {
     pub text: T,
 }
 
+impl<T> AddedMessage<T> {
+    pub(super) fn map_text<U>(self, map: impl FnOnce(T) -> U) -> AddedMessage<U> {
+        let Self { position, chat, id, author, author_index, created_at, text } = self;
+        AddedMessage { position, chat, id, author, author_index, created_at, text: map(text) }
+    }
+}
+
 /// One message of a chat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Message<'a> {
@@ -44,6 +53,8 @@ pub struct Message<'a> {
     pub created_at: Timestamp,
     /// Its place in the chat.
     pub seq: Seq,
+    /// What it is besides.
+    pub extras: Option<&'a Extras>,
 }
 
 /// Consecutive messages of a chat. They are shared with the model, but later writes do not change them.
@@ -61,6 +72,8 @@ pub(super) struct Chunk {
     messages: Vec<StoredMessage>,
     authors: Vec<ChunkAuthor>,
     text: String,
+    /// What messages are besides, by their index in the chunk, in order.
+    extras: Vec<(u8, Arc<Extras>)>,
 }
 
 /// A user who has written in a chunk.
@@ -68,7 +81,7 @@ pub(super) struct Chunk {
 pub(super) struct ChunkAuthor {
     id: UserId,
     pub(super) index: UserIndex,
-    /// Number of the user's messages in the chunk.
+    /// Number of the user's messages in the chunk that are not deleted.
     pub(super) written: u32,
 }
 
@@ -95,7 +108,8 @@ impl StoredMessage {
 
 impl Chunk {
     pub(super) fn starting_at(first: Seq, first_position: Position) -> Self {
-        Self { first, first_position, messages: Vec::new(), authors: Vec::new(), text: String::new() }
+        let (messages, authors, text, extras) = (Vec::new(), Vec::new(), String::new(), Vec::new());
+        Self { first, first_position, messages, authors, text, extras }
     }
 
     pub(super) fn has_room_at(&self, position: Position) -> bool {
@@ -132,20 +146,112 @@ impl Chunk {
     }
 
     /// Returns the number of the user's messages in this chunk up to this seq, which must not be before the
-    /// chunk.
+    /// chunk. Deleted ones do not count.
     pub(super) fn written_until(&self, user: UserIndex, seq: Seq) -> u32 {
         let Some(author) = self.author_at(user) else { return 0 };
         // The seq is most often the last one of the chunk, so the few messages after it are counted.
         let count = usize::try_from(seq.0 - self.first.0 + 1).unwrap_or(usize::MAX);
-        let later = self.messages.iter().skip(count).filter(|message| message.author() == author).count();
+        let is_later = |index: &usize| self.messages[*index].author() == author && !self.is_deleted(*index);
+        let later = (count..self.messages.len()).filter(is_later).count();
         self.authors[author].written - u32::try_from(later).expect("a chunk is small")
+    }
+
+    /// Returns the number of deleted messages in this chunk up to this seq, which must not be before the chunk.
+    pub(super) fn deleted_until(&self, seq: Seq) -> u32 {
+        let last = seq.0 - self.first.0;
+        let until = self.extras.iter().take_while(|(index, _)| u64::from(*index) <= last);
+        let deleted = until.filter(|(_, extras)| extras.deleted.is_some()).count();
+        u32::try_from(deleted).expect("a chunk is small")
+    }
+
+    /// Returns the index of a message, which the chunk has.
+    pub(super) fn index_of(&self, seq: Seq) -> usize {
+        usize::try_from(seq.0 - self.first.0).expect("a chunk is small")
+    }
+
+    pub(super) fn seq_of(&self, index: usize) -> Seq {
+        Seq(self.first.0 + index as u64)
+    }
+
+    /// Returns the indexes of a user's messages.
+    pub(super) fn written_by(&self, user: UserIndex) -> Vec<usize> {
+        let Some(author) = self.author_at(user) else { return Vec::new() };
+        (0..self.messages.len()).filter(|index| self.messages[*index].author() == author).collect()
+    }
+
+    /// Returns the author of a message.
+    pub(super) fn author_of(&self, index: usize) -> UserIndex {
+        self.authors[self.messages[index].author()].index
+    }
+
+    pub(super) fn is_deleted(&self, index: usize) -> bool {
+        self.extras_of(index).is_some_and(|extras| extras.deleted.is_some())
+    }
+
+    /// Returns the messages that have not changed since they were sent, each with its position.
+    pub(super) fn unchanged(&self) -> impl Iterator<Item = (Position, Seq)> {
+        let is_unchanged =
+            |index: &usize| self.extras_of(*index).is_none_or(|extras| extras.changed == Position(0));
+        let indexes = (0..self.messages.len()).filter(is_unchanged);
+        indexes.map(|index| (self.position_of(index), self.seq_of(index)))
+    }
+
+    pub(super) fn extras_of(&self, index: usize) -> Option<&Extras> {
+        let place = self.place_of(index).ok()?;
+        Some(&self.extras[place].1)
+    }
+
+    /// Returns what a message is besides, to change it.
+    pub(super) fn extras_mut(&mut self, index: usize) -> &mut Extras {
+        let place = self.place_of(index).unwrap_or_else(|place| {
+            let number = u8::try_from(index).expect("a chunk is small");
+            self.extras.insert(place, (number, Arc::default()));
+            place
+        });
+        Arc::make_mut(&mut self.extras[place].1)
+    }
+
+    fn place_of(&self, index: usize) -> Result<usize, usize> {
+        self.extras.binary_search_by_key(&index, |(number, _)| usize::from(*number))
+    }
+
+    /// Replaces the text of a message.
+    pub(super) fn rewrite(&mut self, index: usize, text: &str) {
+        let before = self.text_range(index);
+        let (old, new) = (before.len(), text.len());
+        self.text.replace_range(before, text);
+        for stored in &mut self.messages[index..] {
+            let text_end = u32::try_from(stored.text_end() - old + new).expect("a text is short");
+            assert!(text_end < 1 << 24, "256 texts of 16 KiB");
+            stored.text_end_and_author = text_end << 8 | stored.text_end_and_author & 0xFF;
+        }
+    }
+
+    /// Removes the texts of these messages, in ascending order, and no longer counts them for their author.
+    pub(super) fn remove_texts(&mut self, indexes: &[usize]) {
+        for index in indexes.iter().rev() {
+            self.rewrite(*index, "");
+            let author = self.messages[*index].author();
+            self.authors[author].written -= 1;
+        }
+        self.shrink_text();
+    }
+
+    pub(super) fn shrink_text(&mut self) {
+        self.text = self.text.as_str().into();
+    }
+
+    fn text_range(&self, index: usize) -> Range<usize> {
+        let start = index.checked_sub(1).map_or(0, |before| self.messages[before].text_end());
+        start..self.messages[index].text_end()
     }
 
     /// Moves the contents to allocations of exactly their size. Shrinking in place may free nothing.
     pub(super) fn shrink(&mut self) {
         self.messages = self.messages.as_slice().into();
         self.authors = self.authors.as_slice().into();
-        self.text = self.text.as_str().into();
+        self.extras = self.extras.as_slice().into();
+        self.shrink_text();
     }
 
     pub(super) fn first_created_at(&self) -> Timestamp {
@@ -175,15 +281,19 @@ impl Chunk {
         u32::try_from(position.0 - self.first_position.0).ok()
     }
 
-    fn message(&self, index: usize) -> Message<'_> {
+    pub(super) fn position_of(&self, index: usize) -> Position {
+        Position(self.first_position.0 + u64::from(self.messages[index].position_offset))
+    }
+
+    pub(super) fn message(&self, index: usize) -> Message<'_> {
         let stored = &self.messages[index];
-        let text_start = index.checked_sub(1).map_or(0, |before| self.messages[before].text_end());
         Message {
             id: stored.id,
             author: self.authors[stored.author()].id,
-            text: &self.text[text_start..stored.text_end()],
+            text: &self.text[self.text_range(index)],
             created_at: stored.created_at,
             seq: Seq(self.first.0 + index as u64),
+            extras: if self.extras.is_empty() { None } else { self.extras_of(index) },
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The directory: users and chats, by id and by name, and the members of each chat.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::Arc;
 
@@ -32,11 +32,15 @@ macro_rules! index {
                 self.0 as usize
             }
 
-            pub(super) fn to_u32(self) -> u32 {
+            /// Returns the index as a number of 32 bits.
+            #[must_use]
+            pub fn to_u32(self) -> u32 {
                 self.0
             }
 
-            pub(super) fn from_u32(index: u32) -> Self {
+            /// Returns the index that is this number. There may be no such entry.
+            #[must_use]
+            pub fn from_u32(index: u32) -> Self {
                 Self(index)
             }
         }
@@ -61,6 +65,10 @@ pub(super) struct Directory {
     chats: Pieces<ChatEntry>,
     chats_by_id: Table<(ChatId, ChatIndex)>,
     chat_names: Table<ChatIndex>,
+    /// The chats of two users, by the users in the order of their indexes.
+    direct_chats: BTreeMap<[UserIndex; 2], ChatIndex>,
+    user_metadata: BTreeMap<UserIndex, Arc<str>>,
+    chat_metadata: BTreeMap<ChatIndex, Arc<str>>,
     /// Clients choose the names, so their hash has a secret key.
     name_hash: RandomState,
 }
@@ -78,7 +86,8 @@ fn id_hash(id: impl Hash) -> u64 {
 #[derive(Debug, PartialEq)]
 pub(super) struct UserEntry {
     pub(super) id: UserId,
-    pub(super) username: Arc<str>,
+    /// `None` once the user is erased.
+    pub(super) username: Option<Arc<str>>,
     pub(super) created_at: Timestamp,
     chats: StaysByChat,
     stays: Vec<Stay>,
@@ -113,51 +122,85 @@ impl UserEntry {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct ChatEntry {
     pub(super) id: ChatId,
-    pub(super) name: Arc<str>,
+    pub(super) name: Option<Arc<str>>,
     pub(super) users: Arc<Members>,
     pub(super) created_at: Timestamp,
+    pub(super) is_direct: bool,
+}
+
+/// A chat that is added.
+pub(super) struct NewChat<'a> {
+    pub(super) id: ChatId,
+    pub(super) name: Option<&'a str>,
+    pub(super) users: &'a [UserId],
+    pub(super) created_at: Timestamp,
+    pub(super) is_direct: bool,
+}
+
+/// Returns a name. An empty one stands for a name that was erased from the log.
+pub(super) fn name_of(name: &str) -> Option<Arc<str>> {
+    (!name.is_empty()).then(|| name.into())
 }
 
 impl Directory {
     pub(super) fn add_user(&mut self, id: UserId, username: &str, created_at: Timestamp) -> UserIndex {
         let user = UserIndex::from_len(self.users.len());
-        let username = Arc::from(username);
-        self.names_in_order.insert(&username, user);
         self.users.push(UserEntry {
             id,
-            username,
+            username: None,
             created_at,
             chats: StaysByChat::default(),
             stays: Vec::new(),
             last_left: Position(0),
         });
         self.users_by_id.insert(id_hash(id), (id, user), |(id, _)| id_hash(id));
-        let (users, name_hash) = (&self.users, &self.name_hash);
-        let hash_of = |user: &UserIndex| name_hash.hash_one(&*users[user.as_usize()].username);
-        self.usernames.insert(hash_of(&user), user, hash_of);
+        self.name_user(user, name_of(username));
         user
     }
 
-    pub(super) fn add_chat(
-        &mut self,
-        position: Position,
-        id: ChatId,
-        name: &str,
-        users: &[UserId],
-        created_at: Timestamp,
-    ) -> ChatIndex {
+    /// Gives the user this name, which nobody has, or none.
+    pub(super) fn name_user(&mut self, user: UserIndex, name: Option<Arc<str>>) {
+        let before = std::mem::replace(&mut self.users[user.as_usize()].username, name.clone());
+        if let Some(before) = before {
+            self.names_in_order.remove(&before, user);
+            self.usernames.remove(self.name_hash.hash_one(Some(&*before)), |other| *other == user);
+        }
+        if let Some(name) = name {
+            self.names_in_order.insert(&name, user);
+            let (users, name_hash) = (&self.users, &self.name_hash);
+            let hash_of = |user: &UserIndex| name_hash.hash_one(users[user.as_usize()].username.as_deref());
+            self.usernames.insert(name_hash.hash_one(Some(&*name)), user, hash_of);
+        }
+    }
+
+    pub(super) fn add_chat(&mut self, position: Position, chat: &NewChat<'_>) -> ChatIndex {
+        let &NewChat { id, name, users, created_at, is_direct } = chat;
         let chat = ChatIndex::from_len(self.chats.len());
-        for id in users {
-            let user = self.user(*id).expect("a member exists");
+        let indexes = users.iter().map(|id| self.user(*id).expect("a member exists")).collect::<Vec<_>>();
+        for user in &indexes {
             self.users[user.as_usize()].join(position, chat);
         }
+        if let (true, &[first, second]) = (is_direct, indexes.as_slice()) {
+            self.direct_chats.insert([first.min(second), first.max(second)], chat);
+        }
         let users = Arc::new(users.iter().copied().collect());
-        self.chats.push(ChatEntry { id, name: name.into(), users, created_at });
+        self.chats.push(ChatEntry { id, name: None, users, created_at, is_direct });
         self.chats_by_id.insert(id_hash(id), (id, chat), |(id, _)| id_hash(id));
-        let (chats, name_hash) = (&self.chats, &self.name_hash);
-        let hash_of = |chat: &ChatIndex| name_hash.hash_one(&*chats[chat.as_usize()].name);
-        self.chat_names.insert(hash_of(&chat), chat, hash_of);
+        self.name_chat(chat, name.and_then(name_of));
         chat
+    }
+
+    /// Gives the chat this name, which no chat has, or none.
+    pub(super) fn name_chat(&mut self, chat: ChatIndex, name: Option<Arc<str>>) {
+        let before = std::mem::replace(&mut self.chats[chat.as_usize()].name, name.clone());
+        if let Some(before) = before {
+            self.chat_names.remove(self.name_hash.hash_one(Some(&*before)), |other| *other == chat);
+        }
+        if let Some(name) = name {
+            let (chats, name_hash) = (&self.chats, &self.name_hash);
+            let hash_of = |chat: &ChatIndex| name_hash.hash_one(chats[chat.as_usize()].name.as_deref());
+            self.chat_names.insert(name_hash.hash_one(Some(&*name)), chat, hash_of);
+        }
     }
 
     pub(super) fn add_member(&mut self, position: Position, chat: ChatIndex, user: UserIndex) {
@@ -170,6 +213,17 @@ impl Directory {
         let user = &mut self.users[user.as_usize()];
         user.leave(position, chat);
         Arc::make_mut(&mut self.chats[chat.as_usize()].users).remove(user.id);
+    }
+
+    /// Removes the user from all chats. Returns those that the user is or was a member of.
+    pub(super) fn leave_all(&mut self, position: Position, user: UserIndex) -> Vec<ChatIndex> {
+        let of_user = &self.users[user.as_usize()];
+        let chats: BTreeSet<_> = of_user.stays.iter().map(|stay| stay.chat).collect();
+        let current: Vec<_> = of_user.chats.keys().copied().collect();
+        for chat in current {
+            self.remove_member(position, chat, user);
+        }
+        chats.into_iter().collect()
     }
 
     /// Returns all stays of the user, in the order in which they began.
@@ -204,8 +258,9 @@ impl Directory {
     }
 
     pub(super) fn user_named(&self, username: &str) -> Option<UserIndex> {
-        let is_it = |user: &UserIndex| &*self.user_entry(*user).username == username;
-        self.usernames.find(self.name_hash.hash_one(username), is_it).copied()
+        let name = Some(username);
+        let is_it = |user: &UserIndex| self.user_entry(*user).username.as_deref() == name;
+        self.usernames.find(self.name_hash.hash_one(name), is_it).copied()
     }
 
     /// Returns the users whose names begin with `prefix`, in the order of their names.
@@ -221,8 +276,32 @@ impl Directory {
     }
 
     pub(super) fn chat_named(&self, name: &str) -> Option<ChatIndex> {
-        let is_it = |chat: &ChatIndex| &*self.chat_entry(*chat).name == name;
+        let name = Some(name);
+        let is_it = |chat: &ChatIndex| self.chat_entry(*chat).name.as_deref() == name;
         self.chat_names.find(self.name_hash.hash_one(name), is_it).copied()
+    }
+
+    /// Returns the chat of these two users, if they have one.
+    pub(super) fn direct_chat(&self, [one, other]: [UserIndex; 2]) -> Option<ChatIndex> {
+        self.direct_chats.get(&[one.min(other), one.max(other)]).copied()
+    }
+
+    pub(super) fn user_metadata(&self, user: UserIndex) -> Option<&Arc<str>> {
+        self.user_metadata.get(&user)
+    }
+
+    pub(super) fn chat_metadata(&self, chat: ChatIndex) -> Option<&Arc<str>> {
+        self.chat_metadata.get(&chat)
+    }
+
+    /// Replaces the metadata of a user.
+    pub(super) fn describe_user(&mut self, user: UserIndex, metadata: Option<Arc<str>>) {
+        replace(&mut self.user_metadata, user, metadata);
+    }
+
+    /// Replaces the metadata of a chat.
+    pub(super) fn describe_chat(&mut self, chat: ChatIndex, metadata: Option<Arc<str>>) {
+        replace(&mut self.chat_metadata, chat, metadata);
     }
 
     pub(super) fn has_member(&self, chat: ChatIndex, user: UserIndex) -> bool {
@@ -242,10 +321,21 @@ impl Directory {
     }
 }
 
-/// Only the users and chats are compared: the tables follow from them.
+fn replace<K: Ord, V>(all: &mut BTreeMap<K, V>, key: K, value: Option<V>) {
+    match value {
+        None => drop(all.remove(&key)),
+        Some(value) => drop(all.insert(key, value)),
+    }
+}
+
+/// Names are not compared a second time: the tables of names follow from the users and chats.
 impl PartialEq for Directory {
     fn eq(&self, other: &Self) -> bool {
-        self.users == other.users && self.chats == other.chats
+        self.users == other.users
+            && self.chats == other.chats
+            && self.direct_chats == other.direct_chats
+            && self.user_metadata == other.user_metadata
+            && self.chat_metadata == other.chat_metadata
     }
 }
 

@@ -9,7 +9,7 @@ use foldhash::fast::RandomState;
 use super::directory::{ChatIndex, UserIndex};
 use super::pieces::Pieces;
 use super::table::Table;
-use crate::domain::{Fingerprint, IdempotencyKey, KeyDigest, Position, Seq};
+use crate::domain::{Fingerprint, IdempotencyKey, KeyDigest, Position, Seq, Timestamp};
 
 #[derive(Debug, Default)]
 pub(super) struct Keys {
@@ -39,6 +39,8 @@ pub(super) enum Created {
     },
     /// Nothing, but tokens issued before this time were revoked. It is in Unix seconds, and never 0.
     TokensFrom(u64),
+    /// Nothing, but a message was edited at this time.
+    EditedAt(Timestamp),
 }
 
 /// The error for a key that was used for another request.
@@ -58,6 +60,8 @@ struct KeyRecord {
 }
 
 const KIND_SHIFT: u32 = 62;
+/// Bit that marks the time of an edit, in microseconds. No time, and no revocation, in seconds, has it.
+const EDITED: u64 = 1 << 63;
 
 impl Keys {
     pub(super) fn add(&mut self, key: &IdempotencyKey<'_>, recalled: Recalled) {
@@ -67,6 +71,14 @@ impl Keys {
         let (records, digest_hash) = (&self.records, &self.digest_hash);
         let hash_of = |number: &u32| digest_hash.hash_one(records[*number as usize].digest);
         self.by_digest.insert(hash_of(&number), number, hash_of);
+    }
+
+    /// Forgets the fingerprint of the request with the key of this digest.
+    pub(super) fn forget_fingerprint(&mut self, digest: KeyDigest) {
+        let is_it = |number: &u32| self.records[*number as usize].digest == digest;
+        if let Some(&number) = self.by_digest.find(self.digest_hash.hash_one(digest), is_it) {
+            self.records[number as usize].fingerprint = shortened(Fingerprint::ERASED);
+        }
     }
 
     /// Returns what the request with this key created, or `None` if the key was never used.
@@ -97,6 +109,10 @@ impl KeyRecord {
                 let [low, high] = halves(from);
                 (0, low, high)
             }
+            Created::EditedAt(time) => {
+                let [low, high] = halves(time.as_micros() | EDITED);
+                (0, low, high)
+            }
             Created::User(user) => (1, user.to_u32(), 0),
             Created::Chat(chat) => (2, chat.to_u32(), 0),
             Created::Message { chat, seq: Seq(seq) } => {
@@ -113,6 +129,9 @@ impl KeyRecord {
         let created = match position_and_kind >> KIND_SHIFT {
             0 => match whole([self.index, self.seq]) {
                 0 => Created::Nothing,
+                time if time & EDITED != 0 => Created::EditedAt(
+                    Timestamp::from_micros(time & !EDITED).expect("it was packed from a time"),
+                ),
                 from => Created::TokensFrom(from),
             },
             1 => Created::User(UserIndex::from_u32(self.index)),
@@ -153,7 +172,9 @@ mod tests {
         let (user, chat) = (UserIndex::from_u32(number), ChatIndex::from_u32(number));
         let message = Created::Message { chat, seq: Seq(u64::from(number)) };
         let tokens_from = Created::TokensFrom((u64::from(number) << 30) + 1);
-        let kinds = [Created::Nothing, Created::User(user), Created::Chat(chat), message, tokens_from];
+        let edited_at = Created::EditedAt(Timestamp::from_micros(u64::from(number) << 30).expect("in range"));
+        let kinds =
+            [Created::Nothing, Created::User(user), Created::Chat(chat), message, tokens_from, edited_at];
         Recalled {
             position: Position(u64::from(number) << 20),
             created: kinds[number as usize % kinds.len()],

@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | `index` | what rules and tools consult; it rests on `directory`, `activity`, `keys`, `epochs` and `subjects` |
 //! | `history` | the events of each chat; it rests on `chunk` and `timeline` |
-//! | `views` | what readers see |
+//! | `views`, `person` | what readers see; what is held of one person |
 //! | `recall` | the results of requests |
 //! | `pieces`, `table`, `members`, `names` | collections that grow without a pause |
 
@@ -12,11 +12,14 @@ mod activity;
 mod chunk;
 mod directory;
 mod epochs;
+mod extras;
+mod facts;
 mod history;
 mod index;
 mod keys;
 mod members;
 mod names;
+mod person;
 mod pieces;
 mod recall;
 mod subjects;
@@ -24,18 +27,20 @@ mod table;
 mod timeline;
 mod views;
 
-use crate::domain::{Epoch, Position, Record};
+use crate::domain::{ChatId, Epoch, KeyDigest, Position, Record, Seq, Timestamp};
 pub use activity::{ListedChat, Rank, highest};
 pub use chunk::{AddedMessage, Message, MessageRun};
 pub use directory::{ChatIndex, Stay, UserIndex};
+pub use extras::{EmojiIndex, Extras, REVISIONS_MAX, ReactionKey, Revision};
 pub use history::{Addition, Histories};
 pub use index::Index;
 pub use keys::KeyReused;
 pub use members::Members;
+pub use person::OwnReaction;
 pub use recall::{Outcome, Receipt, SentMessage};
 pub use subjects::Subject;
 pub use timeline::{ChatEvent, TimelineEntry};
-pub use views::{ChatView, Counts, UserView};
+pub use views::{ChatView, Counts, ErasedUser, OwnReactions, ReactionView, UserView};
 
 /// Everything that the events add up to.
 #[derive(Debug, PartialEq)]
@@ -84,6 +89,22 @@ impl Model {
     /// Begins an [epoch](Index::enter_epoch) with the next event.
     pub fn enter_epoch(&mut self, epoch: Epoch) {
         self.index.enter_epoch(epoch);
+    }
+
+    /// Forgets the fingerprints of requests, by their keys. A request that has one of these keys is a different one then.
+    pub fn forget_fingerprints(&mut self, keys: &[KeyDigest]) {
+        for key in keys {
+            self.index.keys.forget_fingerprint(*key);
+        }
+    }
+
+    /// Forgets what was replaced up to this time of the earlier texts of these messages.
+    pub fn forget_replaced(&mut self, messages: &[(ChatId, Seq)], until: Timestamp) {
+        for (chat, seq) in messages {
+            if let Some(chat) = self.index.directory.chat(*chat) {
+                self.histories.forget_replaced(chat, *seq, until);
+            }
+        }
     }
 
     /// Returns the part of the model that rules rest on.

@@ -16,6 +16,10 @@ impl NamesInOrder {
         self.0.insert(OrderedName::new(Arc::clone(name), user));
     }
 
+    pub(super) fn remove(&mut self, name: &Arc<str>, user: UserIndex) {
+        self.0.remove(&OrderedName::new(Arc::clone(name), user));
+    }
+
     /// Returns the users whose names begin with `prefix`, in order.
     pub(super) fn beginning_with(&self, prefix: &str) -> impl Iterator<Item = UserIndex> {
         let first = OrderedName::new(prefix.into(), UserIndex::from_u32(0));

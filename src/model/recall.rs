@@ -8,7 +8,7 @@ use super::Model;
 use super::directory::ChatIndex;
 use super::keys::{Created, KeyReused, Recalled};
 use crate::domain::{
-    ChatId, Command, IdempotencyKey, MessageId, NewMessage, Position, Seq, Timestamp, UserId,
+    ChatId, Command, Facts, IdempotencyKey, MessageId, NewMessage, Position, Seq, Timestamp, UserId,
 };
 
 /// The result of a write.
@@ -35,6 +35,10 @@ pub enum Outcome {
     Messages(Vec<SentMessage>),
     /// The time from which the user's tokens are good, in Unix seconds.
     TokensFrom(u64),
+    /// A chat that was there before.
+    ExistingChat(ChatId),
+    /// The time of the message's last edit, if it was ever edited.
+    EditedAt(Option<Timestamp>),
     /// Nothing that has an id.
     Done,
 }
@@ -62,8 +66,27 @@ impl Model {
     /// Returns the receipt of a recalled request, or `None` if the command cannot have created that.
     fn receipt(&self, Recalled { position, created }: Recalled, command: &Command) -> Option<Receipt> {
         let outcome = match created {
-            Created::Nothing => Outcome::Done,
+            Created::Nothing => match command {
+                // Their chat was there, and stays for ever.
+                Command::AddDirectChat { users } => Outcome::ExistingChat(Facts::direct_chat(self, *users)?),
+                Command::EditMessage(_) => Outcome::EditedAt(None),
+                Command::AddUser { .. }
+                | Command::AddChat { .. }
+                | Command::AddMessage(_)
+                | Command::AddMessages(_)
+                | Command::AddMember { .. }
+                | Command::RemoveMember { .. }
+                | Command::MarkRead { .. }
+                | Command::RevokeTokens { .. }
+                | Command::DeleteMessage { .. }
+                | Command::AddReaction(_)
+                | Command::RemoveReaction(_)
+                | Command::EditChat { .. }
+                | Command::EditUser { .. }
+                | Command::EraseUser { .. } => Outcome::Done,
+            },
             Created::TokensFrom(from) => Outcome::TokensFrom(from),
+            Created::EditedAt(time) => Outcome::EditedAt(Some(time)),
             Created::User(user) => Outcome::User(self.user_id(user)),
             Created::Chat(chat) => Outcome::Chat(self.chat_id(chat)),
             Created::Message { chat, seq } => {
@@ -116,7 +139,8 @@ mod tests {
         // Given an imported log in which one message stands for a request for two.
         let [user, chat, id] = [1, 2, 3].map(Uuid::from_u128);
         let text = |text: &str| Text::try_from(text.to_owned()).expect("a text");
-        let message = |words| NewMessage { chat: chat.into(), author: user.into(), text: text(words) };
+        let message =
+            |words| NewMessage { chat: chat.into(), author: user.into(), text: text(words), with: None };
         let request = Command::AddMessages(vec![message("a"), message("b")]);
         let key = IdempotencyKey::new("key".to_owned(), &request, &Actor::Unknown).expect("a key");
         let mut model = Model::default();

@@ -13,14 +13,17 @@ pub enum Subject {
     AddedChat(ChatIndex),
     /// The event happened in this chat after it was added.
     InChat(ChatIndex),
+    /// The event edited or erased this user.
+    ChangedUser(UserIndex),
 }
 
 /// The subjects of all events. Each takes four bytes: its kind in the upper two bits, and its index in the lower
-/// 30. Zero stands for an event without a subject.
+/// 30. Kind 0 stands for a changed user, whose index is one more here, and zero for an event without a subject.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Subjects(Pieces<u32>);
 
 const KIND_SHIFT: u32 = 30;
+const CHANGED_USER: u32 = 0;
 const ADDED_USER: u32 = 1;
 const ADDED_CHAT: u32 = 2;
 const IN_CHAT: u32 = 3;
@@ -33,6 +36,7 @@ impl Subjects {
             Some(Subject::AddedUser(user)) => packed(ADDED_USER, user.to_u32()),
             Some(Subject::AddedChat(chat)) => packed(ADDED_CHAT, chat.to_u32()),
             Some(Subject::InChat(chat)) => packed(IN_CHAT, chat.to_u32()),
+            Some(Subject::ChangedUser(user)) => packed(CHANGED_USER, user.to_u32() + 1),
         });
     }
 
@@ -45,7 +49,7 @@ impl Subjects {
             ADDED_USER => Some(Subject::AddedUser(UserIndex::from_u32(index))),
             ADDED_CHAT => Some(Subject::AddedChat(ChatIndex::from_u32(index))),
             IN_CHAT => Some(Subject::InChat(ChatIndex::from_u32(index))),
-            _ => None,
+            _ => index.checked_sub(1).map(|user| Subject::ChangedUser(UserIndex::from_u32(user))),
         }
     }
 }
@@ -69,6 +73,7 @@ mod tests {
                 None,
                 Some(Subject::AddedChat(chat)),
                 Some(Subject::InChat(chat)),
+                Some(Subject::ChangedUser(UserIndex::from_u32(index.min((1 << KIND_SHIFT) - 2)))),
             ]
         });
         let pushed: Vec<_> = pushed.collect();

@@ -37,6 +37,14 @@ impl<T> Table<T> {
         self.0[shard].insert_unique(hash, item, hash_of);
     }
 
+    /// Removes the item with this hash that `is_it` accepts, if there is one.
+    pub(super) fn remove(&mut self, hash: u64, is_it: impl FnMut(&T) -> bool) {
+        let shard = self.shard_of(hash);
+        if let Ok(found) = self.0[shard].find_entry(hash, is_it) {
+            found.remove();
+        }
+    }
+
     /// Returns the number of the shard for this hash. It depends on bits that the shard itself does not use.
     fn shard_of(&self, hash: u64) -> usize {
         usize::try_from(hash >> 32).expect("32 bits") & (self.0.len() - 1)
@@ -79,6 +87,13 @@ mod tests {
             }
             for item in 0..50_000 {
                 assert_eq!(table.find(hash_of(item), |other| *other == item), Some(&item));
+            }
+            for item in (0..50_000).step_by(2) {
+                table.remove(hash_of(item), |other| *other == item);
+            }
+            for item in 0..50_000 {
+                let found = table.find(hash_of(item), |other| *other == item);
+                assert_eq!(found.is_some(), item % 2 == 1, "{item}");
             }
         }
     }

@@ -17,8 +17,8 @@ use tokio::sync::oneshot;
 pub use self::key_files::{KeyFileError, Keys};
 use self::notify::ServiceManager;
 pub use self::tls::{Certificate, TlsError};
-use crate::config::{AccessConfig, ServeConfig};
-use crate::engine::{Engine, EngineSettings, ReplayProgress, WriterError};
+use crate::config::{AccessConfig, ScrubConfig, ServeConfig};
+use crate::engine::{Engine, EngineSettings, ReplayProgress, ScrubSettings, WriterError};
 pub use crate::http::log_panics;
 use crate::http::{self, App};
 use crate::log::stream::{self, NatsStream, StreamLog};
@@ -295,6 +295,7 @@ pub async fn serve(
         queue_max: config.limits.queue_max as usize,
         // Only servers follow everything.
         can_follow_all: config.access.api_keys.is_some(),
+        scrub: Some(scrub_settings(&config.scrub)),
     };
     let (started, starting) = oneshot::channel();
     // It is not a blocking task of the runtime, which would wait for ever for a thread that does not start.
@@ -340,6 +341,14 @@ pub async fn serve(
     }
     drain.log(&app, &engine, is_drained);
     Ok(())
+}
+
+fn scrub_settings(config: &ScrubConfig) -> ScrubSettings {
+    ScrubSettings {
+        keep_deleted: config.keep.time(),
+        interval: Duration::from_secs(config.scrub_every_s.into()),
+        bytes_per_s: u64::from(config.scrub_mib_per_s) * 1024 * 1024,
+    }
 }
 
 /// Makes the streams of revoked tokens end, on a server whose callers need credentials.

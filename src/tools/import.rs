@@ -9,7 +9,7 @@ use serde::de::IgnoredAny;
 
 use super::bad::BadLines;
 use super::builder::Builder;
-use super::line::{ExportedEvent, parse_object};
+use super::line::{Exported, ExportedEvent, parse_object};
 use super::lines::{LINE_BYTES_MAX, Lines};
 use super::named::{Changes, NamedHistory};
 use super::{ToolError, print, unless_closed};
@@ -199,7 +199,7 @@ fn decide<'e>(
     exported: &'e ExportedEvent,
     next: Position,
 ) -> Result<Record<'e>, String> {
-    let ExportedEvent { position, time, id, command, by, key } = exported;
+    let ExportedEvent { position, time, id, what, by, key } = exported;
     if *position != next {
         return Err(format!("its position is {position}; it must be {next}"));
     }
@@ -209,22 +209,24 @@ fn decide<'e>(
     {
         return Err(format!("by names a user who does not exist: {user}"));
     }
-    let event = match command {
-        None => Event::NothingChanged,
-        Some(command) => {
+    let event = match what {
+        Exported::Unchanged(event) => {
+            if let &Event::AlreadySo { edited_at: Some(edited_at), .. } = event
+                && edited_at >= *time
+            {
+                return Err(format!("its edited_at is {edited_at}; it must be before its time"));
+            }
+            builder.check_recorded(event)?;
+            event.clone()
+        }
+        Exported::Scrubbed(event) => {
+            builder.check_recorded(event)?;
+            event.clone()
+        }
+        Exported::Command(command) => {
             let stamp = Stamp { time: *time, id: *id };
             let event = builder.decide(command, stamp)?.ok_or("it changes nothing")?;
-            if let (Command::AddChat { users: named, .. }, Event::ChatAdded { users, .. }) = (command, &event)
-                && named.len() != users.len()
-            {
-                return Err("users names a user twice".to_owned());
-            }
-            if let (Command::RevokeTokens { from: named, .. }, Event::TokensRevoked { from, .. }) =
-                (command, &event)
-                && named < from
-            {
-                return Err(format!("its from is {named}; it must be at least {from}, after the one before"));
-            }
+            check_whole(command, &event)?;
             event
         }
     };
@@ -233,6 +235,24 @@ fn decide<'e>(
     }
     let by = by.borrowed();
     Ok(Record { time: *time, by, key: key.as_ref().map(|key| key.borrowed()), event })
+}
+
+/// Checks that the event is all that the line says.
+fn check_whole(command: &Command, event: &Event<'_>) -> Result<(), String> {
+    if let (
+        Command::AddChat { users: named, .. },
+        Event::ChatAdded { users, .. } | Event::NamelessChatAdded { users, .. },
+    ) = (command, event)
+        && named.len() != users.len()
+    {
+        return Err("users names a user twice".to_owned());
+    }
+    if let (Command::RevokeTokens { from: named, .. }, Event::TokensRevoked { from, .. }) = (command, event)
+        && named < from
+    {
+        return Err(format!("its from is {named}; it must be at least {from}, after the one before"));
+    }
+    Ok(())
 }
 
 /// Returns a counter on stderr. It shows nothing if stderr is not a terminal.

@@ -7,10 +7,21 @@
 //! | `user_added` | `id`, `username` |
 //! | `chat_added` | `id`, `name`, `users` |
 //! | `message_added` | `id`, `chat`, `author`, `text` |
+//! | `message_added_with` | the same, and `reply_to` (a `seq`) or `metadata` |
+//! | `message_edited` | `chat`, `seq`, `user` (`null`: the application), `text` or `metadata` |
+//! | `message_deleted` | `chat`, `seq`, `user` (`null`: the application), `erase` |
+//! | `reaction_added`, `reaction_removed` | `chat`, `seq`, `user`, `emoji` |
+//! | `nameless_chat_added`, `direct_chat_added` | `id`, `users` |
+//! | `chat_edited` | `chat`, `name` or `metadata` |
+//! | `user_edited` | `user`, `username` or `metadata` |
+//! | `user_erased` | `user`, `messages`: `erase` or `keep` |
 //! | `member_added`, `member_removed` | `chat`, `user` |
 //! | `read_marked` | `chat`, `user`, `seq` |
 //! | `tokens_revoked` | `user`, `from` (Unix seconds) |
 //! | `nothing_changed` | no fields; the event exists for its key |
+//! | `already_so` | what the request names, of `chat`, `seq` and `user`, and `edited_at`; the event exists for its key |
+//!
+//! `metadata` is a text that holds JSON. A text, a name or an emoji that has left the log is empty.
 //!
 //! Then comes the one who caused the event, if that is known: a server key by its name, `"by":{"key":"backend"}`, or
 //! a user, `"by":{"user":"…"}`.
@@ -24,11 +35,11 @@ use std::io::{self, Write};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::shown;
 use super::time::parse_time;
+use super::{scrubbed, shown};
 use crate::domain::{
-    Actor, Command, Event, Fingerprint, IdempotencyKey, InvalidValue, NewMessage, Position, Record, Seq,
-    Timestamp, UserId,
+    Actor, Command, ErasedMessages, Event, Fingerprint, IdempotencyKey, InvalidValue, MessageEdit,
+    MessageExtras, Metadata, NewMessage, Position, Reaction, Record, Seq, Timestamp, UserId,
 };
 
 const VERSION: u64 = 1;
@@ -72,10 +83,20 @@ pub(super) struct ExportedEvent {
     pub(super) time: Timestamp,
     /// The id of what the event added, or nil if that has no id.
     pub(super) id: Uuid,
-    /// The command that becomes the event, or `None` if nothing changed.
-    pub(super) command: Option<Command>,
+    pub(super) what: Exported,
     pub(super) by: Actor<'static>,
     pub(super) key: Option<IdempotencyKey<'static>>,
+}
+
+/// What an event was.
+#[derive(Debug)]
+pub(super) enum Exported {
+    /// The command that becomes the event.
+    Command(Command),
+    /// The event, which changed nothing and exists for its key.
+    Unchanged(Event<'static>),
+    /// The event, of which something has left the log, so that it is not known what command it was.
+    Scrubbed(Event<'static>),
 }
 
 /// A line that was read, with the fields of all events.
@@ -96,6 +117,12 @@ struct RawLine {
     text: Option<String>,
     seq: Option<u64>,
     from: Option<u64>,
+    reply_to: Option<u64>,
+    metadata: Option<String>,
+    emoji: Option<String>,
+    erase: Option<bool>,
+    messages: Option<ErasedMessages>,
+    edited_at: Option<String>,
     by: Option<RawActor>,
     idempotency_key: Option<RawKey>,
 }
@@ -126,42 +153,101 @@ impl ExportedEvent {
             return Err(unknown_version(raw.v));
         }
         let kind = std::mem::take(&mut raw.r#type);
-        let (id, command) = raw.command(&kind)?;
+        let (id, what) = if raw.is_scrubbed() {
+            let event = scrubbed::parse(line, &kind)?;
+            let frame = raw.frame();
+            raw = RawLine { by: raw.by, idempotency_key: raw.idempotency_key, ..frame };
+            (Uuid::nil(), Exported::Scrubbed(event))
+        } else {
+            raw.exported(&kind)?
+        };
         let by = raw.by.take().map_or(Ok(Actor::Unknown), RawActor::check)?;
         let key = raw.idempotency_key.take().map(|key| key.check(&by)).transpose()?;
         let (position, time) = (Position(raw.position), parse_time(&raw.time, clock)?);
-        let rest = RawLine { v: raw.v, position: raw.position, time: raw.time.clone(), ..RawLine::default() };
-        if raw != rest {
+        if raw != raw.frame() {
             return Err(format!("it has a field that no {kind} has"));
         }
-        if command.is_none() && key.is_none() {
+        if matches!(what, Exported::Unchanged(_)) && key.is_none() {
             return Err(format!("a {kind} must have an idempotency_key"));
         }
-        Ok(Self { position, time, id, command, by, key })
+        Ok(Self { position, time, id, what, by, key })
     }
 }
 
 impl RawLine {
-    /// Returns the id of what the event added, and the command that becomes the event.
-    fn command(&mut self, kind: &str) -> Result<(Uuid, Option<Command>), String> {
-        let has_id = matches!(kind, "user_added" | "chat_added" | "message_added");
+    /// Returns what every line has.
+    fn frame(&self) -> Self {
+        Self { v: self.v, position: self.position, time: self.time.clone(), ..Self::default() }
+    }
+
+    /// Returns whether something of the event has left the log.
+    fn is_scrubbed(&self) -> bool {
+        let texts = [&self.username, &self.name, &self.text, &self.emoji, &self.metadata];
+        texts.iter().any(|text| text.as_deref() == Some(""))
+    }
+
+    /// Returns the id of what the event added, and what it was.
+    fn exported(&mut self, kind: &str) -> Result<(Uuid, Exported), String> {
+        let has_id = matches!(
+            kind,
+            "user_added"
+                | "chat_added"
+                | "nameless_chat_added"
+                | "direct_chat_added"
+                | "message_added"
+                | "message_added_with"
+        );
         let id = if has_id { own_id(&take("id", &mut self.id)?)? } else { Uuid::nil() };
         let command = match kind {
             "user_added" => Command::AddUser { username: value("username", &mut self.username)? },
             "chat_added" => {
-                let name = value("name", &mut self.name)?;
-                let users = take("users", &mut self.users)?;
-                if users.is_empty() {
-                    return Err("users must hold at least one id".to_owned());
-                }
-                let users = users.iter().map(|user| parse_id("users", user)).collect::<Result<_, _>>()?;
-                Command::AddChat { name, users }
+                Command::AddChat { name: Some(value("name", &mut self.name)?), users: self.members()? }
             }
-            "message_added" => Command::AddMessage(NewMessage {
+            "nameless_chat_added" => Command::AddChat { name: None, users: self.members()? },
+            "direct_chat_added" => {
+                let users = <[UserId; 2]>::try_from(self.members()?).ok();
+                let users = users.filter(|[one, other]| one != other);
+                Command::AddDirectChat { users: users.ok_or("users must hold two ids, of different users")? }
+            }
+            "message_added" => Command::AddMessage(self.message(None)?),
+            "message_added_with" => {
+                let extras = MessageExtras {
+                    reply_to: self.reply_to.take().map(Seq),
+                    metadata: self.metadata.take().map(metadata).transpose()?,
+                };
+                Command::AddMessage(self.message(Some(Box::new(extras)))?)
+            }
+            "message_edited" => Command::EditMessage(Box::new(self.edit()?)),
+            "message_deleted" => Command::DeleteMessage {
                 chat: id_of("chat", &mut self.chat)?,
-                author: id_of("author", &mut self.author)?,
-                text: value("text", &mut self.text)?,
-            }),
+                seq: Seq(take("seq", &mut self.seq)?),
+                user: self.user_if_any()?,
+                // The log does not say whether it was the author who deleted it.
+                is_moderator: true,
+                erase: take("erase", &mut self.erase)?,
+            },
+            "reaction_added" => Command::AddReaction(Box::new(self.reaction()?)),
+            "reaction_removed" => Command::RemoveReaction(Box::new(self.reaction()?)),
+            "chat_edited" => {
+                self.check_edit("name", self.name.as_ref())?;
+                Command::EditChat {
+                    chat: id_of("chat", &mut self.chat)?,
+                    name: self.name.take().map(|name| checked("name", name)).transpose()?,
+                    metadata: self.metadata.take().map(metadata).transpose()?,
+                }
+            }
+            "user_edited" => {
+                self.check_edit("username", self.username.as_ref())?;
+                Command::EditUser {
+                    user: id_of("user", &mut self.user)?,
+                    username: self.username.take().map(|name| checked("username", name)).transpose()?,
+                    metadata: self.metadata.take().map(metadata).transpose()?,
+                }
+            }
+            "user_erased" => Command::EraseUser {
+                user: id_of("user", &mut self.user)?,
+                messages: take("messages", &mut self.messages)?,
+            },
             "member_added" => Command::AddMember {
                 chat: id_of("chat", &mut self.chat)?,
                 user: id_of("user", &mut self.user)?,
@@ -179,11 +265,74 @@ impl RawLine {
                 user: id_of("user", &mut self.user)?,
                 from: unix_seconds(take("from", &mut self.from)?)?,
             },
-            "nothing_changed" => return Ok((id, None)),
+            "nothing_changed" => return Ok((id, Exported::Unchanged(Event::NothingChanged))),
+            "already_so" => return Ok((id, Exported::Unchanged(self.already_so()?))),
             _ => return Err(format!("there is no type {}", shown(kind))),
         };
-        Ok((id, Some(command)))
+        Ok((id, Exported::Command(command)))
     }
+}
+
+impl RawLine {
+    fn members(&mut self) -> Result<Vec<UserId>, String> {
+        let users = take("users", &mut self.users)?;
+        if users.is_empty() {
+            return Err("users must hold at least one id".to_owned());
+        }
+        users.iter().map(|user| parse_id("users", user)).collect()
+    }
+
+    fn message(&mut self, with: Option<Box<MessageExtras>>) -> Result<NewMessage, String> {
+        let (chat, author) = (id_of("chat", &mut self.chat)?, id_of("author", &mut self.author)?);
+        Ok(NewMessage { chat, author, text: value("text", &mut self.text)?, with })
+    }
+
+    /// Checks that an edit edits something: the field of this name, or the metadata.
+    fn check_edit(&self, name: &str, field: Option<&String>) -> Result<(), String> {
+        if field.is_none() && self.metadata.is_none() {
+            return Err(format!("{name} or metadata is missing"));
+        }
+        Ok(())
+    }
+
+    fn edit(&mut self) -> Result<MessageEdit, String> {
+        self.check_edit("text", self.text.as_ref())?;
+        Ok(MessageEdit {
+            chat: id_of("chat", &mut self.chat)?,
+            seq: Seq(take("seq", &mut self.seq)?),
+            user: self.user_if_any()?,
+            text: self.text.take().map(|text| checked("text", text)).transpose()?,
+            metadata: self.metadata.take().map(metadata).transpose()?,
+        })
+    }
+
+    fn reaction(&mut self) -> Result<Reaction, String> {
+        Ok(Reaction {
+            chat: id_of("chat", &mut self.chat)?,
+            seq: Seq(take("seq", &mut self.seq)?),
+            user: id_of("user", &mut self.user)?,
+            emoji: value("emoji", &mut self.emoji)?,
+        })
+    }
+
+    fn already_so(&mut self) -> Result<Event<'static>, String> {
+        Ok(Event::AlreadySo {
+            chat: self.chat.take().map(|chat| parse_id("chat", &chat)).transpose()?,
+            seq: self.seq.take().map(Seq),
+            user: self.user_if_any()?,
+            edited_at: self.edited_at.take().map(|time| parse_time(&time, None)).transpose()?,
+        })
+    }
+
+    fn user_if_any(&mut self) -> Result<Option<UserId>, String> {
+        self.user.take().map(|user| parse_id("user", &user)).transpose()
+    }
+}
+
+/// Checks the metadata of a field.
+pub(super) fn metadata(json: String) -> Result<Metadata, String> {
+    let given = shown(&json);
+    Metadata::try_from(json).map_err(|invalid| format!("metadata {invalid}: {given}"))
 }
 
 impl RawActor {
@@ -252,7 +401,7 @@ fn unix_seconds(seconds: u64) -> Result<u64, String> {
 }
 
 /// Parses a UUID of version 7, as the server generates them. To the API, any other UUID names nothing.
-fn own_id(text: &str) -> Result<Uuid, String> {
+pub(super) fn own_id(text: &str) -> Result<Uuid, String> {
     let id = Uuid::from(parse_id::<UserId>("id", text)?);
     let is_own = id.get_version() == Some(uuid::Version::SortRand);
     if is_own { Ok(id) } else { Err(format!("id must be a UUID of version 7: {}", shown(text))) }

@@ -4,10 +4,10 @@
 //! | --- | --- | --- |
 //! | [`verify`], [`dump`] | no | yes: they see every event that was acknowledged before they began |
 //! | [`check_import`] | no | yes: it does not look at the data directory |
-//! | [`repair`], [`import`] | yes | no: they lock the data directory |
+//! | [`repair`], [`scrub`], [`import`] | yes | no: they lock the data directory |
 //! | [`create_stream`], [`check_stream`], [`upgrade_stream`] | no | yes |
 //! | [`create_stream_from`], [`restore_stream`] | no | no: they lock the data directory |
-//! | [`detach`] | yes | no: it locks the data directory |
+//! | [`regenerate_stream`], [`detach`] | yes | no: it locks the data directory |
 //! | [`new_server_key`] | a file of server keys | yes: the server reads it again |
 //! | [`mint_token`] | no | yes |
 //!
@@ -25,23 +25,32 @@ mod named;
 mod names;
 mod parts;
 mod repair;
+mod scrub;
+mod scrubbed;
 mod stream;
 mod time;
 mod verify;
 
 use std::io::{self, Write};
+use std::path::PathBuf;
 
 use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
 
 use crate::domain::{Position, Record};
 use crate::log::stream::StreamError;
-use crate::log::{AppendError, Contents, LogError, LogReader, Progress, ReadDisk, Replay, SealedFrame};
+use crate::log::{
+    AppendError, Contents, LogError, LogId, LogReader, Progress, ReadDisk, Replay, SealedFrame,
+};
 
 pub use credentials::{CredentialsError, mint_token, new_server_key};
 pub use dump::dump;
 pub use import::{Import, Lenience, check_import, import};
 pub use repair::repair;
-pub use stream::{check_stream, create_stream, create_stream_from, detach, restore_stream, upgrade_stream};
+pub use scrub::scrub;
+pub use stream::{
+    check_stream, create_stream, create_stream_from, detach, regenerate_stream, restore_stream,
+    upgrade_stream,
+};
 pub use verify::verify;
 
 /// The reason why a tool failed.
@@ -73,6 +82,28 @@ pub enum ToolError {
          line that is left out or split would shift"
     )]
     ByNamesOnly,
+    /// The log that was to say what is due does not hold what this copy holds.
+    #[error(
+        "{} does not go on from --data: it does not hold event {last} as --data does; it is an older copy, or was restored \
+         from before that event",
+        dir.display()
+    )]
+    NoContinuation {
+        /// The other log's directory.
+        dir: PathBuf,
+        /// The last event of this copy.
+        last: Position,
+    },
+    /// The log that was to say what is due is another one.
+    #[error("{} holds log {id}, and --data holds log {own}: only a copy of a log can be scrubbed by that log", dir.display())]
+    OtherLog {
+        /// The other log's directory.
+        dir: PathBuf,
+        /// The other log's id.
+        id: LogId,
+        /// This log's id.
+        own: LogId,
+    },
     /// The input cannot be read.
     #[error("failed to read the input: {0}")]
     Input(#[source] io::Error),

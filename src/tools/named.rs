@@ -226,7 +226,8 @@ impl NamedHistory {
             let user = user.expect("added");
             let Named { name, id: chat } = self.chats.named(chat);
             if chat.is_none() {
-                *chat = submit(Command::AddChat { name: name.clone(), users: vec![user] })?.map(ChatId::from);
+                *chat = submit(Command::AddChat { name: Some(name.clone()), users: vec![user] })?
+                    .map(ChatId::from);
             }
             let chat = chat.expect("added");
             match action {
@@ -238,7 +239,7 @@ impl NamedHistory {
                 }
                 NamedAction::Send(text) => {
                     submit(Command::AddMember { chat, user })?;
-                    submit(Command::AddMessage(NewMessage { chat, author: user, text }))?;
+                    submit(Command::AddMessage(NewMessage { chat, author: user, text, with: None }))?;
                 }
             }
         }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::{ToolError, bar, print};
 use crate::log::stream::{self, CreateStream, Created, NatsSettings, NatsStream, Source};
-use crate::log::{LogError, LogReader, RealDisk};
+use crate::log::{LogError, LogId, LogReader, RealDisk};
 
 /// Creates a stream on its nodes, and begins a log in it.
 ///
@@ -32,7 +32,7 @@ pub fn create_stream_from(
 ) -> Result<(), ToolError> {
     let disk = lock(dir)?;
     stream::check_is_own(&disk)?;
-    publish(settings, create, disk, out)
+    publish(settings, create, disk, out).map(|_| ())
 }
 
 /// Publishes what a stream has lost, from the copy in this directory. Creates the stream if it is missing.
@@ -48,7 +48,26 @@ pub fn restore_stream(
 ) -> Result<(), ToolError> {
     let disk = lock(dir)?;
     stream::check_is_copy(&disk, &settings.stream)?;
-    publish(settings, create, disk, out)
+    publish(settings, create, disk, out).map(|_| ())
+}
+
+/// Publishes the copy of another stream in this directory, which was scrubbed, to a new stream that takes the place of the
+/// former. Then the directory is a copy of the new one.
+///
+/// # Errors
+///
+/// As for [`create_stream_from`]; or the directory is not a copy of another stream.
+pub fn regenerate_stream(
+    settings: NatsSettings,
+    create: CreateStream,
+    dir: &Path,
+    out: impl Write,
+) -> Result<(), ToolError> {
+    let disk = lock(dir)?;
+    let name = settings.stream.clone();
+    stream::check_is_copy_of_another(&disk, &name)?;
+    let log = publish(settings, create, disk.clone(), out)?;
+    Ok(stream::mark(&disk, &name, log)?)
 }
 
 /// Locks a directory, so that no server writes to it. It must be there.
@@ -63,7 +82,7 @@ fn publish(
     create: CreateStream,
     disk: RealDisk,
     out: impl Write,
-) -> Result<(), ToolError> {
+) -> Result<LogId, ToolError> {
     let name = settings.stream.clone();
     let reading = bar(LogReader::new(disk.clone())?.bytes_total()?);
     let log = Source::check(disk, &mut |bytes| reading.set_position(bytes))?;
@@ -74,7 +93,8 @@ fn publish(
     let frames = log.publish(nats, &name, &mut |bytes| publishing.set_position(bytes))?;
     drop(publishing);
     let (position, published) = (log.last().to_string(), format!("{frames} frames that were not there"));
-    print_created(name, created, vec![("published", published), ("position", position)], out)
+    print_created(name, created, vec![("published", published), ("position", position)], out)?;
+    Ok(log.id())
 }
 
 fn print_created(

@@ -3,6 +3,7 @@
 The latter would be valid as links in the document, but OpenAPI Generator refuses links with such bodies.
 """
 
+import json
 import os
 import re
 
@@ -19,12 +20,24 @@ def known(path):
     return {"user": USERS, "users": USERS, "author": USERS, "chat": [chat]}
 
 
+METADATA_BYTES_MAX, METADATA_LEVELS_MAX = 4096, 8
+
+
+def levels(value):
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
+    return 0 if inner is None else 1 + max(map(levels, inner), default=0)
+
+
 def sent(value, known, name=None):
     """Returns the value to send in place of a generated one.
 
     Most generated ids are replaced by ids that exist, because a call only refuses the others. A number such as 64.0
-    becomes 64: JSON Schema counts both as integers, our API only the latter.
+    becomes 64: JSON Schema counts both as integers, our API only the latter. No schema can say how large metadata may be
+    as a whole.
     """
+    if name == "metadata":
+        size = len(json.dumps(value))
+        return {} if size > METADATA_BYTES_MAX or levels(value) > METADATA_LEVELS_MAX else value
     if isinstance(value, list):
         return [sent(item, known, name) for item in value]
     if isinstance(value, dict):

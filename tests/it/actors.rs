@@ -18,10 +18,14 @@ async fn an_event_keeps_who_caused_it() {
     let bob = server.add_user("bob").await;
     let (by_ann, by_bob) = (Actor::User(ann), Actor::User(bob));
     let add_chat =
-        Command::AddChat { name: ChatName::try_from("tea".to_owned()).unwrap(), users: vec![ann, bob] };
+        Command::AddChat { name: Some(ChatName::try_from("tea".to_owned()).unwrap()), users: vec![ann, bob] };
     let Outcome::Chat(chat) = server.submit(add_chat, by_ann.clone()).await else { panic!("no chat") };
-    let message =
-        |author, text: &str| NewMessage { chat, author, text: Text::try_from(text.to_owned()).unwrap() };
+    let message = |author, text: &str| NewMessage {
+        chat,
+        author,
+        text: Text::try_from(text.to_owned()).unwrap(),
+        with: None,
+    };
     let says = |author| Command::AddMessage(message(author, "hello"));
     tokio::join!(
         server.submit(says(ann), by_ann.clone()),
@@ -70,14 +74,15 @@ impl Scene {
         let server = TestEngine::start();
         let (ann, bob) = (server.add_user("ann").await, server.add_user("bob").await);
         let name = ChatName::try_from("tea".to_owned()).unwrap();
-        let added = server.submit(Command::AddChat { name, users: vec![ann, bob] }, Actor::Unknown).await;
+        let added =
+            server.submit(Command::AddChat { name: Some(name), users: vec![ann, bob] }, Actor::Unknown).await;
         let Outcome::Chat(chat) = added else { panic!("{added:?}") };
         Self { server, ann, bob, chat }
     }
 
     fn says(&self, author: UserId, text: &str) -> Command {
         let text = Text::try_from(text.to_owned()).unwrap();
-        Command::AddMessage(NewMessage { chat: self.chat, author, text })
+        Command::AddMessage(NewMessage { chat: self.chat, author, text, with: None })
     }
 }
 

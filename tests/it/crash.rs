@@ -4,6 +4,8 @@
 //! `CHINWAG_KILL_ROUNDS` and `CHINWAG_KILL_WRITERS` set the number of kills and of writers in the test of
 //! retries.
 
+mod changes;
+
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

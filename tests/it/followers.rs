@@ -1,6 +1,10 @@
 //! Followers of an engine: what they see while others write, and when feeds end.
 
+mod happened;
+mod naive;
 mod of_all;
+mod of_user;
+mod step;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,9 +14,11 @@ use futures_util::future::join_all;
 use tokio::time::timeout;
 
 use chinwag::domain::{Actor, ChatId, ChatName, Command, NewMessage, Position, Text, UserId, Username};
-use chinwag::engine::{Begin, Engine, EngineSettings, Follower, ReplayProgress};
+use chinwag::engine::{Begin, Engine, EngineSettings, FeedEvent, Follower, ReplayProgress};
 use chinwag::log::MemoryLog;
 use chinwag::model::Outcome;
+
+use happened::Happened;
 
 /// Far more time than anything here takes on a busy machine.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -22,10 +28,24 @@ async fn add(engine: &Engine, command: Command) -> Outcome {
 }
 
 fn engine(can_follow_all: bool) -> Engine {
-    let settings = EngineSettings { queue_max: 10_000, can_follow_all };
+    let settings = EngineSettings { queue_max: 10_000, can_follow_all, scrub: None };
     let (engine, _) = Engine::start(Box::new(MemoryLog::default()), settings, &ReplayProgress::default())
         .expect("an empty log can be replayed");
     engine
+}
+
+async fn add_user(engine: &Engine, username: &str) -> UserId {
+    let username = Username::try_from(username.to_owned()).unwrap();
+    let Outcome::User(user) = add(engine, Command::AddUser { username }).await else { panic!("no user") };
+    user
+}
+
+async fn add_chat(engine: &Engine, name: &str, users: Vec<UserId>) -> ChatId {
+    let name = ChatName::try_from(name.to_owned()).unwrap();
+    let Outcome::Chat(chat) = add(engine, Command::AddChat { name: Some(name), users }).await else {
+        panic!("no chat")
+    };
+    chat
 }
 
 /// Returns an engine with a user who is in all of this number of chats.
@@ -35,7 +55,7 @@ async fn engine_with_chats(count: usize) -> (Engine, UserId, Vec<ChatId>) {
     let Outcome::User(ann) = add(&engine, Command::AddUser { username }).await else { panic!("no user") };
     let chats = (0..count).map(|number| {
         let name = ChatName::try_from(format!("chat {number}")).unwrap();
-        add(&engine, Command::AddChat { name, users: vec![ann] })
+        add(&engine, Command::AddChat { name: Some(name), users: vec![ann] })
     });
     let chats = join_all(chats).await.into_iter().map(|added| {
         let Outcome::Chat(chat) = added else { panic!("no chat") };
@@ -46,7 +66,7 @@ async fn engine_with_chats(count: usize) -> (Engine, UserId, Vec<ChatId>) {
 }
 
 fn message(chat: ChatId, author: UserId) -> NewMessage {
-    NewMessage { chat, author, text: Text::try_from("hello".to_owned()).unwrap() }
+    NewMessage { chat, author, text: Text::try_from("hello".to_owned()).unwrap(), with: None }
 }
 
 /// Waits for this number of further events, whose positions must follow that of the event before them.
@@ -59,6 +79,19 @@ async fn expect_next(follower: &mut Follower, last: u64, count: u64) {
             next += 1;
         }
     }
+}
+
+/// Takes the next piece of events, which is small.
+async fn next_piece(follower: &mut Follower) -> Vec<FeedEvent> {
+    let waited = timeout(Duration::from_secs(10), follower.wait()).await;
+    assert!(waited.expect("an event in time"), "the feed has ended");
+    let piece = follower.take();
+    assert!(piece.len() <= 64);
+    piece
+}
+
+fn seen(piece: &[FeedEvent]) -> impl Iterator<Item = (u64, Happened)> {
+    piece.iter().map(|event| (event.id.position.0, Happened::from(&event.kind)))
 }
 
 /// Writes to one chat after the other, so that the event behind one that was missed does not make up for it.

@@ -47,6 +47,107 @@ async fn answers_of_each_call() {
 }
 
 #[tokio::test]
+async fn answers_of_calls_that_change_messages() {
+    let server = TestServer::start();
+    let (ann, bob) = (server.add_user("ann").await, server.add_user("bob").await);
+    let den = server.add_chat("den", &[&ann, &bob]).await;
+    let mut names = vec![("ann", ann.as_str()), ("bob", &bob), ("den", &den)];
+    let seq = |seq: u64| json!({ "chat": den, "seq": seq });
+    let of = |number: u64, more: Value| {
+        let mut body = seq(number);
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        body
+    };
+    server.add_message(&den, &bob, "hello").await;
+    let message = json!({
+        "chat": den, "author": ann, "text": "hello", "reply_to": 1, "metadata": { "a": [1.0, "é\u{2028}"], "b": {} },
+    });
+    check("messages_add_with", &[], &server.post("/messages/add", &message).await);
+    let edit = of(2, json!({ "user": ann, "text": "hi" }));
+    check("messages_edit", &[], &server.post("/messages/edit", &edit).await);
+    let unchanged = of(1, json!({ "text": "hello" }));
+    check("messages_edit_unchanged", &[], &server.post("/messages/edit", &unchanged).await);
+    let reaction = |user: &str, emoji: &str| of(2, json!({ "user": user, "emoji": emoji }));
+    let add = "/messages/reactions/add";
+    check("messages_reactions_add", &[], &server.post(add, &reaction(&ann, "👍")).await);
+    server.post(add, &reaction(&bob, "👍")).await.done();
+    server.post(add, &reaction(&bob, "\"<3\"")).await.done();
+    server.post(add, &reaction(&ann, "gone")).await.done();
+    let removed = server.post("/messages/reactions/remove", &reaction(&ann, "gone")).await;
+    check("messages_reactions_remove", &[], &removed);
+    let reactions = server.post("/messages/reactions/get", &seq(2)).await;
+    let cursors = reactions.json();
+    let cursors: Vec<_> =
+        cursors.as_array().unwrap().iter().map(|one| one["cursor"].as_str().unwrap()).collect();
+    names.extend(cursors.iter().map(|cursor| ("cursor", *cursor)));
+    check("messages_reactions_get", &names, &reactions);
+    check("messages_revisions_get", &names, &server.post("/messages/revisions/get", &seq(2)).await);
+    check("messages_delete", &[], &server.post("/messages/delete", &of(1, json!({ "user": bob }))).await);
+    let get = |more: Value| {
+        let mut body = json!({ "chat": den });
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let server = &server;
+        async move { server.post("/messages/get", &body).await }
+    };
+    check("messages_get_changed", &names, &get(json!({ "user": ann, "changed_after": 0 })).await);
+    check("messages_get_seqs", &names, &get(json!({ "seqs": [2, 9] })).await);
+    check("chats_get_changed", &names, &server.post("/chats/get", &json!({ "user": bob })).await);
+}
+
+#[tokio::test]
+async fn answers_of_calls_that_change_chats_and_users() {
+    let server = TestServer::start();
+    let (ann, bob) = (server.add_user("ann").await, server.add_user("bob").await);
+    let direct = json!({ "users": [ann, bob] });
+    let added = server.post("/chats/direct", &direct).await;
+    check("chats_direct", &[], &added);
+    let pair = added.id();
+    let names = [("ann", ann.as_str()), ("bob", &bob), ("pair", &pair)];
+    check("chats_direct_again", &names, &server.post("/chats/direct", &direct).await);
+    check("chats_add_nameless", &[], &server.post("/chats/add", &json!({ "users": [ann] })).await);
+    let edit = json!({ "chat": pair, "metadata": { "a": 1.0 } });
+    check("chats_edit", &[], &server.post("/chats/edit", &edit).await);
+    let edit = json!({ "user": ann, "username": "anna", "metadata": { "b": null } });
+    check("users_edit", &[], &server.post("/users/edit", &edit).await);
+    check("users_get_changed", &names, &server.post("/users/get", &json!({ "user": ann })).await);
+    check("chats_show_direct", &names, &server.post("/chats/show", &json!({ "chat": pair })).await);
+}
+
+#[tokio::test]
+async fn answers_with_each_code_of_changes() {
+    let server = TestServer::start();
+    let (ann, bob) = (server.add_user("ann").await, server.add_user("bob").await);
+    let den = server.add_chat("den", &[&ann, &bob]).await;
+    let pair = server.post("/chats/direct", &json!({ "users": [ann, bob] })).await.id();
+    let names = [("ann", ann.as_str()), ("bob", &bob), ("den", &den), ("pair", &pair)];
+    for text in ["one", "two"] {
+        server.add_message(&den, &ann, text).await;
+    }
+    server.post("/messages/delete", &json!({ "chat": den, "seq": 1 })).await.done();
+    let reaction = |emoji: u64| json!({ "chat": den, "seq": 2, "user": ann, "emoji": emoji.to_string() });
+    for emoji in 0..20 {
+        server.post("/messages/reactions/add", &reaction(emoji)).await.done();
+    }
+    let edit = |seq: u64, user: &str| json!({ "chat": den, "seq": seq, "user": user, "text": "x" });
+    let position = server.position().await;
+    let other = json!({ "chat": den, "changed_after": format!("{position}-00000000000000ab") });
+    for (code, status, path, body) in [
+        ("message_not_found", 404, "/messages/edit", edit(3, &ann)),
+        ("not_the_author", 403, "/messages/edit", edit(2, &bob)),
+        ("message_deleted", 409, "/messages/edit", edit(1, &ann)),
+        ("too_many_reactions", 409, "/messages/reactions/add", reaction(20)),
+        ("direct_chat", 409, "/chats/users/add", json!({ "chat": pair, "user": ann })),
+        ("history_changed", 409, "/messages/get", other),
+    ] {
+        let reply = server.post(path, &body).await;
+        problem(&reply, status, code);
+        check(code, &names, &reply);
+    }
+    let reply_to = json!({ "chat": den, "author": ann, "text": "x", "reply_to": 1 });
+    check("message_deleted_reply", &names, &server.post("/messages/add", &reply_to).await);
+}
+
+#[tokio::test]
 async fn answers_under_a_key() {
     let server = TestServer::start();
     let ann = server.add_user("ann").await;

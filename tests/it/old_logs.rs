@@ -1,6 +1,8 @@
 //! Logs of every version of the format are readable for ever: each has a directory here, written by the
 //! release that brought it, and what its reads answered then. So has a log that went on from one version to
-//! the next, and one with actors and revocations.
+//! the next, one with actors and revocations, and one with everything that changes messages, chats and users.
+
+mod changes;
 
 use std::path::{Path, PathBuf};
 
@@ -17,8 +19,10 @@ const WRITTEN: &str = "2";
 const CONTINUED: (&str, &str) = ("1", "1-2");
 /// A log of the second version with every kind of actor, and with revocations.
 const WITH_ACTORS: &str = "2-actors";
+/// A log of the second version with every event that changes a message, a chat or a user.
+const WITH_CHANGES: &str = "2-changes";
 /// Every version that this release reads, and the other logs.
-const READ: [&str; 4] = ["1", "2", "1-2", WITH_ACTORS];
+const READ: [&str; 5] = ["1", "2", "1-2", WITH_ACTORS, WITH_CHANGES];
 
 /// Number of events that the continued log had before.
 const OLD_EVENTS: u64 = 612;
@@ -125,7 +129,7 @@ async fn write_the_fixture() {
         unchanged.header("idempotency-key", "no-op").body(json!({ "chat": tea, "user": cid }).to_string());
     assert_eq!(server.send(unchanged).await.status, 204);
 
-    write(&dir, server, &names, &keyed.json()).await;
+    write(&dir, server, &names, &keyed.json(), json!({})).await;
 }
 
 /// Writes the fixture of a log of the version before that this release has continued.
@@ -141,7 +145,7 @@ async fn write_the_continued_fixture() {
         server.add_message(tea, bob, &format!("{number} continued")).await;
     }
     let keyed = keyed_message(&server, &names).await.json();
-    write(&dir, server, &names, &keyed).await;
+    write(&dir, server, &names, &keyed, json!({})).await;
 }
 
 /// The time from which Ann's tokens are good in the log with actors.
@@ -155,7 +159,12 @@ fn of_ann(names: &Value) -> (Actor<'static>, Command) {
 }
 
 fn message(chat: ChatId, author: UserId, text: &str) -> Command {
-    Command::AddMessage(NewMessage { chat, author, text: Text::try_from(text.to_owned()).unwrap() })
+    Command::AddMessage(NewMessage {
+        chat,
+        author,
+        text: Text::try_from(text.to_owned()).unwrap(),
+        with: None,
+    })
 }
 
 #[tokio::test]
@@ -190,14 +199,17 @@ async fn write_the_fixture_with_actors() {
     let added = async |command, by| match server.submit(command, by).await {
         Outcome::User(id) => id.to_string(),
         Outcome::Chat(id) => id.to_string(),
-        Outcome::Message(_) | Outcome::Messages(_) | Outcome::TokensFrom(_) | Outcome::Done => {
-            panic!("neither a user nor a chat")
-        }
+        other @ (Outcome::Message(_)
+        | Outcome::Messages(_)
+        | Outcome::TokensFrom(_)
+        | Outcome::ExistingChat(_)
+        | Outcome::EditedAt(_)
+        | Outcome::Done) => panic!("neither a user nor a chat: {other:?}"),
     };
     let user = |id: &str| id.parse::<UserId>().unwrap();
     let by = |id: &str| Actor::User(user(id));
     let chat = |name: &str, users: &[&String]| Command::AddChat {
-        name: ChatName::try_from(name.to_owned()).unwrap(),
+        name: Some(ChatName::try_from(name.to_owned()).unwrap()),
         users: users.iter().map(|id| user(id)).collect(),
     };
     let ann = added(add_user("ann"), backend()).await;
@@ -236,10 +248,11 @@ async fn write_the_fixture_with_actors() {
     let server = TestServer::start_on_copy_of(server.stop().await.path());
     let keyed = keyed_message(&server, &names).await;
     assert_eq!(keyed.header("idempotent-replayed"), "true");
-    write(&dir, server, &names, &keyed.json()).await;
+    write(&dir, server, &names, &keyed.json(), json!({})).await;
 }
 
-async fn write(dir: &Path, server: TestServer, names: &Value, keyed: &Value) {
+/// Writes a log and what its reads answer, and `more` that a test of its own compares.
+async fn write(dir: &Path, server: TestServer, names: &Value, keyed: &Value, more: Value) {
     let reads = answers(&server, names).await;
     let (stopped, _) = server.terminate();
     std::fs::create_dir_all(dir.join("data")).unwrap();
@@ -247,6 +260,7 @@ async fn write(dir: &Path, server: TestServer, names: &Value, keyed: &Value) {
     for segment in stopped.segments() {
         std::fs::copy(&segment, dir.join("data").join(segment.file_name().unwrap())).unwrap();
     }
-    let answers = json!({ "names": names, "keyed": keyed, "reads": reads });
+    let mut answers = json!({ "names": names, "keyed": keyed, "reads": reads });
+    answers.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     std::fs::write(dir.join("answers.json"), serde_json::to_string_pretty(&answers).unwrap()).unwrap();
 }

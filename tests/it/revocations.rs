@@ -97,7 +97,7 @@ fn a_revocation_that_does_not_rise_is_damage() {
             frame.push(&Record { time, by: Actor::Unknown, key: None, event });
         }
         log.append(&mut frame).unwrap();
-        let settings = EngineSettings { queue_max: 1, can_follow_all: false };
+        let settings = EngineSettings { queue_max: 1, can_follow_all: false, scrub: None };
         let started = Engine::start(Box::new(log), settings, &ReplayProgress::default());
         assert_eq!(started.is_ok(), is_sound, "{second}");
     }

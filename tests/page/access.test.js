@@ -70,6 +70,17 @@ test("two users chat on a server that needs tokens", async () => {
   // The stream of the other page.
   await bobsPage.locator(".listed", { hasText: "tea" }).click();
   await text(bobsPage, "Kettle is on.");
+  // And a user changes messages.
+  const more = (page) => page.getByRole("button", { name: "More" }).click();
+  await more(annsPage);
+  await annsPage.getByRole("button", { name: "Edit" }).click();
+  await annsPage.getByLabel("Text").fill("The kettle is on.");
+  await annsPage.keyboard.press("Enter");
+  await text(bobsPage, "The kettle is on.");
+  await more(bobsPage);
+  await bobsPage.getByRole("button", { name: "🎉" }).click();
+  const reactions = annsPage.getByRole("group", { name: "Reactions" });
+  await reactions.getByRole("button", { name: "🎉 1", pressed: false }).waitFor();
   // The tab keeps the token.
   await bobsPage.reload();
   await bobsPage.locator(".listed", { hasText: "tea" }).waitFor();

@@ -5,42 +5,94 @@
 )]
 
 use super::*;
-use crate::domain::{ChatName, Text, Timestamp, Username};
+use crate::domain::{Deletion, ErasedMessages, MessageFacts, NewMessage, ReactionFacts, Seq, Text};
 use uuid::Uuid;
 
 /// The facts that follow from some events, computed as naively as possible.
-struct Given(Vec<Event<'static>>);
+pub(super) struct Given(Vec<Event<'static>>);
 
 impl Facts for Given {
     fn user_exists(&self, user: UserId) -> bool {
         self.0.iter().any(|event| matches!(event, Event::UserAdded { id, .. } if *id == user))
     }
 
-    fn username_taken(&self, taken: &str) -> bool {
-        self.0.iter().any(|event| matches!(event, Event::UserAdded { username, .. } if username == taken))
+    fn user_named(&self, wanted: &str) -> Option<UserId> {
+        let users = self.0.iter().filter_map(|event| match event {
+            Event::UserAdded { id, .. } => Some(*id),
+            _ => None,
+        });
+        let name = |who: UserId| {
+            self.0.iter().fold(None, |name, event| match event {
+                Event::UserAdded { id, username } if *id == who => Some(&**username),
+                Event::UserEdited { user, username: Some(username), .. } if *user == who => Some(username),
+                Event::UserErased { user, .. } if *user == who => None,
+                _ => name,
+            })
+        };
+        users.into_iter().find(|user| name(*user) == Some(wanted))
     }
 
-    fn chat_exists(&self, chat: ChatId) -> bool {
-        self.0.iter().any(|event| matches!(event, Event::ChatAdded { id, .. } if *id == chat))
+    fn erasure(&self, who: UserId) -> Option<ErasedMessages> {
+        self.0.iter().fold(None, |before, event| match event {
+            Event::UserErased { user, messages } if *user == who => Some(*messages),
+            _ => before,
+        })
     }
 
-    fn chat_name_taken(&self, taken: &str) -> bool {
-        self.0.iter().any(|event| matches!(event, Event::ChatAdded { name, .. } if name == taken))
+    fn user_metadata(&self, who: UserId) -> Option<&str> {
+        self.0.iter().fold(None, |before, event| match event {
+            Event::UserEdited { user, metadata: Some(json), .. } if *user == who => Metadata::present(json),
+            _ => before,
+        })
+    }
+
+    fn chat_exists(&self, wanted: ChatId) -> bool {
+        self.chats().any(|(chat, _)| chat == wanted)
+    }
+
+    fn chat_named(&self, wanted: &str) -> Option<ChatId> {
+        let name = |of: ChatId| {
+            self.0.iter().fold(None, |before, event| match event {
+                Event::ChatAdded { id, name, .. } if *id == of => Some(&**name),
+                Event::ChatEdited { chat, name: Some(name), .. } if *chat == of => Some(name),
+                _ => before,
+            })
+        };
+        self.chats().map(|(chat, _)| chat).find(|chat| name(*chat) == Some(wanted))
+    }
+
+    fn direct_chat(&self, [one, other]: [UserId; 2]) -> Option<ChatId> {
+        self.0.iter().find_map(|event| match event {
+            Event::DirectChatAdded { id, users } if *users == [one, other] || *users == [other, one] => {
+                Some(*id)
+            }
+            _ => None,
+        })
+    }
+
+    fn is_direct(&self, chat: ChatId) -> bool {
+        self.0.iter().any(|event| matches!(event, Event::DirectChatAdded { id, .. } if *id == chat))
+    }
+
+    fn chat_metadata(&self, of: ChatId) -> Option<&str> {
+        self.0.iter().fold(None, |before, event| match event {
+            Event::ChatEdited { chat, metadata: Some(json), .. } if *chat == of => Metadata::present(json),
+            _ => before,
+        })
     }
 
     fn is_member(&self, of: ChatId, who: UserId) -> bool {
-        self.0.iter().fold(false, |is_member, event| match event {
-            Event::ChatAdded { id, users, .. } if *id == of => users.contains(&who),
+        let was_added = self.chats().any(|(chat, users)| chat == of && users.contains(&who));
+        self.0.iter().fold(was_added, |is_member, event| match event {
             Event::MemberAdded { chat, user } if (*chat, *user) == (of, who) => true,
             Event::MemberRemoved { chat, user } if (*chat, *user) == (of, who) => false,
+            Event::UserErased { user, .. } if *user == who => false,
             _ => is_member,
         })
     }
 
     fn last_seq(&self, of: ChatId) -> Seq {
-        let messages =
-            self.0.iter().filter(|event| matches!(event, Event::MessageAdded { chat, .. } if *chat == of));
-        Seq(messages.count() as u64)
+        Seq(self.messages(of).count() as u64)
     }
 
     fn read_mark(&self, of: ChatId, who: UserId) -> Seq {
@@ -58,40 +110,113 @@ impl Facts for Given {
         });
         revoked.max().unwrap_or_default()
     }
+
+    fn message(&self, of: ChatId, seq: Seq) -> Option<MessageFacts<'_>> {
+        let before = usize::try_from(seq.0.checked_sub(1)?).expect("small");
+        let sent = self.messages(of).nth(before)?;
+        Some(self.0.iter().fold(sent, |message, event| match event {
+            Event::MessageEdited { chat, seq: edited, text, metadata, .. }
+                if (*chat, *edited) == (of, seq) =>
+            {
+                MessageFacts {
+                    text: text.as_deref().unwrap_or(message.text),
+                    metadata: metadata.as_deref().map_or(message.metadata, Metadata::present),
+                    edited_at: Some(EDITED_AT),
+                    ..message
+                }
+            }
+            Event::MessageDeleted { chat, seq: deleted, erase, .. } if (*chat, *deleted) == (of, seq) => {
+                let deleted = Some(if *erase { Deletion::Erased } else { Deletion::Kept });
+                MessageFacts { text: "", metadata: None, deleted, ..message }
+            }
+            _ => message,
+        }))
+    }
+
+    fn reactions(&self, of: ChatId, to: Seq, who: UserId, wanted: &str) -> ReactionFacts {
+        let mut reactions: Vec<(UserId, &str)> = Vec::new();
+        for event in &self.0 {
+            match event {
+                Event::ReactionAdded { chat, seq, user, emoji } if (*chat, *seq) == (of, to) => {
+                    reactions.push((*user, emoji));
+                }
+                Event::ReactionRemoved { chat, seq, user, emoji } if (*chat, *seq) == (of, to) => {
+                    reactions.retain(|reaction| *reaction != (*user, &**emoji));
+                }
+                _ => {}
+            }
+        }
+        let emoji: HashSet<_> = reactions.iter().map(|(_, emoji)| *emoji).collect();
+        ReactionFacts {
+            has_reacted: reactions.contains(&(who, wanted)),
+            has_emoji: emoji.contains(wanted),
+            of_user: reactions.iter().filter(|(user, _)| *user == who).count(),
+            emoji: emoji.len(),
+        }
+    }
+}
+
+/// The time of every edit, which no rule looks at.
+const EDITED_AT: Timestamp = Timestamp::UNIX_EPOCH;
+
+impl Given {
+    fn chats(&self) -> impl Iterator<Item = (ChatId, &[UserId])> {
+        self.0.iter().filter_map(|event| match event {
+            Event::ChatAdded { id, users, .. } | Event::NamelessChatAdded { id, users } => {
+                Some((*id, users.as_slice()))
+            }
+            Event::DirectChatAdded { id, users } => Some((*id, users.as_slice())),
+            _ => None,
+        })
+    }
+
+    fn messages(&self, of: ChatId) -> impl Iterator<Item = MessageFacts<'_>> {
+        let plain =
+            |author, text, metadata| MessageFacts { author, text, metadata, edited_at: None, deleted: None };
+        self.0.iter().filter_map(move |event| match event {
+            Event::MessageAdded { chat, author, text, .. } if *chat == of => {
+                Some(plain(*author, &**text, None))
+            }
+            Event::MessageAddedWith { chat, author, text, metadata, .. } if *chat == of => {
+                Some(plain(*author, &**text, metadata.as_deref()))
+            }
+            _ => None,
+        })
+    }
 }
 
 impl Given {
     #[track_caller]
-    fn when_then(&self, command: &Command, expected: Result<Event<'_>, Refusal>) {
+    pub(super) fn when_then(&self, command: &Command, expected: Result<Event<'_>, Refusal>) {
         assert_eq!(decide(self, command, &Actor::Unknown, &[STAMP]), expected.map(Decision::Event));
     }
 
     #[track_caller]
-    fn when_then_unchanged(&self, command: &Command) {
+    pub(super) fn when_then_unchanged(&self, command: &Command) {
         assert_eq!(decide(self, command, &Actor::Unknown, &[STAMP]), Ok(Decision::Unchanged));
     }
 }
 
-fn given(events: impl IntoIterator<Item = Event<'static>>) -> Given {
+pub(super) fn given(events: impl IntoIterator<Item = Event<'static>>) -> Given {
     Given(events.into_iter().collect())
 }
 
-const STAMP: Stamp = Stamp { time: Timestamp::UNIX_EPOCH, id: NEXT };
-const NEXT: Uuid = Uuid::from_u128(0xFFFF);
+pub(super) const STAMP: Stamp = Stamp { time: Timestamp::UNIX_EPOCH, id: NEXT };
+pub(super) const NEXT: Uuid = Uuid::from_u128(0xFFFF);
 
-fn user(number: u128) -> UserId {
+pub(super) fn user(number: u128) -> UserId {
     Uuid::from_u128(number).into()
 }
 
-fn chat(number: u128) -> ChatId {
+pub(super) fn chat(number: u128) -> ChatId {
     Uuid::from_u128(number).into()
 }
 
-fn user_added(number: u128, username: &'static str) -> Event<'static> {
+pub(super) fn user_added(number: u128, username: &'static str) -> Event<'static> {
     Event::UserAdded { id: user(number), username: username.into() }
 }
 
-fn chat_added(number: u128, name: &'static str, users: &[u128]) -> Event<'static> {
+pub(super) fn chat_added(number: u128, name: &'static str, users: &[u128]) -> Event<'static> {
     let users = users.iter().map(|&number| user(number)).collect();
     Event::ChatAdded { id: chat(number), name: name.into(), users }
 }
@@ -102,12 +227,12 @@ fn add_user(username: &str) -> Command {
 
 fn add_chat(name: &str, users: &[u128]) -> Command {
     let name = ChatName::try_from(name.to_owned()).unwrap();
-    Command::AddChat { name, users: users.iter().map(|&number| user(number)).collect() }
+    Command::AddChat { name: Some(name), users: users.iter().map(|&number| user(number)).collect() }
 }
 
 fn message(chat_number: u128, author: u128, text: &str) -> NewMessage {
     let text = Text::try_from(text.to_owned()).unwrap();
-    NewMessage { chat: chat(chat_number), author: user(author), text }
+    NewMessage { chat: chat(chat_number), author: user(author), text, with: None }
 }
 
 fn add_message(chat_number: u128, author: u128, text: &str) -> Command {

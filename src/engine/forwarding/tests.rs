@@ -8,8 +8,9 @@ use uuid::Uuid;
 
 use super::*;
 use crate::domain::{
-    ChatId, ChatName, Decision, Event, NewMessage, Position, Record, Refusal, Seq, Stamp, Text, UserField,
-    UserId, Username, decide,
+    ChatId, ChatName, Decision, Emoji, ErasedMessages, Event, MessageEdit, MessageExtras, MessageField,
+    Metadata, NewMessage, Position, Reaction, Record, Refusal, Seq, Stamp, Text, UserField, UserId, Username,
+    decide,
 };
 use crate::engine::{Accepted, EngineSettings, ReplayProgress, projector};
 use crate::log::{Frame, MemoryLog};
@@ -20,7 +21,25 @@ fn id<T: From<Uuid>>(number: u128) -> T {
 }
 
 fn message(text: &str) -> NewMessage {
-    NewMessage { chat: id(1), author: id(2), text: Text::try_from(text.to_owned()).expect("a text") }
+    NewMessage {
+        chat: id(1),
+        author: id(2),
+        text: Text::try_from(text.to_owned()).expect("a text"),
+        with: None,
+    }
+}
+
+fn metadata(json: &str) -> Metadata {
+    Metadata::try_from(json.to_owned()).expect("metadata")
+}
+
+fn edit(chat: ChatId, seq: Seq, user: Option<UserId>) -> MessageEdit {
+    let text = Some(Text::try_from("b".to_owned()).expect("a text"));
+    MessageEdit { chat, seq, user, text, metadata: Some(metadata(r#"{"a": 1}"#)) }
+}
+
+fn reaction(chat: ChatId, seq: Seq, user: UserId) -> Reaction {
+    Reaction { chat, seq, user, emoji: Emoji::try_from("👍".to_owned()).expect("an emoji") }
 }
 
 fn time(micros: u64) -> Timestamp {
@@ -33,7 +52,7 @@ fn a_question_is_understood_as_it_is_asked() {
     let commands = [
         Command::AddUser { username: Username::try_from(name("ann \"é\"")).expect("a name") },
         Command::AddChat {
-            name: ChatName::try_from(name("tea")).expect("a name"),
+            name: Some(ChatName::try_from(name("tea")).expect("a name")),
             users: vec![id(2), id(3)],
         },
         Command::AddMessage(message("\u{1}\n\u{1F600}\\")),
@@ -42,6 +61,26 @@ fn a_question_is_understood_as_it_is_asked() {
         Command::RemoveMember { chat: id(1), user: id(2) },
         Command::MarkRead { chat: id(1), user: id(2), seq: Seq(u64::MAX) },
         Command::RevokeTokens { user: id(2), from: 7 },
+        Command::AddChat { name: None, users: vec![id(2)] },
+        Command::AddDirectChat { users: [id(2), id(3)] },
+        Command::AddMessage(NewMessage {
+            with: MessageExtras::of(Some(Seq(1)), Some(metadata("{ \"é\": [1.0, null] }"))),
+            ..message("a")
+        }),
+        Command::EditMessage(Box::new(edit(id(1), Seq(1), None))),
+        Command::EditMessage(Box::new(MessageEdit { text: None, ..edit(id(1), Seq(1), Some(id(2))) })),
+        Command::DeleteMessage {
+            chat: id(1),
+            seq: Seq(1),
+            user: Some(id(2)),
+            is_moderator: true,
+            erase: false,
+        },
+        Command::AddReaction(Box::new(reaction(id(1), Seq(1), id(2)))),
+        Command::RemoveReaction(Box::new(reaction(id(1), Seq(1), id(2)))),
+        Command::EditChat { chat: id(1), name: None, metadata: Some(metadata("{}")) },
+        Command::EditUser { user: id(2), username: None, metadata: Some(metadata("{}")) },
+        Command::EraseUser { user: id(2), messages: ErasedMessages::Keep },
     ];
     let actors = [Actor::Unknown, Actor::key(name("back-end")).expect("a key"), Actor::User(id(2))];
     for command in commands {
@@ -81,6 +120,9 @@ fn an_answer_is_understood_as_it_is_given() {
         Outcome::Message(sent(1)),
         Outcome::Messages(vec![sent(1), sent(2)]),
         Outcome::TokensFrom(3),
+        Outcome::ExistingChat(id(1)),
+        Outcome::EditedAt(Some(created_at)),
+        Outcome::EditedAt(None),
         Outcome::Done,
     ];
     for (outcome, replayed) in outcomes.into_iter().zip([true, false].into_iter().cycle()) {
@@ -97,6 +139,12 @@ fn an_answer_is_understood_as_it_is_given() {
         Refusal::UsernameTaken { username: "ann".to_owned() },
         Refusal::ChatNameTaken { name: "tea".to_owned() },
         Refusal::KeyReused { key: "k".to_owned() },
+        Refusal::MessageNotFound { chat: id(1), seq: Seq(2), field: MessageField::ReplyTo },
+        Refusal::MessageDeleted { chat: id(1), seq: Seq(2), field: MessageField::Seq },
+        Refusal::NotTheAuthor { chat: id(1), seq: Seq(2), user: id(2) },
+        Refusal::TooManyReactions { chat: id(1), seq: Seq(2), user: id(2), emoji: 100, of_user: 20 },
+        Refusal::DirectChat { chat: id(1) },
+        Refusal::UserErased { user: id(1), field: UserField::User },
     ];
     let of_message = |refusal| Refusal::OfMessage { index: 1, refusal: Box::new(refusal) };
     let all = refusals.iter().cloned().chain(refusals.iter().cloned().map(of_message));
@@ -118,7 +166,7 @@ fn an_answer_is_understood_as_it_is_given() {
     }
 }
 
-/// A log of two users, a chat of the first one, and a message.
+/// A log of two users, a chat of the first one, and a message with a reaction.
 fn small_log() -> MemoryLog {
     let (chat, author) = (id(1), id(1));
     let events = [
@@ -126,6 +174,7 @@ fn small_log() -> MemoryLog {
         Event::UserAdded { id: id(2), username: "bob".into() },
         Event::ChatAdded { id: chat, name: "tea".into(), users: vec![author] },
         Event::MessageAdded { id: id(9), chat, author, text: "hello".into() },
+        Event::ReactionAdded { chat, seq: Seq(1), user: author, emoji: "👍".into() },
     ];
     let mut log = MemoryLog::default();
     append(&mut log, Position(1), events.into(), &Actor::Unknown);
@@ -141,7 +190,7 @@ fn append(log: &mut MemoryLog, first: Position, events: Vec<Event<'_>>, by: &Act
 }
 
 fn replay(log: &mut MemoryLog) -> Model {
-    let settings = EngineSettings { queue_max: 1, can_follow_all: true };
+    let settings = EngineSettings { queue_max: 1, can_follow_all: true, scrub: None };
     projector::replay(log, settings, &ReplayProgress::default()).expect("every event can be applied")
 }
 
@@ -150,26 +199,58 @@ fn commands() -> impl Strategy<Value = Command> {
     let name = || prop::sample::select(vec!["ann", "bob", "tea", "new"]);
     let user = || (1..4_u128).prop_map(id::<UserId>);
     let chat = || (1..3_u128).prop_map(id::<ChatId>);
-    let message = (chat(), user()).prop_map(|(chat, author)| NewMessage { chat, author, ..message("a") });
     let number = || prop_oneof![Just(u64::MAX), Just(u64::MAX - 1), 0..4_u64];
-    prop_oneof![
-        name().prop_map(|name| Command::AddUser {
-            username: Username::try_from(name.to_owned()).expect("good")
-        }),
-        (name(), vec(user(), 0..4)).prop_map(|(name, users)| Command::AddChat {
-            name: ChatName::try_from(name.to_owned()).expect("good"),
-            users
-        }),
+    let seq = || number().prop_map(Seq);
+    let any_metadata = || prop::option::of(prop::sample::select(vec!["{}", r#"{"a":1}"#]).prop_map(metadata));
+    let with = (prop::option::of(seq()), any_metadata())
+        .prop_map(|(reply_to, metadata)| MessageExtras::of(reply_to, metadata));
+    let message = (chat(), user(), with).prop_map(|(chat, author, with)| NewMessage {
+        chat,
+        author,
+        with,
+        ..message("a")
+    });
+    let chat_name = |name: &str| ChatName::try_from(name.to_owned()).expect("good");
+    let username = |name: &str| Username::try_from(name.to_owned()).expect("good");
+    let messages = prop_oneof![
+        message.clone().prop_map(Command::AddMessage),
         vec(message, 0..3).prop_map(Command::AddMessages),
+        (chat(), seq(), prop::option::of(user()), any_metadata()).prop_map(|(chat, seq, user, metadata)| {
+            Command::EditMessage(Box::new(MessageEdit { metadata, ..edit(chat, seq, user) }))
+        }),
+        (chat(), seq(), prop::option::of(user()), any::<[bool; 2]>()).prop_map(
+            |(chat, seq, user, [is_moderator, erase])| Command::DeleteMessage {
+                chat,
+                seq,
+                user,
+                is_moderator,
+                erase
+            }
+        ),
+        (chat(), seq(), user())
+            .prop_map(|(chat, seq, user)| Command::AddReaction(Box::new(reaction(chat, seq, user)))),
+        (chat(), seq(), user())
+            .prop_map(|(chat, seq, user)| Command::RemoveReaction(Box::new(reaction(chat, seq, user)))),
+        (chat(), user(), seq()).prop_map(|(chat, user, seq)| Command::MarkRead { chat, user, seq }),
+    ];
+    let others = prop_oneof![
+        name().prop_map(move |name| Command::AddUser { username: username(name) }),
+        (prop::option::of(name()), vec(user(), 0..4))
+            .prop_map(move |(name, users)| Command::AddChat { name: name.map(chat_name), users }),
+        [user(), user()].prop_map(|users| Command::AddDirectChat { users }),
         (chat(), user()).prop_map(|(chat, user)| Command::AddMember { chat, user }),
         (chat(), user()).prop_map(|(chat, user)| Command::RemoveMember { chat, user }),
-        (chat(), user(), number()).prop_map(|(chat, user, seq)| Command::MarkRead {
-            chat,
-            user,
-            seq: Seq(seq)
-        }),
         (user(), number()).prop_map(|(user, from)| Command::RevokeTokens { user, from }),
-    ]
+        (chat(), prop::option::of(name()), any_metadata()).prop_map(move |(chat, name, metadata)| {
+            Command::EditChat { chat, name: name.map(chat_name), metadata }
+        }),
+        (user(), prop::option::of(name()), any_metadata()).prop_map(move |(user, name, metadata)| {
+            Command::EditUser { user, username: name.map(username), metadata }
+        }),
+        (user(), prop::sample::select(vec![ErasedMessages::Erase, ErasedMessages::Keep]))
+            .prop_map(|(user, messages)| Command::EraseUser { user, messages }),
+    ];
+    prop_oneof![messages, others]
 }
 
 fn actors() -> impl Strategy<Value = Actor<'static>> {
@@ -182,23 +263,25 @@ fn actors() -> impl Strategy<Value = Actor<'static>> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
     #[test]
     fn what_a_sound_command_becomes_can_be_replayed(command in commands(), by in actors()) {
         let mut log = small_log();
         let model = replay(&mut log);
-        if !is_sound(model.index(), &command, &by, time(10)) {
+        if !is_sound(&model, &command, &by, time(10)) {
             return Ok(());
         }
         let stamps: Vec<_> = (0..command.events_max() as u64)
-            .map(|number| Stamp { time: time(5 + number), id: Uuid::from_u128(100 + u128::from(number)) })
+            .map(|number| Stamp { time: time(6 + number), id: Uuid::from_u128(100 + u128::from(number)) })
             .collect();
-        let events = match decide(model.index(), &command, &by, &stamps) {
+        let events = match decide(&model, &command, &by, &stamps) {
             Ok(Decision::Event(event)) => vec![event],
             Ok(Decision::Events(events)) => events,
-            Ok(Decision::Unchanged) | Err(_) => return Ok(()),
+            Ok(Decision::Unchanged | Decision::NothingEdited(_) | Decision::ChatExists(_)) | Err(_) => return Ok(()),
         };
         let decided = events.len() as u64;
-        append(&mut log, Position(5), events, &by);
-        prop_assert_eq!(replay(&mut log).position(), Position(4 + decided));
+        append(&mut log, Position(6), events, &by);
+        prop_assert_eq!(replay(&mut log).position(), Position(5 + decided));
     }
 }

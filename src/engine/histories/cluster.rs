@@ -10,7 +10,10 @@ use uuid::Uuid;
 
 use super::Tally;
 use super::ledger::Ledger;
-use crate::domain::{Actor, ChatId, Command, IdempotencyKey, NewMessage, Seq, Text, Timestamp, UserId};
+use crate::domain::{
+    Actor, ChatId, Command, Emoji, IdempotencyKey, MessageEdit, MessageExtras, Metadata, NewMessage,
+    Reaction, Seq, Text, Timestamp, UserId,
+};
 use crate::engine::inbox::{Inbox, Job};
 use crate::engine::live::Live;
 use crate::engine::metrics::EngineMetrics;
@@ -27,7 +30,7 @@ pub(super) struct Cluster {
     stream: SimStream,
     servers: Vec<Server>,
     ledger: Ledger,
-    /// The number of texts so far. No two messages have the same text.
+    /// The number of texts so far. No two messages, edits, metadata or reactions have the same text.
     texts: u64,
     /// Whether strangers publish. If one of their messages is lost, that is not noticed: it may differ from node to node.
     has_strays: bool,
@@ -40,7 +43,7 @@ struct Server {
     writer: Option<Writer>,
 }
 
-const SETTINGS: EngineSettings = EngineSettings { queue_max: 1, can_follow_all: false };
+const SETTINGS: EngineSettings = EngineSettings { queue_max: 1, can_follow_all: false, scrub: None };
 
 /// The metrics of all servers. Nothing reads them, and new ones would take a tenth of a history's time.
 static METRICS: LazyLock<Arc<EngineMetrics>> =
@@ -57,7 +60,7 @@ fn start(stream: &SimStream, disk: &SimDisk) -> Result<Option<Writer>, LogError>
     for _ in 0..3 {
         if log.catch_up(&mut |frame| readers.show(&frame))? != Caught::Unreachable {
             let (_, inputs) = sync_channel(1);
-            let inbox = Inbox { inputs, queued: Arc::new(Queued::default()), queue: Weak::new() };
+            let inbox = Inbox::new(inputs, Arc::new(Queued::default()), Weak::new());
             return Ok(Some(Writer::new(inbox, log, readers, METRICS.clone())));
         }
     }
@@ -162,12 +165,12 @@ impl Cluster {
     }
 
     fn command(&mut self) -> Command {
-        match self.chance.below(8) {
-            0 => Command::AddUser {
-                username: format!("user {}", self.chance.below(6)).try_into().expect("a name"),
-            },
+        // Without users and chats, most commands are refused.
+        let is_early = self.ledger.users.is_empty() || self.ledger.chats.is_empty();
+        match self.chance.below(if is_early { 2 } else { 14 }) {
+            0 => Command::AddUser { username: self.name("user", 6).try_into().expect("a name") },
             1 => Command::AddChat {
-                name: format!("chat {}", self.chance.below(4)).try_into().expect("a name"),
+                name: Some(self.name("chat", 4).try_into().expect("a name")),
                 users: vec![self.user()],
             },
             2 => Command::AddMember { chat: self.chat(), user: self.user() },
@@ -177,12 +180,77 @@ impl Cluster {
                 user: self.user(),
                 seq: Seq(self.chance.below(3) as u64),
             },
+            5 => self.command_about_company(),
+            6..=9 => self.command_about_message(),
             _ => {
-                self.texts += 1;
-                let text = Text::try_from(format!("text {}", self.texts)).expect("a text");
-                Command::AddMessage(NewMessage { chat: self.chat(), author: self.user(), text })
+                let metadata = self.chance.one_in(3).then(|| self.metadata());
+                let reply_to = self.chance.one_in(5).then(|| Seq(self.chance.below(4) as u64));
+                let (chat, author, text) = (self.chat(), self.user(), self.text());
+                let with = MessageExtras::of(reply_to, metadata);
+                Command::AddMessage(NewMessage { chat, author, text, with })
             }
         }
+    }
+
+    fn command_about_company(&mut self) -> Command {
+        match self.chance.below(3) {
+            0 => {
+                let one = self.user();
+                let other = Some(self.user()).filter(|other| *other != one);
+                let other = other.unwrap_or_else(|| Uuid::from_u128(3).into());
+                Command::AddDirectChat { users: [one, other] }
+            }
+            1 => Command::EditChat {
+                chat: self.chat(),
+                name: self.chance.one_in(2).then(|| self.name("chat", 4).try_into().expect("a name")),
+                metadata: Some(self.metadata()),
+            },
+            _ => Command::EditUser { user: self.user(), username: None, metadata: Some(self.metadata()) },
+        }
+    }
+
+    /// Edits, deletes, or reacts to, mostly a message that was acknowledged.
+    fn command_about_message(&mut self) -> Command {
+        let known = self.any_of(self.ledger.messages.len());
+        let (chat, seq, author) =
+            known.map_or((self.chat(), Seq(1), self.user()), |known| self.ledger.messages[known]);
+        let user = Some(author).filter(|_| !self.chance.one_in(3));
+        match self.chance.below(5) {
+            0 => Command::DeleteMessage { chat, seq, user, is_moderator: false, erase: false },
+            1 => {
+                let known = self.any_of(self.ledger.reactions.len());
+                let reaction = known.map(|known| self.ledger.reactions[known].clone());
+                Command::RemoveReaction(Box::new(reaction.unwrap_or_else(|| self.reaction(chat, seq))))
+            }
+            2 => Command::AddReaction(Box::new(self.reaction(chat, seq))),
+            _ => {
+                let metadata = self.chance.one_in(2).then(|| self.metadata());
+                let text = Some(self.text());
+                Command::EditMessage(Box::new(MessageEdit { chat, seq, user, text, metadata }))
+            }
+        }
+    }
+
+    fn name(&mut self, kind: &str, names: usize) -> String {
+        format!("{kind} {}", self.chance.below(names))
+    }
+
+    fn next_text(&mut self, kind: &str) -> String {
+        self.texts += 1;
+        format!("{kind} {}", self.texts)
+    }
+
+    fn text(&mut self) -> Text {
+        self.next_text("text").try_into().expect("a text")
+    }
+
+    fn metadata(&mut self) -> Metadata {
+        format!(r#"{{"a":"{}"}}"#, self.next_text("metadata")).try_into().expect("metadata")
+    }
+
+    fn reaction(&mut self, chat: ChatId, seq: Seq) -> Reaction {
+        let emoji = Emoji::try_from(self.next_text("emoji")).expect("an emoji");
+        Reaction { chat, seq, user: self.user(), emoji }
     }
 
     fn user(&mut self) -> UserId {

@@ -8,7 +8,7 @@ use super::feed::{EventId, FeedEntry, FeedEvent, look_up, streamed_bytes};
 use super::merge::Merge;
 use super::scan::Scan;
 use super::{Changed, ChangedChats, Live, Mailbox, MailboxState, News, Scope};
-use crate::domain::{Position, UserId};
+use crate::domain::{Facts, Position, UserId};
 use crate::engine::Engine;
 use crate::model::Model;
 
@@ -93,6 +93,8 @@ impl Begin {
 pub enum FollowError {
     /// The user does not exist.
     UserNotFound,
+    /// The user was erased.
+    UserErased,
     /// The position is beyond the end of the log. If servers share the log, it may be one that this server does not
     /// have yet, and so may an event's id.
     BeyondTheLog {
@@ -112,6 +114,9 @@ impl Engine {
     pub fn follow(&self, user: UserId, begin: Begin) -> Result<Follower, FollowError> {
         self.follow_scope(begin, |model| {
             let index = model.user(user).ok_or(FollowError::UserNotFound)?;
+            if model.is_erased(user) {
+                return Err(FollowError::UserErased);
+            }
             Ok(Scope::User { user, index })
         })
     }
@@ -213,6 +218,12 @@ impl Follower {
             }
             if !self.pending.is_done() {
                 return true;
+            }
+            // The erasure itself was taken before.
+            if let Scope::User { user, .. } = self.scope
+                && self.model.read().is_erased(user)
+            {
+                return false;
             }
             match self.mailbox.take() {
                 MailboxState::News(news) => self.add_news(news),

@@ -1,5 +1,5 @@
-//! Merges what a user sees in several chats between two positions, in the order of the log and in bounded
-//! memory.
+//! Merges what a user sees between two positions, in several chats and of other users, in the order of the log and in
+//! bounded memory.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use super::feed::FeedEntry;
 use crate::domain::Position;
 use crate::model::{ChatIndex, Model, Stay, UserIndex};
 
-/// A merge of a user's [stays](Stay).
+/// A merge of a user's [stays](Stay), and of the edits and erasures of users.
 ///
 /// It looks at all stays in passes. A pass notes the next event of each stay, but keeps only the earliest of
 /// them, so that the memory is bounded however many stays there are. When these events, and those that follow
@@ -18,13 +18,24 @@ pub(super) struct Merge {
     stays: Stays,
     /// Number of the stays that this pass has looked at.
     looked: usize,
+    /// The position up to which this pass has looked at the changes of users.
+    looked_users: Position,
     /// Everything up to here was seen when this pass began.
     after: Position,
     upto: Position,
-    /// The positions of the next events, each with the number of its stay. An event is of one stay only.
-    next: BTreeMap<Position, u32>,
+    /// The positions of the next events. An event is of one source only.
+    next: BTreeMap<Position, Source>,
     /// `next` has no event from this position on, but the stays may have some.
     horizon: Position,
+}
+
+/// Where an event comes from.
+#[derive(Debug, Clone, Copy)]
+enum Source {
+    /// The stay of this number.
+    Stay(u32),
+    /// This user was edited or erased.
+    User(UserIndex),
 }
 
 /// The stays that may have events: all of the user's, or those with these numbers, in ascending order.
@@ -73,7 +84,8 @@ impl Merge {
     }
 
     fn new(user: UserIndex, stays: Stays, after: Position, upto: Position) -> Self {
-        Self { user, stays, looked: 0, after, upto, next: BTreeMap::new(), horizon: NO_HORIZON }
+        let (looked, looked_users, next) = (0, after, BTreeMap::new());
+        Self { user, stays, looked, looked_users, after, upto, next, horizon: NO_HORIZON }
     }
 
     /// Looks at some of the stays that this pass has not looked at. Returns whether more are left.
@@ -82,14 +94,21 @@ impl Merge {
         const LOOKS_MAX: usize = 1024;
         if self.next.is_empty() && self.horizon != NO_HORIZON && !self.is_looking(model) {
             (self.after, self.horizon) = (Position(self.horizon.0 - 1), NO_HORIZON);
-            self.looked = 0;
+            (self.looked, self.looked_users) = (0, self.after);
         }
         for _ in 0..LOOKS_MAX {
+            if let Some((position, user)) = self.next_changed_user(model) {
+                self.looked_users = position;
+                if model.sees_change_of(self.user, user) {
+                    self.note(position, Source::User(user));
+                }
+                continue;
+            }
             let Some(number) = self.next_stay(model) else { return false };
             self.looked += 1;
             let stay = model.stays(self.user)[number as usize];
             if stay.joined > self.after {
-                self.note(stay.joined, number);
+                self.note(stay.joined, Source::Stay(number));
             } else {
                 self.go_on(model, stay, number, self.after);
             }
@@ -98,7 +117,13 @@ impl Merge {
     }
 
     fn is_looking(&self, model: &Model) -> bool {
-        self.next_stay(model).is_some()
+        self.next_changed_user(model).is_some() || self.next_stay(model).is_some()
+    }
+
+    /// Returns the next user to look at who was edited or erased, and the position of that.
+    fn next_changed_user(&self, model: &Model) -> Option<(Position, UserIndex)> {
+        let (position, user) = model.users_changed_after(self.looked_users).next()?;
+        (position <= self.upto && position < self.horizon).then_some((position, user))
     }
 
     /// Returns the number of the next stay to look at. Later stays begin later, so the first one that begins
@@ -120,14 +145,23 @@ impl Merge {
     /// Removes and returns the next event, or `None` if the stays must be [looked at](Self::look) first.
     pub(super) fn pop(&mut self, model: &Model) -> Option<(Position, FeedEntry)> {
         loop {
-            let (position, number) = self.next.pop_first()?;
+            let (position, source) = self.next.pop_first()?;
+            let number = match source {
+                Source::Stay(number) => number,
+                // An edit that was overtaken since the pass is no longer there.
+                Source::User(user) if model.is_last_change(user, position) => {
+                    return Some((position, FeedEntry::UserChanged(user)));
+                }
+                Source::User(_) => continue,
+            };
             let stay = model.stays(self.user)[number as usize];
             let entry = if position == stay.joined {
-                Some(FeedEntry::Entered { chat: stay.chat, user: self.user })
+                Some(FeedEntry::Entered { chat: stay.chat, user: self.user, left: stay.left })
             } else {
                 // A read mark that was overtaken since the pass is no longer there.
                 let event = model.event_at(stay.chat, position);
-                event.map(|event| FeedEntry::Happened { chat: stay.chat, event })
+                let event = event.filter(|event| model.is_as_it_was(stay, *event));
+                event.map(|event| FeedEntry::Happened { chat: stay.chat, event, reader: Some(self.user) })
             };
             self.go_on(model, stay, number, position);
             if let Some(entry) = entry {
@@ -142,15 +176,15 @@ impl Merge {
             return;
         }
         if let Some(entry) = model.first_after(stay.chat, after).filter(|entry| entry.position <= stay.left) {
-            self.note(entry.position, number);
+            self.note(entry.position, Source::Stay(number));
         }
     }
 
-    fn note(&mut self, position: Position, number: u32) {
+    fn note(&mut self, position: Position, source: Source) {
         if position > self.upto || position >= self.horizon {
             return;
         }
-        self.next.insert(position, number);
+        self.next.insert(position, source);
         if self.next.len() > NEXT_MAX
             && let Some((last, _)) = self.next.pop_last()
         {
@@ -226,7 +260,7 @@ mod tests {
                     self.apply(Event::MemberAdded { chat, user: user(1) }, true);
                     self.is_member[at] = true;
                 }
-                2 if last > self.model.index().read_mark(chat, user(2)) => {
+                2 if last > self.model.read_mark(chat, user(2)) => {
                     self.apply(Event::ReadMarked { chat, user: user(2), seq: last }, is_member);
                     if let Some(overtaken) = self.marks[at].replace(self.model.position()) {
                         self.events.retain(|position| *position != overtaken);

@@ -20,7 +20,7 @@ use tokio::sync::Notify;
 use crate::domain::{ChatId, Event, Position, UserId};
 use crate::engine::Engine;
 use crate::model::{ChatIndex, Model, UserIndex};
-pub use feed::{EventId, FeedEvent, FeedEventKind};
+pub use feed::{EventId, FeedEvent, FeedEventKind, ShownMessage, ShownReaction};
 pub use follower::{Begin, FollowError, Follower};
 
 /// **Invariant:** locks are acquired in this order: `fanning_out`, `followed`, the model's, `changed`, a
@@ -68,6 +68,8 @@ struct ChangedChats {
     chats: HashSet<ChatId>,
     /// Users who are no longer members, but were when something happened.
     left: HashSet<(ChatId, UserId)>,
+    /// Whether a user was edited or erased. Each follower looks whether it sees that.
+    users: bool,
 }
 
 /// A changed chat, and a user who sees the change.
@@ -156,6 +158,7 @@ impl ChangedChats {
         if let Event::MemberRemoved { chat, user } = event {
             self.left.insert((*chat, *user));
         }
+        self.users |= matches!(event, Event::UserEdited { .. } | Event::UserErased { .. });
     }
 }
 
@@ -185,20 +188,20 @@ impl Live {
     /// only, however many members, followers and changes there are.
     fn fan_out(&self, model: &RwLock<Model>) {
         let _alone = self.fanning_out.lock();
-        let (chats, left, upto) = {
+        let (chats, left, of_users, upto) = {
             let model = model.read();
             let Some(changed) = self.changed.lock().as_mut().map(std::mem::take) else { return };
             let index = |id: ChatId| model.chat(id).expect("a changed chat exists");
             let with_members = |id: ChatId| (index(id), Arc::clone(model.members(index(id))));
             let chats: Vec<_> = changed.chats.into_iter().map(with_members).collect();
             let left = changed.left.into_iter().map(|(chat, user)| Change { chat: index(chat), user });
-            (chats, left.collect::<Vec<_>>(), model.position())
+            (chats, left.collect::<Vec<_>>(), changed.users, model.position())
         };
         // Of each chat, the smaller set is walked: its members, or all followed users.
         let followed_users = self.followed.lock().by_user.len();
         let (large, small): (Vec<_>, Vec<_>) =
             chats.into_iter().partition(|(_, members)| members.len() > followed_users);
-        let users = if large.is_empty() { Vec::new() } else { self.followed.lock().users() };
+        let users = if large.is_empty() && !of_users { Vec::new() } else { self.followed.lock().users() };
         let of_small =
             small.iter().flat_map(|(chat, members)| members.iter().map(|user| Change { chat: *chat, user }));
         let of_large = large.iter().flat_map(|(chat, _)| {
@@ -212,6 +215,9 @@ impl Live {
                 break;
             }
             self.followed.lock().mark(&some, &mut marked);
+        }
+        if of_users {
+            marked = users.iter().map(|(user, _)| *user).collect();
         }
         for users in marked.chunks(USERS_AT_ONCE) {
             self.followed.lock().send(users, upto);

@@ -59,7 +59,11 @@ fn entry_at(model: &Model, position: Position) -> Option<FeedEntry> {
         Subject::AddedChat(chat) => Some(FeedEntry::ChatAdded(chat)),
         Subject::InChat(chat) => {
             let event = model.event_at(chat, position)?;
-            Some(FeedEntry::Happened { chat, event })
+            Some(FeedEntry::Happened { chat, event, reader: None })
+        }
+        // Only the last edit of a user is shown.
+        Subject::ChangedUser(user) => {
+            model.is_last_change(user, position).then_some(FeedEntry::UserChanged(user))
         }
     }
 }

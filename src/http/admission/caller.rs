@@ -77,6 +77,19 @@ impl Caller {
         }
     }
 
+    /// Returns the user whom a call acts for, or `None` if it acts for the application: a server may leave the field
+    /// out. A user's token acts for its own user.
+    pub(crate) fn acting_for_any(
+        &self,
+        given: Option<UserId>,
+        field: &'static str,
+    ) -> Result<Option<UserId>, Problem> {
+        match self.user() {
+            None => Ok(given),
+            Some(_) => self.acting_for(given, field).map(Some),
+        }
+    }
+
     /// Charges one read for each thousand messages of an answer.
     pub(crate) fn charge_for_messages(&self, messages: u64) {
         /// Messages in an answer that cost one read more.

@@ -10,7 +10,8 @@ use super::presented::{Presented, presented, too_broad};
 use super::rule::UserNeed;
 use super::session::{Session, UserToken};
 use crate::access::{
-    Credentials, Scope, Scopes, ServerKeys, SourceId, Subject, Token, TokenRefusal, is_ahead,
+    Credentials, Scope, Scopes, ServerKeys, SourceId, Subject, TOKEN_AHEAD_S_MAX, Token, TokenRefusal,
+    is_ahead,
 };
 use crate::domain::Timestamp;
 use crate::engine::Engine;
@@ -118,14 +119,21 @@ impl Keyed {
                 Subject::Id(id) => model.user(*id),
                 Subject::Username(name) => model.user_named(name),
             };
-            user.map(|user| (user, model.user_view(user), model.tokens_from(user)))
+            let renamed_at = |user| match subject {
+                Subject::Id(_) => None,
+                Subject::Username(_) => model.renamed_at(user),
+            };
+            user.map(|user| (user, model.user_view(user), model.tokens_from(user), renamed_at(user)))
         });
-        let (index, view, tokens_from_s) = found.ok_or(Refused::Wrong)?;
+        let (index, view, tokens_from_s, renamed_at) = found.ok_or(Refused::Wrong)?;
         let token = UserToken { user: index, issued_at, expires_at };
         // A user of a log that is ahead of the clock is younger than every token.
         let is_of_another =
             view.created_at <= now && view.created_at.saturating_since(issued_at) > OLDER_THAN_USER_MAX;
-        if is_of_another || token.is_before(tokens_from_s) {
+        // It may name the one who had the name before, by a clock that is fast.
+        let ahead = Duration::from_secs(TOKEN_AHEAD_S_MAX);
+        let is_of_former = renamed_at.is_some_and(|renamed| issued_at.saturating_since(renamed) < ahead);
+        if is_of_another || is_of_former || token.is_before(tokens_from_s) {
             return Err(Refused::of(Code::TokenRevoked));
         }
         if is_ahead(issued_at, now, tokens_from_s) {

@@ -1,26 +1,48 @@
 //! The bodies of answers: users, chats, messages, and the results of writes.
 
+use std::sync::Arc;
+
 use serde::{Serialize, Serializer};
+use serde_json::value::RawValue;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::domain::{ChatId, ChatName, MessageId, Seq, Text, Timestamp, UserId, Username};
-use crate::http::cursor::{ChatCursor, Cursor, UserCursor};
-use crate::model::{ChatView, Members, Message, SentMessage, UserView};
+use crate::domain::{
+    ChatId, ChatName, Emoji, MessageId, Metadata, Position, Seq, Text, Timestamp, UserId, Username,
+};
+use crate::http::cursor::{ChatCursor, Cursor, ReactionCursor, UserCursor};
+use crate::model::{
+    ChatView, Extras, Members, Message, OwnReactions, ReactionView, Revision, SentMessage, UserView,
+};
 
 /// A user.
 #[derive(Serialize, ToSchema)]
 #[schema(as = User)]
 pub(crate) struct UserBody<'a> {
     id: UserId,
-    #[schema(value_type = Username)]
-    username: &'a str,
+    /// `null` if the user was erased.
+    #[schema(value_type = Option<Username>, required)]
+    username: Option<&'a str>,
     created_at: Timestamp,
+    /// Present if the user was erased.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = bool, required = false)]
+    erased: Option<bool>,
+    /// The user's metadata; missing if there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Metadata, required = false)]
+    metadata: Option<&'a RawValue>,
 }
 
 impl<'a> From<&'a UserView> for UserBody<'a> {
     fn from(user: &'a UserView) -> Self {
-        Self { id: user.id, username: &user.username, created_at: user.created_at }
+        Self {
+            id: user.id,
+            username: user.username.as_deref(),
+            created_at: user.created_at,
+            erased: user.is_erased.then_some(true),
+            metadata: user.metadata.as_deref().map(raw),
+        }
     }
 }
 
@@ -29,9 +51,18 @@ impl<'a> From<&'a UserView> for UserBody<'a> {
 #[schema(as = ListedUser)]
 pub(crate) struct ListedUserBody<'a> {
     id: UserId,
-    #[schema(value_type = Username)]
-    username: &'a str,
+    /// `null` if the user was erased.
+    #[schema(value_type = Option<Username>, required)]
+    username: Option<&'a str>,
     created_at: Timestamp,
+    /// Present if the user was erased.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = bool, required = false)]
+    erased: Option<bool>,
+    /// The user's metadata; missing if there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Metadata, required = false)]
+    metadata: Option<&'a RawValue>,
     #[schema(value_type = UserCursor)]
     cursor: String,
 }
@@ -39,27 +70,122 @@ pub(crate) struct ListedUserBody<'a> {
 impl<'a> From<&'a UserView> for ListedUserBody<'a> {
     fn from(user: &'a UserView) -> Self {
         let cursor = Cursor(user.created_at).to_string();
-        Self { id: user.id, username: &user.username, created_at: user.created_at, cursor }
+        let UserBody { id, username, created_at, erased, metadata } = user.into();
+        Self { id, username, created_at, erased, metadata, cursor }
     }
 }
 
-/// A message, as a client sees it.
+/// Returns JSON that is in the model.
+fn raw(json: &str) -> &RawValue {
+    serde_json::from_str(json).expect("it was checked")
+}
+
+/// A message, as a client sees it: as it is now. Members that are not set are left out.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Message)]
 pub(crate) struct MessageBody<'a> {
     id: MessageId,
     chat: ChatId,
     author: UserId,
-    #[schema(value_type = Text)]
+    /// Empty if the message is deleted.
+    #[schema(value_type = String, max_length = 16_384)]
     text: &'a str,
     created_at: Timestamp,
     seq: Seq,
+    /// The time of the last edit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Timestamp, required = false)]
+    edited_at: Option<Timestamp>,
+    /// The time at which the message was deleted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Timestamp, required = false)]
+    deleted_at: Option<Timestamp>,
+    /// The message of the same chat that this one replies to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Seq, required = false)]
+    reply_to: Option<Seq>,
+    /// The message's metadata.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Metadata, required = false)]
+    metadata: Option<&'a RawValue>,
+    /// The reactions, by emoji.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    reactions: Vec<ReactionBody<'a>>,
+    /// The position of the last change; only in answers to `changed_after`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Position, required = false)]
+    position: Option<Position>,
+}
+
+/// An emoji with which users react to a message.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Reaction)]
+pub(crate) struct ReactionBody<'a> {
+    #[schema(value_type = Emoji)]
+    emoji: &'a str,
+    /// Number of users who react with it.
+    count: u32,
+    /// Whether the reader is one of them; missing if it is not known who reads.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = bool, required = false)]
+    own: Option<bool>,
+}
+
+/// What a message is besides its text, its author and its time: the last members of a [`MessageBody`].
+#[derive(Default, Serialize)]
+pub(super) struct ExtrasBody<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    edited_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deleted_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reply_to: Option<Seq>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metadata: Option<&'a RawValue>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    reactions: Vec<ReactionBody<'a>>,
+}
+
+impl<'a> ExtrasBody<'a> {
+    /// `own` holds the reader's own reactions, if it is known who reads.
+    pub(super) fn new(seq: Seq, extras: &'a Extras, own: Option<&OwnReactions>) -> Self {
+        let reaction = |(place, (emoji, count)): (usize, &'a (Arc<str>, u32))| ReactionBody {
+            emoji,
+            count: *count,
+            own: own.map(|own| own.contains(seq, place)),
+        };
+        Self {
+            edited_at: extras.edited_at,
+            deleted_at: extras.deleted.map(|(at, _)| at),
+            reply_to: extras.reply_to,
+            metadata: extras.metadata.as_deref().map(raw),
+            reactions: extras.reactions.iter().enumerate().map(reaction).collect(),
+        }
+    }
 }
 
 impl<'a> MessageBody<'a> {
-    pub(crate) fn new(chat: ChatId, message: &Message<'a>) -> Self {
-        let &Message { id, author, text, created_at, seq } = message;
-        Self { id, chat, author, text, created_at, seq }
+    /// `own` holds the reader's own reactions, if it is known who reads.
+    pub(crate) fn new(chat: ChatId, message: &Message<'a>, own: Option<&OwnReactions>) -> Self {
+        let &Message { id, author, text, created_at, seq, extras } = message;
+        let extras = extras.map(|extras| ExtrasBody::new(seq, extras, own)).unwrap_or_default();
+        let ExtrasBody { edited_at, deleted_at, reply_to, metadata, reactions } = extras;
+        Self {
+            id,
+            chat,
+            author,
+            text,
+            created_at,
+            seq,
+            edited_at,
+            deleted_at,
+            reply_to,
+            metadata,
+            reactions,
+            // Only for the schema: `MessageJson::push_changed` writes it.
+            position: None,
+        }
     }
 }
 
@@ -68,13 +194,22 @@ impl<'a> MessageBody<'a> {
 #[schema(as = Chat)]
 pub(crate) struct ChatBody<'a> {
     id: ChatId,
-    #[schema(value_type = ChatName)]
-    name: &'a str,
+    /// `null` if the chat has no name.
+    #[schema(value_type = Option<ChatName>, required)]
+    name: Option<&'a str>,
+    /// Present if it is the chat of two users.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = bool, required = false)]
+    direct: Option<bool>,
     /// The members, in the order in which they joined.
     #[serde(serialize_with = "listed")]
     #[schema(value_type = Vec<UserId>)]
     users: &'a Members,
     created_at: Timestamp,
+    /// The chat's metadata; missing if there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Metadata, required = false)]
+    metadata: Option<&'a RawValue>,
     /// `null` if the chat has no message.
     #[schema(required)]
     last_message: Option<MessageBody<'a>>,
@@ -90,13 +225,22 @@ pub(crate) struct ChatBody<'a> {
 #[schema(as = ShownChat)]
 pub(crate) struct ShownChatBody<'a> {
     id: ChatId,
-    #[schema(value_type = ChatName)]
-    name: &'a str,
+    /// `null` if the chat has no name.
+    #[schema(value_type = Option<ChatName>, required)]
+    name: Option<&'a str>,
+    /// Present if it is the chat of two users.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = bool, required = false)]
+    direct: Option<bool>,
     /// The members, in the order in which they joined.
     #[serde(serialize_with = "listed")]
     #[schema(value_type = Vec<UserId>)]
     users: &'a Members,
     created_at: Timestamp,
+    /// The chat's metadata; missing if there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Metadata, required = false)]
+    metadata: Option<&'a RawValue>,
     /// `null` if the chat has no message.
     #[schema(required)]
     last_message: Option<MessageBody<'a>>,
@@ -115,9 +259,10 @@ pub(crate) struct ShownChatBody<'a> {
 impl<'a> ShownChatBody<'a> {
     /// Shows the chat to a reader, if there is one.
     pub(crate) fn new(chat: &'a ChatView, has_reader: bool, read_marks: &'a [ReadMarkBody]) -> Self {
-        let ChatBody { id, name, users, created_at, last_message, unread, cursor } = chat.into();
+        let ChatBody { id, name, direct, users, created_at, metadata, last_message, unread, cursor } =
+            chat.into();
         let unread = has_reader.then_some(unread);
-        Self { id, name, users, created_at, last_message, unread, cursor, read_marks }
+        Self { id, name, direct, users, created_at, metadata, last_message, unread, cursor, read_marks }
     }
 }
 
@@ -139,10 +284,12 @@ impl<'a> From<&'a ChatView> for ChatBody<'a> {
         let last = chat.last_message.as_ref().and_then(|run| run.messages().next());
         Self {
             id: chat.id,
-            name: &chat.name,
+            name: chat.name.as_deref(),
+            direct: chat.is_direct.then_some(true),
             users: &chat.users,
             created_at: chat.created_at,
-            last_message: last.map(|message| MessageBody::new(chat.id, &message)),
+            metadata: chat.metadata.as_deref().map(raw),
+            last_message: last.map(|message| MessageBody::new(chat.id, &message, chat.own.as_ref())),
             unread: chat.unread,
             cursor: Cursor(chat.rank).to_string(),
         }
@@ -179,4 +326,50 @@ impl From<&SentMessage> for SentBody {
     fn from(&SentMessage { id, seq, created_at }: &SentMessage) -> Self {
         Self { id, seq, created_at }
     }
+}
+
+/// An earlier text of a message.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Revision)]
+pub(crate) struct RevisionBody<'a> {
+    #[schema(value_type = Text)]
+    text: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Metadata, required = false)]
+    metadata: Option<&'a RawValue>,
+    /// The time at which it was written.
+    at: Timestamp,
+}
+
+impl<'a> From<&'a Revision> for RevisionBody<'a> {
+    fn from(Revision { text, metadata, at }: &'a Revision) -> Self {
+        Self { text, metadata: metadata.as_deref().map(raw), at: *at }
+    }
+}
+
+/// A reaction to a message.
+#[derive(Serialize, ToSchema)]
+#[schema(as = ListedReaction)]
+pub(crate) struct ListedReactionBody<'a> {
+    user: UserId,
+    #[schema(value_type = Emoji)]
+    emoji: &'a str,
+    created_at: Timestamp,
+    #[schema(value_type = ReactionCursor)]
+    cursor: String,
+}
+
+impl<'a> From<&'a ReactionView> for ListedReactionBody<'a> {
+    fn from(ReactionView { user, emoji, at, place }: &'a ReactionView) -> Self {
+        Self { user: *user, emoji, created_at: *at, cursor: Cursor(*place).to_string() }
+    }
+}
+
+/// The time of a message's last edit.
+#[derive(Serialize, ToSchema)]
+#[schema(as = EditedMessage)]
+pub(crate) struct EditedBody {
+    /// `null` if nothing was to be changed and the message was never edited.
+    #[schema(required)]
+    pub(super) edited_at: Option<Timestamp>,
 }

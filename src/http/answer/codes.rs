@@ -63,7 +63,7 @@ codes! {
     TokenExpired: UNAUTHORIZED, "token_expired", "The credentials have expired",
         "the server key or token has expired";
     TokenRevoked: UNAUTHORIZED, "token_revoked", "The token was revoked",
-        "the token was issued before its user's tokens were revoked, or before the user was created";
+        "the token was issued before its user's tokens were revoked, or before the user was created, or the user was erased";
     HostRefused: FORBIDDEN, "host_refused", "The server is not called by this name",
         "the server has no name evil.example; --hosts names the allowed ones", blaming "Host";
     OriginRefused: FORBIDDEN, "origin_refused", "Pages of this origin may not call the server",
@@ -80,10 +80,16 @@ codes! {
     NotAMember: FORBIDDEN, "not_a_member", "The user is not in the chat",
         "user 01a20aa4-09fe-7b4a-8d5d-3a0a2f9d6f43 is not a member of chat 01a20aa4-0a1b-7d0e-a3cf-4b7d4ed1a2d5",
         blaming "author";
+    NotTheAuthor: FORBIDDEN, "not_the_author", "The message is another user's",
+        "user 01a20aa4-09fe-7b4a-8d5d-3a0a2f9d6f43 is not the author of message 3 of chat 01a20aa4-0a1b-7d0e-a3cf-4b7d4ed1a2d5",
+        blaming "user";
     UserNotFound: NOT_FOUND, "user_not_found", "There is no such user",
         "there is no user 9b2f6e0a-54a3-4c36-8a55-0f6d3c1b7a10", blaming "user";
     ChatNotFound: NOT_FOUND, "chat_not_found", "There is no such chat",
         "there is no chat 9b2f6e0a-54a3-4c36-8a55-0f6d3c1b7a10", blaming "chat";
+    MessageNotFound: NOT_FOUND, "message_not_found", "There is no such message",
+        "there is no message with seq 9 in chat 01a20aa4-0a1b-7d0e-a3cf-4b7d4ed1a2d5",
+        blaming "seq";
     RouteNotFound: NOT_FOUND, "route_not_found", "There is no such route",
         "there is no route /nothing";
     MethodNotAllowed: METHOD_NOT_ALLOWED, "method_not_allowed", "The route does not answer this method",
@@ -94,13 +100,25 @@ codes! {
         "another user is named ann", blaming "username";
     ChatNameTaken: CONFLICT, "chat_name_taken", "Another chat has this name",
         "another chat is named tea", blaming "name";
+    MessageDeleted: CONFLICT, "message_deleted", "The message is deleted",
+        "message 3 of chat 01a20aa4-0a1b-7d0e-a3cf-4b7d4ed1a2d5 is deleted", blaming "seq";
+    TooManyReactions: CONFLICT, "too_many_reactions", "There are too many reactions",
+        "message 3 of chat 01a20aa4-0a1b-7d0e-a3cf-4b7d4ed1a2d5 has 40 emoji, 20 of them by user 01a20aa4-09fe-7b4a-8d5d-3a0a2f9d6f43; a message may have 100, and a user 20",
+        blaming "emoji";
+    DirectChat: CONFLICT, "direct_chat", "The chat is a direct chat",
+        "chat 01a20aa4-0a1b-7d0e-a3cf-4b7d4ed1a2d5 is the direct chat of two users: it has no name, and nobody joins or leaves it",
+        blaming "chat";
+    UserErased: CONFLICT, "user_erased", "The user was erased",
+        "user 01a20aa4-09fe-7b4a-8d5d-3a0a2f9d6f43 was erased", blaming "user";
+    HistoryChanged: CONFLICT, "history_changed", "The position is of another history",
+        "event 7-8f3c2a917b5de604 is not in this history of the log: load the chat again", blaming "changed_after";
     BodyTooLarge: PAYLOAD_TOO_LARGE, "body_too_large", "The body is too large",
         "the body has 1048577 bytes; it may have 1048576";
     UnsupportedMediaType: UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", "The body is not sent as plain JSON",
         "the body must be sent as application/json; it came without a content type";
     IdempotencyKeyReused: UNPROCESSABLE_ENTITY, "idempotency_key_reused",
         "The idempotency key was used for another request",
-        "the key 7f3a-1 was used for another call, or for other values", blaming "Idempotency-Key";
+        "the key 7f3a-1 was used for another call, or for other values, or what it was used for was erased", blaming "Idempotency-Key";
     RateLimited: TOO_MANY_REQUESTS, "rate_limited", "Too many requests",
         "this user has made too many requests; the header Retry-After says when to go on";
     Internal: INTERNAL_SERVER_ERROR, "internal", "The server failed",
@@ -131,7 +149,7 @@ mod tests {
     use crate::http::answer::problem::Problem;
 
     /// Clients depend on the codes and statuses, so a change of this table is a change of the API.
-    const CONTRACT: [(&str, u16); 33] = [
+    const CONTRACT: [(&str, u16); 40] = [
         ("invalid_json", 400),
         ("invalid_field", 400),
         ("invalid_host", 400),
@@ -146,13 +164,20 @@ mod tests {
         ("token_too_broad", 403),
         ("not_yourself", 403),
         ("not_a_member", 403),
+        ("not_the_author", 403),
         ("user_not_found", 404),
         ("chat_not_found", 404),
+        ("message_not_found", 404),
         ("route_not_found", 404),
         ("method_not_allowed", 405),
         ("request_timeout", 408),
         ("username_taken", 409),
         ("chat_name_taken", 409),
+        ("message_deleted", 409),
+        ("too_many_reactions", 409),
+        ("direct_chat", 409),
+        ("user_erased", 409),
+        ("history_changed", 409),
         ("body_too_large", 413),
         ("unsupported_media_type", 415),
         ("idempotency_key_reused", 422),

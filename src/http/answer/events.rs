@@ -10,9 +10,9 @@ use utoipa::ToSchema;
 
 use super::bodies::{ChatBody, MessageBody, ReadMarkBody, ShownChatBody, UserBody};
 use super::event_cache::EventCache;
-use crate::domain::{ChatId, Position, Seq, UserId};
-use crate::engine::{EventId, FeedEvent, FeedEventKind, Follower};
-use crate::model::ChatView;
+use crate::domain::{ChatId, Emoji, ErasedMessages, Position, Seq, Timestamp, UserId};
+use crate::engine::{EventId, FeedEvent, FeedEventKind, Follower, ShownMessage, ShownReaction};
+use crate::model::{ChatView, ErasedUser};
 
 /// The description of `/events` in the API's document. Its table lists every event that [`render`] writes.
 pub(crate) const DESCRIPTION: &str = "\
@@ -31,10 +31,16 @@ yet, the stream sends comments until it has it, and is closed after 30 s without
 | --- | --- | --- |
 | `user` | a server key that follows everything, when a user is added | the `User` |
 | `message` | all members | a `Message` |
-| `chat` | the user who is added to a chat, at its creation or later | the `Chat` as it is now, or, if the user has left it, without members and messages |
+| `chat` | the user who is added to a chat, at its creation or later | the `Chat` as it is now, or, if the user has left it, without members and messages, and, if it was edited after that, without name and metadata |
 | `member` | the other members, when a user joins | a `MemberEvent` |
 | `member_removed` | all members, and the user who is removed | a `MemberEvent` |
+| `message_edited` | all members | the `Message` as it is now |
+| `message_deleted` | all members | a `DeletedEvent` |
+| `reaction`, `reaction_removed` | all members | a `ReactionEvent` |
 | `read` | all members | a `ReadEvent` |
+| `chat_edited` | all members | the `Chat` as it is now |
+| `user_edited` | those who share a chat with the user | the `User` as they are now |
+| `user_erased` | those who share, or have shared, a chat with the user | an `ErasedEvent` |
 | `begin` | every client, first | a `BeginEvent` |
 | `reset` | instead of `begin`, a client whose id is not of this log's history | a `BeginEvent` |
 
@@ -84,6 +90,42 @@ pub(crate) struct ReadEvent {
     seq: Seq,
 }
 
+/// A message that was deleted.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct DeletedEvent {
+    chat: ChatId,
+    seq: Seq,
+    deleted_at: Timestamp,
+}
+
+/// A reaction of a user to a message.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ReactionEvent<'a> {
+    chat: ChatId,
+    seq: Seq,
+    user: UserId,
+    #[schema(value_type = Emoji)]
+    emoji: &'a str,
+    /// Number of users who react with the emoji now.
+    count: u32,
+}
+
+impl<'a> From<&'a ShownReaction> for ReactionEvent<'a> {
+    fn from(reaction: &'a ShownReaction) -> Self {
+        let ShownReaction { chat, seq, user, emoji, count } = reaction;
+        Self { chat: *chat, seq: *seq, user: *user, emoji, count: *count }
+    }
+}
+
+/// A user who was erased.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ErasedEvent {
+    user: UserId,
+    /// What became of the user's messages.
+    messages: ErasedMessages,
+    deleted_at: Timestamp,
+}
+
 /// Returns events as bytes. The bytes of a single event are shared with the other streams that send it.
 pub(crate) fn render(
     cache: &EventCache,
@@ -104,14 +146,21 @@ fn long_chat(event: &FeedEvent) -> Option<impl Iterator<Item = Bytes> + Send + u
     const SHORT_MEMBERS_MAX: usize = 128;
     const USERS: &str = r#""users":["#;
     const READ_MARKS: &str = r#""read_marks":["#;
-    let (chat, read_marks) = match &event.kind {
-        FeedEventKind::Entered(chat) => (chat, None),
-        FeedEventKind::ChatAdded { chat, read_marks } => (chat, Some(read_marks.clone())),
-        FeedEventKind::Message { .. }
+    let (name, chat, read_marks) = match &event.kind {
+        FeedEventKind::Entered(chat) => ("chat", chat, None),
+        FeedEventKind::ChatEdited(chat) => ("chat_edited", chat, None),
+        FeedEventKind::ChatAdded { chat, read_marks } => ("chat", chat, Some(read_marks.clone())),
+        FeedEventKind::Message(_)
+        | FeedEventKind::Edited(_)
+        | FeedEventKind::Deleted { .. }
+        | FeedEventKind::Reacted(_)
+        | FeedEventKind::TookBack(_)
         | FeedEventKind::Joined { .. }
         | FeedEventKind::Left { .. }
         | FeedEventKind::Read { .. }
-        | FeedEventKind::UserAdded(_) => return None,
+        | FeedEventKind::UserAdded(_)
+        | FeedEventKind::UserEdited(_)
+        | FeedEventKind::UserErased(_) => return None,
     };
     if chat.users.len() <= SHORT_MEMBERS_MAX {
         return None;
@@ -119,15 +168,16 @@ fn long_chat(event: &FeedEvent) -> Option<impl Iterator<Item = Bytes> + Send + u
     let users = Arc::clone(&chat.users);
     let without_users = ChatView { users: Arc::default(), ..chat.clone() };
     let block = match read_marks {
-        None => block(event.id, "chat", &ChatBody::from(&without_users)),
-        Some(_) => block(event.id, "chat", &ShownChatBody::new(&without_users, false, &[])),
+        None => block(event.id, name, &ChatBody::from(&without_users)),
+        Some(_) => block(event.id, name, &ShownChatBody::new(&without_users, false, &[])),
     };
     let block = String::from_utf8(block).expect("JSON is text");
-    // Nothing else looks like these fields: a quotation mark within a string is escaped.
+    // Only metadata can look like these fields, because a quotation mark within a string is escaped. They come
+    // after the members, and before the marks.
     let (before, rest) = block.split_once(USERS).expect("a chat has users");
     let (between, after) = match read_marks {
         None => (rest, ""),
-        Some(_) => rest.split_at(rest.find(READ_MARKS).expect("a shown chat has marks") + READ_MARKS.len()),
+        Some(_) => rest.split_at(rest.rfind(READ_MARKS).expect("a shown chat has marks") + READ_MARKS.len()),
     };
     let (before, between, after) = (format!("{before}{USERS}"), between.to_owned(), after.to_owned());
     let users = (0..users.pieces().count()).map(move |number| {
@@ -156,17 +206,32 @@ fn mark_bodies(marks: Vec<(UserId, Seq)>) -> Vec<ReadMarkBody> {
 fn render_one(cache: &EventCache, &FeedEvent { id, ref kind }: &FeedEvent) -> Bytes {
     let shared = |render: &dyn Fn() -> Vec<u8>| cache.get_or_render(id.position, render);
     match *kind {
-        FeedEventKind::Message { chat, ref run } => shared(&|| {
-            let message = run.messages().next().expect("a run of one");
-            block(id, "message", &MessageBody::new(chat, &message))
-        }),
+        FeedEventKind::Message(ref message) if message.is_plain() => {
+            shared(&|| message_block(id, "message", message))
+        }
+        // It may be shown in another way the next time.
+        FeedEventKind::Message(ref message) => message_block(id, "message", message).into(),
+        FeedEventKind::Edited(ref message) => message_block(id, "message_edited", message).into(),
+        FeedEventKind::Deleted { chat, seq, deleted_at } => {
+            shared(&|| block(id, "message_deleted", &DeletedEvent { chat, seq, deleted_at }))
+        }
+        FeedEventKind::Reacted(ref reaction) => block(id, "reaction", &ReactionEvent::from(reaction)).into(),
+        FeedEventKind::TookBack(ref reaction) => {
+            block(id, "reaction_removed", &ReactionEvent::from(reaction)).into()
+        }
+        FeedEventKind::ChatEdited(ref chat) => block(id, "chat_edited", &ChatBody::from(chat)).into(),
+        FeedEventKind::UserEdited(ref user) => block(id, "user_edited", &UserBody::from(user)).into(),
+        FeedEventKind::UserErased(ErasedUser { id: user, at, messages }) => {
+            shared(&|| block(id, "user_erased", &ErasedEvent { user, messages, deleted_at: at }))
+        }
         // The chat as this user sees it, and as it is now.
         FeedEventKind::Entered(ref chat) => block(id, "chat", &ChatBody::from(chat)).into(),
         FeedEventKind::ChatAdded { ref chat, ref read_marks } => {
             let read_marks: Vec<_> = read_marks.clone().flat_map(mark_bodies).collect();
             block(id, "chat", &ShownChatBody::new(chat, false, &read_marks)).into()
         }
-        FeedEventKind::UserAdded(ref user) => shared(&|| block(id, "user", &UserBody::from(user))),
+        // The user as they are now.
+        FeedEventKind::UserAdded(ref user) => block(id, "user", &UserBody::from(user)).into(),
         FeedEventKind::Joined { chat, user } => shared(&|| block(id, "member", &MemberEvent { chat, user })),
         FeedEventKind::Left { chat, user } => {
             shared(&|| block(id, "member_removed", &MemberEvent { chat, user }))
@@ -175,6 +240,11 @@ fn render_one(cache: &EventCache, &FeedEvent { id, ref kind }: &FeedEvent) -> By
             shared(&|| block(id, "read", &ReadEvent { chat, user, seq }))
         }
     }
+}
+
+fn message_block(id: EventId, event: &str, ShownMessage { chat, run, own }: &ShownMessage) -> Vec<u8> {
+    let message = run.messages().next().expect("a run of one");
+    block(id, event, &MessageBody::new(*chat, &message, own.as_ref()))
 }
 
 /// Returns the block of one event. The id comes last: some clients keep it as soon as its line has arrived, so one that
@@ -206,6 +276,11 @@ impl Formatter for OneLine {
         }
         Ok(())
     }
+
+    /// Metadata are written as they are. Within JSON, only strings can have these line ends.
+    fn write_raw_fragment<W: io::Write + ?Sized>(&mut self, out: &mut W, fragment: &str) -> io::Result<()> {
+        self.write_string_fragment(out, fragment)
+    }
 }
 
 /// Next line, line separator, paragraph separator.
@@ -214,6 +289,7 @@ const OTHER_LINE_ENDS: [char; 3] = ['\u{85}', '\u{2028}', '\u{2029}'];
 #[cfg(test)]
 mod tests {
     use parking_lot::RwLock;
+    use serde_json::value::RawValue;
     use serde_json::{Value, json};
     use uuid::Uuid;
 
@@ -226,12 +302,16 @@ mod tests {
     fn data_holds_no_line_end() {
         let text = "a\u{85}\u{2028}b\u{2029}\r\n\u{b}\u{c}\u{1c}\u{1d}\u{1e}é\u{2027}\u{84}\"\\🦀\u{2028}";
         let id = EventId { position: Position(9), epoch: Epoch::default() };
-        let block = String::from_utf8(block(id, "test", &text)).expect("text");
-        let data = block.strip_prefix("event: test\ndata: ").expect("a block");
-        let data = data.strip_suffix("\nid: 9-0\n\n").expect("a whole block");
-        let line_ends = "\n\r\u{b}\u{c}\u{1c}\u{1d}\u{1e}\u{85}\u{2028}\u{2029}";
-        assert!(!data.contains(|c| line_ends.contains(c)), "{data}");
-        assert_eq!(serde_json::from_str::<String>(data).expect("JSON"), text);
+        // Metadata are JSON already.
+        let metadata = serde_json::to_string(text).and_then(RawValue::from_string).expect("JSON");
+        for block in [block(id, "test", &text), block(id, "test", &metadata)] {
+            let block = String::from_utf8(block).expect("text");
+            let data = block.strip_prefix("event: test\ndata: ").expect("a block");
+            let data = data.strip_suffix("\nid: 9-0\n\n").expect("a whole block");
+            let line_ends = "\n\r\u{b}\u{c}\u{1c}\u{1d}\u{1e}\u{85}\u{2028}\u{2029}";
+            assert!(!data.contains(|c| line_ends.contains(c)), "{data}");
+            assert_eq!(serde_json::from_str::<String>(data).expect("JSON"), text);
+        }
     }
 
     #[test]
@@ -261,7 +341,10 @@ mod tests {
             let users: Vec<UserId> = (0..count).map(|number| Uuid::from_u64_pair(0, number).into()).collect();
             let chat = ChatView {
                 id: Uuid::from_u128(7).into(),
-                name: r#"its "users":[] are many"#.into(),
+                name: Some(r#"its "users":[] are many"#.into()),
+                is_direct: false,
+                metadata: None,
+                own: None,
                 users: Arc::new(users.iter().copied().collect()),
                 created_at: Timestamp::default(),
                 rank: Rank::from_bits(5),
@@ -325,6 +408,11 @@ mod tests {
             let left = users[users.len() - 1];
             let world = World { model, users: users[..users.len() - 1].to_vec(), chat };
             world.apply(Event::MemberRemoved { chat, user: left });
+            // And metadata that look like the lists of an answer.
+            let metadata = || Some(r#"{"users":[1],"read_marks":[2]}"#.into());
+            world.apply(Event::ChatEdited { chat, name: None, metadata: metadata() });
+            let (seq, user, text) = (Seq(1), None, None);
+            world.apply(Event::MessageEdited { chat, seq, user, text, metadata: metadata() });
             let view = world.look(|model, chat| model.view(None, model.listed(chat)));
             // When the addition of the chat is written.
             let shown = data(&written(world.chat_added()), "chat");
@@ -359,7 +447,7 @@ mod tests {
         let kinds = [
             (FeedEventKind::UserAdded(user), "user", added),
             (world.chat_added(), "chat", shown),
-            (FeedEventKind::Message { chat, run }, "message", message),
+            (FeedEventKind::Message(ShownMessage { chat, run, own: None }), "message", message),
             (FeedEventKind::Joined { chat, user: bob }, "member", member.clone()),
             (FeedEventKind::Left { chat, user: bob }, "member_removed", member),
             (FeedEventKind::Read { chat, user: bob, seq: Seq(1) }, "read", read),

@@ -6,8 +6,9 @@ use std::ops::{BitOr, Range};
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::domain::{ChatId, Timestamp};
-use crate::model::Message;
+use crate::domain::{ChatId, Position, Timestamp};
+use crate::http::answer::bodies::ExtrasBody;
+use crate::model::{Message, OwnReactions};
 
 /// Writes the same bytes as a serialised [`MessageBody`](super::bodies::MessageBody), in a fifth of the time.
 pub(crate) struct MessageJson {
@@ -35,7 +36,8 @@ impl MessageJson {
         Self { head, tail: TAIL, day: 0 }
     }
 
-    pub(crate) fn push(&mut self, out: &mut Vec<u8>, message: &Message<'_>) {
+    /// `own` holds the reader's own reactions, if it is known who reads.
+    pub(crate) fn push(&mut self, out: &mut Vec<u8>, message: &Message<'_>, own: Option<&OwnReactions>) {
         let head = push_copy(out, &self.head);
         write_id(message.id.into(), &mut head[ID]);
         write_id(message.author.into(), &mut head[AUTHOR]);
@@ -44,6 +46,32 @@ impl MessageJson {
         let tail = push_copy(out, &self.tail);
         write_time_of_day(message.created_at, &mut tail[CREATED_AT]);
         push_json(out, &message.seq);
+        if let Some(extras) = message.extras {
+            let end = out.len();
+            push_json(out, &ExtrasBody::new(message.seq, extras, own));
+            // The members follow those that are there, or there are none.
+            if out[end..] == *b"{}" {
+                out.truncate(end);
+            } else {
+                out[end] = b',';
+                return;
+            }
+        }
+        out.push(b'}');
+    }
+
+    /// Does what [`push`](Self::push) does for a message that last changed at this position.
+    pub(crate) fn push_changed(
+        &mut self,
+        out: &mut Vec<u8>,
+        message: &Message<'_>,
+        own: Option<&OwnReactions>,
+        position: Position,
+    ) {
+        self.push(out, message, own);
+        out.pop();
+        out.extend_from_slice(b",\"position\":");
+        push_json(out, &position);
         out.push(b'}');
     }
 
@@ -115,36 +143,140 @@ fn must_be_escaped(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::domain::Seq;
-    use crate::http::answer::bodies::MessageBody;
+    use std::sync::Arc;
+
     use proptest::collection::vec;
+    use proptest::option;
     use proptest::prelude::*;
 
-    /// Ids, text, seq; microseconds since 1970.
-    type Said = ([u128; 2], String, u64, u64);
+    use super::*;
+    use crate::domain::{Actor, Deletion, Event, MessageId, Record, Seq, UserId};
+    use crate::http::answer::bodies::MessageBody;
+    use crate::model::{Extras, Model};
+
+    /// Ids, text, seq; microseconds since 1970; what the message is besides.
+    type Said = ([u128; 2], String, u64, u64, Option<Extras>);
+
+    fn micros() -> impl Strategy<Value = u64> {
+        prop_oneof![0..3 * DAY_MICROS, 0..253_402_207_200_000_000_u64]
+    }
+
+    fn time() -> impl Strategy<Value = Timestamp> {
+        micros().prop_map(|micros| Timestamp::from_micros(micros).expect("in range"))
+    }
+
+    fn extras() -> impl Strategy<Value = Extras> {
+        let metadata = prop_oneof![Just(r#"{"a":[1.0,null]}"#), Just(r#"{"é":"\u0000\"", "b" : {}}"#)];
+        let reactions = vec(("\\PC{1,8}", 1..u32::MAX), 0..3);
+        let rest = (option::of(1..u64::MAX), option::of(metadata), reactions);
+        (option::of(time()), option::of(time()), rest).prop_map(|(edited_at, deleted_at, rest)| {
+            let (reply_to, metadata, reactions) = rest;
+            Extras {
+                reply_to: reply_to.map(Seq),
+                metadata: metadata.map(Arc::from),
+                edited_at,
+                deleted: deleted_at.map(|at| (at, Deletion::Kept)),
+                reactions: reactions.into_iter().map(|(emoji, count)| (emoji.into(), count)).collect(),
+                ..Extras::default()
+            }
+        })
+    }
 
     fn said() -> impl Strategy<Value = Said> {
         let text = prop_oneof!["[ -~]{0,80}", "\\PC{0,80}", "(?s).{0,40}"];
-        let micros = prop_oneof![0..3 * DAY_MICROS, 0..253_402_207_200_000_000u64];
-        (any::<[u128; 2]>(), text, 1..u64::MAX, micros)
+        (any::<[u128; 2]>(), text, 1..u64::MAX, micros(), option::of(extras()))
     }
 
     proptest! {
         #[test]
-        fn messages_are_written_as_their_bodies_are(chat in any::<u128>(), all in vec(said(), 1..5)) {
+        fn messages_are_written_as_their_bodies_are(
+            chat in any::<u128>(),
+            all in vec(said(), 1..5),
+            is_read in any::<bool>(),
+        ) {
             let chat = Uuid::from_u128(chat).into();
             let mut json = MessageJson::new(chat);
-            for (ids, text, seq, micros) in all {
+            let own = is_read.then(OwnReactions::default);
+            for (ids, text, seq, micros, extras) in all {
                 let [id, author] = ids.map(Uuid::from_u128);
                 let created_at = Timestamp::from_micros(micros).expect("in range");
-                let message =
-                    Message { id: id.into(), author: author.into(), text: &text, created_at, seq: Seq(seq) };
+                let (id, author, seq, extras) = (id.into(), author.into(), Seq(seq), extras.as_ref());
+                let message = Message { id, author, text: &text, created_at, seq, extras };
                 let mut written = Vec::new();
-                json.push(&mut written, &message);
-                let body = serde_json::to_string(&MessageBody::new(chat, &message)).expect("JSON");
+                json.push(&mut written, &message, own.as_ref());
+                let body = serde_json::to_string(&MessageBody::new(chat, &message, own.as_ref())).expect("JSON");
                 prop_assert_eq!(String::from_utf8(written).expect("text"), body);
             }
+        }
+    }
+
+    #[test]
+    fn a_message_shows_every_member_that_is_set() {
+        // Given a reply with metadata that was edited, with reactions of two users, and one that was deleted.
+        let mut model = Model::default();
+        let [ann, bob] = [1, 2].map(|number| UserId::from(Uuid::from_u128(number)));
+        let (chat, message) = (ChatId::from(Uuid::from_u128(3)), |id| MessageId::from(Uuid::from_u128(id)));
+        let sent = |id, reply_to, metadata: Option<&'static str>| {
+            let (id, text, metadata) = (message(id), "tea".into(), metadata.map(Into::into));
+            Event::MessageAddedWith { id, chat, author: ann, text, reply_to, metadata }
+        };
+        let reaction =
+            |user, emoji: &'static str| Event::ReactionAdded { chat, seq: Seq(2), user, emoji: emoji.into() };
+        let edit = Event::MessageEdited {
+            chat,
+            seq: Seq(2),
+            user: Some(ann),
+            text: Some("\"tea\"".into()),
+            metadata: None,
+        };
+        for (second, event) in (1..).zip([
+            Event::UserAdded { id: ann, username: "ann".into() },
+            Event::UserAdded { id: bob, username: "bob".into() },
+            Event::ChatAdded { id: chat, name: "den".into(), users: vec![ann, bob] },
+            sent(4, None, None),
+            sent(5, Some(Seq(1)), Some(r#"{"a": 1.0}"#)),
+            edit,
+            reaction(ann, "👍"),
+            reaction(bob, "👍"),
+            reaction(ann, "+1"),
+            Event::MessageDeleted { chat, seq: Seq(1), user: None, erase: false },
+        ]) {
+            let time = Timestamp::from_micros(second * 1_000_000).expect("in range");
+            model.apply(&Record { time, by: Actor::Unknown, key: None, event });
+        }
+        let shown = |seq, reader: Option<UserId>| {
+            let index = model.chat(chat).expect("it exists");
+            let run = model.message_at(index, Seq(seq));
+            let own =
+                reader.map(|reader| model.own_reactions(index, &run, model.user(reader).expect("a user")));
+            let mut written = Vec::new();
+            let message = run.messages().next().expect("a run of one");
+            MessageJson::new(chat).push_changed(&mut written, &message, own.as_ref(), Position(9));
+            String::from_utf8(written).expect("text")
+        };
+        let id = |number| format!("00000000-0000-0000-0000-00000000000{number}");
+        let time = |second: u64| format!("1970-01-01T00:00:{second:02}.000000Z");
+        // Then what is set follows what every message has, and the position comes last.
+        let head = |number: u64, text: &str, second, seq: u64| {
+            let (id, chat, ann, sent) = (id(number), id(3), id(1), time(second));
+            format!(
+                r#"{{"id":"{id}","chat":"{chat}","author":"{ann}","text":"{text}","created_at":"{sent}","seq":{seq}"#
+            )
+        };
+        let own = |is_own: Option<bool>| is_own.map_or_else(String::new, |own| format!(r#","own":{own}"#));
+        for (reader, owns) in
+            [(None, [None; 2]), (Some(ann), [Some(true); 2]), (Some(bob), [Some(true), Some(false)])]
+        {
+            let expected = format!(
+                r#"{},"edited_at":"{}","reply_to":1,"metadata":{{"a": 1.0}},"reactions":[{{"emoji":"👍","count":2{}}},{{"emoji":"+1","count":1{}}}],"position":9}}"#,
+                head(5, r#"\"tea\""#, 5, 2),
+                time(6),
+                own(owns[0]),
+                own(owns[1]),
+            );
+            assert_eq!(shown(2, reader), expected);
+            let deleted = format!(r#"{},"deleted_at":"{}","position":9}}"#, head(4, "", 4, 1), time(10));
+            assert_eq!(shown(1, reader), deleted);
         }
     }
 }

@@ -4,6 +4,7 @@ pub(crate) mod bodies;
 pub(crate) mod codes;
 pub(crate) mod event_cache;
 pub(crate) mod events;
+pub(crate) mod lines;
 pub(crate) mod list;
 pub(crate) mod message_json;
 pub(crate) mod problem;

@@ -4,7 +4,7 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
-use super::bodies::{AddedBody, SentBody, TokensFromBody};
+use super::bodies::{AddedBody, EditedBody, SentBody, TokensFromBody};
 use crate::engine::Accepted;
 use crate::http::headers::REPLAYED;
 use crate::model::Outcome;
@@ -17,6 +17,8 @@ pub(crate) fn respond(Accepted { receipt, replayed }: &Accepted) -> Response {
         Outcome::Message(sent) => created(&SentBody::from(sent)),
         Outcome::Messages(sent) => created(&sent.iter().map(SentBody::from).collect::<Vec<_>>()),
         Outcome::TokensFrom(from) => super::json(&TokensFromBody { tokens_from: *from }),
+        Outcome::ExistingChat(id) => super::json(&AddedBody { id: (*id).into() }),
+        Outcome::EditedAt(edited_at) => super::json(&EditedBody { edited_at: *edited_at }),
         Outcome::Done => StatusCode::NO_CONTENT.into_response(),
     };
     if *replayed {

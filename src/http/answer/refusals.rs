@@ -2,7 +2,7 @@
 
 use super::codes::Code;
 use super::problem::{Problem, shown};
-use crate::domain::{Refusal, UserField};
+use crate::domain::{MessageField, Refusal, UserField};
 use crate::engine::SubmitError;
 
 impl From<Refusal> for Problem {
@@ -14,6 +14,16 @@ impl From<Refusal> for Problem {
             }
             Refusal::ChatNotFound { .. } => Self::new(Code::ChatNotFound, detail).blaming("chat"),
             Refusal::NotAMember { field, .. } => Self::new(Code::NotAMember, detail).blaming(name_of(field)),
+            Refusal::MessageNotFound { field, .. } => {
+                Self::new(Code::MessageNotFound, detail).blaming(message_field(field))
+            }
+            Refusal::NotTheAuthor { .. } => Self::new(Code::NotTheAuthor, detail).blaming("user"),
+            Refusal::MessageDeleted { field, .. } => {
+                Self::new(Code::MessageDeleted, detail).blaming(message_field(field))
+            }
+            Refusal::TooManyReactions { .. } => Self::new(Code::TooManyReactions, detail).blaming("emoji"),
+            Refusal::DirectChat { .. } => Self::new(Code::DirectChat, detail).blaming("chat"),
+            Refusal::UserErased { field, .. } => Self::new(Code::UserErased, detail).blaming(name_of(field)),
             Refusal::BeyondLastMessage { .. } => Self::new(Code::InvalidField, detail).blaming("seq"),
             Refusal::UsernameTaken { username } => {
                 let detail = format!("another user is named {}", shown(&username));
@@ -24,12 +34,21 @@ impl From<Refusal> for Problem {
                 Self::new(Code::ChatNameTaken, detail).blaming("name")
             }
             Refusal::KeyReused { key } => {
-                let detail =
-                    format!("the key {} was used for another call, or for other values", shown(&key));
+                let detail = format!(
+                    "the key {} was used for another call, or for other values, or what it was used for was erased",
+                    shown(&key)
+                );
                 Self::new(Code::IdempotencyKeyReused, detail).blaming("Idempotency-Key")
             }
             Refusal::OfMessage { index, refusal } => Self::from(*refusal).of_item("messages", index),
         }
+    }
+}
+
+fn message_field(field: MessageField) -> &'static str {
+    match field {
+        MessageField::Seq => "seq",
+        MessageField::ReplyTo => "reply_to",
     }
 }
 

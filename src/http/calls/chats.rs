@@ -8,7 +8,7 @@ use utoipa_axum::routes;
 use super::table::Calls;
 use super::users;
 use crate::access::Scope;
-use crate::domain::{ChatId, ChatName, Command, Refusal, Seq, UserField, UserId};
+use crate::domain::{ChatId, ChatName, Command, Metadata, Refusal, Seq, UserField, UserId};
 use crate::engine::Engine;
 use crate::http::admission::{Caller, KeyNeed, Rule};
 use crate::http::answer;
@@ -19,9 +19,10 @@ use crate::http::answer::problem::Problem;
 use crate::http::cursor::{ChatCursor, Cursor};
 use crate::http::openapi::headers::Key;
 use crate::http::openapi::refusals;
+use crate::http::openapi::schema::Exclusive;
 use crate::http::request::body::Read;
 use crate::http::request::request;
-use crate::http::request::value::{ActingUser, Limit, foreign_cursor};
+use crate::http::request::value::{ActingUser, Limit, TwoUsers, foreign_cursor};
 use crate::http::request::write::Write;
 use crate::model::{ListedChat, UserIndex};
 
@@ -34,12 +35,15 @@ pub(crate) fn calls() -> Calls {
         .call(Rule::users(KeyNeed::All, &[Scope::Chats], &[Code::NotAMember]), routes!(add_user))
         .call(Rule::users(KeyNeed::All, &[], &[Code::NotYourself, Code::NotAMember]), routes!(remove_user))
         .call(Rule::users(KeyNeed::All, &[Scope::Write], &[Code::NotYourself]), routes!(read))
+        .call(Rule::users(KeyNeed::All, &[Scope::Chats], &[Code::NotYourself]), routes!(add_direct))
+        .call(Rule::users(KeyNeed::All, &[Scope::Chats], &[Code::NotAMember]), routes!(edit))
 }
 
 request! {
     /// A chat to create.
     pub(crate) struct AddChat {
-        name: ChatName,
+        /// The name. A chat may have none.
+        name: Option<ChatName>,
         /// The first members, in this order. Only the length of the body limits their number. A repeated id
         /// counts once.
         users: Vec<UserId>,
@@ -66,7 +70,7 @@ request! {
         refusals::OfCall,
         refusals::OfWrite,
         refusals::NoSuchUser,
-        refusals::ChatNameTaken,
+        refusals::ChatNameTakenOrUserErased,
     )
 )]
 async fn add(write: Write<AddChat>) -> Result<Response, Problem> {
@@ -77,6 +81,89 @@ async fn add(write: Write<AddChat>) -> Result<Response, Problem> {
         Ok(Command::AddChat { name, users })
     };
     write.submit(command).await
+}
+
+request! {
+    /// The users of a direct chat.
+    pub(crate) struct AddDirectChat {
+        /// The two users, in any order.
+        users: TwoUsers,
+    }
+}
+
+/// Creates the direct chat of two users, unless they have one.
+///
+/// It has no name, nobody else can join it, and neither of the two can leave it. Two users have at most one, for ever.
+#[utoipa::path(
+    post,
+    path = "/chats/direct",
+    tag = "chats",
+    params(Key),
+    request_body(content = AddDirectChat, example = json!({
+        "users": ["01a20aa4-09fe-7b4a-8d5d-3a0a2f9d6f43", "01a20aa4-0a09-74de-9d72-3ca94e1ae31f"],
+    })),
+    responses(
+        (
+            status = CREATED,
+            description = "The chat is created.",
+            body = AddedBody,
+            example = json!({ "id": "01a20aa4-0a1b-7d0e-a3cf-4b7d4ed1a2d5" }),
+        ),
+        (
+            status = OK,
+            description = "The two have this chat.",
+            body = AddedBody,
+            example = json!({ "id": "01a20aa4-0a1b-7d0e-a3cf-4b7d4ed1a2d5" }),
+        ),
+        refusals::OfCall,
+        refusals::OfWrite,
+        refusals::NoSuchUser,
+        refusals::UserErased,
+    )
+)]
+async fn add_direct(write: Write<AddDirectChat>) -> Result<Response, Problem> {
+    let command = |AddDirectChat { users: TwoUsers(users) }, caller: &Caller| {
+        if let Some(user) = caller.user().filter(|user| !users.contains(&user.id)) {
+            return Err(user.not_yourself("makes only chats whose users hold that user", "users"));
+        }
+        Ok(Command::AddDirectChat { users })
+    };
+    write.submit(command).await
+}
+
+request! {
+    /// What is to change of a chat.
+    pub(crate) struct EditChat {
+        chat: ChatId,
+        /// The new name. A direct chat has none.
+        name: Option<ChatName>,
+        /// The new metadata, which replaces the old.
+        metadata: Option<Metadata>,
+    }
+    const EXCLUSIVE: Option<Exclusive> = Some(Exclusive::AtLeastOneOf(&["name", "metadata"]));
+}
+
+/// Edits a chat.
+#[utoipa::path(
+    post,
+    path = "/chats/edit",
+    tag = "chats",
+    params(Key),
+    request_body(content = EditChat, example = json!({
+        "chat": "01a20aa4-0a1b-7d0e-a3cf-4b7d4ed1a2d5",
+        "name": "coffee",
+        "metadata": { "order": 4711 },
+    })),
+    responses(
+        (status = NO_CONTENT, description = "The chat has this name and metadata."),
+        refusals::OfCall,
+        refusals::OfWrite,
+        refusals::NoSuchChat,
+        refusals::ChatNameTakenOrDirect,
+    )
+)]
+async fn edit(write: Write<EditChat>) -> Result<Response, Problem> {
+    write.submit(|EditChat { chat, name, metadata }, _| Ok(Command::EditChat { chat, name, metadata })).await
 }
 
 request! {
@@ -105,6 +192,7 @@ request! {
         refusals::OfCall,
         refusals::OfWrite,
         refusals::NoSuchUserOrChat,
+        refusals::DirectChatOrUserErased,
     )
 )]
 async fn add_user(write: Write<Membership>) -> Result<Response, Problem> {
@@ -129,6 +217,7 @@ async fn add_user(write: Write<Membership>) -> Result<Response, Problem> {
         refusals::OfCall,
         refusals::OfWrite,
         refusals::NoSuchUserOrChat,
+        refusals::DirectChat,
     )
 )]
 async fn remove_user(write: Write<Membership>) -> Result<Response, Problem> {

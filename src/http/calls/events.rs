@@ -19,7 +19,7 @@ use utoipa_axum::routes;
 use super::table::Calls;
 use super::users;
 use crate::access::Scope;
-use crate::domain::{Position, Timestamp, UserId};
+use crate::domain::{Facts, Position, Refusal, Timestamp, UserField, UserId};
 use crate::engine::{Begin, Engine, FeedEvent, FollowError, Follower};
 use crate::http::admission::{Caller, KeyNeed, Rule, Session, UserStream};
 use crate::http::answer;
@@ -69,6 +69,7 @@ const BEGIN_TIME_MAX: Duration = Duration::from_secs(30);
         ),
         refusals::OfEvents,
         refusals::NoSuchUser,
+        refusals::UserErased,
     )
 )]
 async fn get(
@@ -96,6 +97,10 @@ async fn get(
         }
         (Err(FollowError::UserNotFound), _) => {
             return Err(users::not_found(whose.expect("it was looked for")));
+        }
+        (Err(FollowError::UserErased), _) => {
+            let user = whose.expect("it was looked for");
+            return Err(Refusal::UserErased { user, field: UserField::User }.into());
         }
         (Err(FollowError::BeyondTheLog { last }), after) => {
             let what = format!("must not be beyond the last position, {last}");
@@ -265,6 +270,7 @@ struct EventsTokenBody {
         ),
         refusals::OfCall,
         refusals::NoSuchUser,
+        refusals::UserErased,
     )
 )]
 async fn token(
@@ -275,6 +281,9 @@ async fn token(
     let keyed = app.keyed().expect("the call is there only where calls need credentials");
     let (position, index) = engine.read(|model| (model.position(), model.user(user)));
     let index = index.ok_or_else(|| users::not_found(user))?;
+    if engine.read(|model| model.is_erased(user)) {
+        return Err(Refusal::UserErased { user, field: UserField::User }.into());
+    }
     let (token, expires_at) = keyed.events_token(&engine, &caller, user, index)?;
     let body = answer::json(&EventsTokenBody { token, expires_at });
     Ok(answer::at(position, (StatusCode::CREATED, body).into_response()))

@@ -6,8 +6,11 @@ use axum::response::Response;
 use utoipa_axum::routes;
 
 use super::table::Calls;
+use super::users;
 use crate::access::Scope;
-use crate::domain::{self, ChatId, Command, Refusal, Seq, Text, UserField, UserId};
+use crate::domain::{
+    self, ChatId, Command, MessageExtras, Metadata, Position, Refusal, Seq, Text, UserField, UserId,
+};
 use crate::engine::Engine;
 use crate::http::admission::{Caller, KeyNeed, Rule};
 use crate::http::answer::bodies::{MessageBody, SentBody};
@@ -21,16 +24,19 @@ use crate::http::openapi::refusals;
 use crate::http::openapi::schema::Exclusive;
 use crate::http::request::body::Read;
 use crate::http::request::request;
-use crate::http::request::value::{ActingUser, Batch, Limit};
+use crate::http::request::value::{ActingUser, Batch, ChangedAfter, Limit, Seqs};
 use crate::http::request::write::Write;
-use crate::model::ChatIndex;
+use crate::model::{ChatIndex, MessageRun, Model, OwnReactions, UserIndex};
 
 /// Returns the calls of this file.
 pub(crate) fn calls() -> Calls {
     Calls::none()
         .call(Rule::users(KeyNeed::All, &[Scope::Write], &[Code::NotYourself]), routes!(add))
         .call(Rule::servers(KeyNeed::All), routes!(batch))
-        .call(Rule::users(KeyNeed::Reads, &[Scope::Read], &[Code::NotAMember]), routes!(get))
+        .call(
+            Rule::users(KeyNeed::Reads, &[Scope::Read], &[Code::NotYourself, Code::NotAMember]),
+            routes!(get),
+        )
 }
 
 request! {
@@ -39,6 +45,9 @@ request! {
         chat: ChatId,
         author: ActingUser,
         text: Text,
+        /// The message of the same chat that it replies to.
+        reply_to: Option<Seq>,
+        metadata: Option<Metadata>,
     }
 }
 
@@ -48,12 +57,15 @@ request! {
         chat: ChatId,
         author: UserId,
         text: Text,
+        /// The message of the same chat that it replies to. It may be one of these messages, before this one.
+        reply_to: Option<Seq>,
+        metadata: Option<Metadata>,
     }
 }
 
 impl From<NewMessage> for domain::NewMessage {
-    fn from(NewMessage { chat, author, text }: NewMessage) -> Self {
-        Self { chat, author, text }
+    fn from(NewMessage { chat, author, text, reply_to, metadata }: NewMessage) -> Self {
+        Self { chat, author, text, with: MessageExtras::of(reply_to, metadata) }
     }
 }
 
@@ -83,13 +95,15 @@ impl From<NewMessage> for domain::NewMessage {
         ),
         refusals::OfCall,
         refusals::OfWrite,
-        refusals::NoSuchUserOrChat,
+        refusals::NoSuchMessage,
         refusals::NotAMember,
+        refusals::MessageDeleted,
     )
 )]
 async fn add(write: Write<AddMessage>) -> Result<Response, Problem> {
-    let command = |AddMessage { chat, author, text }, caller: &Caller| {
-        Ok(Command::AddMessage(domain::NewMessage { chat, author: author.of(caller, "author")?, text }))
+    let command = |AddMessage { chat, author, text, reply_to, metadata }, caller: &Caller| {
+        let (author, with) = (author.of(caller, "author")?, MessageExtras::of(reply_to, metadata));
+        Ok(Command::AddMessage(domain::NewMessage { chat, author, text, with }))
     };
     write.submit(command).await
 }
@@ -146,8 +160,9 @@ request! {
         ),
         refusals::OfCall,
         refusals::OfWrite,
-        refusals::NoSuchUserOrChat,
+        refusals::NoSuchMessage,
         refusals::NotAMember,
+        refusals::MessageDeleted,
     )
 )]
 async fn batch(write: Write<AddMessages>) -> Result<Response, Problem> {
@@ -158,19 +173,28 @@ async fn batch(write: Write<AddMessages>) -> Result<Response, Problem> {
 }
 
 request! {
-    /// A request for messages of a chat. Without `after` and `before`, the answer holds the newest `limit`
-    /// messages, or all. With `after`, it holds the first `limit` messages with a greater `seq`. With
-    /// `before`, it holds the last `limit` messages with a smaller `seq`. The two cannot be combined.
+    /// A request for messages of a chat. At most one of `after`, `before`, `seqs` and `changed_after` may be given. Without
+    /// them, the answer holds the newest `limit` messages, or all. With `after`, it holds the first `limit` messages with a
+    /// greater `seq`. With `before`, it holds the last `limit` messages with a smaller `seq`.
     pub(crate) struct GetMessages {
         chat: ChatId,
+        /// The reader, whose own reactions are marked. A user's token may leave it out.
+        user: Option<UserId>,
         limit: Option<Limit>,
         after: Option<Seq>,
         before: Option<Seq>,
+        /// The messages with these `seq`. Those that there are not are left out.
+        seqs: Option<Seqs>,
+        /// The messages that have changed after this position, or were sent after it: each once, as it is now, in the
+        /// order of their last changes, each with the `position` of that. With `limit`, the first `limit` of them, and
+        /// further ones that changed at the same position.
+        changed_after: Option<ChangedAfter>,
     }
-    const EXCLUSIVE: Option<Exclusive> = Some(Exclusive::AtMostOneOf(&["after", "before"]));
+    const EXCLUSIVE: Option<Exclusive> =
+        Some(Exclusive::AtMostOneOf(&["after", "before", "seqs", "changed_after"]));
 }
 
-/// Lists a chat's messages, earliest first.
+/// Lists messages of a chat, earliest first; with `changed_after`, in the order of their last changes.
 ///
 /// Without options, the answer holds every message, as a stream.
 #[utoipa::path(
@@ -185,7 +209,7 @@ request! {
     responses(
         (
             status = OK,
-            description = "The messages, in ascending `seq`; `[]` if there are none.",
+            description = "The messages, in ascending `seq`, or with `changed_after` in ascending `position`; `[]` if there are none.",
             body = [MessageBody],
             example = json!([
                 {
@@ -199,21 +223,59 @@ request! {
             ]),
         ),
         refusals::OfCall,
-        refusals::NoSuchChat,
+        refusals::NoSuchUserOrChat,
+        refusals::HistoryChanged,
     )
 )]
 async fn get(Read { engine, caller, request }: Read<GetMessages>) -> Result<Response, Problem> {
-    let (position, chat, last) = engine.read(|model| {
+    let user = caller.acting_for_any(request.user, "user")?;
+    let (position, chat, reader, last) = engine.read(|model| {
         let chat = model.chat(request.chat).ok_or(Refusal::ChatNotFound { chat: request.chat })?;
+        let reader = user.map(|user| model.user(user).ok_or_else(|| users::not_found(user))).transpose()?;
         if let Some(user) = caller.user().filter(|user| !model.has_member(chat, user.index)) {
-            return Err(Refusal::NotAMember { chat: request.chat, user: user.id, field: UserField::Caller });
+            let (chat, user) = (request.chat, user.id);
+            return Err(Refusal::NotAMember { chat, user, field: UserField::Caller }.into());
         }
-        Ok((model.position(), chat, model.newest_seq(chat)))
+        if let Some(after) = &request.changed_after {
+            check_history(model, after)?;
+        }
+        Ok::<_, Problem>((model.position(), chat, reader, model.newest_seq(chat)))
     })?;
+    let json = MessageJson::new(request.chat);
+    let limit = request.limit.map_or(u64::MAX, |Limit(limit)| limit);
+    if let Some(ChangedAfter { position: after, .. }) = request.changed_after {
+        let changed =
+            ChangedMessages { engine, caller, chat, reader, json, after, upto: position, left: limit };
+        return Ok(list::respond(position, changed));
+    }
+    if let Some(Seqs(seqs)) = request.seqs {
+        let seqs = seqs.into_iter().filter(|seq| (Seq(1)..=last).contains(seq)).collect::<Vec<_>>();
+        let seqs = seqs.into_iter().take(usize::try_from(limit).unwrap_or(usize::MAX)).collect::<Vec<_>>();
+        caller.charge_for_messages(seqs.len() as u64);
+        let found = FoundMessages { engine, chat, reader, json, seqs: seqs.into_iter() };
+        return Ok(list::respond(position, found));
+    }
     let Range { next, end } = request.range(last);
     caller.charge_for_messages(end.saturating_sub(next));
-    let messages = ListedMessages { engine, chat, json: MessageJson::new(request.chat), next, end };
-    Ok(list::respond(position, messages))
+    Ok(list::respond(position, ListedMessages { engine, chat, reader, json, next, end }))
+}
+
+/// Refuses a position beyond the log, or one whose epoch is not that of its event here.
+fn check_history(model: &Model, &ChangedAfter { position, epoch }: &ChangedAfter) -> Result<(), Problem> {
+    let last = model.position();
+    let is_here = |epoch| position <= last && model.index().epoch_at(position) == epoch;
+    match epoch {
+        Some(epoch) if !is_here(epoch) => {
+            let detail =
+                format!("event {position}-{epoch} is not in this history of the log: load the chat again");
+            Err(Problem::new(Code::HistoryChanged, detail).blaming("changed_after"))
+        }
+        None if position > last => {
+            let problem = format!("must not be beyond the last position, {last}");
+            Err(Problem::invalid_field("changed_after", &problem, Some(&position.to_string())))
+        }
+        Some(_) | None => Ok(()),
+    }
 }
 
 /// The messages of a list, from `seq` `next` to the one before `end`; empty if `next` is not less than `end`.
@@ -239,11 +301,11 @@ impl GetMessages {
     }
 }
 
-/// The messages of a list, read from the model one run at a time. Messages never change, so the list is
-/// consistent although the lock is released between the runs.
+/// The messages of a list, read from the model one run at a time. Each is shown as it is when it is read.
 struct ListedMessages {
     engine: Arc<Engine>,
     chat: ChatIndex,
+    reader: Option<UserIndex>,
     json: MessageJson,
     next: u64,
     end: u64,
@@ -254,11 +316,86 @@ impl Pieces for ListedMessages {
         if self.next >= self.end {
             return;
         }
-        let run = self.engine.read(|model| model.run_at(self.chat, Seq(self.next)));
+        let (run, own) = self.engine.read(|model| {
+            let run = model.run_at(self.chat, Seq(self.next));
+            let own = own(model, self.chat, &run, self.reader);
+            (run, own)
+        });
         for message in run.messages().take_while(|message| message.seq.0 < self.end) {
-            self.json.push(out, &message);
+            self.json.push(out, &message, own.as_ref());
             out.push(b',');
             self.next = message.seq.0 + 1;
+        }
+    }
+}
+
+fn own(model: &Model, chat: ChatIndex, run: &MessageRun, reader: Option<UserIndex>) -> Option<OwnReactions> {
+    reader.map(|reader| model.own_reactions(chat, run, reader))
+}
+
+/// Maximum messages that are looked up under one hold of the lock.
+const LOOKED_UP_MAX: usize = 128;
+
+/// Messages by their seqs.
+struct FoundMessages {
+    engine: Arc<Engine>,
+    chat: ChatIndex,
+    reader: Option<UserIndex>,
+    json: MessageJson,
+    seqs: std::vec::IntoIter<Seq>,
+}
+
+impl Pieces for FoundMessages {
+    fn next_piece(&mut self, out: &mut Vec<u8>) {
+        let found = self.engine.read(|model| {
+            let runs = self.seqs.by_ref().take(LOOKED_UP_MAX).map(|seq| model.message_at(self.chat, seq));
+            runs.map(|run| (own(model, self.chat, &run, self.reader), run)).collect::<Vec<_>>()
+        });
+        for (own, run) in &found {
+            for message in run.messages() {
+                self.json.push(out, &message, own.as_ref());
+                out.push(b',');
+            }
+        }
+    }
+}
+
+/// The messages that have changed after a position and up to another one. One that changes again while they are sent has
+/// a later change, and is not among them any more.
+struct ChangedMessages {
+    engine: Arc<Engine>,
+    caller: Caller,
+    chat: ChatIndex,
+    reader: Option<UserIndex>,
+    json: MessageJson,
+    after: Position,
+    upto: Position,
+    /// Maximum number of further messages, beyond which only those of the same position follow.
+    left: u64,
+}
+
+impl Pieces for ChangedMessages {
+    fn next_piece(&mut self, out: &mut Vec<u8>) {
+        if self.left == 0 {
+            return;
+        }
+        let wanted = usize::try_from(self.left).unwrap_or(usize::MAX).min(LOOKED_UP_MAX);
+        let changed = self.engine.read(|model| {
+            let changed = model.changed_after(self.chat, self.after, self.upto, wanted).into_iter();
+            let shown = changed.map(|(position, seq)| {
+                let run = model.message_at(self.chat, seq);
+                (position, own(model, self.chat, &run, self.reader), run)
+            });
+            shown.collect::<Vec<_>>()
+        });
+        self.left = self.left.saturating_sub(changed.len() as u64);
+        self.caller.charge_for_messages(changed.len() as u64);
+        for (position, own, run) in &changed {
+            for message in run.messages() {
+                self.json.push_changed(out, &message, own.as_ref(), *position);
+                out.push(b',');
+            }
+            self.after = *position;
         }
     }
 }
@@ -271,8 +408,15 @@ mod tests {
 
     fn range(limit: Option<u64>, after: Option<u64>, before: Option<u64>, last: u64) -> Range {
         let chat = Uuid::nil().into();
-        let request =
-            GetMessages { chat, limit: limit.map(Limit), after: after.map(Seq), before: before.map(Seq) };
+        let request = GetMessages {
+            chat,
+            user: None,
+            limit: limit.map(Limit),
+            after: after.map(Seq),
+            before: before.map(Seq),
+            seqs: None,
+            changed_after: None,
+        };
         request.range(Seq(last))
     }
 

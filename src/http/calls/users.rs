@@ -10,7 +10,7 @@ use utoipa_axum::routes;
 
 use super::table::Calls;
 use crate::access::{Scope, TOKEN_AHEAD_S_MAX};
-use crate::domain::{Command, Refusal, Timestamp, UserField, UserId, Username};
+use crate::domain::{Command, Metadata, Refusal, Timestamp, UserField, UserId, Username};
 use crate::engine::Engine;
 use crate::http::admission::{Caller, KeyNeed, Rule};
 use crate::http::answer;
@@ -25,7 +25,7 @@ use crate::http::openapi::refusals;
 use crate::http::openapi::schema::{self, Exclusive};
 use crate::http::request::body::Read;
 use crate::http::request::request;
-use crate::http::request::value::{FoundLimit, Limit, NamePrefix, UserIds, foreign_cursor};
+use crate::http::request::value::{ActingUser, FoundLimit, Limit, NamePrefix, UserIds, foreign_cursor};
 use crate::http::request::write::Write;
 use crate::model::Model;
 use crate::system_clock;
@@ -37,6 +37,7 @@ pub(crate) fn calls() -> Calls {
         .call(Rule::users(KeyNeed::Reads, &[Scope::Read], &[Code::NotYourself]), routes!(get))
         .call(Rule::servers(KeyNeed::Reads), routes!(list))
         .call(Rule::users(KeyNeed::Reads, &[Scope::Chats], &[]), routes!(find))
+        .call(Rule::users(KeyNeed::All, &[Scope::Write], &[Code::NotYourself]), routes!(edit))
 }
 
 /// Returns the calls of this file that are there only where calls need credentials.
@@ -164,7 +165,8 @@ async fn get(Read { engine, caller, request }: Read<GetUser>) -> Result<Response
 /// Refuses a user's look-up of another user by name: with that, names could be guessed.
 fn check_own_name(engine: &Engine, caller: &Caller, name: &str) -> Result<(), Problem> {
     let Some(user) = caller.user() else { return Ok(()) };
-    if *engine.read(|model| model.user_view(user.index)).username == *name {
+    let own = engine.read(|model| model.user_view(user.index)).username;
+    if own.as_deref() == Some(name) {
         return Ok(());
     }
     Err(user.not_yourself(&format!("does not look up the name {}", shown(name)), "username"))
@@ -304,6 +306,46 @@ async fn find(Read { engine, request, .. }: Read<FindUsers>) -> Result<Response,
         engine.read(|model| (model.position(), model.users_beginning_with(&prefix, limit)));
     let found: Vec<_> = found.iter().map(UserBody::from).collect();
     Ok(answer::at(position, answer::json(&found)))
+}
+
+request! {
+    /// What is to change of a user.
+    pub(crate) struct EditUser {
+        user: ActingUser,
+        /// The new name. A user's token cannot change it.
+        username: Option<Username>,
+        /// The new metadata, which replaces the old.
+        metadata: Option<Metadata>,
+    }
+    const EXCLUSIVE: Option<Exclusive> = Some(Exclusive::AtLeastOneOf(&["username", "metadata"]));
+}
+
+/// Edits a user.
+#[utoipa::path(
+    post,
+    path = "/users/edit",
+    tag = "users",
+    params(Key),
+    request_body(content = EditUser, example = json!({
+        "user": "01a20aa4-09fe-7b4a-8d5d-3a0a2f9d6f43",
+        "metadata": { "order": 4711 },
+    })),
+    responses(
+        (status = NO_CONTENT, description = "The user has this name and metadata."),
+        refusals::OfCall,
+        refusals::OfWrite,
+        refusals::NoSuchUser,
+        refusals::NameTakenOrUserErased,
+    )
+)]
+async fn edit(write: Write<EditUser>) -> Result<Response, Problem> {
+    let command = |EditUser { user, username, metadata }, caller: &Caller| {
+        if let (Some(user), Some(_)) = (caller.user(), &username) {
+            return Err(user.not_yourself("does not change names", "username"));
+        }
+        Ok(Command::EditUser { user: user.of(caller, "user")?, username, metadata })
+    };
+    write.submit(command).await
 }
 
 request! {

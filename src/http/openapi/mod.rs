@@ -11,11 +11,15 @@ use utoipa::openapi::path::{Operation, Parameter, ParameterIn};
 use utoipa::openapi::schema::Components;
 use utoipa::openapi::{Ref, RefOr, Response};
 
-use crate::domain::{ChatId, ChatName, MessageId, Position, Seq, Text, Timestamp, UserId, Username};
+use crate::domain::{
+    ChatId, ChatName, ErasedMessages, MessageId, Position, Seq, Text, Timestamp, UserId, Username,
+};
 use crate::http::admission::Rule;
 use crate::http::answer::bodies::UserBody;
 use crate::http::answer::codes::Code;
-use crate::http::answer::events::{BeginEvent, MemberEvent, ReadEvent};
+use crate::http::answer::events::{
+    BeginEvent, DeletedEvent, ErasedEvent, MemberEvent, ReactionEvent, ReadEvent,
+};
 use crate::http::answer::problem::ProblemBody;
 use crate::http::cursor::{ChatCursor, UserCursor};
 use crate::http::headers::IDEMPOTENCY_KEY;
@@ -36,7 +40,7 @@ use headers::{POSITION, REPLAYED, REQUEST_ID};
     ),
     components(schemas(
         UserId, ChatId, MessageId, Username, ChatName, Text, Seq, Position, Timestamp, ChatCursor, UserCursor, ProblemBody,
-        Code, UserBody, BeginEvent, MemberEvent, ReadEvent,
+        Code, UserBody, BeginEvent, MemberEvent, ReadEvent, DeletedEvent, ReactionEvent, ErasedEvent, ErasedMessages,
     ))
 )]
 pub(crate) struct Api;

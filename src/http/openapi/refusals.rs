@@ -51,7 +51,17 @@ refusals! {
     NoSuchUserOrChat: [UserNotFound, ChatNotFound];
     NotAMember: [NotAMember];
     NameTaken: [UsernameTaken];
-    ChatNameTaken: [ChatNameTaken];
+    ChatNameTakenOrUserErased: [ChatNameTaken, UserErased];
+    ChatNameTakenOrDirect: [ChatNameTaken, DirectChat];
+    NameTakenOrUserErased: [UsernameTaken, UserErased];
+    UserErased: [UserErased];
+    DirectChat: [DirectChat];
+    DirectChatOrUserErased: [DirectChat, UserErased];
+    NoSuchMessage: [UserNotFound, ChatNotFound, MessageNotFound];
+    NotTheAuthor: [NotAMember, NotTheAuthor];
+    MessageDeleted: [MessageDeleted];
+    NoReactions: [MessageDeleted, TooManyReactions];
+    HistoryChanged: [HistoryChanged];
 }
 
 /// The refusals of `/health`, which also show the progress of the replay.

@@ -13,8 +13,11 @@ use utoipa::openapi::schema::{
 use utoipa::openapi::{KnownFormat, Ref, RefOr, SchemaFormat};
 use utoipa::{Number, PartialSchema, ToSchema};
 
-use crate::domain::{ChatId, ChatName, MessageId, Position, Seq, Text, Timestamp, UserId, Username};
-use crate::http::cursor::{ChatCursor, UserCursor};
+use crate::domain::{
+    ChatId, ChatName, Emoji, ErasedMessages, MessageId, Metadata, Position, Seq, Text, Timestamp, UserId,
+    Username,
+};
+use crate::http::cursor::{ChatCursor, ReactionCursor, UserCursor};
 use crate::http::limits::{FOUND_LIMIT, FOUND_LIMIT_DEFAULT, LIST_LIMIT};
 
 /// A name without control characters, and without white space at an end. The classes are spelled out: what
@@ -53,6 +56,26 @@ schemas! {
         .max_length(Some(Text::BYTES_MAX))
         .examples([json!("Kettle is on.")])
         .build();
+    Emoji: string("An emoji: 1 to 64 bytes of UTF-8, no control characters. The server does not ask whether it is one.")
+        .min_length(Some(1))
+        .max_length(Some(Emoji::BYTES_MAX))
+        .pattern(Some(r"^[^\u0000-\u001f\u007f-\u009f]+$"))
+        .examples([json!("👍")])
+        .build();
+    Metadata: ObjectBuilder::new()
+        .schema_type(Type::Object)
+        .description(Some(
+            "Data of the application's own, which the server keeps as it is written and does not interpret: an object \
+             of at most 4,096 bytes and 8 levels, each of whose names is there once. `{}` stands for none.",
+        ))
+        .additional_properties(Some(AdditionalProperties::FreeForm(true)))
+        .examples([json!({ "order": 4711 })])
+        .build();
+    ErasedMessages: ObjectBuilder::new()
+        .schema_type(Type::String)
+        .description(Some("What becomes of the messages of a user who is erased: they are deleted, and leave the disk, or stay."))
+        .enum_values(Some(["erase", "keep"]))
+        .build();
     Seq: number("The place of a message in its chat: 1, 2, 3, … without gaps; 0 is the place before the first.", 3);
     Position: number(
         "The place of an event in the log: 1, 2, 3, … without gaps; 0 is the place before the first.",
@@ -63,6 +86,7 @@ schemas! {
         .pattern(Some(r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{6}Z$"))
         .examples([json!("2026-11-23T15:04:05.123456Z")])
         .build();
+    ReactionCursor: cursor("reaction", "0000000000000001bc6de3bd");
     ChatCursor: cursor("chat", "800000000000000633c8d336");
     UserCursor: cursor("user", "000660889b3d0ac0ee6e8a2f");
 }
@@ -76,11 +100,14 @@ pub(crate) struct FieldSchema {
 
 /// A rule over optional fields.
 #[derive(Clone, Copy)]
+#[expect(clippy::enum_variant_names, reason = "so are the rules called")]
 pub(crate) enum Exclusive {
     /// One of them must be given, and no other.
     ExactlyOneOf(&'static [&'static str]),
     /// At most one of them may be given.
     AtMostOneOf(&'static [&'static str]),
+    /// One of them must be given, or several.
+    AtLeastOneOf(&'static [&'static str]),
 }
 
 impl Exclusive {
@@ -90,6 +117,7 @@ impl Exclusive {
     /// make one class of the object; from alternatives they would make a class of each, and types that do not compile.
     fn added_to(self, object: ObjectBuilder) -> ObjectBuilder {
         let (names, how, fields_min) = match self {
+            Self::AtLeastOneOf(_) => unreachable!("it hangs on another field"),
             // If no field is given, every way is open, and not exactly one.
             Self::ExactlyOneOf(names) => (names, "oneOf", Some(1)),
             Self::AtMostOneOf(names) => (names, "anyOf", None),
@@ -103,6 +131,15 @@ impl Exclusive {
         let of_each: Map<_, _> = names.iter().map(|&name| (name.to_owned(), rule.clone())).collect();
         object.min_properties(fields_min).extensions(Some(keyword("dependentSchemas", of_each.into())))
     }
+}
+
+/// Adds the rule that one of these fields must be given. As the other rules, it is a condition on a field: on one that is
+/// always there.
+fn at_least_one_of(object: ObjectBuilder, names: &[&str], always: &str) -> ObjectBuilder {
+    let given =
+        |name: &&str| json!({ "required": [name], "properties": { (*name): { "not": { "type": "null" } } } });
+    let rule: Vec<_> = names.iter().map(given).collect();
+    object.extensions(Some(keyword("dependentSchemas", json!({ always: { "anyOf": rule } }))))
 }
 
 /// Returns the schema of a call's body: an object with these fields.
@@ -121,6 +158,10 @@ pub(crate) fn request(
         }
     }
     match exclusive {
+        Some(Exclusive::AtLeastOneOf(names)) => {
+            let always = fields.iter().find(|field| field.is_required).expect("it changes something");
+            at_least_one_of(object, names, always.name).into()
+        }
         Some(rule) => rule.added_to(object).into(),
         None => object.into(),
     }
@@ -147,6 +188,7 @@ pub(crate) fn described(mut schema: RefOr<Schema>, description: &str) -> RefOr<S
             }
             RefOr::T(Schema::Object(object)) => &mut object.description,
             RefOr::T(Schema::Array(array)) => &mut array.description,
+            RefOr::T(Schema::OneOf(one_of)) => &mut one_of.description,
             RefOr::T(_) => unreachable!("no field has another schema"),
         };
         *description_of_schema = Some(description.to_owned());
@@ -183,6 +225,16 @@ fn null() -> Object {
 /// Returns the schema of a list of values among the components, with bounds of its length.
 pub(crate) fn list<T: ToSchema>(items_min: usize, items_max: Option<usize>) -> Array {
     ArrayBuilder::new().items(reference::<T>()).min_items(Some(items_min)).max_items(items_max).build()
+}
+
+/// Returns the schema of a list of two elements that differ.
+pub(crate) fn two_different<T: ToSchema>() -> Array {
+    ArrayBuilder::new()
+        .items(reference::<T>())
+        .min_items(Some(2))
+        .max_items(Some(2))
+        .unique_items(true)
+        .build()
 }
 
 /// Returns the schema of the maximum length of a list's answer.
@@ -228,6 +280,11 @@ fn cursor(item: &str, example: &str) -> Object {
         .pattern(Some("^[0-9a-f]{24}$"))
         .examples([json!(example)])
         .build()
+}
+
+/// Returns the schema of a position, or the id of an event.
+pub(crate) fn position_or_event_id() -> RefOr<Schema> {
+    OneOfBuilder::new().item(reference::<Position>()).item(event_id()).into()
 }
 
 /// Returns the schema of the place at which a stream of events begins.

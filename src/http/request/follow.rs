@@ -10,8 +10,8 @@ use utoipa::openapi::Required;
 use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
 
 use super::min_position::MinPosition;
-use super::value::position;
-use crate::domain::{Epoch, UserId};
+use super::value::{epoch, position};
+use crate::domain::UserId;
 use crate::engine::{Begin, EventId};
 use crate::http::admission::TOKEN;
 use crate::http::answer::problem::Problem;
@@ -91,11 +91,6 @@ fn begin_after(name: &str, value: &str) -> Result<Begin, Problem> {
         .ok_or_else(|| Problem::invalid_field(name, "must be the id of an event, or a position", Some(value)))
 }
 
-fn epoch(text: &str) -> Option<Epoch> {
-    let epoch = u64::from_str_radix(text, 16).ok().map(Epoch)?;
-    (epoch.to_string() == text).then_some(epoch)
-}
-
 impl IntoParams for Follow {
     fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
         let parameter = |name, parameter_in, required, schema, description| {
@@ -125,7 +120,7 @@ impl IntoParams for Follow {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::Position;
+    use crate::domain::{Epoch, Position};
 
     const ID: &str = "019aaaaa-aaaa-7aaa-8aaa-aaaaaaaaaaaa";
 

@@ -114,9 +114,18 @@ impl<'b> Object<'b> {
         match T::EXCLUSIVE {
             Some(Exclusive::ExactlyOneOf(names)) => self.check_exclusive(names, true)?,
             Some(Exclusive::AtMostOneOf(names)) => self.check_exclusive(names, false)?,
+            Some(Exclusive::AtLeastOneOf(names)) => self.check_given(names)?,
             None => {}
         }
         Ok(request)
+    }
+
+    fn check_given(&self, names: &[&str]) -> Result<(), Problem> {
+        if names.iter().any(|name| self.value(name).is_some()) {
+            return Ok(());
+        }
+        let problem = format!("or {} must be given", names[1..].join(" or "));
+        Err(Problem::invalid_field(self.path(names[0]), &problem, None))
     }
 
     fn check_exclusive(&self, names: &[&str], is_required: bool) -> Result<(), Problem> {
@@ -126,10 +135,7 @@ impl<'b> Object<'b> {
                 let problem = format!("and {first} cannot be given together");
                 Err(Problem::invalid_field(self.path(second), &problem, None))
             }
-            (None, _) if is_required => {
-                let problem = format!("or {} must be given", names[1..].join(" or "));
-                Err(Problem::invalid_field(self.path(names[0]), &problem, None))
-            }
+            (None, _) if is_required => self.check_given(names),
             (Some(_) | None, None) | (None, Some(_)) => Ok(()),
         }
     }

@@ -1,22 +1,25 @@
 //! The types of fields: each type parses a value from JSON and has a schema.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::RangeInclusive;
 
 use serde::de::{DeserializeSeed, Deserializer, SeqAccess, Visitor};
 use serde_json::value::RawValue;
-use utoipa::ToSchema;
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::Schema;
+use utoipa::{PartialSchema, ToSchema};
 
 use super::Request;
 use super::object::{BorrowedText, FieldPath, Object, invalid_json, parse_item};
-use crate::domain::{ChatId, ChatName, Position, Seq, Text, UserId, Username};
+use crate::domain::{
+    ChatId, ChatName, Emoji, Epoch, ErasedMessages, Metadata, Position, Seq, Text, UserId, Username,
+};
 use crate::http::admission::Caller;
 use crate::http::answer::problem::Problem;
 use crate::http::cursor::{Cursor, Place};
-use crate::http::limits::{BATCH_MESSAGES, FOUND_LIMIT, LIST_LIMIT, LOOKED_UP_USERS};
+use crate::http::limits::{BATCH_MESSAGES, FOUND_LIMIT, LIST_LIMIT, LOOKED_UP_MESSAGES, LOOKED_UP_USERS};
 use crate::http::openapi::schema;
 
 /// A field of a call. It must be present, unless it is an `Option`, which may be missing or `null`.
@@ -110,7 +113,7 @@ macro_rules! checked_strings {
         }
     )* };
 }
-checked_strings!(Username, ChatName, Text);
+checked_strings!(Username, ChatName, Text, Emoji);
 
 macro_rules! ids {
     ($($id:ident),*) => { $(
@@ -145,6 +148,106 @@ impl FieldValue for Seq {
 
     fn schema() -> RefOr<Schema> {
         schema::reference::<Self>()
+    }
+}
+
+/// The seqs of messages to look up, in ascending order, each once.
+pub(crate) struct Seqs(pub(crate) Vec<Seq>);
+
+impl FieldValue for Seqs {
+    fn from_json(raw: &RawValue, path: FieldPath<'_>) -> Result<Self, Problem> {
+        let seq = |(index, raw)| Seq::from_json(raw, path.item(index));
+        let seqs = counted(raw, path, LOOKED_UP_MESSAGES)?.enumerate().map(seq);
+        seqs.collect::<Result<BTreeSet<_>, _>>().map(|seqs| Self(seqs.into_iter().collect()))
+    }
+
+    fn schema() -> RefOr<Schema> {
+        schema::list::<Seq>(*LOOKED_UP_MESSAGES.start(), Some(*LOOKED_UP_MESSAGES.end())).into()
+    }
+}
+
+/// A position, with or without the epoch of its event.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ChangedAfter {
+    pub(crate) position: Position,
+    pub(crate) epoch: Option<Epoch>,
+}
+
+impl FieldValue for ChangedAfter {
+    fn from_json(raw: &RawValue, path: FieldPath<'_>) -> Result<Self, Problem> {
+        let text = if raw.get().starts_with('"') { string(raw, path)? } else { raw.get().into() };
+        let parsed = match text.split_once('-') {
+            None => position(&text).map(|position| Self { position, epoch: None }),
+            Some((before, after)) => position(before)
+                .zip(epoch(after))
+                .map(|(position, epoch)| Self { position, epoch: Some(epoch) }),
+        };
+        parsed.ok_or_else(|| {
+            Problem::invalid_field(path, "must be a position, or the id of an event", Some(raw.get()))
+        })
+    }
+
+    fn schema() -> RefOr<Schema> {
+        schema::position_or_event_id()
+    }
+}
+
+/// Returns the epoch that these digits are, as it is written.
+pub(crate) fn epoch(text: &str) -> Option<Epoch> {
+    let epoch = u64::from_str_radix(text, 16).ok().map(Epoch)?;
+    (epoch.to_string() == text).then_some(epoch)
+}
+
+impl FieldValue for Metadata {
+    fn from_json(raw: &RawValue, path: FieldPath<'_>) -> Result<Self, Problem> {
+        let refused =
+            |problem: &dyn fmt::Display| Problem::invalid_field(path, &problem.to_string(), Some(raw.get()));
+        Self::try_from(raw.get().to_owned()).map_err(|invalid| refused(&invalid))
+    }
+
+    fn schema() -> RefOr<Schema> {
+        schema::reference::<Self>()
+    }
+}
+
+impl FieldValue for bool {
+    fn from_json(raw: &RawValue, path: FieldPath<'_>) -> Result<Self, Problem> {
+        let refused = |_| Problem::invalid_field(path, "must be true or false", Some(raw.get()));
+        raw.get().parse().map_err(refused)
+    }
+
+    fn schema() -> RefOr<Schema> {
+        <Self as PartialSchema>::schema()
+    }
+}
+
+impl FieldValue for ErasedMessages {
+    fn from_json(raw: &RawValue, path: FieldPath<'_>) -> Result<Self, Problem> {
+        let refused = |_| Problem::invalid_field(path, "must be \"erase\" or \"keep\"", Some(raw.get()));
+        serde_json::from_str(raw.get()).map_err(refused)
+    }
+
+    fn schema() -> RefOr<Schema> {
+        schema::reference::<Self>()
+    }
+}
+
+/// The two users of a direct chat.
+pub(crate) struct TwoUsers(pub(crate) [UserId; 2]);
+
+impl FieldValue for TwoUsers {
+    fn from_json(raw: &RawValue, path: FieldPath<'_>) -> Result<Self, Problem> {
+        let id = |(index, raw)| UserId::from_json(raw, path.item(index));
+        let ids: Vec<_> = counted(raw, path, 2..=2)?.enumerate().map(id).collect::<Result<_, _>>()?;
+        let users = [ids[0], ids[1]];
+        if users[0] == users[1] {
+            return Err(Problem::invalid_field(path, "must be two different users", Some(raw.get())));
+        }
+        Ok(Self(users))
+    }
+
+    fn schema() -> RefOr<Schema> {
+        schema::two_different::<UserId>().into()
     }
 }
 
@@ -275,7 +378,9 @@ fn counted<'b>(
 ) -> Result<std::vec::IntoIter<&'b RawValue>, Problem> {
     let Items { first, count } = items(raw, path, *range.end())?;
     if !range.contains(&count) {
-        let problem = format!("must hold {} to {} items; it holds {count}", range.start(), range.end());
+        let (min, max) = (range.start(), range.end());
+        let wanted = if min == max { format!("exactly {min}") } else { format!("{min} to {max}") };
+        let problem = format!("must hold {wanted} items; it holds {count}");
         return Err(Problem::invalid_field(path, &problem, None));
     }
     Ok(first.into_iter())

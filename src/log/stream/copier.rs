@@ -10,7 +10,7 @@ use parking_lot::{Condvar, Mutex};
 
 use super::StreamStatus;
 use crate::log::frame::FrameHeader;
-use crate::log::{AppendError, Disk, FileLog, LogError};
+use crate::log::{AppendError, Disk, EventLog, FileLog, LogError};
 use crate::thread::spawn;
 
 /// Writes frames to a copy. When it is dropped, it writes those that wait.
@@ -36,6 +36,8 @@ struct Queue {
 #[derive(Default)]
 struct Waiting {
     frames: SealedFrames,
+    /// Whether the segment is to end after the frames that are being written.
+    ends_segment: bool,
     /// Whether no more frames come.
     is_closed: bool,
 }
@@ -68,6 +70,7 @@ impl<D: Disk> Copier<D> {
             let run = move || {
                 while let Some(frames) = queue.gather() {
                     target.write(&frames)?;
+                    queue.end_segment(&mut target.log)?;
                 }
                 Ok(())
             };
@@ -96,6 +99,22 @@ impl<D: Disk> Copier<D> {
         drop(waiting);
         self.queue.changed.notify_all();
         self.check()
+    }
+
+    /// Ends the segment that is written, and waits until that is done.
+    pub(super) fn end_segment(&mut self) -> Result<(), LogError> {
+        let mut waiting = self.queue.waiting.lock();
+        if let Place::Here(target) = &mut self.place {
+            target.write(&std::mem::take(&mut waiting.frames))?;
+            return target.log.end_segment();
+        }
+        waiting.ends_segment = true;
+        self.queue.changed.notify_all();
+        while waiting.ends_segment {
+            self.place.check()?;
+            self.queue.changed.wait_for(&mut waiting, LOOK_INTERVAL);
+        }
+        Ok(())
     }
 
     /// Checks that nothing has failed so far.
@@ -140,15 +159,27 @@ impl Queue {
     /// Waits for frames, and gathers more. Returns `None` if no more come.
     fn gather(&self) -> Option<SealedFrames> {
         let mut waiting = self.waiting.lock();
+        let is_urgent = |waiting: &Waiting| waiting.is_closed || waiting.ends_segment;
         self.changed
-            .wait_while(&mut waiting, |waiting| waiting.frames.bytes.is_empty() && !waiting.is_closed);
+            .wait_while(&mut waiting, |waiting| waiting.frames.bytes.is_empty() && !is_urgent(waiting));
         let is_little =
-            |waiting: &mut Waiting| waiting.frames.bytes.len() < GATHERED_BYTES && !waiting.is_closed;
+            |waiting: &mut Waiting| waiting.frames.bytes.len() < GATHERED_BYTES && !is_urgent(waiting);
         self.changed.wait_while_for(&mut waiting, is_little, GATHER_TIME);
         let frames = std::mem::take(&mut waiting.frames);
+        let is_over = frames.bytes.is_empty() && waiting.is_closed;
         drop(waiting);
         self.changed.notify_all();
-        (!frames.bytes.is_empty()).then_some(frames)
+        (!is_over).then_some(frames)
+    }
+
+    /// Ends the segment of this log, if that is wanted.
+    fn end_segment<D: Disk>(&self, log: &mut FileLog<D>) -> Result<(), LogError> {
+        let mut waiting = self.waiting.lock();
+        if std::mem::take(&mut waiting.ends_segment) {
+            log.end_segment()?;
+            self.changed.notify_all();
+        }
+        Ok(())
     }
 }
 

@@ -112,6 +112,23 @@ pub enum StreamError {
         /// The name of the stream that was given.
         stream: String,
     },
+    /// The directory is a copy of the stream that is to take the place of another one.
+    #[error(
+        "the data directory {} is a copy of stream {stream}: --nats-stream names the new stream, which needs another name",
+        dir.display()
+    )]
+    IsCopyOfNew {
+        /// The data directory.
+        dir: PathBuf,
+        /// The stream's name.
+        stream: String,
+    },
+    /// The mark of a copy does not say what the copy is.
+    #[error("{} is not as this server writes it: the copy cannot be used; an empty directory gets another one", file.display())]
+    BrokenMark {
+        /// The file.
+        file: PathBuf,
+    },
     /// The directory holds a log that is not a copy of a stream.
     #[error("the data directory {} holds a log that is not a copy of a stream", dir.display())]
     IsNoCopy {

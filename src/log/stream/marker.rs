@@ -4,6 +4,7 @@
 use std::io::ErrorKind;
 
 use super::StreamError;
+use super::copied::Copied;
 use crate::log::chain;
 use crate::log::disk::{Disk, DiskFile, ReadDisk, remove_if_there};
 use crate::log::error::Context;
@@ -11,12 +12,30 @@ use crate::log::{EventLog, FileLog, LogError, LogId, SEGMENT_BYTES_MIN};
 
 const NAME: &str = "STREAM";
 const UNFINISHED: &str = "STREAM.new";
+/// Maximum length of a mark, in bytes.
+const BYTES_MAX: usize = 1024;
+/// Beginning of the line that says up to which frame the copy may have been rewritten.
+const SCRUBBED: &str = "scrubbed ";
 
 /// Marks a directory as a copy of this stream, durably. The log's id is for people.
-pub(super) fn mark(disk: &impl Disk, stream: &str, log: LogId) -> Result<(), LogError> {
+///
+/// # Errors
+///
+/// The file system failed.
+pub fn mark(disk: &impl Disk, stream: &str, log: LogId) -> Result<(), LogError> {
+    write(disk, &format!("{stream} {log}\n"))
+}
+
+/// Notes in the mark of a copy, durably, that its frames up to here may have been rewritten.
+pub(in crate::log) fn note_scrubbed(disk: &impl Disk, log: LogId, upto: &Copied) -> Result<(), LogError> {
+    let stream = marked(disk)?.ok_or_else(|| StreamError::IsNoCopy { dir: disk.path("") })?;
+    write(disk, &format!("{stream} {log}\n{SCRUBBED}{upto}\n"))
+}
+
+fn write(disk: &impl Disk, text: &str) -> Result<(), LogError> {
     let path = || disk.path(NAME);
     let file = disk.create(UNFINISHED).doing("create", || disk.path(UNFINISHED))?;
-    file.write_at(format!("{stream} {log}\n").as_bytes(), 0).doing("write", || disk.path(UNFINISHED))?;
+    file.write_at(text.as_bytes(), 0).doing("write", || disk.path(UNFINISHED))?;
     file.sync().doing("sync", || disk.path(UNFINISHED))?;
     disk.rename(UNFINISHED, NAME).doing("rename to", path)?;
     disk.sync().doing("sync the directory of", path)
@@ -24,17 +43,32 @@ pub(super) fn mark(disk: &impl Disk, stream: &str, log: LogId) -> Result<(), Log
 
 /// Returns the name of the stream that this directory is a copy of.
 fn marked(disk: &impl ReadDisk) -> Result<Option<String>, LogError> {
+    let text = read(disk)?;
+    Ok(text.map(|text| text.split_whitespace().next().unwrap_or_default().to_owned()))
+}
+
+/// Returns up to where the frames of this copy may have been rewritten: up to none, if nothing says so.
+pub(super) fn scrubbed(disk: &impl ReadDisk) -> Result<Copied, LogError> {
+    let text = read(disk)?.unwrap_or_default();
+    let noted = text.lines().find_map(|line| line.strip_prefix(SCRUBBED)).map(Copied::parse);
+    match noted {
+        None => Ok(Copied::default()),
+        Some(Some(noted)) => Ok(noted),
+        Some(None) => Err(StreamError::BrokenMark { file: disk.path(NAME) }.into()),
+    }
+}
+
+fn read(disk: &impl ReadDisk) -> Result<Option<String>, LogError> {
     let path = || disk.path(NAME);
     let file = match disk.open_to_read(NAME) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         file => file.doing("open", path)?,
     };
     let bytes = file.bytes().doing("measure", path)?;
-    // A longer file is not one that was written here; its beginning says enough.
-    let mut text = vec![0; usize::try_from(bytes).unwrap_or(usize::MAX).min(1024)];
+    // A longer file was not written here. If its second line is cut off, it is a broken mark.
+    let mut text = vec![0; usize::try_from(bytes).unwrap_or(usize::MAX).min(BYTES_MAX)];
     file.read_at(&mut text, 0).doing("read", path)?;
-    let text = String::from_utf8_lossy(&text);
-    Ok(Some(text.split_whitespace().next().unwrap_or_default().to_owned()))
+    Ok(Some(String::from_utf8_lossy(&text).into_owned()))
 }
 
 /// Returns whether this directory is a copy of a stream.
@@ -66,6 +100,19 @@ pub fn check_is_copy(disk: &impl ReadDisk, stream: &str) -> Result<(), LogError>
         Some(of) => Err(StreamError::IsCopyOf { dir: dir(), of, stream: stream.to_owned() }.into()),
         None if chain::segments(disk)?.is_empty() => Ok(()),
         None => Err(StreamError::IsNoCopy { dir: dir() }.into()),
+    }
+}
+
+/// Checks that this directory is a copy of a stream, and not of this one.
+///
+/// # Errors
+///
+/// It is not, or cannot be read.
+pub fn check_is_copy_of_another(disk: &impl ReadDisk, stream: &str) -> Result<(), LogError> {
+    match marked(disk)? {
+        Some(of) if of != stream => Ok(()),
+        Some(stream) => Err(StreamError::IsCopyOfNew { dir: disk.path(""), stream }.into()),
+        None => Err(StreamError::IsNoCopy { dir: disk.path("") }.into()),
     }
 }
 

@@ -57,6 +57,14 @@ impl fmt::Display for WriterId {
 pub(super) struct ChainValue([u8; 16]);
 
 impl ChainValue {
+    pub(super) fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
+    pub(super) fn to_bytes(self) -> [u8; 16] {
+        self.0
+    }
+
     /// Returns the value after a frame with this header that follows.
     pub(super) fn after(self, header: &[u8]) -> Self {
         let mut context = Context::new(&SHA256);

@@ -3,7 +3,7 @@
 //! | module | contents |
 //! | --- | --- |
 //! | `stream_log` | a server's log on a stream |
-//! | `copier` | writes this server's copy |
+//! | `copier`, `copied` | writes this server's copy; what a copy holds |
 //! | `error` | errors |
 //! | `message` | the bytes of a message |
 //! | `reader` | reads messages in their order, and as they were published |
@@ -23,6 +23,7 @@
 //! stream that has lost one of them is noticed.
 
 mod clocks;
+pub(super) mod copied;
 mod copier;
 mod error;
 mod judge;
@@ -50,7 +51,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use self::error::StreamError;
-pub use self::marker::{check_is_copy, check_is_own, detach};
+pub use self::marker::{check_is_copy, check_is_copy_of_another, check_is_own, detach, mark};
 use self::message::Genesis;
 pub use self::message::WriterId;
 pub use self::nats::NatsStream;

@@ -57,6 +57,12 @@ impl<D: Disk> Source<D> {
         }
     }
 
+    /// Returns the log's id.
+    #[must_use]
+    pub fn id(&self) -> LogId {
+        self.id
+    }
+
     /// Returns the position of the last event.
     #[must_use]
     pub fn last(&self) -> Position {

@@ -7,17 +7,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::clocks::ClockState;
+use super::copied::{Copied, CopyScan};
 use super::copier::Copier;
 use super::judge::{Counting, Judge, Stop, Verdict};
-use super::message::{self, ChainValue, Checksum, Genesis, Head, Unreadable, WriterId};
+use super::message::{self, Checksum, Genesis, Head, Unreadable, WriterId};
 use super::reader::{READ_BYTES_MAX, Reader};
 use super::watch::Watch;
 use super::{Peers, Published, Stream, StreamError, StreamStatus, Told, marker};
 use crate::domain::{Epoch, Position};
 use crate::log::frame::FrameHeader;
 use crate::log::{
-    AppendError, Caught, Disk, EventLog, FileLog, Frame, LogError, LogId, LogMetrics, Progress, Replay,
-    SealedFrame, Visit,
+    AppendError, Caught, Disk, EventLog, FileLog, Frame, LogError, LogId, LogMetrics, Pace, PacedDisk,
+    Progress, Replay, Scrub, SealedFrame, Visit,
 };
 
 /// A log on a stream.
@@ -25,6 +26,8 @@ pub struct StreamLog<S, D: Disk> {
     reader: Reader<S>,
     /// The copy, until the stream is joined.
     copy: Option<FileLog<D>>,
+    /// The disk of the copy.
+    disk: Option<D>,
     /// What the copy held at the start.
     copied: Copied,
     /// Copies the frames that count; `None` until the stream is joined, and if there is no room for a copy.
@@ -50,18 +53,6 @@ pub struct StreamLog<S, D: Disk> {
     status: Arc<StreamStatus>,
 }
 
-/// The frames of a copy.
-#[derive(Debug, Default)]
-struct Copied {
-    frames: u64,
-    /// The position of the last event.
-    last: Position,
-    /// The chain value before the last frame.
-    chain: ChainValue,
-    /// The last frame's header.
-    header: Vec<u8>,
-}
-
 /// Time after which a publication is repeated, or the stream is read for what became of it.
 const PUBLISH_TIMEOUT: Duration = Duration::from_secs(2);
 /// Time for which the stream is read for what stands in the way of a publication.
@@ -82,7 +73,8 @@ impl<S: Stream, D: Disk> StreamLog<S, D> {
     /// Creates a log on this stream. A write tries to get into the stream for `write_timeout`.
     #[must_use]
     pub fn new(stream: S, name: String, copy: FileLog<D>, write_timeout: Duration) -> Self {
-        Self { metrics: copy.metrics(), copy: Some(copy), ..Self::without_copy(stream, name, write_timeout) }
+        let (metrics, disk) = (copy.metrics(), Some(copy.disk().clone()));
+        Self { metrics, disk, copy: Some(copy), ..Self::without_copy(stream, name, write_timeout) }
     }
 
     /// Creates a log that copies nothing, and reads the stream from its beginning.
@@ -91,6 +83,7 @@ impl<S: Stream, D: Disk> StreamLog<S, D> {
             reader: Reader::of(stream, name),
             metrics: LogMetrics::default(),
             copy: None,
+            disk: None,
             copied: Copied::default(),
             copier: None,
             judge: None,
@@ -482,7 +475,8 @@ impl<S: Stream, D: Disk> EventLog for StreamLog<S, D> {
     fn replay<'l>(&'l mut self, progress: &'l Progress) -> Result<Box<dyn Replay + 'l>, LogError> {
         let Self { copy, copied, .. } = self;
         let copy = copy.as_mut().expect("the replay comes first");
-        Ok(Box::new(CopyReplay { replay: copy.replay(progress)?, copied }))
+        let scan = CopyScan::begin(copy.disk())?;
+        Ok(Box::new(CopyReplay { replay: copy.replay(progress)?, scan, copied }))
     }
 
     fn wake_by(&mut self, wake: Box<dyn Fn() + Send + Sync>) {
@@ -556,6 +550,15 @@ impl<S: Stream, D: Disk> EventLog for StreamLog<S, D> {
         appended
     }
 
+    fn end_segment(&mut self) -> Result<(), LogError> {
+        self.copier.as_mut().map_or(Ok(()), Copier::end_segment)
+    }
+
+    fn to_scrub(&self, pace: Arc<Pace>) -> Option<Box<dyn Scrub>> {
+        let disk = self.disk.clone()?;
+        Some(Box::new(PacedDisk::new(disk, pace)))
+    }
+
     /// Whether there is room is known again when the stream takes a write.
     fn look_for_room(&mut self, _frame_bytes: usize) -> Option<Result<(), LogError>> {
         (!self.status.is_full()).then_some(Ok(()))
@@ -591,31 +594,21 @@ impl<S: Stream, D: Disk> EventLog for StreamLog<S, D> {
 /// Replays the copy, and notes its end.
 struct CopyReplay<'l> {
     replay: Box<dyn Replay + 'l>,
+    scan: CopyScan,
     copied: &'l mut Copied,
 }
 
 impl Replay for CopyReplay<'_> {
     fn next_frame(&mut self) -> Result<Option<SealedFrame<'_>>, LogError> {
         let frame = self.replay.next_frame()?;
-        if let Some(frame) = &frame {
-            self.copied.add(frame);
+        match &frame {
+            Some(frame) => self.scan.add(frame),
+            None => self.copied.clone_from(self.scan.copied()),
         }
         Ok(frame)
     }
 
     fn damaged(&self, cause: &dyn Display) -> LogError {
         self.replay.damaged(cause)
-    }
-}
-
-impl Copied {
-    fn add(&mut self, frame: &SealedFrame<'_>) {
-        if self.frames > 0 {
-            self.chain = self.chain.after(&self.header);
-        }
-        self.frames += 1;
-        self.last = Position(frame.first.0 + u64::from(frame.count) - 1);
-        self.header.clear();
-        self.header.extend_from_slice(frame.header());
     }
 }

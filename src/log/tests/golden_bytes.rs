@@ -2,7 +2,9 @@
 
 use uuid::Uuid;
 
-use crate::domain::{Actor, Epoch, Event, Fingerprint, IdempotencyKey, Position, Record, Seq, Timestamp};
+use crate::domain::{
+    Actor, Epoch, ErasedMessages, Event, Fingerprint, IdempotencyKey, Position, Record, Seq, Timestamp,
+};
 use crate::log::Frame;
 use crate::log::segment::{BLOCK_BYTES, Header, LogId};
 
@@ -45,6 +47,10 @@ fn a_segment_with_every_event() {
     third.push(&by(Actor::Unknown, 10, said(7)));
     let mut fourth = Frame::new(Position(12));
     fourth.push(&by(Actor::Key("backend".into()), 11, Event::TokensRevoked { user, from: 1_763_910_256 }));
+    let mut fifth = Frame::new(Position(13));
+    for (micros, event) in (12..).zip(of_talk(id)) {
+        fifth.push(&record(micros, event));
+    }
 
     let header = Header::new(log, Position(1)).encode();
     let (block, copy) = header.split_at(BLOCK_BYTES);
@@ -56,6 +62,7 @@ fn a_segment_with_every_event() {
         second.seal(log, epoch),
         third.seal(log, epoch),
         fourth.seal(log, epoch),
+        fifth.seal(log, epoch),
     ]
     .concat();
     let lines = bytes.chunks(16).enumerate().map(|(index, line)| {
@@ -64,4 +71,40 @@ fn a_segment_with_every_event() {
         format!("{:04x}  {hex:48} {}\n", index * 16, text.collect::<String>())
     });
     insta::assert_snapshot!(lines.collect::<String>());
+}
+
+/// Returns events of each kind by which messages, chats and users change, each with every field and with none.
+fn of_talk(id: impl Fn(u128) -> Uuid) -> Vec<Event<'static>> {
+    let (chat, user, seq) = (id(2).into(), id(1).into(), Seq(4));
+    let said = |number, reply_to, metadata: Option<&'static str>| {
+        let (id, text, metadata) = (id(number).into(), "hi".into(), metadata.map(Into::into));
+        Event::MessageAddedWith { id, chat, author: user, text, reply_to, metadata }
+    };
+    let edited_at = Timestamp::from_micros(1_763_910_245_123_456);
+    vec![
+        said(8, Some(Seq(1)), Some(r#"{"a":1}"#)),
+        said(9, None, None),
+        Event::NamelessChatAdded { id: id(10).into(), users: vec![user, id(9).into()] },
+        Event::DirectChatAdded { id: id(11).into(), users: [user, id(9).into()] },
+        Event::MessageEdited {
+            chat,
+            seq,
+            user: Some(user),
+            text: Some("héy".into()),
+            metadata: Some("{}".into()),
+        },
+        Event::MessageEdited { chat, seq, user: None, text: None, metadata: None },
+        Event::AlreadySo { chat: Some(chat), seq: Some(seq), user: Some(user), edited_at },
+        Event::AlreadySo { chat: None, seq: None, user: None, edited_at: None },
+        Event::MessageDeleted { chat, seq, user: Some(user), erase: false },
+        Event::MessageDeleted { chat, seq, user: None, erase: true },
+        Event::ReactionAdded { chat, seq, user, emoji: "👍".into() },
+        Event::ReactionRemoved { chat, seq, user, emoji: "👍".into() },
+        Event::ChatEdited { chat, name: Some("den".into()), metadata: Some("{}".into()) },
+        Event::ChatEdited { chat, name: None, metadata: None },
+        Event::UserEdited { user, username: Some("anna".into()), metadata: Some("{}".into()) },
+        Event::UserEdited { user, username: None, metadata: None },
+        Event::UserErased { user, messages: ErasedMessages::Erase },
+        Event::UserErased { user, messages: ErasedMessages::Keep },
+    ]
 }

@@ -7,6 +7,7 @@
 //! | `golden_bytes` | the bytes of the format |
 //! | `histories` | on a disk that fails at any call, what was acknowledged is kept |
 //! | `reader` | a log is read while a server writes it |
+//! | `scrub` | what is due leaves the disk, and nothing else does, whenever the disk fails |
 //! | `simulated_disk` | the disk of these tests |
 
 mod byte_changes;
@@ -14,6 +15,7 @@ mod file_log;
 mod golden_bytes;
 mod histories;
 mod reader;
+mod scrub;
 pub(crate) mod simulated_disk;
 
 use uuid::Uuid;

@@ -69,7 +69,7 @@ pub fn start(segment: Vec<u8>) -> Option<Position> {
 
 fn replayed(disk: &MemoryDisk) -> Option<Position> {
     let log = FileLog::new(disk.clone(), SEGMENT_BYTES_MIN);
-    let settings = EngineSettings { queue_max: 1, can_follow_all: true };
+    let settings = EngineSettings { queue_max: 1, can_follow_all: true, scrub: None };
     let (engine, _end) = Engine::start(Box::new(log), settings, &ReplayProgress::default()).ok()?;
     Some(engine.read(Model::position))
 }

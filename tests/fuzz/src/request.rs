@@ -65,7 +65,7 @@ impl Server {
             connections_max: 8,
             streams_max: 8,
         };
-        let settings = EngineSettings { queue_max: 8, can_follow_all: is_keyed };
+        let settings = EngineSettings { queue_max: 8, can_follow_all: is_keyed, scrub: None };
         let (engine, end) = Engine::start(Box::new(MemoryLog::default()), settings, &progress).unwrap();
         let config = ServeConfig { limits, ..ServeConfig::default() };
         let app = App::starting(progress, &config);

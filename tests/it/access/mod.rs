@@ -9,6 +9,8 @@ mod files;
 mod fixture;
 mod held;
 mod limits;
+mod moderators;
+mod names;
 mod order;
 mod reload;
 mod revocations;

@@ -23,10 +23,12 @@ use Who::*;
 type Row = (&'static str, &'static str, &'static [&'static str], Who);
 
 /// The contract. A change of it is a decision.
-const CONTRACT: [Row; 17] = [
+const CONTRACT: [Row; 28] = [
     ("POST /users/add", "all", &[], NotUsers),
     ("POST /users/tokens/revoke", "all", &[], NotUsers),
     ("POST /messages/batch", "all", &[], NotUsers),
+    ("POST /users/erase", "all", &[], NotUsers),
+    ("POST /users/export", "read", &[], NotUsers),
     ("POST /users/list", "read", &[], NotUsers),
     ("POST /users/get", "read", &["read"], Anyone),
     ("POST /users/find", "read", &["chats"], Anyone),
@@ -34,6 +36,15 @@ const CONTRACT: [Row; 17] = [
     ("POST /chats/get", "read", &["read"], Themselves),
     ("POST /chats/read", "all", &["write"], Themselves),
     ("POST /messages/add", "all", &["write"], Themselves),
+    ("POST /chats/direct", "all", &["chats"], Themselves),
+    ("POST /users/edit", "all", &["write"], Themselves),
+    ("POST /messages/edit", "all", &["write"], Themselves),
+    ("POST /messages/delete", "all", &["write"], Themselves),
+    ("POST /messages/reactions/add", "all", &["write"], Themselves),
+    ("POST /messages/reactions/remove", "all", &["write"], Themselves),
+    ("POST /messages/revisions/get", "read", &[], NotUsers),
+    ("POST /messages/reactions/get", "read", &["read"], Members),
+    ("POST /chats/edit", "all", &["chats"], Members),
     ("POST /chats/show", "read", &["read"], Members),
     ("POST /messages/get", "read", &["read"], Members),
     ("POST /chats/users/add", "all", &["chats"], Members),
@@ -142,6 +153,8 @@ fn requests(ann: &str, others: [&str; 2], den: &str, fresh: usize) -> Vec<Reques
     vec![
         post("POST /users/add", json!({ "username": name }), 201),
         post("POST /users/tokens/revoke", json!({ "user": eve }), 200),
+        post("POST /users/erase", json!({ "user": eve, "messages": "keep" }), 202),
+        post("POST /users/export", json!({ "user": ann }), 200),
         post(
             "POST /messages/batch",
             json!({ "messages": [{ "chat": den, "author": ann, "text": "a" }] }),
@@ -156,6 +169,23 @@ fn requests(ann: &str, others: [&str; 2], den: &str, fresh: usize) -> Vec<Reques
         post("POST /chats/get", json!({ "user": ann }), 200),
         post("POST /chats/read", json!({ "chat": den, "user": ann, "seq": 0 }), 204),
         post("POST /messages/add", json!({ "chat": den, "author": ann, "text": "a" }), 201),
+        of(Themselves, post("POST /chats/direct", json!({ "users": [ann, dan] }), 200)),
+        post("POST /chats/edit", json!({ "chat": den, "metadata": { "fresh": fresh } }), 204),
+        post("POST /users/edit", json!({ "user": ann, "metadata": { "fresh": fresh } }), 204),
+        post("POST /messages/edit", json!({ "chat": den, "seq": 1, "user": ann, "text": name }), 200),
+        post("POST /messages/delete", json!({ "chat": den, "seq": 2, "user": ann }), 204),
+        post("POST /messages/revisions/get", json!({ "chat": den, "seq": 1 }), 200),
+        post(
+            "POST /messages/reactions/add",
+            json!({ "chat": den, "seq": 1, "user": ann, "emoji": "+1" }),
+            204,
+        ),
+        post(
+            "POST /messages/reactions/remove",
+            json!({ "chat": den, "seq": 1, "user": ann, "emoji": "-1" }),
+            204,
+        ),
+        post("POST /messages/reactions/get", json!({ "chat": den, "seq": 1 }), 200),
         post("POST /chats/show", json!({ "chat": den }), 200),
         of(Themselves, post("POST /chats/show", json!({ "chat": den, "user": ann }), 200)),
         post("POST /messages/get", json!({ "chat": den }), 200),
@@ -179,6 +209,11 @@ async fn every_caller_gets_the_promised_answer() {
     let [ann, bob, cat, dan, eve] = ["ann", "bob", "cat", "dan", "eve"].map(|name| server.add_user(name));
     let (ann, bob, cat, dan, eve) = (ann.await, bob.await, cat.await, dan.await, eve.await);
     let den = server.add_chat("den", &[&ann, &bob]).await;
+    for text in ["first", "second"] {
+        server.add_message(&den, &ann, text).await;
+    }
+    let direct = json!({ "users": [ann, dan] });
+    assert_eq!(server.post("/chats/direct", &direct).await.status, 201);
     let (keys, strangers) = (&server.keys, Keyring::new());
     let all_scopes = SCOPES.join(" ");
     let expired = json!({ "iat": now_s() - 900, "exp": now_s() - 600, "scope": all_scopes });

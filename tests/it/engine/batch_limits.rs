@@ -38,7 +38,8 @@ async fn a_batch_of_1_mib_gets_no_more_commands() {
     script.give([AppendOutcome::Stored, AppendOutcome::Stored]);
     let ann = id(&submit(&engine, add_user("ann")).await.unwrap()).into();
     let name = ChatName::try_from("tea".to_owned()).unwrap();
-    let chat = id(&submit(&engine, Command::AddChat { name, users: vec![ann] }).await.unwrap()).into();
+    let chat =
+        id(&submit(&engine, Command::AddChat { name: Some(name), users: vec![ann] }).await.unwrap()).into();
     script.wait_for_appends(2);
     let commands = vec![(message(chat, ann, &"x".repeat(16 * 1024)), Actor::Unknown); 100];
     assert_eq!(count_first_batch(&commands, &engine, &script).await, 64);
@@ -50,7 +51,8 @@ async fn a_batch_names_at_most_254_actors() {
     script.give([AppendOutcome::Stored, AppendOutcome::Stored]);
     let ann = id(&submit(&engine, add_user("ann")).await.unwrap()).into();
     let name = ChatName::try_from("tea".to_owned()).unwrap();
-    let chat = id(&submit(&engine, Command::AddChat { name, users: vec![ann] }).await.unwrap()).into();
+    let chat =
+        id(&submit(&engine, Command::AddChat { name: Some(name), users: vec![ann] }).await.unwrap()).into();
     script.wait_for_appends(2);
     // Authors of their own messages, and those who were named before, are not counted.
     let own = vec![(message(chat, ann, "hi"), Actor::User(ann)); 300];
@@ -89,7 +91,8 @@ async fn a_command_that_does_not_fit_is_refused() {
     script.give([AppendOutcome::Stored, AppendOutcome::Stored, AppendOutcome::Stored]);
     let ann = id(&submit(&engine, add_user("ann")).await.unwrap()).into();
     let name = ChatName::try_from("tea".to_owned()).unwrap();
-    let chat = id(&submit(&engine, Command::AddChat { name, users: vec![ann] }).await.unwrap()).into();
+    let chat =
+        id(&submit(&engine, Command::AddChat { name: Some(name), users: vec![ann] }).await.unwrap()).into();
     let refused = submit(&engine, message(chat, ann, &"x".repeat(400))).await;
     assert!(
         matches!(refused, Err(SubmitError::TooLarge { bytes, bytes_max: 400 }) if bytes > 400),

@@ -15,7 +15,7 @@ async fn within_a_batch_a_name_is_taken_once() {
         id(&submit(&engine, add_user("ann")).await.unwrap()).into()
     };
     let name = ChatName::try_from("tea".to_owned()).unwrap();
-    let add_chat = Command::AddChat { name, users: vec![ann] };
+    let add_chat = Command::AddChat { name: Some(name), users: vec![ann] };
     let commands = [add_user("bob"), add_user("bob"), add_chat.clone(), add_chat];
     let answers = submit_as_one_batch(&engine, &script, &commands, AppendOutcome::Stored).await;
     assert!(
@@ -62,7 +62,8 @@ async fn within_a_batch_joins_and_marks_happen_once() {
     let ann = id(&submit(&engine, add_user("ann")).await.unwrap()).into();
     let bob = id(&submit(&engine, add_user("bob")).await.unwrap()).into();
     let name = ChatName::try_from("tea".to_owned()).unwrap();
-    let chat = id(&submit(&engine, Command::AddChat { name, users: vec![ann] }).await.unwrap()).into();
+    let chat =
+        id(&submit(&engine, Command::AddChat { name: Some(name), users: vec![ann] }).await.unwrap()).into();
     let said = message(chat, ann, "hi");
     script.give([AppendOutcome::Stored]);
     submit(&engine, said).await.unwrap();
@@ -87,7 +88,8 @@ async fn within_a_batch_a_mark_sees_earlier_messages() {
     script.give([AppendOutcome::Stored, AppendOutcome::Stored]);
     let ann = id(&submit(&engine, add_user("ann")).await.unwrap()).into();
     let name = ChatName::try_from("tea".to_owned()).unwrap();
-    let chat = id(&submit(&engine, Command::AddChat { name, users: vec![ann] }).await.unwrap()).into();
+    let chat =
+        id(&submit(&engine, Command::AddChat { name: Some(name), users: vec![ann] }).await.unwrap()).into();
     script.wait_for_appends(2);
 
     let read = |seq| Command::MarkRead { chat, user: ann, seq: Seq(seq) };

@@ -90,7 +90,8 @@ async fn a_write_without_effect_is_stored_with_keys_only() {
     script.give((0..10).map(|_| AppendOutcome::Stored));
     let ann = id(&submit(&engine, add_user("ann")).await.unwrap()).into();
     let name = ChatName::try_from("tea".to_owned()).unwrap();
-    let chat = id(&submit(&engine, Command::AddChat { name, users: vec![ann] }).await.unwrap()).into();
+    let chat =
+        id(&submit(&engine, Command::AddChat { name: Some(name), users: vec![ann] }).await.unwrap()).into();
     let (join, leave) = (Command::AddMember { chat, user: ann }, Command::RemoveMember { chat, user: ann });
     let is_member =
         || engine.read(|model| model.has_member(model.chat(chat).unwrap(), model.user(ann).unwrap()));

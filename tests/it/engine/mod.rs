@@ -36,7 +36,7 @@ fn start(queue_max: usize) -> (Engine, WriterEnd, LogScript) {
 }
 
 fn start_on(log: ScriptedLog, script: LogScript, queue_max: usize) -> (Engine, WriterEnd, LogScript) {
-    let settings = EngineSettings { queue_max, can_follow_all: false };
+    let settings = EngineSettings { queue_max, can_follow_all: false, scrub: None };
     let (engine, end) =
         Engine::start(Box::new(log), settings, &ReplayProgress::default()).expect("an empty log");
     (engine, end, script)
@@ -63,7 +63,11 @@ fn id(receipt: &Receipt) -> Uuid {
         Outcome::User(id) => (*id).into(),
         Outcome::Chat(id) => (*id).into(),
         Outcome::Message(message) => message.id.into(),
-        Outcome::Messages(_) | Outcome::TokensFrom(_) | Outcome::Done => panic!("no one thing was made"),
+        Outcome::Messages(_)
+        | Outcome::TokensFrom(_)
+        | Outcome::ExistingChat(_)
+        | Outcome::EditedAt(_)
+        | Outcome::Done => panic!("no one thing was made"),
     }
 }
 
@@ -72,7 +76,12 @@ fn add_user(username: &str) -> Command {
 }
 
 fn message(chat: ChatId, author: UserId, text: &str) -> Command {
-    Command::AddMessage(NewMessage { chat, author, text: Text::try_from(text.to_owned()).unwrap() })
+    Command::AddMessage(NewMessage {
+        chat,
+        author,
+        text: Text::try_from(text.to_owned()).unwrap(),
+        with: None,
+    })
 }
 
 async fn submit_as_one_batch(

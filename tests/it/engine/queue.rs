@@ -35,7 +35,7 @@ async fn queued_writes_are_limited_by_bytes() {
     let text = "x".repeat(16_384);
     let message = |_| {
         let (chat, author) = (Uuid::from_u128(1).into(), Uuid::from_u128(2).into());
-        NewMessage { chat, author, text: Text::try_from(text.clone()).unwrap() }
+        NewMessage { chat, author, text: Text::try_from(text.clone()).unwrap(), with: None }
     };
     let long = || submit(&engine, Command::AddMessages((0..1_000).map(message).collect()));
     let answers = join_all((0..6).map(|_| long()));
@@ -53,7 +53,7 @@ async fn a_refused_write_gives_its_bytes_back() {
     let text = Text::try_from("x".repeat(16_384)).unwrap();
     let message = |_| {
         let (chat, author) = (Uuid::from_u128(1).into(), Uuid::from_u128(2).into());
-        NewMessage { chat, author, text: text.clone() }
+        NewMessage { chat, author, text: text.clone(), with: None }
     };
     // 16 MB each: the refused ones are beyond the bound of 64 MiB together.
     let long = || submit(&engine, Command::AddMessages((0..texts).map(message).collect()));

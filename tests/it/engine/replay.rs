@@ -15,14 +15,16 @@ async fn a_replayed_model_equals_the_written_one() {
     let open = || {
         let disk = RealDisk::lock(disk.path()).unwrap();
         let log = FileLog::new(disk, SEGMENT_BYTES_MIN);
-        let settings = EngineSettings { queue_max: 10, can_follow_all: true };
+        let settings = EngineSettings { queue_max: 10, can_follow_all: true, scrub: None };
         Engine::start(Box::new(log), settings, &ReplayProgress::default()).unwrap()
     };
     let (engine, mut end) = open();
     let ann = id(&submit(&engine, add_user("ann")).await.unwrap()).into();
     for chat in 0..5 {
         let name = ChatName::try_from(format!("chat {chat}")).unwrap();
-        let chat = id(&submit(&engine, Command::AddChat { name, users: vec![ann] }).await.unwrap()).into();
+        let chat =
+            id(&submit(&engine, Command::AddChat { name: Some(name), users: vec![ann] }).await.unwrap())
+                .into();
         for number in 0..300 {
             submit(&engine, message(chat, ann, &format!("message {number}"))).await.unwrap();
         }
@@ -67,7 +69,7 @@ fn contradicting_events_are_damage_instead_of_a_panic() {
         frame.push(&user(1, 1, "ann"));
         frame.push(&contradiction);
         log.append(&mut frame).unwrap();
-        let settings = EngineSettings { queue_max: 1, can_follow_all: false };
+        let settings = EngineSettings { queue_max: 1, can_follow_all: false, scrub: None };
         let started = Engine::start(Box::new(log), settings, &ReplayProgress::default());
         assert!(matches!(started, Err(LogError::Damaged { .. })), "{contradiction:?}");
     }

@@ -1,6 +1,5 @@
 //! Followers of all events, compared with a naive list of everything that happened.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,218 +8,22 @@ use futures_util::future::join_all;
 use proptest::prelude::*;
 use tokio::time::timeout;
 
-use chinwag::domain::{
-    Actor, ChatId, ChatName, Command, Epoch, Event, IdempotencyKey, Position, Record, Seq, Timestamp, UserId,
-    Username,
-};
+use chinwag::domain::{Actor, Command, Epoch, Event, Position, Record, Timestamp};
 use chinwag::engine::{
     Begin, Engine, EngineSettings, EventId, FeedEvent, FeedEventKind, FollowError, Follower, ReplayProgress,
 };
 use chinwag::log::{EventLog, Frame, MemoryLog};
-use chinwag::model::Outcome;
 
-use super::{DEADLINE, add, engine, expect_next, message};
-
-/// Something that happened.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Happened {
-    UserAdded(UserId),
-    ChatAdded(ChatId),
-    Message(ChatId, u64),
-    Joined(ChatId, UserId),
-    Left(ChatId, UserId),
-    Read(ChatId, UserId, u64),
-}
-
-impl From<&FeedEventKind> for Happened {
-    fn from(kind: &FeedEventKind) -> Self {
-        match kind {
-            FeedEventKind::Message { chat, run } => {
-                Self::Message(*chat, run.messages().next().expect("a run of one").seq.0)
-            }
-            FeedEventKind::Entered(_) => panic!("no user is followed"),
-            FeedEventKind::Joined { chat, user } => Self::Joined(*chat, *user),
-            FeedEventKind::Left { chat, user } => Self::Left(*chat, *user),
-            FeedEventKind::Read { chat, user, seq } => Self::Read(*chat, *user, seq.0),
-            FeedEventKind::UserAdded(user) => Self::UserAdded(user.id),
-            FeedEventKind::ChatAdded { chat, .. } => Self::ChatAdded(chat.id),
-        }
-    }
-}
-
-/// Users and chats are given by a number of any size.
-#[derive(Debug, Clone)]
-enum Step {
-    AddUser,
-    AddChat { users: Vec<usize> },
-    AddMessages { chat: usize, author: usize, count: usize },
-    Join { chat: usize, user: usize },
-    Leave { chat: usize, user: usize },
-    Read { chat: usize, user: usize, seq: usize },
-}
-
-fn step() -> impl Strategy<Value = Step> {
-    let (chat, user) = (0..100_usize, 0..100_usize);
-    prop_oneof![
-        2 => Just(Step::AddUser),
-        2 => prop::collection::vec(0..100_usize, 0..4).prop_map(|users| Step::AddChat { users }),
-        6 => (chat.clone(), user.clone(), 1..5_usize)
-            .prop_map(|(chat, author, count)| Step::AddMessages { chat, author, count }),
-        3 => (chat.clone(), user.clone()).prop_map(|(chat, user)| Step::Join { chat, user }),
-        2 => (chat.clone(), user.clone()).prop_map(|(chat, user)| Step::Leave { chat, user }),
-        6 => (chat, user, 0..100_usize).prop_map(|(chat, user, seq)| Step::Read { chat, user, seq }),
-    ]
-}
-
-/// Lists of everything.
-#[derive(Default)]
-struct Naive {
-    users: Vec<UserId>,
-    chats: Vec<NaiveChat>,
-    /// What happened at each position, or `None` for an event that changed nothing.
-    happened: Vec<Option<Happened>>,
-}
-
-struct NaiveChat {
-    id: ChatId,
-    members: Vec<UserId>,
-    messages: u64,
-    marks: BTreeMap<UserId, u64>,
-}
-
-impl NaiveChat {
-    fn mark(&self, user: UserId) -> u64 {
-        self.marks.get(&user).copied().unwrap_or(0)
-    }
-}
-
-impl Naive {
-    /// Carries out a step on the engine and on the lists. A step that changes nothing is stored, because it has a
-    /// key. Steps that would be refused are left out.
-    async fn carry_out(&mut self, engine: &Engine, step: &Step) {
-        let Self { users, chats, happened } = self;
-        let user = |number: &usize| users.get(number % users.len().max(1)).copied();
-        match step {
-            Step::AddUser => {
-                let id = add_user(engine, &format!("user {}", users.len())).await;
-                users.push(id);
-                happened.push(Some(Happened::UserAdded(id)));
-            }
-            Step::AddChat { users: numbers } => {
-                let mut members = Vec::new();
-                for user in numbers.iter().filter_map(user) {
-                    if !members.contains(&user) {
-                        members.push(user);
-                    }
-                }
-                let id = add_chat(engine, &format!("chat {}", chats.len()), members.clone()).await;
-                chats.push(NaiveChat { id, members, messages: 0, marks: BTreeMap::new() });
-                happened.push(Some(Happened::ChatAdded(id)));
-            }
-            Step::AddMessages { chat, author, count } => {
-                let (Some(author), Some(chat)) = (user(author), named(chats, *chat)) else { return };
-                if chat.members.contains(&author) {
-                    let messages = (0..*count).map(|_| message(chat.id, author)).collect();
-                    add(engine, Command::AddMessages(messages)).await;
-                    for _ in 0..*count {
-                        chat.messages += 1;
-                        happened.push(Some(Happened::Message(chat.id, chat.messages)));
-                    }
-                }
-            }
-            Step::Join { chat, user: joining } => {
-                let (Some(user), Some(chat)) = (user(joining), named(chats, *chat)) else { return };
-                happened.push((!chat.members.contains(&user)).then(|| {
-                    chat.members.push(user);
-                    Happened::Joined(chat.id, user)
-                }));
-                let command = Command::AddMember { chat: chat.id, user };
-                submit_with_key(engine, command, happened.len()).await;
-            }
-            Step::Leave { chat, user: leaving } => {
-                let (Some(user), Some(chat)) = (user(leaving), named(chats, *chat)) else { return };
-                happened.push(chat.members.contains(&user).then(|| {
-                    chat.members.retain(|member| *member != user);
-                    Happened::Left(chat.id, user)
-                }));
-                let command = Command::RemoveMember { chat: chat.id, user };
-                submit_with_key(engine, command, happened.len()).await;
-            }
-            Step::Read { chat, user: reader, seq } => {
-                let (Some(user), Some(chat)) = (user(reader), named(chats, *chat)) else { return };
-                if chat.members.contains(&user) {
-                    let seq = *seq as u64 % (chat.messages + 1);
-                    happened.push((seq > chat.mark(user)).then(|| {
-                        chat.marks.insert(user, seq);
-                        Happened::Read(chat.id, user, seq)
-                    }));
-                    let command = Command::MarkRead { chat: chat.id, user, seq: Seq(seq) };
-                    submit_with_key(engine, command, happened.len()).await;
-                }
-            }
-        }
-        assert_eq!(engine.position().0, happened.len() as u64, "{step:?}");
-    }
-
-    /// Compares what a feed that begins after this position has shown, each event with its position. Marks that
-    /// were overtaken may be left out.
-    fn check(&self, after: usize, seen: &[(u64, Happened)]) {
-        let expected = self.happened.iter().enumerate().skip(after);
-        let expected = expected.filter_map(|(index, happened)| Some((index as u64 + 1, (*happened)?)));
-        let expected: Vec<_> =
-            expected.filter(|event| !self.is_overtaken(event) || seen.contains(event)).collect();
-        assert_eq!(seen, expected, "after {after}");
-    }
-
-    fn is_overtaken(&self, (_, happened): &(u64, Happened)) -> bool {
-        let Happened::Read(id, user, seq) = happened else { return false };
-        let chat = self.chats.iter().find(|chat| chat.id == *id).expect("it exists");
-        *seq < chat.mark(*user)
-    }
-
-    /// Checks that the chat is shown as it is now.
-    fn check_shown(&self, event: FeedEvent) {
-        let FeedEventKind::ChatAdded { chat: shown, read_marks } = event.kind else { return };
-        let chat = self.chats.iter().find(|chat| chat.id == shown.id).expect("it exists");
-        assert!(shown.users.iter().eq(chat.members.iter().copied()), "{:?}", chat.id);
-        let last = shown.last_message.and_then(|run| run.messages().next().map(|message| message.seq.0));
-        assert_eq!(last.unwrap_or(0), chat.messages);
-        let marks: BTreeMap<_, _> = read_marks.flatten().map(|(user, seq)| (user, seq.0)).collect();
-        let is_member = |(user, _): &(&UserId, &u64)| chat.members.contains(user);
-        assert!(marks.iter().eq(chat.marks.iter().filter(is_member)), "{marks:?}");
-    }
-}
-
-/// Returns the chat that a step names by a number.
-fn named(chats: &mut [NaiveChat], number: usize) -> Option<&mut NaiveChat> {
-    let count = chats.len().max(1);
-    chats.get_mut(number % count)
-}
-
-async fn submit_with_key(engine: &Engine, command: Command, number: usize) {
-    let key = IdempotencyKey::new(format!("key-{number}"), &command, &Actor::Unknown).expect("a key");
-    engine.submit(command, Some(key), Actor::Unknown).await.expect("accepted");
-}
-
-/// Takes the next piece of events, which is small.
-async fn next_piece(follower: &mut Follower) -> Vec<FeedEvent> {
-    let waited = timeout(Duration::from_secs(10), follower.wait()).await;
-    assert!(waited.expect("an event in time"), "the feed has ended");
-    let piece = follower.take();
-    assert!(piece.len() <= 64);
-    piece
-}
-
-fn seen(piece: &[FeedEvent]) -> impl Iterator<Item = (u64, Happened)> {
-    piece.iter().map(|event| (event.id.position.0, Happened::from(&event.kind)))
-}
+use super::happened::Happened;
+use super::naive::Naive;
+use super::step::{Step, step};
+use super::{DEADLINE, add, add_chat, add_user, engine, expect_next, message, next_piece, seen};
 
 const LAST: &str = "the last";
 
 /// Follows until a user with this name is added.
 async fn follow_until_the_last(mut follower: Follower) -> Vec<(u64, Happened)> {
-    let is_last =
-        |event: &FeedEvent| matches!(&event.kind, FeedEventKind::UserAdded(user) if &*user.username == LAST);
+    let is_last = |event: &FeedEvent| matches!(&event.kind, FeedEventKind::UserAdded(user) if user.username.as_deref() == Some(LAST));
     let mut all = Vec::new();
     loop {
         let piece = next_piece(&mut follower).await;
@@ -231,18 +34,6 @@ async fn follow_until_the_last(mut follower: Follower) -> Vec<(u64, Happened)> {
     }
 }
 
-async fn add_user(engine: &Engine, username: &str) -> UserId {
-    let username = Username::try_from(username.to_owned()).unwrap();
-    let Outcome::User(user) = add(engine, Command::AddUser { username }).await else { panic!("no user") };
-    user
-}
-
-async fn add_chat(engine: &Engine, name: &str, users: Vec<UserId>) -> ChatId {
-    let name = ChatName::try_from(name.to_owned()).unwrap();
-    let Outcome::Chat(chat) = add(engine, Command::AddChat { name, users }).await else { panic!("no chat") };
-    chat
-}
-
 async fn run(steps: &[Step]) {
     // Given a follower in another thread, and a random history that ends with the last user.
     let engine = engine(true);
@@ -251,22 +42,21 @@ async fn run(steps: &[Step]) {
     for step in steps {
         naive.carry_out(&engine, step).await;
     }
-    naive.happened.push(Some(Happened::UserAdded(add_user(&engine, LAST).await)));
+    naive.add_user(&engine, LAST).await;
     // Then that follower has seen everything.
-    naive.check(0, &live.await.expect("it sees all in time"));
+    naive.check_live(naive.happened_after(0), &live.await.expect("it sees all in time"));
     // And a follower from any position sees everything after it, and nothing else.
-    let last = naive.happened.len() as u64;
-    for after in 0..naive.happened.len() {
-        let mut follower = engine.follow_all(Begin::After(Position(after as u64))).expect("followed");
+    for after in 0..naive.last() {
+        let mut follower = engine.follow_all(Begin::After(Position(after))).expect("followed");
         let mut all = Vec::new();
-        while all.last().is_none_or(|(position, _)| *position < last) {
+        while all.last().is_none_or(|(position, _)| *position < naive.last()) {
             let piece = next_piece(&mut follower).await;
             all.extend(seen(&piece));
             for event in piece {
-                naive.check_shown(event);
+                naive.check_shown(event, None);
             }
         }
-        naive.check(after, &all);
+        naive.check_caught_up(naive.happened_after(after), &all);
         assert!(follower.wait().now_or_never().is_none(), "nothing else has happened");
     }
 }
@@ -426,7 +216,7 @@ async fn a_replayed_log_can_be_followed_as_a_whole() {
         frame.push(&Record { time, by: Actor::Unknown, key: None, event });
     }
     log.append(&mut frame).expect("stored");
-    let settings = EngineSettings { queue_max: 10, can_follow_all: true };
+    let settings = EngineSettings { queue_max: 10, can_follow_all: true, scrub: None };
     let (engine, _end) = Engine::start(Box::new(log), settings, &ReplayProgress::default()).expect("sound");
     // Then everything in it is seen, and a place that is not in it is not begun from.
     let mut follower = engine.follow_all(Begin::After(Position(0))).expect("followed");

@@ -33,6 +33,12 @@ fn writes<S>(Scene { ann, bob, den, .. }: &Scene<S>) -> Vec<Call> {
     };
     let of = |user: &str| json!({ "chat": den, "user": user });
     let read = |seq: u64| json!({ "chat": den, "user": ann, "seq": seq });
+    let sent_with = |more: Value| call("/messages/add", with(&of_author(den, ann), &more));
+    let edit = |more: Value| call("/messages/edit", with(&json!({ "chat": den, "seq": 1 }), &more));
+    let delete = |more: Value| call("/messages/delete", with(&json!({ "chat": den, "seq": 3 }), &more));
+    let react = |path, user: &str, emoji: &str| {
+        call(path, json!({ "chat": den, "seq": 1, "user": user, "emoji": emoji }))
+    };
     vec![
         call("/users/add", json!({ "username": "cy" })),
         call("/users/add", json!({ "username": "dan" })),
@@ -50,8 +56,46 @@ fn writes<S>(Scene { ann, bob, den, .. }: &Scene<S>) -> Vec<Call> {
         call("/chats/read", read(2)),
         call("/chats/read", read(1)),
         call("/chats/read", read(3)),
+        sent_with(json!({ "reply_to": 1 })),
+        sent_with(json!({ "metadata": { "a": 1 } })),
+        sent_with(json!({ "reply_to": 1, "metadata": { "a": 1 } })),
+        // It is so already.
+        edit(json!({ "user": ann, "text": "hello" })),
+        edit(json!({ "user": ann, "text": "tea" })),
+        edit(json!({ "user": ann, "metadata": { "a": 1 } })),
+        // It is so already, since the edit before.
+        edit(json!({ "user": ann, "text": "tea", "metadata": { "a": 1 } })),
+        edit(json!({ "text": "tea" })),
+        edit(json!({ "text": "milk" })),
+        edit(json!({ "metadata": {} })),
+        react("/messages/reactions/add", ann, "+1"),
+        react("/messages/reactions/add", bob, "+1"),
+        react("/messages/reactions/add", ann, "-1"),
+        react("/messages/reactions/remove", ann, "+1"),
+        react("/messages/reactions/remove", bob, "-1"),
+        delete(json!({ "user": ann })),
+        delete(json!({})),
+        call("/chats/add", json!({ "users": [ann] })),
+        call("/chats/direct", json!({ "users": [ann, bob] })),
+        call("/chats/edit", json!({ "chat": den, "name": "lair" })),
+        call("/chats/edit", json!({ "chat": den, "metadata": { "a": 1 } })),
+        call("/chats/edit", json!({ "chat": den, "name": "lair", "metadata": { "a": 1 } })),
+        call("/users/edit", json!({ "user": ann, "username": "anna" })),
+        call("/users/edit", json!({ "user": ann, "metadata": { "a": 1 } })),
+        call("/users/edit", json!({ "user": ann, "metadata": {} })),
         call("/chats/users/remove", of(ann)),
     ]
+}
+
+fn of_author(chat: &str, author: &str) -> Value {
+    json!({ "chat": chat, "author": author, "text": "hello" })
+}
+
+/// Returns a body with these members as well.
+fn with(body: &Value, more: &Value) -> Value {
+    let mut body = body.clone();
+    body.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+    body
 }
 
 /// Checks that an answer repeats the first one.

@@ -3,7 +3,7 @@
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use super::{Call, KEY, assert_replayed, writes};
+use super::{Call, KEY, assert_replayed, with, writes};
 use crate::support::{Reply, Scene, TestServer};
 
 /// Everything that can be read.
@@ -94,6 +94,25 @@ async fn a_retry_may_write_its_values_differently() {
             ],
         ),
         (
+            "/messages/edit",
+            vec![
+                format!(r#"{{"chat":"{den}","seq":1,"user":"{ann}","metadata":{{"a":1,"b":["é"]}}}}"#),
+                format!(
+                    r#"{{"metadata":{{ "b" : [ "\u00e9" ],"a":1}},"user":"{big_ann}","seq":1,"chat":"{den}"}}"#
+                ),
+                format!(
+                    r#"{{"chat":"{big_den}","seq":1,"user":"{ann}","text":null,"metadata":{{"\u0061":1,"b":["é"]}}}}"#
+                ),
+            ],
+        ),
+        (
+            "/chats/direct",
+            vec![
+                format!(r#"{{"users":["{ann}","{bob}"]}}"#),
+                format!(r#"{{"users":["{big_bob}","{ann}"]}}"#),
+            ],
+        ),
+        (
             "/chats/users/remove",
             vec![
                 format!(r#"{{"chat":"{den}","user":"{bob}"}}"#),
@@ -116,7 +135,7 @@ async fn a_retry_may_write_its_values_differently() {
             assert_replayed(reply, &replies[0]);
         }
     }
-    assert_eq!(server.position().await, 9);
+    assert_eq!(server.position().await, 11);
 }
 
 #[tokio::test]
@@ -151,6 +170,61 @@ async fn a_retry_does_not_undo_later_changes() {
     server.leave(&den, &bob).await;
     check(&server, position + 1, false).await;
     check(&server.kill().restart(), position + 1, false).await;
+}
+
+#[tokio::test]
+async fn a_retry_undoes_no_later_change_of_a_message() {
+    let Scene { server, ann, bob, den } = Scene::on(TestServer::start()).await;
+    server.add_message(&den, &ann, "tea").await;
+    let of_message = |more: Value| with(&json!({ "chat": den, "seq": 1, "user": ann }), &more);
+    let reaction = of_message(json!({ "emoji": "+1" }));
+    let users = json!({ "users": [ann, bob] });
+    let direct = server.post("/chats/direct", &users).await.id();
+    let sent = json!({ "chat": den, "author": ann, "text": "milk?", "reply_to": 1, "metadata": { "a": 1 } });
+    // Given writes under keys, some of which find nothing to change.
+    let mut answered = Vec::new();
+    for (key, path, body, status) in [
+        ("unedited", "/messages/edit", of_message(json!({ "text": "tea" })), 200),
+        ("edited", "/messages/edit", of_message(json!({ "text": "coffee" })), 200),
+        ("as edited", "/messages/edit", of_message(json!({ "metadata": {} })), 200),
+        ("not there", "/messages/reactions/remove", reaction.clone(), 204),
+        ("there", "/messages/reactions/add", reaction.clone(), 204),
+        ("there already", "/messages/reactions/add", reaction.clone(), 204),
+        ("known", "/chats/direct", users, 200),
+        ("named", "/chats/edit", json!({ "chat": den, "name": "lair" }), 204),
+        ("renamed", "/users/edit", json!({ "user": ann, "username": "anna" }), 204),
+        ("sent", "/messages/add", sent, 201),
+    ] {
+        let key = key.replace(' ', "-");
+        let first = server.post_under(&key, path, &body).await;
+        assert_eq!((first.status.as_u16(), first.is_replayed()), (status, false), "{key}: {first:?}");
+        answered.push((key, path, body, first));
+    }
+    let of = |key: &str| {
+        let mut answers = answered.iter();
+        answers.find(|(of, ..)| of == key).map(|(.., first)| first.json()).expect("answered")
+    };
+    assert_eq!(of("unedited"), json!({ "edited_at": null }));
+    assert_eq!(of("as-edited"), of("edited"));
+    assert_eq!(of("known"), json!({ "id": direct }));
+    // When all of it is changed again, and what they were about is at last gone.
+    server.post("/messages/reactions/remove", &reaction).await.done();
+    server.post("/messages/edit", &of_message(json!({ "text": "water", "metadata": { "b": 2 } }))).await;
+    server.post("/chats/edit", &json!({ "chat": den, "name": "den" })).await.done();
+    server.post("/users/edit", &json!({ "user": ann, "username": "ann" })).await.done();
+    let check = async |server: &TestServer| {
+        let before = everything(server, &[&ann, &bob]).await;
+        let position = server.position().await;
+        for (key, path, body, first) in &answered {
+            assert_replayed(&server.post_under(key, path, body).await, first);
+        }
+        assert_eq!(server.position().await, position);
+        assert_eq!(everything(server, &[&ann, &bob]).await, before);
+    };
+    check(&server).await;
+    server.post("/messages/delete", &of_message(json!({}))).await.done();
+    check(&server).await;
+    check(&server.kill().restart()).await;
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{V4, assert_replayed, assert_reused, writes};
+use super::{V4, assert_replayed, assert_reused, with, writes};
 use crate::support::{Scene, TestServer, problem};
 
 #[tokio::test]
@@ -51,6 +51,25 @@ async fn a_used_key_refuses_every_other_value() {
     for over in others {
         let body = scene.body("/messages/add", "", &over);
         assert_reused(&server.post_under("key", "/messages/add", &body).await, &over.to_string());
+    }
+    // So does one whose message is a reply, or has metadata.
+    let members = |more| scene.body("/messages/add", "", &with(&json!({ "text": "é" }), &more));
+    let both = members(json!({ "reply_to": 1, "metadata": { "a": 1 } }));
+    assert_eq!(server.post_under("both", "/messages/add", &both).await.status, 201);
+    for over in [
+        json!({ "reply_to": 1 }),
+        json!({ "metadata": { "a": 1 } }),
+        json!({ "reply_to": 1, "metadata": { "a": 2 } }),
+        json!({ "reply_to": 1, "metadata": { "a": 1, "b": null } }),
+        json!({ "reply_to": 1, "metadata": {} }),
+        json!({ "reply_to": 2, "metadata": { "a": 1 } }),
+        json!({}),
+    ] {
+        let body = members(over);
+        assert_reused(&server.post_under("both", "/messages/add", &body).await, &body.to_string());
+        if body != sent {
+            assert_reused(&server.post_under("key", "/messages/add", &body).await, &body.to_string());
+        }
     }
     // The name is taken as well.
     assert_reused(

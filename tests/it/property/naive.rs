@@ -1,23 +1,32 @@
 //! The naive model: it holds lists, and finds everything by looking through them.
 
+use std::cmp::Reverse;
+
 use axum::http::StatusCode;
 use chinwag::domain::Actor;
 use chinwag::engine::Engine;
 use serde_json::{Value, json};
 
+use super::message::{NaiveMessage, NaiveReaction, present, set};
 use super::streamed::StreamedEvent;
-use super::{Direct, Reply, Request, Step, Write};
+use super::{Reply, Request, Revocation};
 
 /// Lists, and nothing else.
 #[derive(Default)]
 pub(super) struct Naive {
     pub(super) users: Vec<NaiveUser>,
     pub(super) chats: Vec<NaiveChat>,
+    /// Every emoji, in the order in which they were first used.
+    pub(super) emoji: Vec<Value>,
     pub(super) events: usize,
+    /// The time of each event in the log.
+    pub(super) times: Vec<Value>,
     /// Every request that was accepted under a key, with its answer.
     pub(super) keyed: Vec<(Request, Reply)>,
-    /// Each event that a stream sends, with its user.
-    told: Vec<(Value, StreamedEvent)>,
+    /// Each event that a stream sends, with its user, or `null` if that depends on who shares a chat.
+    pub(super) told: Vec<(Value, StreamedEvent)>,
+    /// The position, the chat and the user of each departure.
+    pub(super) left: Vec<(usize, Value, Value)>,
     /// The user and the time of each revocation.
     revoked: Vec<(Value, u64)>,
 }
@@ -25,22 +34,38 @@ pub(super) struct Naive {
 pub(super) struct NaiveUser {
     pub(super) id: Value,
     pub(super) username: Value,
+    pub(super) metadata: Value,
+    pub(super) created_at: Value,
+    /// The position of the last edit.
+    pub(super) edited: usize,
 }
 
 pub(super) struct NaiveChat {
     pub(super) id: Value,
     pub(super) name: Value,
+    pub(super) is_direct: bool,
+    pub(super) metadata: Value,
     pub(super) users: Vec<Value>,
-    pub(super) created_at: Option<Value>,
-    pub(super) messages: Vec<Value>,
+    pub(super) created_at: Value,
+    pub(super) messages: Vec<NaiveMessage>,
     /// Read marks by user. The last one of a user holds.
     marks: Vec<(Value, usize)>,
-    /// The number of the event that wrote to it last, or created it.
+    /// The position of the last message, or of the chat's creation.
     last_event: usize,
+    /// The position of the last edit.
+    pub(super) edited: usize,
+}
+
+impl NaiveUser {
+    pub(super) fn shown(&self) -> Value {
+        let mut shown = json!({ "id": self.id, "username": self.username, "created_at": self.created_at });
+        set(&mut shown, "metadata", self.metadata.clone());
+        shown
+    }
 }
 
 impl NaiveChat {
-    fn mark(&self, user: &Value) -> usize {
+    pub(super) fn mark(&self, user: &Value) -> usize {
         self.marks.iter().rev().find(|(reader, _)| reader == user).map_or(0, |(_, mark)| *mark)
     }
 
@@ -49,88 +74,37 @@ impl NaiveChat {
         Some(self.mark(user)).filter(|mark| *mark > 0)
     }
 
-    pub(super) fn unread(&self, user: &Value) -> usize {
-        self.messages[self.mark(user)..].iter().filter(|message| message["author"] != *user).count()
+    fn unread(&self, user: &Value) -> usize {
+        let is_unread = |message: &&NaiveMessage| message.author() != user && !message.is_deleted();
+        self.messages[self.mark(user)..].iter().filter(is_unread).count()
     }
+
+    /// Returns the message with this seq, if there is one.
+    pub(super) fn message(&self, seq: &Value) -> Option<&NaiveMessage> {
+        self.messages.get(index_of(seq)?)
+    }
+
+    /// Returns the chat as a reader sees it, without its cursor.
+    pub(super) fn shown(&self, reader: Option<&Value>) -> Value {
+        let mut shown = json!({
+            "id": self.id, "name": self.name, "users": self.users, "created_at": self.created_at,
+            "last_message": self.messages.last().map(|message| message.shown(reader)),
+        });
+        set(&mut shown, "direct", self.is_direct.then_some(true).into());
+        set(&mut shown, "metadata", self.metadata.clone());
+        set(&mut shown, "unread", reader.map(|reader| self.unread(reader)).into());
+        shown
+    }
+}
+
+fn index_of(seq: &Value) -> Option<usize> {
+    usize::try_from(seq.as_u64()?.checked_sub(1)?).ok()
 }
 
 /// The path of a call that the API does not have.
-const REVOKE: &str = "/users/tokens/revoke";
-
-pub(super) const NOBODY: &str = "00000000-0000-7000-8000-000000000000";
-
-/// Returns the item that a step names by a number from 0 to 99. A high number names none.
-pub(super) fn named<T>(items: &[T], number: u8) -> Option<&T> {
-    let number = usize::from(number);
-    if number < 97 { items.get(number % items.len().max(1)) } else { None }
-}
+pub(super) const REVOKE: &str = "/users/tokens/revoke";
 
 impl Naive {
-    /// The request of a step, on what there is now.
-    pub(super) fn request(&self, step: &Step) -> Option<Request> {
-        match step {
-            Step::Write { write, key } => {
-                let (path, body) = self.write(write);
-                Some(Request {
-                    path,
-                    body,
-                    key: key.map(|key| format!("key-{key}")),
-                    direct: self.direct(write),
-                })
-            }
-            Step::Retry { number } => {
-                self.keyed.get(usize::from(*number)).map(|(request, _)| request.clone())
-            }
-            Step::Restart => None,
-        }
-    }
-
-    fn write(&self, write: &Write) -> (&'static str, Value) {
-        let user = |number: &u8| named(&self.users, *number).map_or(json!(NOBODY), |user| user.id.clone());
-        let chat = |number: &u8| named(&self.chats, *number).map_or(json!(NOBODY), |chat| chat.id.clone());
-        match write {
-            Write::AddUser { name } => ("/users/add", json!({ "username": format!("user {name}") })),
-            Write::AddChat { name, users } => {
-                let users: Vec<_> = users.iter().map(user).collect();
-                ("/chats/add", json!({ "name": format!("chat {name}"), "users": users }))
-            }
-            Write::AddMessage { chat: number, author, text } => {
-                ("/messages/add", json!({ "chat": chat(number), "author": user(author), "text": text }))
-            }
-            Write::AddMessages { messages } => {
-                let of = |(number, author, text): &(u8, u8, String)| json!({ "chat": chat(number), "author": user(author), "text": text });
-                ("/messages/batch", json!({ "messages": messages.iter().map(of).collect::<Vec<_>>() }))
-            }
-            Write::Join { chat: number, user: who } => {
-                ("/chats/users/add", json!({ "chat": chat(number), "user": user(who) }))
-            }
-            Write::Leave { chat: number, user: who } => {
-                ("/chats/users/remove", json!({ "chat": chat(number), "user": user(who) }))
-            }
-            Write::Read { chat: number, user: who, percent } => {
-                let last = named(&self.chats, *number).map_or(0, |chat| chat.messages.len());
-                let seq = if *percent > 100 {
-                    last + usize::from(*percent - 100)
-                } else {
-                    last * usize::from(*percent) / 100
-                };
-                ("/chats/read", json!({ "chat": chat(number), "user": user(who), "seq": seq }))
-            }
-            Write::Revoke { user: who, .. } => (REVOKE, json!({ "user": user(who) })),
-        }
-    }
-
-    /// Returns the one who sends a revocation: nobody who is known, a server key or a user.
-    fn direct(&self, write: &Write) -> Option<Direct> {
-        let Write::Revoke { from, by, .. } = write else { return None };
-        let by = match (by % 4, named(&self.users, *by)) {
-            (0, _) | (_, None) => Actor::Unknown,
-            (1, _) => Actor::Key("backend".into()),
-            (_, Some(user)) => Actor::User(user.id.as_str().expect("an id").parse().expect("an id")),
-        };
-        Some(Direct { by, from: (*from).into() })
-    }
-
     fn tokens_from(&self, user: &Value) -> u64 {
         self.revoked.iter().rev().find(|(of, _)| of == user).map_or(0, |(_, from)| *from)
     }
@@ -146,60 +120,23 @@ impl Naive {
         });
     }
 
-    fn is_user(&self, id: &Value) -> bool {
-        self.users.iter().any(|user| user.id == *id)
+    pub(super) fn user(&self, id: &Value) -> Option<&NaiveUser> {
+        self.users.iter().find(|user| user.id == *id)
     }
 
-    fn chat(&self, id: &Value) -> Option<&NaiveChat> {
+    pub(super) fn chat(&self, id: &Value) -> Option<&NaiveChat> {
         self.chats.iter().find(|chat| chat.id == *id)
     }
 
-    /// The code and the field of the refusal that the rules demand.
-    fn refusal(&self, Request { path, body, .. }: &Request) -> Option<(&'static str, String)> {
-        let refuse = |code, field: &str| Some((code, field.to_owned()));
-        match *path {
-            "/users/add" => {
-                let taken = self.users.iter().any(|user| user.username == body["username"]);
-                taken.then(|| ("username_taken", "username".to_owned()))
-            }
-            "/chats/add" => {
-                let users = body["users"].as_array().expect("a list");
-                if let Some(index) = users.iter().position(|user| !self.is_user(user)) {
-                    return Some(("user_not_found", format!("users[{index}]")));
-                }
-                let taken = self.chats.iter().any(|chat| chat.name == body["name"]);
-                taken.then(|| ("chat_name_taken", "name".to_owned()))
-            }
-            "/messages/batch" => {
-                let messages = body["messages"].as_array().expect("a list").iter().enumerate();
-                messages.into_iter().find_map(|(index, message)| {
-                    let request =
-                        Request { path: "/messages/add", body: message.clone(), key: None, direct: None };
-                    let (code, field) = self.refusal(&request)?;
-                    Some((code, format!("messages[{index}].{field}")))
-                })
-            }
-            REVOKE => (!self.is_user(&body["user"])).then(|| ("user_not_found", "user".to_owned())),
-            other => {
-                let field = if other == "/messages/add" { "author" } else { "user" };
-                let Some(chat) = self.chat(&body["chat"]) else { return refuse("chat_not_found", "chat") };
-                if !self.is_user(&body[field]) {
-                    return refuse("user_not_found", field);
-                }
-                let needs_a_member = matches!(other, "/messages/add" | "/chats/read");
-                if needs_a_member && !chat.users.contains(&body[field]) {
-                    return refuse("not_a_member", field);
-                }
-                let beyond = body["seq"].as_u64().is_some_and(|seq| seq > chat.messages.len() as u64);
-                if beyond { refuse("invalid_field", "seq") } else { None }
-            }
-        }
+    pub(super) fn direct_chat(&self, users: &Value) -> Option<&NaiveChat> {
+        let users = users.as_array().expect("a list");
+        self.chats.iter().find(|chat| chat.is_direct && users.iter().all(|user| chat.users.contains(user)))
     }
 
     /// Checks the answer to a request, and applies the request to the model.
     pub(super) fn take(&mut self, request: &Request, reply: &Reply) {
         if let Some((first, answer)) = self.used(request) {
-            if (first.path, &first.body) == (request.path, &request.body) {
+            if (first.path, values(first)) == (request.path, values(request)) {
                 assert_eq!(*reply, Reply { replayed: true, ..answer.clone() });
             } else {
                 assert_eq!(reply.body["code"], "idempotency_key_reused", "{request:?}");
@@ -214,7 +151,7 @@ impl Naive {
         }
         if request.path == "/messages/batch" {
             self.add_messages(request, reply);
-        } else if let Some(Direct { from, .. }) = request.direct {
+        } else if let Some(Revocation { from, .. }) = request.revocation {
             let user = &request.body["user"];
             let from = from.max(self.tokens_from(user) + 1);
             assert_eq!(reply.body, json!({ "tokens_from": from }));
@@ -228,11 +165,6 @@ impl Naive {
         if request.key.is_some() {
             self.keyed.push((request.clone(), reply.clone()));
         }
-    }
-
-    /// Returns the events that the stream of this user sends from the beginning on.
-    pub(super) fn told(&self, user: &str) -> Vec<StreamedEvent> {
-        self.told.iter().filter(|(told, _)| *told == user).map(|(_, told)| told.clone()).collect()
     }
 
     /// Returns the request that used the same key, of the same user or not of a user either.
@@ -249,7 +181,7 @@ impl Naive {
         let answers = reply.body.as_array().expect("a list");
         assert_eq!(answers.len(), messages.len());
         for (message, answer) in messages.iter().zip(answers) {
-            let request = Request { path: "/messages/add", body: message.clone(), key: None, direct: None };
+            let request = Request::new("/messages/add", message.clone());
             self.change(&request, &Reply { body: answer.clone(), ..reply.clone() });
             self.events += 1;
         }
@@ -257,94 +189,199 @@ impl Naive {
 
     /// Applies an accepted request. Returns whether it changed anything.
     fn change(&mut self, Request { path, body, .. }: &Request, reply: &Reply) -> bool {
-        let id = reply.body["id"].clone();
-        let event = self.events + 1;
-        let made = matches!(*path, "/users/add" | "/chats/add" | "/messages/add");
-        assert_eq!(
-            reply.status,
-            if made { StatusCode::CREATED } else { StatusCode::NO_CONTENT },
-            "{reply:?}"
-        );
-        let told = &mut self.told;
-        let mut tell = |users: &[Value], event: &'static str, data: &Value| {
-            told.extend(users.iter().map(|user| {
-                (user.clone(), StreamedEvent { position: self.events + 1, event, data: data.clone() })
-            }));
-        };
-        let chat = self.chats.iter_mut().find(|chat| chat.id == body["chat"]);
-        match (*path, chat) {
-            ("/users/add", _) => self.users.push(NaiveUser { id, username: body["username"].clone() }),
-            ("/chats/add", _) => {
-                let mut users: Vec<Value> = Vec::new();
-                for user in body["users"].as_array().expect("a list") {
-                    if !users.contains(user) {
-                        users.push(user.clone());
-                    }
-                }
-                tell(&users, "chat", &id);
-                let (messages, marks) = (Vec::new(), Vec::new());
-                let name = body["name"].clone();
-                self.chats.push(NaiveChat {
-                    id,
-                    name,
-                    users,
-                    created_at: None,
-                    messages,
-                    marks,
-                    last_event: event,
-                });
-            }
-            ("/messages/add", Some(chat)) => {
-                chat.last_event = event;
-                let seq = chat.messages.len() + 1;
-                assert_eq!(reply.body["seq"], seq);
-                let message = json!({
-                    "id": id, "chat": chat.id, "author": body["author"], "text": body["text"],
-                    "created_at": reply.body["created_at"], "seq": seq,
-                });
-                tell(&chat.users, "message", &message);
-                chat.messages.push(message);
-            }
-            ("/chats/users/add", Some(chat)) => {
-                let is_new = !chat.users.contains(&body["user"]);
-                if is_new {
-                    tell(&chat.users, "member", body);
-                    tell(&[body["user"].clone()], "chat", &chat.id);
-                }
-                chat.users.extend(is_new.then(|| body["user"].clone()));
-                return is_new;
-            }
-            ("/chats/users/remove", Some(chat)) => {
-                let was_member = chat.users.contains(&body["user"]);
-                if was_member {
-                    tell(&chat.users, "member_removed", body);
-                }
-                chat.users.retain(|user| *user != body["user"]);
-                return was_member;
-            }
-            ("/chats/read", Some(chat)) => {
-                let seq = usize::try_from(body["seq"].as_u64().expect("a number")).expect("small");
-                let moves = seq > chat.mark(&body["user"]);
-                if moves {
-                    tell(&chat.users, "read", body);
-                }
-                chat.marks.extend(moves.then(|| (body["user"].clone(), seq)));
-                return moves;
-            }
-            other => unreachable!("no write goes to {}", other.0),
+        let existing = (*path == "/chats/direct").then(|| self.direct_chat(&body["users"])).flatten();
+        if let Some(chat) = existing {
+            assert_eq!((reply.status, &reply.body), (StatusCode::OK, &json!({ "id": chat.id })));
+            return false;
         }
+        let status = match *path {
+            "/users/add" | "/chats/add" | "/chats/direct" | "/messages/add" => StatusCode::CREATED,
+            "/messages/edit" => StatusCode::OK,
+            _ => StatusCode::NO_CONTENT,
+        };
+        assert_eq!(reply.status, status, "{reply:?}");
+        match *path {
+            "/users/add" => {
+                let (id, username) = (reply.body["id"].clone(), body["username"].clone());
+                let created_at = self.times[self.events].clone();
+                self.users.push(NaiveUser { id, username, metadata: Value::Null, created_at, edited: 0 });
+                true
+            }
+            "/users/edit" => self.edit_user(body),
+            "/chats/add" | "/chats/direct" => {
+                self.add_chat(body, reply.body["id"].clone(), *path == "/chats/direct");
+                true
+            }
+            path => self.change_chat(path, body, reply),
+        }
+    }
+
+    fn edit_user(&mut self, body: &Value) -> bool {
+        let position = self.events + 1;
+        let user = self.users.iter_mut().find(|user| user.id == body["user"]).expect("a user");
+        if !edit([(&mut user.username, &body["username"]), (&mut user.metadata, &body["metadata"])]) {
+            return false;
+        }
+        user.edited = position;
+        let data = json!({ "id": user.id });
+        self.told.push((Value::Null, StreamedEvent { position, event: "user_edited", data }));
         true
     }
 
-    /// Returns whether the event is a read mark that has moved forward since.
-    pub(super) fn is_overtaken(&self, StreamedEvent { event, data, .. }: &StreamedEvent) -> bool {
-        let chat = || self.chats.iter().find(|chat| chat.id == data["chat"]).expect("a chat");
-        *event == "read" && data["seq"].as_u64() < Some(chat().mark(&data["user"]) as u64)
+    fn add_chat(&mut self, body: &Value, id: Value, is_direct: bool) {
+        let mut users: Vec<Value> = Vec::new();
+        for user in body["users"].as_array().expect("a list") {
+            if !users.contains(user) {
+                users.push(user.clone());
+            }
+        }
+        let last_event = self.events + 1;
+        self.told.extend(users.iter().map(|user| {
+            let data = json!({ "id": id });
+            (user.clone(), StreamedEvent { position: last_event, event: "chat", data })
+        }));
+        self.chats.push(NaiveChat {
+            id,
+            name: body["name"].clone(),
+            is_direct,
+            metadata: Value::Null,
+            users,
+            created_at: self.times[self.events].clone(),
+            messages: Vec::new(),
+            marks: Vec::new(),
+            last_event,
+            edited: 0,
+        });
+    }
+
+    fn change_chat(&mut self, path: &str, body: &Value, reply: &Reply) -> bool {
+        let position = self.events + 1;
+        // Without an event, there is no time.
+        let at = self.times.get(self.events).cloned().unwrap_or_default();
+        let told = &mut self.told;
+        let mut tell = |users: &[Value], event: &'static str, data: &Value| {
+            let event = StreamedEvent { position, event, data: data.clone() };
+            told.extend(users.iter().map(|user| (user.clone(), event.name())));
+        };
+        let chat = self.chats.iter_mut().find(|chat| chat.id == body["chat"]).expect("a chat");
+        let (user, seq) = (&body["user"], &body["seq"]);
+        let message = index_of(seq).and_then(|index| chat.messages.get_mut(index));
+        match (path, message) {
+            ("/messages/add", _) => {
+                chat.last_event = position;
+                let mut message = json!({
+                    "id": reply.body["id"], "chat": chat.id, "author": body["author"], "text": body["text"],
+                    "created_at": at, "seq": chat.messages.len() + 1,
+                });
+                assert_eq!((&reply.body["created_at"], &reply.body["seq"]), (&at, &message["seq"]));
+                set(&mut message, "reply_to", body["reply_to"].clone());
+                set(&mut message, "metadata", present(&body["metadata"]));
+                tell(&chat.users, "message", &message);
+                chat.messages.push(NaiveMessage::new(position, message));
+                true
+            }
+            ("/messages/edit", Some(message)) => {
+                let changed = message.edit(position, &at, body);
+                let edited_at = message.now().get("edited_at");
+                assert_eq!(reply.body, json!({ "edited_at": edited_at }));
+                if changed {
+                    tell(&chat.users, "message_edited", message.now());
+                }
+                changed
+            }
+            ("/messages/delete", Some(message)) => {
+                let is_first = !message.is_deleted();
+                if is_first {
+                    message.delete(position, &at);
+                    tell(&chat.users, "message_deleted", message.now());
+                }
+                is_first
+            }
+            ("/messages/reactions/add", Some(message)) => {
+                let emoji = &body["emoji"];
+                let is_new = message.reaction(user, emoji).is_none();
+                if is_new {
+                    let (user, emoji) = (user.clone(), emoji.clone());
+                    message.react(NaiveReaction { user, emoji, created_at: at, position });
+                    tell(&chat.users, "reaction", body);
+                }
+                if !self.emoji.contains(emoji) {
+                    self.emoji.push(emoji.clone());
+                }
+                is_new
+            }
+            ("/messages/reactions/remove", Some(message)) => {
+                let was_there = message.reaction(user, &body["emoji"]).is_some();
+                if was_there {
+                    message.take_back(position, user, &body["emoji"]);
+                    tell(&chat.users, "reaction_removed", body);
+                }
+                was_there
+            }
+            ("/chats/edit", _) => {
+                let changed =
+                    edit([(&mut chat.name, &body["name"]), (&mut chat.metadata, &body["metadata"])]);
+                if changed {
+                    chat.edited = position;
+                    tell(&chat.users, "chat_edited", &json!({ "id": chat.id }));
+                }
+                changed
+            }
+            ("/chats/users/add", _) => {
+                let is_new = !chat.users.contains(user);
+                if is_new {
+                    tell(&chat.users, "member", body);
+                    tell(std::slice::from_ref(user), "chat", &json!({ "id": chat.id }));
+                    chat.users.push(user.clone());
+                }
+                is_new
+            }
+            ("/chats/users/remove", _) => {
+                let was_member = chat.users.contains(user);
+                if was_member {
+                    tell(&chat.users, "member_removed", body);
+                    self.left.push((position, chat.id.clone(), user.clone()));
+                    chat.users.retain(|member| member != user);
+                }
+                was_member
+            }
+            ("/chats/read", _) => {
+                let seq = usize::try_from(seq.as_u64().expect("a number")).expect("small");
+                let moves = seq > chat.mark(user);
+                if moves {
+                    tell(&chat.users, "read", body);
+                    chat.marks.push((user.clone(), seq));
+                }
+                moves
+            }
+            (other, _) => unreachable!("no write goes to {other}"),
+        }
     }
 
     pub(super) fn chats_of(&self, user: &Value) -> Vec<&NaiveChat> {
         let mut chats: Vec<_> = self.chats.iter().filter(|chat| chat.users.contains(user)).collect();
-        chats.sort_by_key(|chat| std::cmp::Reverse((!chat.messages.is_empty(), chat.last_event)));
+        chats.sort_by_key(|chat| Reverse((!chat.messages.is_empty(), chat.last_event)));
         chats
     }
+}
+
+/// Sets a name and metadata to those that are given. Returns whether that changes anything.
+fn edit([name, metadata]: [(&mut Value, &Value); 2]) -> bool {
+    let new = (
+        if name.1.is_null() { name.0.clone() } else { name.1.clone() },
+        if metadata.1.is_null() { metadata.0.clone() } else { present(metadata.1) },
+    );
+    let changes = (&*name.0, &*metadata.0) != (&new.0, &new.1);
+    (*name.0, *metadata.0) = new;
+    changes
+}
+
+/// Returns the values of a request that an idempotency key holds on to.
+fn values(Request { path, body, .. }: &Request) -> Value {
+    let mut values = body.clone();
+    if *path == "/chats/direct" {
+        // The order of the two does not count.
+        values["users"].as_array_mut().expect("a list").sort_by_key(Value::to_string);
+    }
+    values
 }

@@ -16,7 +16,7 @@ pub struct TestEngine {
     end: WriterEnd,
 }
 
-const SETTINGS: EngineSettings = EngineSettings { queue_max: 1_000, can_follow_all: false };
+const SETTINGS: EngineSettings = EngineSettings { queue_max: 1_000, can_follow_all: false, scrub: None };
 
 impl TestEngine {
     pub fn start() -> Self {

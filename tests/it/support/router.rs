@@ -45,7 +45,11 @@ impl TestRouter {
 
     fn start_with(config: &ServeConfig, keyed: Option<Arc<Keyed>>) -> Self {
         let progress = Arc::new(ReplayProgress::default());
-        let settings = EngineSettings { queue_max: config.limits.queue_max as usize, can_follow_all: false };
+        let settings = EngineSettings {
+            queue_max: config.limits.queue_max as usize,
+            can_follow_all: false,
+            scrub: None,
+        };
         let (engine, _) = Engine::start(Box::new(MemoryLog::default()), settings, &progress)
             .expect("an empty log can be replayed");
         let app = App::starting(progress, config);

@@ -15,8 +15,8 @@ use serde_json::{Value, json};
 
 use super::{Client, Reply, TestRouter};
 
-/// The calls that take a body.
-pub const CALLS: [&str; 13] = [
+/// The calls that take a body. Those that change a message succeed after `/messages/add`.
+pub const CALLS: [&str; 22] = [
     "/users/add",
     "/users/get",
     "/users/list",
@@ -30,6 +30,15 @@ pub const CALLS: [&str; 13] = [
     "/messages/add",
     "/messages/batch",
     "/messages/get",
+    "/users/edit",
+    "/chats/direct",
+    "/chats/edit",
+    "/messages/edit",
+    "/messages/reactions/add",
+    "/messages/reactions/remove",
+    "/messages/reactions/get",
+    "/messages/revisions/get",
+    "/messages/delete",
 ];
 
 /// A server, real or in process, on which `ann` is in the chat `den` and `bob` is in no chat.
@@ -70,6 +79,15 @@ impl<S: Deref<Target = Client>> Scene<S> {
             "/messages/add" => json!({ "chat": den, "author": ann, "text": "hello" }),
             "/messages/batch" => json!({ "messages": [{ "chat": den, "author": ann, "text": "hello" }] }),
             "/chats/show" | "/messages/get" => json!({ "chat": den }),
+            "/users/edit" => json!({ "user": ann, "username": format!("{name}, edited") }),
+            "/chats/direct" => json!({ "users": [ann, bob] }),
+            "/chats/edit" => json!({ "chat": den, "name": format!("{name}, edited") }),
+            "/messages/edit" => json!({ "chat": den, "seq": 1, "user": ann, "text": "hello" }),
+            "/messages/delete" => json!({ "chat": den, "seq": 1, "user": ann }),
+            "/messages/reactions/add" | "/messages/reactions/remove" => {
+                json!({ "chat": den, "seq": 1, "user": ann, "emoji": "hello" })
+            }
+            "/messages/reactions/get" | "/messages/revisions/get" => json!({ "chat": den, "seq": 1 }),
             other => panic!("there is no call {other}"),
         };
         for (name, value) in over.as_object().expect("members") {

@@ -2,6 +2,7 @@
 
 mod backup;
 mod bad_lines;
+mod changes;
 mod credentials;
 mod import;
 mod live;

@@ -1,5 +1,7 @@
 // How does the page call the server?
 
+const OVERTAKEN_PAUSE_MS = 50;
+
 /** An error for a refused request: a problem of RFC 9457. */
 export class Refused extends Error {
   constructor(status, problem) {
@@ -19,6 +21,22 @@ export const access = { token: null, onRefused: null };
 
 /** Posts, and returns the answer's JSON, or null for an empty body. Throws Refused, or TypeError without an answer. */
 export async function post(path, body, key) {
+  return (await call(path, body, key)).json;
+}
+
+/**
+ * Reads, with retries, what events then keep current. An answer that an event has overtaken would undo the event, so it
+ * is asked for again. `seen` returns the position of the last event.
+ */
+export async function load(path, body, seen) {
+  for (;;) {
+    const { json, position } = await persist(() => call(path, body));
+    if (!(position < seen())) return json;
+    await pause(OVERTAKEN_PAUSE_MS);
+  }
+}
+
+async function call(path, body, key) {
   const headers = { "Content-Type": "application/json" };
   if (key) headers["Idempotency-Key"] = key;
   if (access.token) headers.Authorization = `Bearer ${access.token}`;
@@ -30,7 +48,8 @@ export async function post(path, body, key) {
     return new Promise(() => {});
   }
   if (!response.ok) throw new Refused(response.status, parsed(text));
-  return text ? JSON.parse(text) : null;
+  const shown = Number.parseInt(response.headers.get("Chinwag-Position"), 10);
+  return { json: text ? JSON.parse(text) : null, position: shown };
 }
 
 /** Returns the position of the last event. */
@@ -58,9 +77,11 @@ export async function persist(work) {
     } catch (error) {
       if (error instanceof Refused && !error.isTemporary) throw error;
     }
-    await new Promise((resolve) => setTimeout(resolve, wait));
+    await pause(wait);
   }
 }
+
+const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** Returns a random key. (`crypto.randomUUID` exists on HTTPS and localhost only.) */
 export function newKey() {

@@ -10,7 +10,7 @@ export class Outbox {
   #sending = new Set();
   #onChange;
   #onSent;
-  /** Messages { key, chat, author, text, written, refused? }, oldest first. */
+  /** Messages { key, chat, author, text, reply_to?, written, refused? }, oldest first. */
   messages;
 
   constructor(user, onSent, onChange) {
@@ -24,10 +24,10 @@ export class Outbox {
     for (const { chat } of this.messages) this.#send(chat);
   }
 
-  add(chat, author, text) {
+  add(chat, author, text, reply_to) {
     // Two messages of one millisecond also keep their order.
     const written = Math.max(Date.now(), (this.messages.at(-1)?.written ?? 0) + 1);
-    const message = { key: newKey(), chat, author, text, written };
+    const message = { key: newKey(), chat, author, text, reply_to, written };
     this.#keep(message);
     this.messages.push(message);
     this.#send(chat);
@@ -45,11 +45,11 @@ export class Outbox {
     this.#sending.add(chat);
     let message;
     while ((message = this.messages.find((next) => next.chat === chat && !next.refused))) {
-      const { key, author, text } = message;
+      const { key, author, text, reply_to } = message;
       try {
-        const sent = await persist(() => post("messages/add", { chat, author, text }, key));
+        const sent = await persist(() => post("messages/add", { chat, author, text, reply_to }, key));
         this.#forget(message);
-        this.#onSent({ ...sent, chat, author, text });
+        this.#onSent({ ...sent, chat, author, text, reply_to });
         this.#onChange();
       } catch (error) {
         message.refused = error.message;

@@ -15,7 +15,10 @@ const SIGNED_IN = needsToken ? "chinwag-token" : NAME;
 const END_DISTANCE_MAX = 40;
 
 let store = null;
+/** What the dialog asks: a title, fields and what to do with their answers, or choices, each of which asks further. */
 let ask = null;
+/** What the dialog asked when it was last drawn. */
+let asked = null;
 let error = null;
 let isDrawing = false;
 /** Whether the messages are scrolled to their end. If so, a new message scrolls them. */
@@ -35,8 +38,10 @@ function draw() {
     render(html`${shown}${view.dialog(ask, actions)}`, page);
     keepScrolled(page.querySelector(".messages"), anchor);
     const dialog = page.querySelector("dialog");
-    if (ask && !dialog.open) dialog.showModal();
-    if (!ask && dialog.open) dialog.close();
+    if (!ask) dialog.close();
+    else if (!dialog.open) dialog.showModal();
+    else if (ask !== asked) dialog.querySelector("input, textarea, button").focus();
+    asked = ask;
     const unread = store ? store.listed.reduce((sum, chat) => sum + chat.unread, 0) : 0;
     document.title = unread ? `(${unread}) Chinwag` : "Chinwag";
     if (store?.open && isAtEnd && document.visibilityState === "visible") store.markRead();
@@ -68,10 +73,10 @@ async function signIn(event) {
 async function enter(word) {
   try {
     const me = needsToken ? await userOf(word) : await findOrAdd(word);
-    if (!needsToken) localStorage.setItem(NAME, word);
-    sessionStorage.setItem(SIGNED_IN, word);
+    if (needsToken) sessionStorage.setItem(SIGNED_IN, word);
+    else remember(word);
     error = null;
-    store = new Store(me, draw);
+    store = new Store(me, draw, (username) => needsToken || remember(username));
     draw();
     await store.start();
   } catch (refused) {
@@ -79,6 +84,11 @@ async function enter(word) {
     error = refused.message;
     draw();
   }
+}
+
+function remember(username) {
+  localStorage.setItem(NAME, username);
+  sessionStorage.setItem(NAME, username);
 }
 
 async function userOf(token) {
@@ -148,32 +158,70 @@ const actions = {
     store.outbox.discard(message);
   },
   newChat() {
-    ask = {
+    actions.ask({
       title: "Create chat",
+      about: "Without a name, a chat with one other member is your direct chat.",
       fields: [
-        { name: "name", label: "Chat name", required: true },
+        { name: "name", label: "Chat name (optional)" },
         { name: "users", label: "Other members (usernames, separated by commas)" },
       ],
       answer: ({ name, users }) => store.addChat(name, users.split(",").map((each) => each.trim()).filter(Boolean)),
-    };
-    draw();
+    });
   },
   addMember() {
     const fields = [{ name: "username", label: "Username", required: true }];
-    ask = { title: "Add member", fields, answer: ({ username }) => store.addMember(username.trim()) };
+    actions.ask({ title: "Add member", fields, answer: ({ username }) => store.addMember(username.trim()) });
+  },
+  more(message) {
+    const about = view.summary(store, message);
+    const choices = [
+      {
+        title: "Reply",
+        about,
+        fields: [{ name: "text", label: "Your reply", text: "" }],
+        answer(answer) {
+          isAtEnd = true;
+          store.reply(message, answer.text);
+        },
+      },
+    ];
+    if (message.author === store.me.id) {
+      choices.push(
+        {
+          title: "Edit",
+          about,
+          fields: [{ name: "text", label: "Text", text: message.text }],
+          answer: (answer) => store.edit(message, answer.text),
+        },
+        { title: "Delete", about, answer: () => store.delete(message) },
+      );
+    }
+    actions.ask({ title: "Message", about, message, choices });
+  },
+  ask(next) {
+    ask = next;
     draw();
   },
+  async react(message, emoji, isAdded) {
+    actions.ask(null);
+    try {
+      await store.react(message, emoji, isAdded);
+    } catch (refused) {
+      actions.ask({ title: "Reaction", error: refused.message, choices: [] });
+    }
+  },
   closeDialog() {
-    ask = null;
-    draw();
+    actions.ask(null);
   },
   async submitDialog(event) {
     event.preventDefault();
+    const answered = ask;
     try {
-      await ask.answer(Object.fromEntries(new FormData(event.target)));
-      ask = null;
+      await answered.answer(Object.fromEntries(new FormData(event.target)));
+      // The user may have closed the dialog meanwhile.
+      if (ask === answered) ask = null;
     } catch (refused) {
-      ask.error = refused.message;
+      answered.error = refused.message;
     }
     draw();
   },

@@ -1,6 +1,6 @@
 // Which chats, messages and users does the page know? It loads them once; the stream of events then keeps them current.
 
-import { access, newKey, persist, position, post } from "./api.js";
+import { access, load, newKey, persist, position, post } from "./api.js";
 import { History } from "./history.js";
 import { Outbox } from "./outbox.js";
 
@@ -20,14 +20,19 @@ export class Store {
   /** Id of the last event that was applied; at first, a position. */
   #after;
   #onChange;
+  #onRenamed;
   /** Whether a read mark was set within the last interval. */
   #hasJustMarked = false;
+  /** The list of chats, while it is being loaded. */
+  #listing;
   outbox;
 
-  constructor(me, onChange) {
+  /** `onRenamed` is called with the user's own name when it has changed. */
+  constructor(me, onChange, onRenamed) {
     this.me = me;
     this.names.set(me.id, me.username);
     this.#onChange = onChange;
+    this.#onRenamed = onRenamed;
     this.outbox = new Outbox(me.id, (message) => this.#applyMessage(message), onChange);
   }
 
@@ -45,8 +50,22 @@ export class Store {
   }
 
   history(chat) {
-    if (!this.#histories.has(chat)) this.#histories.set(chat, new History(chat));
+    if (!this.#histories.has(chat)) {
+      const get = (which) => this.#load("messages/get", { chat, user: this.me.id, ...which });
+      this.#histories.set(chat, new History(get));
+    }
     return this.#histories.get(chat);
+  }
+
+  /** Returns the user's name, as far as it is known. */
+  name(user) {
+    return this.names.get(user) ?? "…";
+  }
+
+  /** Returns the chat's name, or else the names of its other members. */
+  title(chat) {
+    const others = chat.users.filter((user) => user !== this.me.id);
+    return chat.name ?? (others.map((user) => this.name(user)).join(", ") || "Just you");
   }
 
   async show(chat) {
@@ -62,7 +81,7 @@ export class Store {
   }
 
   #loaded(history) {
-    for (const { author } of history.messages) this.#learnName(author);
+    for (const author of history.authors) this.#learnName(author);
     this.#onChange();
   }
 
@@ -70,7 +89,7 @@ export class Store {
   async markRead() {
     const chat = this.chats.get(this.open);
     const seq = this.history(this.open).last;
-    if (!chat || !chat.unread || chat.marking >= seq || this.#hasJustMarked) return;
+    if (!chat || !chat.unread || (chat.marking ?? 0) >= seq || this.#hasJustMarked) return;
     chat.marking = seq;
     this.#hasJustMarked = true;
     setTimeout(() => {
@@ -91,33 +110,68 @@ export class Store {
     this.outbox.add(this.open, this.me.id, text);
   }
 
+  reply({ chat, seq }, text) {
+    this.outbox.add(chat, this.me.id, text, seq);
+  }
+
+  async edit({ chat, seq }, text) {
+    await this.#change("messages/edit", { chat, seq, user: this.me.id, text });
+  }
+
+  async delete({ chat, seq }) {
+    await this.#change("messages/delete", { chat, seq, user: this.me.id });
+  }
+
+  /** Adds a reaction, or removes it. */
+  async react({ chat, seq }, emoji, isAdded) {
+    const path = `messages/reactions/${isAdded ? "add" : "remove"}`;
+    await this.#change(path, { chat, seq, user: this.me.id, emoji });
+  }
+
+  /** Makes a chat. One without a name and with one other member is the direct chat with them. */
   async addChat(name, usernames) {
-    const users = [this.me.id];
-    for (const username of usernames) users.push((await this.#find(username)).id);
+    const users = new Set([this.me.id]);
+    for (const username of usernames) users.add((await this.#find(username)).id);
+    const path = !name && users.size === 2 ? "chats/direct" : "chats/add";
     const key = newKey();
-    const { id } = await persist(() => post("chats/add", { name, users }, key));
+    const { id } = await persist(() => post(path, { name: name || undefined, users: [...users] }, key));
     await this.#listChats();
     await this.show(id);
   }
 
   async addMember(username) {
-    const user = (await this.#find(username)).id;
+    const chat = this.open;
+    const { id: user } = await this.#find(username);
+    await this.#change("chats/users/add", { chat, user });
+  }
+
+  // The page shows the change when the stream brings it.
+  async #change(path, body) {
     const key = newKey();
-    await persist(() => post("chats/users/add", { chat: this.open, user }, key));
+    await persist(() => post(path, body, key));
+  }
+
+  #load(path, body) {
+    return load(path, body, () => Number.parseInt(this.#after, 10));
   }
 
   async #find(username) {
     // A token does not look up others by their names, but may find them.
-    const find = async (prefix) => (await post("users/find", { prefix, limit: 100 })).find(isNamed);
-    const isNamed = (user) => user.username === username;
-    const user = await persist(() => (access.token ? find(username) : post("users/get", { username })));
+    const user = access.token
+      ? (await this.#load("users/find", { prefix: username, limit: 100 })).find((user) => user.username === username)
+      : await this.#load("users/get", { username });
     if (!user) throw new Error(`no user is named ${username}`);
     this.names.set(user.id, user.username);
     return user;
   }
 
   async #listChats() {
-    const listed = await persist(() => post("chats/get", { user: this.me.id }));
+    this.#listing ??= this.#list().finally(() => (this.#listing = undefined));
+    await this.#listing;
+  }
+
+  async #list() {
+    const listed = await this.#load("chats/get", { user: this.me.id });
     // Chats without messages keep the server's order.
     listed.reverse().forEach((chat, made) => this.#applyChat({ ...chat, made }));
     this.#onChange();
@@ -134,6 +188,13 @@ export class Store {
   async #follow() {
     if ((await persist(position)) < Number.parseInt(this.#after, 10)) {
       // The server has another log, as after a restart with `--ephemeral`.
+      location.reload();
+      return;
+    }
+    // The stream of someone who is erased just ends.
+    const { username } = await persist(() => post("users/get", { user: this.me.id }));
+    if (username === null) {
+      this.#onRenamed("");
       location.reload();
       return;
     }
@@ -155,7 +216,15 @@ export class Store {
         this.#onChange();
       });
     on("message", (message) => this.#applyMessage(message));
+    on("message_edited", (message) => this.#changeMessage(message, () => message));
+    on("message_deleted", (deleted) => this.#applyDeletion(deleted));
+    on("reaction", (reaction) => this.#applyReaction(reaction, true));
+    on("reaction_removed", (reaction) => this.#applyReaction(reaction, false));
     on("chat", (chat) => this.#applyChat(chat));
+    on("chat_edited", (chat) => this.#applyChat(chat));
+    on("user_edited", (user) => this.#applyUser(user));
+    // So much has changed that all is loaded again.
+    on("user_erased", () => location.reload());
     on("member", ({ chat, user }) => this.#changeMembers(chat, (users) => [...users, user]));
     on("member_removed", ({ chat, user }) => {
       if (user === this.me.id) this.#leave(chat);
@@ -180,6 +249,40 @@ export class Store {
     if (message.author !== this.me.id) chat.unread += 1;
   }
 
+  // Changes a message where it is shown. What was loaded may be newer than the event, and a deletion is final.
+  #changeMessage({ chat: id, seq }, change) {
+    const changed = (message) => (message.deleted_at ? message : change(message));
+    this.#histories.get(id)?.change(seq, changed);
+    const chat = this.chats.get(id);
+    if (chat?.last_message?.seq === seq) chat.last_message = changed(chat.last_message);
+  }
+
+  #applyDeletion(deleted) {
+    const { chat, seq, deleted_at } = deleted;
+    const left = ({ id, author, created_at }) => ({ id, chat, author, text: "", created_at, seq, deleted_at });
+    this.#changeMessage(deleted, left);
+    // The page does not know whether the message was unread.
+    if (this.chats.get(chat)?.unread) this.#listChats();
+  }
+
+  #applyReaction(reaction, isAdded) {
+    const { user, emoji, count } = reaction;
+    this.#changeMessage(reaction, (message) => {
+      const reactions = [...(message.reactions ?? [])];
+      const place = reactions.findIndex((each) => each.emoji === emoji);
+      const own = user === this.me.id ? isAdded : Boolean(reactions[place]?.own);
+      reactions.splice(place < 0 ? reactions.length : place, 1, { emoji, count, own });
+      return { ...message, reactions: reactions.filter((each) => each.count) };
+    });
+  }
+
+  #applyUser({ id, username }) {
+    this.names.set(id, username);
+    if (id !== this.me.id || username === this.me.username) return;
+    this.me = { ...this.me, username };
+    this.#onRenamed(username);
+  }
+
   #changeMembers(id, change) {
     const chat = this.chats.get(id);
     if (!chat) return;
@@ -189,6 +292,8 @@ export class Store {
 
   #leave(chat) {
     this.chats.delete(chat);
+    // From here on, the stream brings no changes of its messages.
+    this.#histories.delete(chat);
     if (this.open === chat) this.open = null;
   }
 
@@ -203,8 +308,8 @@ export class Store {
   async #learnName(user) {
     if (this.names.has(user)) return;
     this.names.set(user, "…");
-    const { username } = await persist(() => post("users/get", { user }));
-    this.names.set(user, username);
+    const { username } = await this.#load("users/get", { user });
+    this.names.set(user, username ?? "erased user");
     this.#onChange();
   }
 }

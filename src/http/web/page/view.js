@@ -3,6 +3,11 @@
 import { html, nothing } from "./lit-html/lit-html.js";
 import { repeat } from "./lit-html/directives/repeat.js";
 
+/** Emoji that a user can react with. Those that a message has can also be clicked. */
+const EMOJI = ["👍", "❤️", "😂", "😮", "🎉"];
+
+const DELETED = "Message deleted";
+
 const time = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
 const day = new Intl.DateTimeFormat(undefined, { weekday: "long", day: "numeric", month: "long", year: "numeric" });
 
@@ -62,28 +67,35 @@ function listedChat(store, chat, actions) {
     <li>
       <button class="listed" aria-current=${chat.id === store.open ? "true" : "false"}
         @click=${() => actions.open(chat.id)}>
-        <span class="name">${chat.name}</span>
+        <span class="name">${store.title(chat)}</span>
         ${chat.unread ? html`<span class="unread" aria-label="${chat.unread} unread">${chat.unread}</span>` : nothing}
-        <span class="last">${last ? `${store.names.get(last.author) ?? "…"}: ${last.text.slice(0, 100)}` : ""}</span>
+        <span class="last">${last ? summary(store, last) : ""}</span>
       </button>
     </li>`;
 }
 
+/** Returns a message in a line. */
+export function summary(store, { author, text, deleted_at }) {
+  return `${store.name(author)}: ${deleted_at ? DELETED : text.slice(0, 100)}`;
+}
+
 function openChat(store, chat, actions) {
-  const { messages, isWhole } = store.history(chat.id);
+  const history = store.history(chat.id);
+  const { messages, isWhole } = history;
   const waiting = store.outbox.messages.filter((message) => message.chat === chat.id);
   return html`
-    <main aria-label=${chat.name}>
+    <main aria-label=${store.title(chat)}>
       <header>
         <button class="back" @click=${actions.back} aria-label="Back to the chats">←</button>
-        <h2>${chat.name}</h2>
-        <p class="members">${chat.users.map((user) => store.names.get(user) ?? "…").join(", ")}</p>
-        <button @click=${actions.addMember}>Add</button>
+        <h2>${store.title(chat)}</h2>
+        <p class="members">${chat.name === null ? "" : chat.users.map((user) => store.name(user)).join(", ")}</p>
+        ${chat.direct ? nothing : html`<button @click=${actions.addMember}>Add</button>`}
       </header>
       <ol class="messages" tabindex="0" role="log" aria-label="Messages" @scroll=${actions.scrolled}>
         ${isWhole ? nothing : html`<li class="hint">…</li>`}
-        ${repeat(messages, ({ seq }) => seq, (each, index) => message(store, each, messages[index - 1]))}
-        ${repeat(waiting, ({ key }) => key, (each) => waitingMessage(each, actions))}
+        ${repeat(messages, ({ seq }) => seq, (each, index) =>
+          message(store, history, each, messages[index - 1], actions))}
+        ${repeat(waiting, ({ key }) => key, (each) => waitingMessage(store, history, each, actions))}
       </ol>
       <form class="write" @submit=${actions.say}>
         <textarea name="text" rows="1" maxlength="16384" aria-label="Your message" placeholder="Message"
@@ -93,22 +105,53 @@ function openChat(store, chat, actions) {
     </main>`;
 }
 
-function message(store, { author, text, created_at }, before) {
+function message(store, history, message, before, actions) {
+  const { author, created_at } = message;
   const at = new Date(created_at);
   const isNewDay = !before || new Date(before.created_at).toDateString() !== at.toDateString();
   const isOwn = author === store.me.id;
   return html`
     ${isNewDay ? html`<li class="day"><span>${day.format(at)}</span></li>` : nothing}
     <li class="message ${isOwn ? "own" : ""}">
-      ${isOwn ? nothing : html`<span class="author">${store.names.get(author) ?? "…"}</span>`}
-      <span class="text">${text}</span>
+      ${isOwn ? nothing : html`<span class="author">${store.name(author)}</span>`}
+      ${message.deleted_at ? html`<span class="deleted">${DELETED}</span>` : content(store, history, message)}
       <time datetime=${created_at}>${time.format(at)}</time>
+      ${message.deleted_at ? nothing : html`
+        <button class="more" aria-label="More" @click=${() => actions.more(message)}>⋯</button>
+        ${reactions(message, actions)}`}
     </li>`;
 }
 
-function waitingMessage(message, actions) {
+function content(store, history, { text, edited_at, reply_to }) {
+  return html`
+    ${replied(store, history, reply_to)}
+    <span class="text">${text}</span>
+    ${edited_at ? html`<span class="edited">edited</span>` : nothing}`;
+}
+
+// Returns what the message with this `seq` says, to which another one replies.
+function replied(store, history, seq) {
+  if (!seq) return nothing;
+  const message = history.at(seq);
+  return html`<blockquote>${message ? summary(store, message) : "…"}</blockquote>`;
+}
+
+function reactions(message, actions) {
+  const { reactions = [] } = message;
+  if (!reactions.length) return nothing;
+  return html`
+    <div class="reactions" role="group" aria-label="Reactions">
+      ${reactions.map(({ emoji, count, own }) => html`
+        <button aria-pressed=${own ? "true" : "false"} @click=${() => actions.react(message, emoji, !own)}>
+          <bdi>${emoji}</bdi> ${count}
+        </button>`)}
+    </div>`;
+}
+
+function waitingMessage(store, history, message, actions) {
   return html`
     <li class="message own waiting">
+      ${replied(store, history, message.reply_to)}
       <span class="text">${message.text}</span>
       ${message.refused
         ? html`<span class="error" role="alert">${message.refused}</span>
@@ -117,22 +160,47 @@ function waitingMessage(message, actions) {
     </li>`;
 }
 
-/** Returns the dialog with the fields of `ask`, or a closed one if `ask` is null. */
+/** Returns the dialog with what `ask` asks, or a closed one if `ask` is null. */
 export function dialog(ask, actions) {
-  if (!ask) return html`<dialog></dialog>`;
+  // When the event comes, the dialog may be open again.
   return html`
-    <dialog aria-label=${ask.title} @close=${actions.closeDialog}>
-      <form method="dialog" @submit=${actions.submitDialog}>
-        <h2>${ask.title}</h2>
-        ${ask.fields.map(
-          ({ name, label, required }) => html`
-            <label>${label}<input name=${name} ?required=${required} autocomplete="off" maxlength="2000"></label>`,
-        )}
-        ${ask.error ? html`<p role="alert" class="error">${ask.error}</p>` : nothing}
-        <div class="buttons">
-          <button type="button" @click=${actions.closeDialog}>Cancel</button>
-          <button>${ask.title}</button>
-        </div>
-      </form>
+    <dialog aria-label=${ask?.title ?? nothing} @close=${({ target }) => target.open || actions.closeDialog()}>
+      ${ask ? question(ask, actions) : nothing}
     </dialog>`;
+}
+
+function question(ask, actions) {
+  const { title, about, message, fields = [], choices, error } = ask;
+  return html`
+    <form method="dialog" @submit=${actions.submitDialog}>
+      <h2>${title}</h2>
+      ${about ? html`<p class="about">${about}</p>` : nothing}
+      ${message ? emoji(message, actions) : nothing}
+      ${fields.map((each) => html`<label>${each.label}${field(each, actions)}</label>`)}
+      ${error ? html`<p role="alert" class="error">${error}</p>` : nothing}
+      <div class="buttons">
+        <button type="button" @click=${actions.closeDialog}>Cancel</button>
+        ${choices
+          ? choices.map((next) => html`<button type="button" @click=${() => actions.ask(next)}>${next.title}</button>`)
+          : html`<button>${title}</button>`}
+      </div>
+    </form>`;
+}
+
+function field({ name, text, required }, actions) {
+  return text === undefined
+    ? html`<input name=${name} ?required=${required} autocomplete="off" maxlength="2000">`
+    : html`<textarea name=${name} required maxlength="16384" .value=${text} @keydown=${actions.typed}></textarea>`;
+}
+
+// Returns the emoji to react to a message with.
+function emoji(message, actions) {
+  const { reactions = [] } = message;
+  const isOwn = (emoji) => reactions.some((each) => each.emoji === emoji && each.own);
+  return html`
+    <div class="reactions" role="group" aria-label="React">
+      ${EMOJI.map((emoji) => html`
+        <button type="button" aria-pressed=${isOwn(emoji) ? "true" : "false"}
+          @click=${() => actions.react(message, emoji, !isOwn(emoji))}>${emoji}</button>`)}
+    </div>`;
 }

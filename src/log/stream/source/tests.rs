@@ -1,10 +1,14 @@
+use std::sync::Arc;
+
+use uuid::Uuid;
+
 use super::*;
-use crate::domain::{Actor, Epoch, Record, UserId};
+use crate::domain::{Actor, Epoch, ErasedMessages, Event, Record, Timestamp, UserId};
 use crate::log::segment::{FrameFormat, Header, Version};
 use crate::log::stream::message::HEADER_BYTES;
 use crate::log::stream::simulated::{Chance, Faults, SimDisk, SimStream};
 use crate::log::tests::{message_added, old_frame, user_added};
-use crate::log::{FileLog, ReadDisk, RealDisk, SEGMENT_BYTES_MIN};
+use crate::log::{FileLog, Pace, ReadDisk, RealDisk, SEGMENT_BYTES_MIN};
 
 /// Appends these events, each in a frame, as a server on the stream with its copy on this disk.
 fn append(stream: &SimStream, disk: &SimDisk, events: std::ops::RangeInclusive<u64>) {
@@ -202,7 +206,7 @@ fn a_frame_that_no_message_can_hold_becomes_several() {
     let disk = RealDisk::lock(dir.path()).expect("locked");
     let mut log = FileLog::new(disk.clone(), SEGMENT_BYTES_MIN);
     log.make_ready().expect("an empty log");
-    let author = UserId::from(uuid::Uuid::from_u128(9));
+    let author = UserId::from(Uuid::from_u128(9));
     let by = |number: u64| match number % 3 {
         0 => Actor::User(author),
         1 => Actor::key("bot".to_owned()).expect("a name"),
@@ -264,4 +268,65 @@ fn a_frame_of_a_copy_stays_whole() {
 fn an_empty_directory_is_no_source() {
     let refused = Source::check(SimDisk::default(), &mut |_| {}).map(drop).expect_err("no log");
     assert!(matches!(refused, LogError::NoLog { .. }));
+}
+
+/// Erases a user, with the event at the position `next`, and scrubs the copy on this disk.
+fn scrub_copy(stream: &SimStream, disk: &SimDisk, user: u128, next: u64) {
+    let mut log = stream.log(disk.clone());
+    log.make_ready().expect("a sound copy");
+    log.catch_up(&mut |_| Ok(())).expect("a stream that fits");
+    let mut frame = Frame::new(Position(next));
+    let event =
+        Event::UserErased { user: UserId::from(Uuid::from_u128(user)), messages: ErasedMessages::Keep };
+    frame.push(&Record { event, ..user_added(next) });
+    log.append(&mut frame).expect("stored");
+    // The copy has it, too.
+    log.end_segment().expect("written");
+    let pace = Arc::new(Pace::of(u64::MAX));
+    let to_scrub = log.to_scrub(pace).expect("it has a copy");
+    let until = Timestamp::UNIX_EPOCH;
+    let (scrubbed, last) = to_scrub.scrub(until, &mut || log.end_segment()).expect("scrubbed");
+    assert_eq!((scrubbed.segments, last), (1, Position(next)));
+}
+
+#[test]
+fn a_scrubbed_copy_stays_one_of_its_stream() {
+    let (stream, copy, other) =
+        (SimStream::new(Chance::from_seed(1)), SimDisk::default(), SimDisk::default());
+    append(&stream, &copy, 1..=5);
+    scrub_copy(&stream, &copy, 1, 6);
+    // Then a server on it finds its end in the stream, and writes go on,
+    assert_eq!(start(&stream, &copy).expect("it fits"), (6, 0));
+    append(&stream, &copy, 7..=8);
+    assert_eq!(start(&stream, &copy).expect("it fits"), (8, 0));
+    // also if others have written meanwhile, and after a second scrub.
+    append(&stream, &other, 9..=9);
+    scrub_copy(&stream, &copy, 9, 10);
+    assert_eq!(start(&stream, &copy).expect("it fits"), (10, 0));
+    // So it is if what is due the next time comes earlier in the log.
+    scrub_copy(&stream, &copy, 2, 11);
+    append(&stream, &copy, 12..=12);
+    assert_eq!(start(&stream, &copy).expect("it fits"), (12, 0));
+    // But a stream that has lost something does not get it from there.
+    stream.roll_back(3);
+    let refused = publish(&copy, &stream).expect_err("it differs").to_string();
+    assert!(refused.contains("does not hold a beginning of the log"), "{refused}");
+}
+
+#[test]
+fn a_new_stream_is_made_of_a_scrubbed_copy() {
+    let (stream, copy, other) =
+        (SimStream::new(Chance::from_seed(1)), SimDisk::default(), SimDisk::default());
+    append(&stream, &copy, 1..=5);
+    scrub_copy(&stream, &copy, 1, 6);
+    let new = SimStream::new(Chance::from_seed(2));
+    new.begin_anew(source(&copy).genesis());
+    assert_eq!(publish(&copy, &new).expect("published"), 6);
+    marker::mark(&copy, "test", source(&copy).id()).expect("marked");
+    // Then a server goes on with it, and one on an empty directory gets what is left.
+    assert_eq!(start(&new, &copy).expect("it fits"), (6, 0));
+    append(&new, &copy, 7..=7);
+    assert_eq!(start(&new, &other).expect("it joins"), (0, 7));
+    assert_eq!(start(&new, &other).expect("it fits"), (7, 0));
+    assert!(!format!("{:?}", all_frames(&new)).contains("\"user 1\""));
 }

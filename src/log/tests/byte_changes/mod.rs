@@ -52,6 +52,7 @@ impl Verdict {
             | LogError::NoLog { .. }
             | LogError::Misnamed { .. }
             | LogError::Vanished { .. }
+            | LogError::NoWriter
             | LogError::Io { .. }
             | LogError::Thread { .. }
             | LogError::Stream(_) => {

@@ -16,7 +16,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let add = |name: &str| users_api::users_add(&server, AddUser::new(name.to_owned()), None, None, None);
     let ann = add("ann of rust").await?.id;
     let bob = add("bob of rust").await?.id;
-    let tea = AddChat::new("tea of rust".to_owned(), vec![ann, bob]);
+    let tea = AddChat { name: Some(Some("tea of rust".to_owned())), ..AddChat::new(vec![ann, bob]) };
     let tea = chats_api::chats_add(&server, tea, None, None, None).await?.id;
     let chats = chats_api::chats_get(&server, GetChats::new(bob), None, None).await?;
     assert_eq!((chats[0].id, &chats[0].last_message), (tea, &None));
