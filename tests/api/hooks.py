@@ -81,7 +81,15 @@ MIN_POSITION = "Chinwag-Min-Position"
 NOBODY = "9b2f6e0a-54a3-4c36-8a55-0f6d3c1b7a10"
 # A user's token may leave these out, and a server key, with which .ci/api calls, must name the user.
 HAS_KEY = "CHINWAG_HAS_KEY" in os.environ
-ACTING = {"/chats/get": "user", "/chats/read": "user", "/events/token": "user", "/messages/add": "author"}
+ACTING = {
+    "/chats/get": "user",
+    "/chats/read": "user",
+    "/events/token": "user",
+    "/messages/add": "author",
+    "/messages/reactions/add": "user",
+    "/messages/reactions/remove": "user",
+    "/users/edit": "user",
+}
 
 
 @schemathesis.hook
@@ -94,6 +102,9 @@ def before_call(context, case, kwargs):
     if HAS_KEY:
         if path in ACTING and isinstance(case.body, dict) and case.body.get(ACTING[path]) is None:
             case.body[ACTING[path]] = USERS[0]
+            if path == "/users/edit":
+                # The document says with `user` alone that something must be edited.
+                case.body.setdefault("metadata", {})
         if path == "/events":
             # It cannot be given beside the header.
             case.query.pop("token", None)
