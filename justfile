@@ -71,5 +71,8 @@ stream:
 peers:
     benches/peers/run
 
+page-bench:
+    node benches/page/measure.js
+
 ci:
     .ci/run

@@ -87,9 +87,9 @@ fn with_files(routes: Router<Arc<App>>) -> Router<Arc<App>> {
     let docs = docs_page::ASSETS.iter().fold(routes, |routes, asset| {
         routes.route(asset.path, get(async move |headers: HeaderMap| (asset.answer)(&headers)))
     });
-    chat_page::FILES
-        .iter()
-        .fold(docs, |routes, file| routes.route(file.path, get(async move || file.into_response())))
+    chat_page::FILES.iter().fold(docs, |routes, file| {
+        routes.route(file.path, get(async move |headers: HeaderMap| file.answer(&headers)))
+    })
 }
 
 /// Returns the route of this path, if it has one. No route has parameters, so a path names its route

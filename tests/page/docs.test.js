@@ -1,4 +1,4 @@
-// Does the page of the API's document work in a real browser, on the real server?
+// The page of the API's document, in a real browser on a real server.
 
 import assert from "node:assert/strict";
 import { createServer, request as send } from "node:http";

@@ -1,4 +1,4 @@
-// Does a standard EventSource client that is not a browser receive every event?
+// A standard EventSource client outside a browser, which receives every event.
 
 import assert from "node:assert/strict";
 import { createServer } from "node:http";

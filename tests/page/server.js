@@ -1,4 +1,4 @@
-// How do the tests run a server? It can be killed, and started again with the same port and data.
+// A server for one test, which can be killed and started again with the same port and data.
 
 import { spawn } from "node:child_process";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";

@@ -4,12 +4,12 @@ use std::io::Read;
 use std::sync::{Arc, OnceLock};
 
 use axum::body::Bytes;
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::HeaderMap;
 use axum::response::Response;
 use flate2::read::GzDecoder;
 use utoipa_swagger_ui::Config;
 
-use super::{CSS, HTML, SCRIPT, accepts_gzip, file};
+use super::{CSS, HTML, SCRIPT, compressible_file, file};
 
 /// The browser runs only scripts and styles of this server, and connects only to it. The icons of
 /// Swagger UI are in its style sheet.
@@ -25,8 +25,8 @@ pub(crate) struct Asset {
 
 /// The files that the page loads.
 pub(crate) const ASSETS: [Asset; 4] = [
-    Asset { path: "/docs/docs.css", answer: |_| file(CSS, POLICY, include_str!("docs/docs.css")) },
-    Asset { path: "/docs/start.js", answer: |_| file(SCRIPT, POLICY, include_str!("docs/start.js")) },
+    Asset { path: "/docs/docs.css", answer: |_| file(CSS, Some(POLICY), include_str!("docs/docs.css")) },
+    Asset { path: "/docs/start.js", answer: |_| file(SCRIPT, Some(POLICY), include_str!("docs/start.js")) },
     Asset { path: "/docs/swagger-ui.css", answer: |headers| STYLES.answer(CSS, headers) },
     Asset { path: "/docs/swagger-ui-bundle.js", answer: |headers| BUNDLE.answer(SCRIPT, headers) },
 ];
@@ -42,7 +42,7 @@ static BUNDLE: Vendored = Vendored::new("swagger-ui-bundle.js");
     responses((status = OK, description = "The page.", body = String, content_type = "text/html"))
 )]
 pub(crate) async fn get() -> Response {
-    file(HTML, POLICY, include_str!("docs/index.html"))
+    file(HTML, Some(POLICY), include_str!("docs/index.html"))
 }
 
 /// A file of Swagger UI. The binary contains it compressed, and most clients accept it as it is.
@@ -60,18 +60,12 @@ impl Vendored {
     fn answer(&self, media_type: &'static str, headers: &HeaderMap) -> Response {
         let vendored = utoipa_swagger_ui::serve(self.name, Arc::new(Config::default()));
         let vendored = vendored.ok().flatten().expect("a file of Swagger UI");
-        let is_compressed = vendored.gzpipped && accepts_gzip(headers);
-        let mut response = if is_compressed || !vendored.gzpipped {
-            file(media_type, POLICY, vendored.bytes)
-        } else {
-            file(media_type, POLICY, self.plain.get_or_init(|| decompressed(&vendored.bytes)).clone())
-        };
-        let headers = response.headers_mut();
-        headers.insert(header::VARY, HeaderValue::from_name(header::ACCEPT_ENCODING));
-        if is_compressed {
-            headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        if !vendored.gzpipped {
+            return file(media_type, Some(POLICY), vendored.bytes);
         }
-        response
+        let gzip = Bytes::from(vendored.bytes.into_owned());
+        let plain = || self.plain.get_or_init(|| decompressed(&gzip)).clone();
+        compressible_file(media_type, Some(POLICY), headers, || gzip.clone(), plain)
     }
 }
 

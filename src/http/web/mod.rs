@@ -4,6 +4,7 @@ pub(crate) mod chat_page;
 pub(crate) mod cors;
 pub(crate) mod docs_page;
 
+use axum::body::Bytes;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 
@@ -11,26 +12,46 @@ const HTML: &str = "text/html; charset=utf-8";
 const CSS: &str = "text/css; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
-/// Answers with a file for a browser, and with the policy that restricts the file there.
-fn file(media_type: &'static str, policy: &'static str, content: impl IntoResponse) -> Response {
-    let headers: [(HeaderName, HeaderValue); 5] = [
+/// Answers with a file for a browser. A page or a worker comes with the policy that restricts it; what it loads
+/// needs none.
+fn file(media_type: &'static str, policy: Option<&'static str>, content: impl IntoResponse) -> Response {
+    let headers: [(HeaderName, HeaderValue); 3] = [
         (header::CONTENT_TYPE, HeaderValue::from_static(media_type)),
-        (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy)),
         (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
-        (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
         // A later version of the server has another page, so the browser asks each time.
         (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
     ];
-    (headers, content).into_response()
+    let mut response = (headers, content).into_response();
+    if let Some(policy) = policy {
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
+        headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    }
+    response
 }
 
-/// Returns whether a client accepts an answer that is compressed with gzip. One that names no encodings
-/// accepts any (RFC 9110, 12.5.3), and browsers name gzip.
+/// Does what [`file`] does, with the compressed content if the client accepts it.
+fn compressible_file(
+    media_type: &'static str,
+    policy: Option<&'static str>,
+    headers: &HeaderMap,
+    gzip: impl FnOnce() -> Bytes,
+    plain: impl FnOnce() -> Bytes,
+) -> Response {
+    let is_compressed = accepts_gzip(headers);
+    let mut response = file(media_type, policy, if is_compressed { gzip() } else { plain() });
+    let headers = response.headers_mut();
+    headers.insert(header::VARY, HeaderValue::from_name(header::ACCEPT_ENCODING));
+    if is_compressed {
+        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    }
+    response
+}
+
+/// Returns whether a client accepts an answer that is compressed with gzip. Browsers name it. One that names
+/// no encodings would have to take any (RFC 9110, 12.5.3), but is better served with text that can be read.
 fn accepts_gzip(headers: &HeaderMap) -> bool {
     let values = headers.get_all(header::ACCEPT_ENCODING);
-    if values.iter().next().is_none() {
-        return true;
-    }
     let items = values.iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
     let (mut gzip, mut any_other) = (None, false);
     for item in items {
@@ -88,7 +109,7 @@ mod tests {
         ] {
             assert!(!accepts(&[no]), "{no:?}");
         }
-        assert!(accepts(&[]), "no header");
+        assert!(!accepts(&[]), "no header");
         assert!(accepts(&["br", "gzip"]), "two lines");
     }
 }

@@ -1,37 +1,52 @@
-// Which messages of a chat has the page loaded? Those with `seq` from first to last, without gaps, and earlier ones to
-// which these reply.
+// The messages of a chat that the page has loaded: a window, which has no gaps, and others to which these reply.
 
-const PAGE = 50;
-/** Maximum number of messages that are looked up at once. */
-const LOOKED_UP_MAX = 1000;
+const PAGE = 60;
+/** Maximum number of messages in the window. As it grows at one end, it is cut at the other. */
+const WINDOW_MAX = 300;
+/** Number of messages before an asked one that are loaded with it. */
+const BEFORE = 20;
 
 export class History {
   messages = [];
-  /** Whether the chat's first message is loaded. */
-  isWhole = false;
-  /** Messages before the first one that others reply to, by `seq`. */
+  isLoaded = false;
+  /** Greatest `seq` that the page knows of, loaded or not. */
+  newest = 0;
+  /** Whether the reader is at the end of the window, which then moves on with new messages. */
+  isFollowed = true;
+  /** The read mark with which the user opened the chat, if there was something unread. */
+  divider = null;
+  /** Where the reader left the chat: a message, and its distance from the top in pixels. */
+  place = null;
+  /** Messages outside the window that others reply to, by `seq`. */
   #replied = new Map();
+  /** `seq` of messages that are being looked up. */
+  #asked = new Set();
   #get;
   #loading;
-  /** Greatest `seq` that the page knows of, loaded or not. */
-  #newest = 0;
 
-  /** `get` loads messages of the chat: those of a range, or those with some `seqs`. */
+  /** `get` loads messages of the chat that its options name, and passes them to a function. */
   constructor(get) {
     this.#get = get;
   }
 
   get first() {
-    return this.messages[0]?.seq;
+    return this.messages[0]?.seq ?? 1;
   }
 
   get last() {
     return this.messages.at(-1)?.seq ?? 0;
   }
 
-  /** The authors of all that is loaded. */
-  get authors() {
-    return new Set([...this.messages, ...this.#replied.values()].map(({ author }) => author));
+  get reachesBegin() {
+    return this.first === 1;
+  }
+
+  get reachesEnd() {
+    return this.last >= this.newest;
+  }
+
+  has(seq) {
+    return this.isLoaded && seq >= this.first && seq <= this.last;
   }
 
   /** Returns the message with this `seq`, if it is loaded. */
@@ -41,56 +56,83 @@ export class History {
 
   /** Replaces the message with this `seq`, if it is loaded, by what `change` makes of it. */
   change(seq, change) {
-    const message = this.at(seq);
-    if (!message) return;
-    if (seq >= this.first) this.messages = this.messages.with(seq - this.first, change(message));
-    else this.#replied.set(seq, change(message));
+    if (this.has(seq)) this.messages = this.messages.with(seq - this.first, change(this.at(seq)));
+    // It may also be quoted when the window has moved on.
+    const replied = this.#replied.get(seq);
+    if (replied) this.#replied.set(seq, change(replied));
   }
 
-  /** Loads the newest page, or the one before the first loaded message. */
-  async load() {
-    if (this.isWhole) return;
-    this.#loading ??= this.#loadPage().finally(() => (this.#loading = undefined));
-    await this.#loading;
+  /** Adds a message that was just sent, if it is the next one. */
+  add(message) {
+    this.newest = Math.max(this.newest, message.seq);
+    if (!this.isLoaded || message.seq !== this.last + 1) return;
+    if (!this.isFollowed && this.messages.length >= WINDOW_MAX) return;
+    this.messages = [...this.messages, message].slice(-WINDOW_MAX);
+    this.#loadReplied();
   }
 
-  async #loadPage() {
-    const before = this.first === undefined ? {} : { before: this.first };
-    const page = await this.#get({ limit: PAGE, ...before });
-    this.messages = [...page, ...this.messages];
-    this.isWhole = page.length < PAGE || this.first === 1;
-    await this.#loadReplied(page);
-    await this.#catchUp();
+  /** Loads the newest messages. */
+  async loadNewest() {
+    await this.#replace({ limit: PAGE });
   }
 
-  /** Adds a message that was just sent. Resolves to whether others had to be loaded. */
-  async add(message) {
-    this.#newest = Math.max(this.#newest, message.seq);
-    const isLoaded = this.isWhole || this.first !== undefined;
-    if (isLoaded && message.seq === this.last + 1) {
-      this.messages = [...this.messages, message];
-      return this.#loadReplied([message]);
+  /** Loads this message and those around it. */
+  async loadAround(seq) {
+    await this.#replace({ after: Math.max(seq - 1 - BEFORE, 0), limit: PAGE });
+  }
+
+  async #replace(options) {
+    while (this.#loading) await this.#loading;
+    await this.#load(options, (page) => {
+      this.messages = page;
+      this.isLoaded = true;
+      this.newest = Math.max(this.newest, this.last);
+    });
+  }
+
+  async loadEarlier() {
+    if (this.#loading || !this.isLoaded || this.reachesBegin) return;
+    await this.#load({ before: this.first, limit: PAGE }, (page) => {
+      // The window may have moved on meanwhile.
+      if (page.at(-1)?.seq === this.first - 1) this.messages = [...page, ...this.messages].slice(0, WINDOW_MAX);
+    });
+  }
+
+  async loadLater() {
+    if (this.#loading || !this.isLoaded || this.reachesEnd) return;
+    await this.#load({ after: this.last, limit: PAGE }, (page) => {
+      const further = page.filter(({ seq }) => seq > this.last);
+      this.messages = [...this.messages, ...further].slice(-WINDOW_MAX);
+    });
+  }
+
+  /** Loads the messages of the window again. */
+  async reload() {
+    if (!this.messages.length) return;
+    await this.#get({ after: this.first - 1, limit: this.messages.length }, (page) => {
+      for (const message of page) this.change(message.seq, () => message);
+    });
+  }
+
+  async #load(options, apply) {
+    this.#loading = this.#get(options, apply);
+    try {
+      await this.#loading;
+    } finally {
+      this.#loading = undefined;
     }
-    if (!isLoaded || this.#loading) return false;
-    await this.#catchUp();
-    return true;
+    // What is quoted comes later, and moves nothing that is in view.
+    this.#loadReplied();
   }
 
-  // A page does not contain the messages that were sent while it was being loaded.
-  async #catchUp() {
-    while (this.last < this.#newest) {
-      const missed = await this.#get({ after: this.last, limit: LOOKED_UP_MAX });
-      const further = missed.filter((message) => message.seq > this.last);
-      this.messages = [...this.messages, ...further];
-      await this.#loadReplied(further);
-    }
-  }
-
-  // Loads what these messages reply to. Resolves to whether it had to be loaded.
-  async #loadReplied(messages) {
-    const seqs = new Set(messages.map(({ reply_to }) => reply_to).filter((seq) => seq && !this.at(seq)));
-    if (!seqs.size) return false;
-    for (const message of await this.#get({ seqs: [...seqs] })) this.#replied.set(message.seq, message);
-    return true;
+  async #loadReplied() {
+    const isMissing = (seq) => seq && !this.at(seq) && !this.#asked.has(seq);
+    const seqs = new Set(this.messages.map(({ reply_to }) => reply_to).filter(isMissing));
+    if (!seqs.size) return;
+    for (const seq of seqs) this.#asked.add(seq);
+    await this.#get({ seqs: [...seqs] }, (found) => {
+      for (const message of found) this.#replied.set(message.seq, message);
+    });
+    for (const seq of seqs) this.#asked.delete(seq);
   }
 }
