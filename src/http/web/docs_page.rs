@@ -1,5 +1,6 @@
 //! The documentation page of the API, on which its calls can be tried: Swagger UI, embedded in the binary.
 
+use std::borrow::Cow;
 use std::io::Read;
 use std::sync::{Arc, OnceLock};
 
@@ -63,7 +64,10 @@ impl Vendored {
         if !vendored.gzpipped {
             return file(media_type, Some(POLICY), vendored.bytes);
         }
-        let gzip = Bytes::from(vendored.bytes.into_owned());
+        let gzip = match vendored.bytes {
+            Cow::Borrowed(bytes) => Bytes::from_static(bytes),
+            Cow::Owned(bytes) => bytes.into(),
+        };
         let plain = || self.plain.get_or_init(|| decompressed(&gzip)).clone();
         compressible_file(media_type, Some(POLICY), headers, || gzip.clone(), plain)
     }

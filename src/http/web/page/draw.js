@@ -29,7 +29,7 @@ export function drawNow() {
   drawDialog();
   if (ui.toFocus && !ask) focus(page.querySelector(ui.toFocus));
   ui.toFocus = null;
-  const unread = store?.listed.reduce((sum, chat) => sum + chat.unread, 0);
+  const unread = store && [...store.chats.values()].reduce((sum, chat) => sum + chat.unread, 0);
   document.title = unread ? `(${unread}) Chinwag` : "Chinwag";
   const list = page.querySelector(".messages");
   if (!list) return;

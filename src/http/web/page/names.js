@@ -30,7 +30,7 @@ const CAPITALS = new Map(
 const OWN_WORDS = new Set(["you", "all", "erased user", "unknown user", "just you"]);
 
 export class Names {
-  /** Usernames by id: null for an erased user, undefined for one whom the server does not know. */
+  /** Names by id, as they are shown and as they look: null for an erased user, undefined for one who is not known. */
   #known = new Map();
   #wanted = new Set();
   #ask;
@@ -48,10 +48,13 @@ export class Names {
 
   set(user, username) {
     const before = this.#known.get(user);
-    if (before) this.#alike.get(looks(before))?.delete(user);
-    this.#known.set(user, username);
-    if (!username) return;
+    if (before) this.#alike.get(before.look).delete(user);
+    if (username === null) {
+      this.#known.set(user, null);
+      return;
+    }
     const look = looks(username);
+    this.#known.set(user, { username, shown: visible(username), look });
     this.#alike.set(look, (this.#alike.get(look) ?? new Set()).add(user));
   }
 
@@ -59,7 +62,7 @@ export class Names {
   of(user) {
     const name = this.#known.get(user);
     if (name === null) return "Erased user";
-    if (name !== undefined) return visible(name);
+    if (name) return name.shown;
     if (this.has(user)) return "Unknown user";
     this.#want(user);
     return "…";
@@ -69,10 +72,11 @@ export class Names {
   caution(user) {
     const name = this.#known.get(user);
     if (!name) return null;
-    if (visible(name) !== name) return "This name contains characters that cannot be seen.";
-    const isOwnWord = OWN_WORDS.has(looks(name)) || OWN_WORDS.has(name.toLowerCase());
+    const { username, shown, look } = name;
+    if (shown !== username) return "This name contains characters that cannot be seen.";
+    const isOwnWord = OWN_WORDS.has(look) || OWN_WORDS.has(username.toLowerCase());
     if (isOwnWord) return "This is only a name, not the page's own word.";
-    return this.#alike.get(looks(name)).size > 1 ? "Another person has a name that looks like this one." : null;
+    return this.#alike.get(look).size > 1 ? "Another person has a name that looks like this one." : null;
   }
 
   #want(user) {

@@ -14,9 +14,9 @@ export function marked(text) {
 
 // An address whose host is not read as what it is shows the host, too.
 function link(text) {
-  const { host, username } = new URL(text);
+  const { host } = new URL(text);
   const written = /^https?:\/\/([^/?#]*)/i.exec(text)[1].toLowerCase();
-  const isClear = !username && (written === host || written === `${host}:80` || written === `${host}:443`);
+  const isClear = [host, `${host}:80`, `${host}:443`].includes(written);
   return html`<a href=${text} dir="ltr" target="_blank" rel="noopener noreferrer">${text}</a>${
     isClear ? nothing : html` <span class="host">(${host})</span>`}`;
 }
