@@ -83,10 +83,11 @@ class Chinwag(Listening):
     def send(self, connections, seconds, *options):
         """Sends messages, one per request. Each answered message must be in the log."""
         before = self.position()
-        sample = load(self.port, self.bodies, "/messages/add", connections, seconds, *options)
+        with self.cost() as cost:
+            sample = load(self.port, self.bodies, "/messages/add", connections, seconds, *options)
         if self.position() - before != sample["answers"]:
             raise Failed(f"{sample['answers']} answers, but {self.position() - before} events")
-        return sample
+        return cost.of(sample)
 
     def send_keyed(self, connections, seconds):
         """Sends messages, each under a new idempotency key."""
@@ -125,7 +126,9 @@ class Bare(Listening):
         self.listen([TOOLS, "bare", *page])
 
     def load(self, bodies, to, connections, seconds):
-        return load(self.port, bodies, to, connections, seconds)
+        with self.cost() as cost:
+            sample = load(self.port, bodies, to, connections, seconds)
+        return cost.of(sample)
 
 
 class Filled(Chinwag):

@@ -88,10 +88,11 @@ class Nats(Server):
     def publish(self, connections, in_flight, seconds):
         before = self.messages()
         options = ["--protocol", "nats", "--pipeline", in_flight // connections]
-        sample = load(self.port, self.bodies, "chat", connections, seconds, *options)
+        with self.cost() as cost:
+            sample = load(self.port, self.bodies, "chat", connections, seconds, *options)
         if self.messages() - before != sample["answers"]:
             raise Failed(f"{sample['answers']} acknowledgements, but {self.messages() - before} messages")
-        return sample
+        return cost.of(sample)
 
 
 def versions():

@@ -39,7 +39,9 @@ class PocketBase(Server):
         self.files.close()
 
     def send(self, connections, seconds):
-        return load(self.port, self.bodies, "/api/collections/messages/records", connections, seconds)
+        with self.cost() as cost:
+            sample = load(self.port, self.bodies, "/api/collections/messages/records", connections, seconds)
+        return cost.of(sample)
 
 
 def versions():

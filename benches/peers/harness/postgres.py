@@ -135,12 +135,13 @@ class Postgres(Server):
         before = self.rows()
         transactions, to_connect = 0, connections * SECONDS_TO_CONNECT
         while transactions == 0 and to_connect < TO_CONNECT_SECONDS_MAX:
-            printed = output([*words, "-T", math.ceil(seconds + to_connect), "postgres"], env=environment)
+            with self.cost() as cost:
+                printed = output([*words, "-T", math.ceil(seconds + to_connect), "postgres"], env=environment)
             transactions = int(find(r"transactions actually processed: (\d+)", printed))
             to_connect *= 4
         if transactions == 0 or self.rows() - before != transactions:
             raise Failed(f"{transactions} transactions, but {self.rows() - before} messages")
-        sample = {"answers": transactions, "per_s": float(find(r"tps = ([\d.]+)", printed))}
+        sample = cost.of({"answers": transactions, "per_s": float(find(r"tps = ([\d.]+)", printed))})
         return {**sample, **self.latencies()} if latencies else sample
 
     def latencies(self):

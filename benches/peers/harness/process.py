@@ -55,6 +55,40 @@ def output(command, **options):
     return done.stdout
 
 
+def processor_seconds(pid):
+    """Returns the processor time, user and system, of a process and of those that it has started, ended ones included."""
+    ticks = 0
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            # The name before these fields may hold spaces.
+            fields = stat.read_text(encoding="utf-8").rsplit(")", 1)[1].split()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if int(stat.parent.name) == pid:
+            ticks += sum(map(int, fields[11:15]))
+        elif int(fields[1]) == pid:
+            ticks += sum(map(int, fields[11:13]))
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+class Cost:
+    """The processor time that a server takes during a block."""
+
+    def __init__(self, pid):
+        self.pid = pid
+
+    def __enter__(self):
+        self.seconds = -processor_seconds(self.pid)
+        return self
+
+    def __exit__(self, *_):
+        self.seconds += processor_seconds(self.pid)
+
+    def of(self, sample):
+        """Returns the sample with `processor_us`, the processor time of each of its answers."""
+        return {**sample, "processor_us": self.seconds * 1e6 / sample["answers"]}
+
+
 def resident_bytes(pid):
     for line in Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines():
         if line.startswith("VmRSS:"):
@@ -137,6 +171,10 @@ class Server:
     @property
     def pid(self):
         return self.process.pid
+
+    def cost(self):
+        """Measures what this server does during the block."""
+        return Cost(self.pid)
 
     def __enter__(self):
         try:

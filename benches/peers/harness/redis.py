@@ -70,13 +70,14 @@ class Redis(Server):
         if client_threads:
             words += ["--threads", client_threads]
         before = self.calls(command[0])
-        printed = output([*words, *command])
+        with self.cost() as cost:
+            printed = output([*words, *command])
         calls, failed = (now - then for now, then in zip(self.calls(command[0]), before))
         if failed or calls < requests:
             raise Failed(f"{requests} requests, but {calls} calls, of which {failed} failed")
         (row,) = csv.DictReader(line for line in printed.splitlines() if line.startswith('"'))
         micros = {f"p{n}_us": float(row[f"p{n}_latency_ms"]) * 1000 for n in (50, 99)}
-        return {"answers": calls, "per_s": float(row["rps"]), **micros}
+        return cost.of({"answers": calls, "per_s": float(row["rps"]), **micros})
 
     def calls(self, command):
         """Returns the numbers of calls and of failed calls of a command."""

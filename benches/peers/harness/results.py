@@ -19,6 +19,11 @@ class Line:
     at_most: bool = False
 
 
+def processor_time(what, most=None):
+    """Returns the line for the servers' processor time, user and system, for each answer."""
+    return Line(f"{what}: processor time", "µs", most, at_most=True)
+
+
 class Recorder:
     """Measures one row in turns, and writes down each sample."""
 
@@ -30,11 +35,12 @@ class Recorder:
         with RESULTS.open("a", encoding="utf-8") as file:
             file.write(json.dumps({**self.common, "settings": self.settings.as_dict(), **record}) + "\n")
 
-    def compare(self, line, ours, theirs, figure="per_s", warm_up=True):
+    def compare(self, line, ours, theirs, figure="per_s", warm_up=True, costs=None):
         """Warms both up, then measures ours, theirs, ours, theirs, …
 
         Each side is called with its seconds, and returns a sample: its `figure`, and other values to keep. Without
-        `theirs`, only ours is measured. Returns the samples of every turn.
+        `theirs`, only ours is measured. `costs` is a line for the processor time of the same samples, which comes
+        first. Returns the samples of every turn.
         """
         sides = [side for side in (ours, theirs) if side]
         if warm_up:
@@ -43,6 +49,8 @@ class Recorder:
         turns = []
         for _ in range(self.settings.pairs):
             turns.append([side(self.settings.seconds_each) for side in sides])
+            if costs:
+                self.pair(costs, *turns[-1], figure="processor_us")
             self.pair(line, *turns[-1], figure=figure)
         return turns
 

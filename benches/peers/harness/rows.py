@@ -9,7 +9,7 @@ from pocketbase import PocketBase
 from postgres import Postgres
 from process import Failed, output
 from redis import BestRedis
-from results import Line
+from results import Line, processor_time
 from settings import TEXT, TOOLS
 
 SENDS = "messages/s"
@@ -20,11 +20,16 @@ def try_seconds(recorder):
     return recorder.settings.warm_up_seconds
 
 
-def against(recorder, what, ours, theirs, connections=CONNECTIONS):
-    """Compares sends of both, at each number of connections."""
+def against(recorder, what, ours, theirs, connections=CONNECTIONS, goal=None, costs_max=None):
+    """Compares sends of both, and the processor time that one takes, at each number of connections."""
     for number in connections:
-        line = Line(f"{what}, {number} connections", SENDS)
-        recorder.compare(line, lambda s, n=number: ours(n, s), lambda s, n=number: theirs(n, s))
+        at = f"{what}, {number} connections"
+        recorder.compare(
+            Line(at, SENDS, goal),
+            lambda s, n=number: ours(n, s),
+            lambda s, n=number: theirs(n, s),
+            costs=processor_time(at, costs_max),
+        )
 
 
 def ephemeral(recorder, stack):
@@ -45,14 +50,15 @@ def keys(recorder, stack):
 
 
 def bare(recorder, stack):
+    durable = stack.enter_context(Chinwag()).will_send()
     memory = stack.enter_context(Chinwag("--ephemeral")).will_send()
     axum = stack.enter_context(Bare())
-    against(
-        recorder,
-        "in memory : bare axum",
-        memory.send,
-        lambda n, s: axum.load(memory.bodies, "/messages/add", n, s),
-    )
+
+    def add(connections, seconds):
+        return axum.load(memory.bodies, "/messages/add", connections, seconds)
+
+    against(recorder, "durable : bare axum", durable.send, add, costs_max=1.1)
+    against(recorder, "in memory : bare axum", memory.send, add)
 
 
 def redis(recorder, stack):
@@ -62,6 +68,8 @@ def redis(recorder, stack):
         "durable : Redis XADD, appendfsync always",
         durable.send,
         BestRedis(stack, try_seconds(recorder)).send,
+        goal=1.2,
+        costs_max=1.2,
     )
 
 

@@ -8,7 +8,7 @@ from chinwag import Bare, Chinwag, Filled, FilledLists
 from load import body_file, load, meanwhile
 from process import Failed, output, resident_bytes
 from redis import BestRedis, Redis
-from results import Line
+from results import Line, processor_time
 from settings import ROOT, TARGET
 
 CONNECTIONS = 64
@@ -17,7 +17,13 @@ CONNECTIONS = 64
 def reader(stack, server, path, requests):
     """Returns a load of these requests, in turn."""
     file = stack.enter_context(body_file(requests))
-    return lambda seconds, connections=CONNECTIONS: load(server.port, file, path, connections, seconds)
+
+    def read(seconds, connections=CONNECTIONS):
+        with server.cost() as cost:
+            sample = load(server.port, file, path, connections, seconds)
+        return cost.of(sample)
+
+    return read
 
 
 def answer(server, path, request, count):
@@ -36,16 +42,16 @@ def page(recorder, stack):
     request = {"chat": chat, "limit": newest}
     axum = stack.enter_context(Bare(answer(ours, "/messages/get", request, newest)))
     get, get_bare = (reader(stack, server, "/messages/get", [request]) for server in (ours, axum))
-    recorder.compare(
-        Line(f"newest 50 of {count:,} : bare axum, the same bytes", "pages/s", 0.8), get, get_bare
-    )
+    what = f"newest 50 of {count:,} : bare axum, the same bytes"
+    recorder.compare(Line(what, "pages/s", 0.8), get, get_bare, costs=processor_time(what, 1.25))
 
     theirs = BestRedis(stack, recorder.settings.warm_up_seconds, sync="no")
     for server in theirs.servers:
         server.fill(1, count)
     command = ["XREVRANGE", chat, "+", "-", "COUNT", str(newest)]
-    line = Line(f"newest 50 of {count:,} : Redis XREVRANGE", "pages/s", 1.5)
-    recorder.compare(line, get, lambda seconds: theirs.run(command, CONNECTIONS, seconds))
+    what = f"newest 50 of {count:,} : Redis XREVRANGE"
+    line = Line(what, "pages/s", 1.5)
+    recorder.compare(line, get, lambda s: theirs.run(command, CONNECTIONS, s), costs=processor_time(what))
 
 
 def lists(recorder, stack):

@@ -45,7 +45,7 @@ pub(crate) fn respond(position: Position, mut list: impl Pieces) -> Response {
 }
 
 /// Replaces the last comma by the bracket that ends the array.
-fn close(out: &mut Vec<u8>) {
+pub(super) fn close(out: &mut Vec<u8>) {
     if out.last() == Some(&b',') {
         out.pop();
     }

@@ -1,5 +1,5 @@
-//! Writes the messages of a chat as JSON, fast enough for hundreds of thousands: the parts that all messages
-//! share are copied, and each text is read once.
+//! Writes messages as JSON, fast enough for hundreds of thousands: the parts that all messages share are copied, and
+//! each text is read once.
 
 use std::ops::{BitOr, Range};
 
@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::domain::{ChatId, Position, Timestamp};
 use crate::http::answer::bodies::ExtrasBody;
-use crate::model::{Message, OwnReactions};
+use crate::model::{Message, OwnReactions, SentMessage};
 
 /// Writes the same bytes as a serialised [`MessageBody`](super::bodies::MessageBody), in a fifth of the time.
 pub(crate) struct MessageJson {
@@ -44,7 +44,7 @@ impl MessageJson {
         write_id(message.id.into(), &mut head[ID]);
         write_id(message.author.into(), &mut head[AUTHOR]);
         push_text(out, message.text);
-        self.turn_to_day_of(message.created_at);
+        turn_to_day_of(message.created_at, &mut self.day, &mut self.tail[CREATED_AT]);
         let tail = push_copy(out, &self.tail);
         write_time_of_day(message.created_at, &mut tail[CREATED_AT]);
         push_json(out, &message.seq);
@@ -76,14 +76,39 @@ impl MessageJson {
         push_json(out, &position);
         out.push(b'}');
     }
+}
 
-    /// Fills in the date, which is computed only if the message before was of another day.
-    fn turn_to_day_of(&mut self, time: Timestamp) {
-        let day = time.as_micros() / DAY_MICROS;
-        if day != self.day {
-            self.tail[CREATED_AT].copy_from_slice(time.to_string().as_bytes());
-            self.day = day;
-        }
+/// Writes the receipts of sent messages: the same bytes as a serialised [`SentBody`](super::bodies::SentBody).
+pub(crate) struct SentJson {
+    /// The JSON after the seq, with the day of the last message filled in.
+    tail: [u8; SENT_TAIL.len()],
+    day: u64,
+}
+
+const SENT_HEAD: [u8; 51] = *b"{\"id\":\"00000000-0000-0000-0000-000000000000\",\"seq\":";
+const SENT_TAIL: [u8; 44] = *b",\"created_at\":\"1970-01-01T00:00:00.000000Z\"}";
+
+impl SentJson {
+    pub(crate) const fn new() -> Self {
+        Self { tail: SENT_TAIL, day: 0 }
+    }
+
+    pub(crate) fn push(&mut self, out: &mut Vec<u8>, sent: &SentMessage) {
+        let head = push_copy(out, &SENT_HEAD);
+        write_id(sent.id.into(), &mut head[ID]);
+        push_json(out, &sent.seq);
+        turn_to_day_of(sent.created_at, &mut self.day, &mut self.tail[CREATED_AT]);
+        let tail = push_copy(out, &self.tail);
+        write_time_of_day(sent.created_at, &mut tail[CREATED_AT]);
+    }
+}
+
+/// Writes the date over that of another time, unless both are of the same day.
+fn turn_to_day_of(time: Timestamp, day: &mut u64, rfc3339: &mut [u8]) {
+    let turned = time.as_micros() / DAY_MICROS;
+    if turned != *day {
+        rfc3339.copy_from_slice(time.to_string().as_bytes());
+        *day = turned;
     }
 }
 
@@ -103,10 +128,20 @@ fn write_time_of_day(time: Timestamp, rfc3339: &mut [u8]) {
         (24, micros % 100),
     ];
     for (at, number) in pairs {
-        rfc3339[at] = digit(number / 10);
-        rfc3339[at + 1] = digit(number % 10);
+        rfc3339[at..at + 2].copy_from_slice(&TWO_DIGITS[usize::try_from(number).expect("below 100")]);
     }
 }
+
+/// The numbers 00 to 99.
+const TWO_DIGITS: [[u8; 2]; 100] = {
+    let mut all = [*b"00"; 100];
+    let mut number = 0;
+    while number < 100 {
+        all[number as usize] = [b'0' + number / 10, b'0' + number % 10];
+        number += 1;
+    }
+    all
+};
 
 fn push_copy<'o>(out: &'o mut Vec<u8>, bytes: &[u8]) -> &'o mut [u8] {
     let start = out.len();
@@ -114,12 +149,27 @@ fn push_copy<'o>(out: &'o mut Vec<u8>, bytes: &[u8]) -> &'o mut [u8] {
     &mut out[start..]
 }
 
+/// Writes an id over another one, whose hyphens stay, with half of the instructions that `uuid` takes.
 fn write_id(id: Uuid, place: &mut [u8]) {
-    id.hyphenated().encode_lower(place);
+    let mut digits = [0; 32];
+    for (digits, &bytes) in digits.as_chunks_mut::<8>().0.iter_mut().zip(id.as_bytes().as_chunks().0) {
+        *digits = hex(bytes);
+    }
+    for (at, part) in [(0, 0..8), (9, 8..12), (14, 12..16), (19, 16..20), (24, 20..32)] {
+        place[at..at + part.len()].copy_from_slice(&digits[part]);
+    }
 }
 
-fn digit(number: u64) -> u8 {
-    b'0' + u8::try_from(number).expect("a digit")
+/// Returns the digits of all four bytes, which are computed at the same time, a digit in each byte of a word.
+fn hex(bytes: [u8; 4]) -> [u8; 8] {
+    const EACH: u64 = 0x0101_0101_0101_0101;
+    let spread = u64::from(u32::from_be_bytes(bytes));
+    let spread = (spread | spread << 16) & 0x0000_ffff_0000_ffff;
+    let spread = (spread | spread << 8) & 0x00ff_00ff_00ff_00ff;
+    let digits = (spread | spread << 4) & (EACH * 0x0f);
+    let is_letter = ((digits + EACH * 6) >> 4) & EACH;
+    let past_digits = u64::from(b'a' - b'9' - 1);
+    (digits + EACH * u64::from(b'0') + is_letter * past_digits).to_be_bytes()
 }
 
 fn push_json(out: &mut Vec<u8>, value: &(impl Serialize + ?Sized)) {
@@ -153,7 +203,7 @@ mod tests {
 
     use super::*;
     use crate::domain::{Actor, Deletion, Event, MessageId, Record, Seq, UserId};
-    use crate::http::answer::bodies::MessageBody;
+    use crate::http::answer::bodies::{MessageBody, SentBody};
     use crate::model::{Extras, Model};
 
     /// Ids, text, seq; microseconds since 1970; what the message is besides.
@@ -190,6 +240,20 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn receipts_are_written_as_their_bodies_are(
+            all in vec((any::<u128>(), 1..u64::MAX, time()), 1..5),
+        ) {
+            let mut json = SentJson::new();
+            for (id, seq, created_at) in all {
+                let sent = SentMessage { id: Uuid::from_u128(id).into(), seq: Seq(seq), created_at };
+                let mut written = Vec::new();
+                json.push(&mut written, &sent);
+                let body = serde_json::to_string(&SentBody::from(&sent)).expect("JSON");
+                prop_assert_eq!(String::from_utf8(written).expect("text"), body);
+            }
+        }
+
         #[test]
         fn messages_are_written_as_their_bodies_are(
             chat in any::<u128>(),

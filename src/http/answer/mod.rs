@@ -11,8 +11,9 @@ pub(crate) mod problem;
 pub(crate) mod receipt;
 mod refusals;
 
+use axum::body::Body;
 use axum::http::{HeaderValue, header};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use serde::Serialize;
 
 use crate::domain::Position;
@@ -30,7 +31,14 @@ pub(crate) fn at(position: Position, mut response: Response) -> Response {
 
 /// Returns an answer of JSON.
 pub(crate) fn json(value: &impl Serialize) -> Response {
-    ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], to_json(value)).into_response()
+    of_json(to_json(value))
+}
+
+/// Returns an answer of this JSON. (Axum would first call the bytes an octet stream.)
+fn of_json(json: Vec<u8>) -> Response {
+    let mut response = Response::new(Body::from(json));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
 }
 
 fn to_json(value: &impl Serialize) -> Vec<u8> {

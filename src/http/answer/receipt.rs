@@ -1,21 +1,25 @@
 //! The answer to a write: what it created, and its position in the log.
 
+use std::cell::RefCell;
+
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
-use super::bodies::{AddedBody, EditedBody, SentBody, TokensFromBody};
+use super::bodies::{AddedBody, EditedBody, TokensFromBody};
+use super::list;
+use super::message_json::SentJson;
 use crate::engine::Accepted;
 use crate::http::headers::REPLAYED;
-use crate::model::Outcome;
+use crate::model::{Outcome, SentMessage};
 
 /// Answers an accepted write with its receipt.
 pub(crate) fn respond(Accepted { receipt, replayed }: &Accepted) -> Response {
     let mut response = match &receipt.outcome {
         Outcome::User(id) => created(&AddedBody { id: (*id).into() }),
         Outcome::Chat(id) => created(&AddedBody { id: (*id).into() }),
-        Outcome::Message(sent) => created(&SentBody::from(sent)),
-        Outcome::Messages(sent) => created(&sent.iter().map(SentBody::from).collect::<Vec<_>>()),
+        Outcome::Message(sent) => created_json(sent_json(sent)),
+        Outcome::Messages(sent) => created_json(all_sent_json(sent)),
         Outcome::TokensFrom(from) => super::json(&TokensFromBody { tokens_from: *from }),
         Outcome::ExistingChat(id) => super::json(&AddedBody { id: (*id).into() }),
         Outcome::EditedAt(edited_at) => super::json(&EditedBody { edited_at: *edited_at }),
@@ -28,7 +32,33 @@ pub(crate) fn respond(Accepted { receipt, replayed }: &Accepted) -> Response {
 }
 
 fn created(body: &impl Serialize) -> Response {
-    (StatusCode::CREATED, super::json(body)).into_response()
+    created_json(super::to_json(body))
+}
+
+fn created_json(json: Vec<u8>) -> Response {
+    let mut response = super::of_json(json);
+    *response.status_mut() = StatusCode::CREATED;
+    response
+}
+
+fn sent_json(sent: &SentMessage) -> Vec<u8> {
+    thread_local! {
+        // Nearly all receipts are of the day of the last one.
+        static JSON: RefCell<SentJson> = const { RefCell::new(SentJson::new()) };
+    }
+    let mut out = Vec::with_capacity(128);
+    JSON.with_borrow_mut(|json| json.push(&mut out, sent));
+    out
+}
+
+fn all_sent_json(sent: &[SentMessage]) -> Vec<u8> {
+    let (mut json, mut out) = (SentJson::new(), vec![b'[']);
+    for sent in sent {
+        json.push(&mut out, sent);
+        out.push(b',');
+    }
+    list::close(&mut out);
+    out
 }
 
 #[cfg(test)]

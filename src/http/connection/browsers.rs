@@ -21,15 +21,14 @@ use crate::http::app::{Access, App};
 const ANSWERED_UNDER_EVERY_NAME: &str = "/health";
 
 /// Refuses a request to an open server under a name that is not the server's, or from a page of another origin. `host`
-/// is the header `Host`, which is well-formed.
+/// has the [parts](host::parts) of the header `Host`.
 pub(super) fn check(
     app: &App,
     request: &Request<Body>,
-    host: Option<&HeaderValue>,
+    host: Option<(&str, &str)>,
     route: Option<&str>,
 ) -> Result<(), Problem> {
     let Access::Open { hosts } = &app.access else { return Ok(()) };
-    let host = host.map(|host| host::parts(host.as_bytes()).expect("it is well-formed"));
     if route != Some(ANSWERED_UNDER_EVERY_NAME) {
         let header = host.map(|(name, _)| name);
         // A target in absolute form names the server instead of `Host` (RFC 9112, 3.2.2).

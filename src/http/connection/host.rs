@@ -3,22 +3,21 @@
 use std::net::Ipv6Addr;
 
 use axum::body::Body;
-use axum::http::{HeaderValue, Request, Version, header};
+use axum::http::{Request, Version, header};
 
 use crate::http::answer::codes::Code;
 use crate::http::answer::problem::{Problem, shown};
 
-/// Returns the `Host` of a request. Refuses one that is missing, given twice or malformed: a proxy in front of
-/// the server might take such a request for one to another host. HTTP/1.0 does not define the header, so it may
+/// Returns the [parts](parts) of a request's `Host`. Refuses one that is missing, given twice or malformed: a proxy in
+/// front of the server might take such a request for one to another host. HTTP/1.0 does not define the header, so it may
 /// be missing there.
-pub(super) fn check(request: &Request<Body>) -> Result<Option<&HeaderValue>, Problem> {
+pub(super) fn check(request: &Request<Body>) -> Result<Option<(&str, &str)>, Problem> {
     let mut hosts = request.headers().get_all(header::HOST).iter();
     match (hosts.next(), hosts.next()) {
-        (Some(host), None) if parts(host.as_bytes()).is_some() => Ok(Some(host)),
-        (Some(host), None) => {
+        (Some(host), None) => parts(host.as_bytes()).map(Some).ok_or_else(|| {
             let host = String::from_utf8_lossy(host.as_bytes());
-            Err(refused(&format!("must be a host and perhaps a port; it is {}", shown(&host))))
-        }
+            refused(&format!("must be a host and perhaps a port; it is {}", shown(&host)))
+        }),
         (Some(_), Some(_)) => Err(refused("is given twice")),
         (None, _) if request.version() < Version::HTTP_11 => Ok(None),
         (None, _) => Err(Problem::usual(Code::InvalidHost).blaming("Host")),
