@@ -1,6 +1,5 @@
 //! The routes, and the answers outside the calls: the API's document, unknown paths, wrong methods.
 
-use std::collections::HashSet;
 use std::sync::{Arc, LazyLock};
 
 use axum::Router;
@@ -9,7 +8,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use foldhash::fast::RandomState;
+use foldhash::HashSet;
 use percent_encoding::percent_decode_str;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
@@ -96,8 +95,8 @@ fn with_files(routes: Router<Arc<App>>) -> Router<Arc<App>> {
 /// Returns the route of this path, if it has one. No route has parameters, so a path names its route
 /// completely. The path may be percent-encoded, but an encoded slash separates nothing (RFC 3986, 2.2).
 pub(crate) fn route_of(path: &str, is_keyed: bool) -> Option<&'static str> {
-    static OPEN: LazyLock<Routes> = LazyLock::new(|| routes(false));
-    static KEYED: LazyLock<Routes> = LazyLock::new(|| routes(true));
+    static OPEN: LazyLock<HashSet<String>> = LazyLock::new(|| routes(false));
+    static KEYED: LazyLock<HashSet<String>> = LazyLock::new(|| routes(true));
     let routes = if is_keyed { &KEYED } else { &OPEN };
     let route = |path: &str| routes.get(path).map(String::as_str);
     if !path.contains('%') {
@@ -109,9 +108,7 @@ pub(crate) fn route_of(path: &str, is_keyed: bool) -> Option<&'static str> {
     route(&decoded).filter(|route| slashes(route) == slashes(path))
 }
 
-type Routes = HashSet<String, RandomState>;
-
-fn routes(is_keyed: bool) -> Routes {
+fn routes(is_keyed: bool) -> HashSet<String> {
     let calls = calls(is_keyed).rules.into_iter().map(|(path, _)| path);
     let assets = docs_page::ASSETS.iter().map(|asset| asset.path);
     let files = chat_page::FILES.iter().map(|file| file.path);

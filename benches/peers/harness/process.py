@@ -55,20 +55,27 @@ def output(command, **options):
     return done.stdout
 
 
+def stat(pid):
+    """Returns the fields of /proc/PID/stat from the state on, or None if the process has ended."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    # The name before these fields may hold spaces.
+    return text.rsplit(")", 1)[1].split()
+
+
+def children(pid):
+    """Returns the fields of the processes that a process has started, and that have not ended."""
+    everything = (stat(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit())
+    return [fields for fields in everything if fields and int(fields[1]) == pid]
+
+
 def processor_seconds(pid):
-    """Returns the processor time, user and system, of a process and of those that it has started, ended ones included."""
-    ticks = 0
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            # The name before these fields may hold spaces.
-            fields = stat.read_text(encoding="utf-8").rsplit(")", 1)[1].split()
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-        if int(stat.parent.name) == pid:
-            ticks += sum(map(int, fields[11:15]))
-        elif int(fields[1]) == pid:
-            ticks += sum(map(int, fields[11:13]))
-    return ticks / os.sysconf("SC_CLK_TCK")
+    """Returns the processor time, user and system, of a process and its children, also of those that have ended."""
+    own_and_ended = stat(pid)[11:15]
+    of_children = (time for fields in children(pid) for time in fields[11:13])
+    return sum(map(int, [*own_and_ended, *of_children])) / os.sysconf("SC_CLK_TCK")
 
 
 class Cost:
@@ -78,14 +85,18 @@ class Cost:
         self.pid = pid
 
     def __enter__(self):
+        self.children = len(children(self.pid))
         self.seconds = -processor_seconds(self.pid)
         return self
 
-    def __exit__(self, *_):
-        self.seconds += processor_seconds(self.pid)
+    def __exit__(self, failure, *_):
+        if failure is None:
+            # PostgreSQL has a process for each connection. One that ends while the times are read would be missed.
+            wait_until(lambda: len(children(self.pid)) <= self.children, "the processes of connections have ended")
+            self.seconds += processor_seconds(self.pid)
 
     def of(self, sample):
-        """Returns the sample with `processor_us`, the processor time of each of its answers."""
+        """Returns the sample with `processor_us`, the processor time per answer."""
         return {**sample, "processor_us": self.seconds * 1e6 / sample["answers"]}
 
 
@@ -173,7 +184,7 @@ class Server:
         return self.process.pid
 
     def cost(self):
-        """Measures what this server does during the block."""
+        """Measures the processor time that this server takes during the block."""
         return Cost(self.pid)
 
     def __enter__(self):

@@ -35,12 +35,12 @@ class Recorder:
         with RESULTS.open("a", encoding="utf-8") as file:
             file.write(json.dumps({**self.common, "settings": self.settings.as_dict(), **record}) + "\n")
 
-    def compare(self, line, ours, theirs, figure="per_s", warm_up=True, costs=None):
+    def compare(self, line, ours, theirs, figure="per_s", warm_up=True, cost_line=None):
         """Warms both up, then measures ours, theirs, ours, theirs, …
 
         Each side is called with its seconds, and returns a sample: its `figure`, and other values to keep. Without
-        `theirs`, only ours is measured. `costs` is a line for the processor time of the same samples, which comes
-        first. Returns the samples of every turn.
+        `theirs`, only ours is measured. `cost_line` is the line for the processor time of the same samples, and stands
+        before the other in the table. Returns the samples of every turn.
         """
         sides = [side for side in (ours, theirs) if side]
         if warm_up:
@@ -49,8 +49,8 @@ class Recorder:
         turns = []
         for _ in range(self.settings.pairs):
             turns.append([side(self.settings.seconds_each) for side in sides])
-            if costs:
-                self.pair(costs, *turns[-1], figure="processor_us")
+            if cost_line:
+                self.pair(cost_line, *turns[-1], figure="processor_us")
             self.pair(line, *turns[-1], figure=figure)
         return turns
 

@@ -28,7 +28,7 @@ def against(recorder, what, ours, theirs, connections=CONNECTIONS, goal=None, co
             Line(at, SENDS, goal),
             lambda s, n=number: ours(n, s),
             lambda s, n=number: theirs(n, s),
-            costs=processor_time(at, costs_max),
+            cost_line=processor_time(at, costs_max),
         )
 
 
@@ -58,7 +58,7 @@ def bare(recorder, stack):
         return axum.load(memory.bodies, "/messages/add", connections, seconds)
 
     against(recorder, "durable : bare axum", durable.send, add, costs_max=1.1)
-    against(recorder, "in memory : bare axum", memory.send, add)
+    against(recorder, "in memory : bare axum", memory.send, add, goal=0.9)
 
 
 def redis(recorder, stack):
@@ -82,13 +82,13 @@ def postgres(recorder, stack):
 def pocketbase(recorder, stack):
     durable = stack.enter_context(Chinwag()).will_send()
     theirs = stack.enter_context(PocketBase())
-    against(recorder, "durable : PocketBase, synchronous FULL", durable.send, theirs.send, [64])
+    against(recorder, "durable : PocketBase, synchronous FULL", durable.send, theirs.send, [64], goal=35)
 
 
 def nats(recorder, stack):
     durable = stack.enter_context(Chinwag()).will_send()
     theirs = stack.enter_context(Nats(try_seconds(recorder)))
-    against(recorder, "durable : NATS JetStream, sync_interval always", durable.send, theirs.send, [64])
+    against(recorder, "durable : NATS JetStream, sync_interval always", durable.send, theirs.send, [64], goal=12)
 
 
 def one(recorder, stack):

@@ -43,7 +43,7 @@ def page(recorder, stack):
     axum = stack.enter_context(Bare(answer(ours, "/messages/get", request, newest)))
     get, get_bare = (reader(stack, server, "/messages/get", [request]) for server in (ours, axum))
     what = f"newest 50 of {count:,} : bare axum, the same bytes"
-    recorder.compare(Line(what, "pages/s", 0.8), get, get_bare, costs=processor_time(what, 1.25))
+    recorder.compare(Line(what, "pages/s", 0.8), get, get_bare, cost_line=processor_time(what, 1.25))
 
     theirs = BestRedis(stack, recorder.settings.warm_up_seconds, sync="no")
     for server in theirs.servers:
@@ -51,7 +51,7 @@ def page(recorder, stack):
     command = ["XREVRANGE", chat, "+", "-", "COUNT", str(newest)]
     what = f"newest 50 of {count:,} : Redis XREVRANGE"
     line = Line(what, "pages/s", 1.5)
-    recorder.compare(line, get, lambda s: theirs.run(command, CONNECTIONS, s), costs=processor_time(what))
+    recorder.compare(line, get, lambda s: theirs.run(command, CONNECTIONS, s), cost_line=processor_time(what))
 
 
 def lists(recorder, stack):

@@ -314,6 +314,7 @@ pub(crate) struct TokensFromBody {
 }
 
 /// A message that was sent.
+// `SentJson` writes it. This is its schema, and what a test compares it with.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Sent)]
 pub(crate) struct SentBody {

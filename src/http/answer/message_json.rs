@@ -1,5 +1,5 @@
-//! Writes messages as JSON, fast enough for hundreds of thousands: the parts that all messages share are copied, and
-//! each text is read once.
+//! Writes messages, and the receipts of messages, as JSON, fast enough for hundreds of thousands: the parts that all of
+//! them share are copied, and each text is read once.
 
 use std::ops::{BitOr, Range};
 
@@ -85,10 +85,16 @@ pub(crate) struct SentJson {
     day: u64,
 }
 
+/// Digits of the greatest seq.
+const SEQ_BYTES_MAX: usize = 20;
+
 const SENT_HEAD: [u8; 51] = *b"{\"id\":\"00000000-0000-0000-0000-000000000000\",\"seq\":";
 const SENT_TAIL: [u8; 44] = *b",\"created_at\":\"1970-01-01T00:00:00.000000Z\"}";
 
 impl SentJson {
+    /// Maximum length of a receipt.
+    pub(crate) const BYTES_MAX: usize = SENT_HEAD.len() + SEQ_BYTES_MAX + SENT_TAIL.len();
+
     pub(crate) const fn new() -> Self {
         Self { tail: SENT_TAIL, day: 0 }
     }
@@ -103,7 +109,7 @@ impl SentJson {
     }
 }
 
-/// Writes the date over that of another time, unless both are of the same day.
+/// Writes the date of this time, unless the text already has a time of the same day.
 fn turn_to_day_of(time: Timestamp, day: &mut u64, rfc3339: &mut [u8]) {
     let turned = time.as_micros() / DAY_MICROS;
     if turned != *day {
@@ -149,18 +155,18 @@ fn push_copy<'o>(out: &'o mut Vec<u8>, bytes: &[u8]) -> &'o mut [u8] {
     &mut out[start..]
 }
 
-/// Writes an id over another one, whose hyphens stay, with half of the instructions that `uuid` takes.
+/// Writes an id over another one, whose hyphens stay. It takes half of the instructions of [`Uuid::hyphenated`].
 fn write_id(id: Uuid, place: &mut [u8]) {
     let mut digits = [0; 32];
-    for (digits, &bytes) in digits.as_chunks_mut::<8>().0.iter_mut().zip(id.as_bytes().as_chunks().0) {
-        *digits = hex(bytes);
+    for (eight, &four) in digits.as_chunks_mut().0.iter_mut().zip(id.as_bytes().as_chunks().0) {
+        *eight = hex(four);
     }
     for (at, part) in [(0, 0..8), (9, 8..12), (14, 12..16), (19, 16..20), (24, 20..32)] {
         place[at..at + part.len()].copy_from_slice(&digits[part]);
     }
 }
 
-/// Returns the digits of all four bytes, which are computed at the same time, a digit in each byte of a word.
+/// Returns four bytes as hexadecimal digits. All eight are computed at once, each in a byte of a word, without a table.
 fn hex(bytes: [u8; 4]) -> [u8; 8] {
     const EACH: u64 = 0x0101_0101_0101_0101;
     let spread = u64::from(u32::from_be_bytes(bytes));

@@ -34,7 +34,8 @@ pub(crate) fn json(value: &impl Serialize) -> Response {
     of_json(to_json(value))
 }
 
-/// Returns an answer of this JSON. (Axum would first call the bytes an octet stream.)
+/// Returns an answer with this JSON.
+// Axum would first set `application/octet-stream`, and then replace it.
 fn of_json(json: Vec<u8>) -> Response {
     let mut response = Response::new(Body::from(json));
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));

@@ -36,23 +36,23 @@ fn created(body: &impl Serialize) -> Response {
 }
 
 fn created_json(json: Vec<u8>) -> Response {
-    let mut response = super::of_json(json);
-    *response.status_mut() = StatusCode::CREATED;
-    response
+    (StatusCode::CREATED, super::of_json(json)).into_response()
 }
 
 fn sent_json(sent: &SentMessage) -> Vec<u8> {
     thread_local! {
-        // Nearly all receipts are of the day of the last one.
+        // Kept for its date, which is computed again only if the day is not that of the thread's last receipt.
         static JSON: RefCell<SentJson> = const { RefCell::new(SentJson::new()) };
     }
-    let mut out = Vec::with_capacity(128);
+    let mut out = Vec::with_capacity(SentJson::BYTES_MAX);
     JSON.with_borrow_mut(|json| json.push(&mut out, sent));
     out
 }
 
 fn all_sent_json(sent: &[SentMessage]) -> Vec<u8> {
-    let (mut json, mut out) = (SentJson::new(), vec![b'[']);
+    let mut json = SentJson::new();
+    let mut out = Vec::with_capacity(2 + sent.len() * (SentJson::BYTES_MAX + 1));
+    out.push(b'[');
     for sent in sent {
         json.push(&mut out, sent);
         out.push(b',');

@@ -8,9 +8,9 @@ use axum::http::{Request, Version, header};
 use crate::http::answer::codes::Code;
 use crate::http::answer::problem::{Problem, shown};
 
-/// Returns the [parts](parts) of a request's `Host`. Refuses one that is missing, given twice or malformed: a proxy in
-/// front of the server might take such a request for one to another host. HTTP/1.0 does not define the header, so it may
-/// be missing there.
+/// Returns the [`parts`] of a request's `Host`. Refuses one that is missing, given twice or malformed: a proxy in front
+/// of the server might take such a request for one to another host. HTTP/1.0 does not define the header, so it may be
+/// missing there.
 pub(super) fn check(request: &Request<Body>) -> Result<Option<(&str, &str)>, Problem> {
     let mut hosts = request.headers().get_all(header::HOST).iter();
     match (hosts.next(), hosts.next()) {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{self, FromRequest};
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, HeaderValue, header};
 use futures_util::FutureExt;
 use http_body_util::BodyExt;
 use tokio::time::{Instant, timeout_at};
@@ -124,21 +124,24 @@ fn check_head(headers: &HeaderMap, bytes_max: usize) -> Result<(), Problem> {
 }
 
 fn check_content_type(headers: &HeaderMap) -> Result<(), Problem> {
-    const JSON: &str = "application/json";
     let content_type = headers.get(header::CONTENT_TYPE);
-    // Nearly every request says just that.
-    if content_type.is_some_and(|value| value == JSON) {
+    if content_type.is_some_and(is_json) {
         return Ok(());
     }
-    let content_type = content_type.map(|value| value.to_str().unwrap_or("a value that is not text"));
-    let media_type = content_type.and_then(|value| value.split(';').next()).unwrap_or_default();
-    if media_type.trim().eq_ignore_ascii_case(JSON) {
-        return Ok(());
-    }
-    let what =
-        content_type.map_or("without a content type".to_owned(), |value| format!("as {}", shown(value)));
+    let what = content_type.map_or("without a content type".to_owned(), |value| {
+        format!("as {}", shown(value.to_str().unwrap_or("a value that is not text")))
+    });
     let detail = format!("the body must be sent as application/json; it came {what}");
     Err(Problem::new(Code::UnsupportedMediaType, detail))
+}
+
+fn is_json(content_type: &HeaderValue) -> bool {
+    const JSON: &str = "application/json";
+    let is_media_type = |text: &str| {
+        text.split(';').next().is_some_and(|media_type| media_type.trim().eq_ignore_ascii_case(JSON))
+    };
+    // Nearly every request has exactly this value.
+    content_type == JSON || content_type.to_str().is_ok_and(is_media_type)
 }
 
 /// Returns whether an item of `Content-Encoding` leaves the body as it is. A list may have empty items.

@@ -95,8 +95,8 @@ fn string<'b>(raw: &'b RawValue, path: FieldPath<'_>) -> Result<Cow<'b, str>, Pr
     let Some(text) = raw.get().strip_prefix('"').and_then(|text| text.strip_suffix('"')) else {
         return Err(Problem::invalid_field(path, "must be a string", Some(raw.get())));
     };
-    // It was found to be JSON, so without an escape it is what stands between the quotes.
-    if !text.as_bytes().contains(&b'\\') {
+    // The body is known to be JSON, so without an escape the string is what stands between its quotes.
+    if !text.contains('\\') {
         return Ok(text.into());
     }
     serde_json::from_str(raw.get()).map(|BorrowedText(text)| text).map_err(|error| invalid_json(&error))
