@@ -4,16 +4,11 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { isFirefox } from "./browser.js";
 import {
-  addAll, addChat, addTea, addTo, addUsers, browser, choose, enter, enterIn, heading, inView, isAtEnd, marks, more,
-  network, newTab, newest, notice, open, restingView, serveEach, server, shown, shownMessage, until,
+  addAll, addChat, addTea, addTo, addUsers, browser, choose, enter, enterIn, heading, inView, isAtEnd, marks, network,
+  newTab, newest, notice, numbered, open, restingView, serveEach, server, shown, shownMessage, until,
 } from "./pages.js";
 
 serveEach();
-
-/** A sentence of some lines, so that few messages fill the view. */
-const numbered = (from, to) =>
-  Array.from({ length: to - from + 1 }, (_, index) => from + index)
-    .map((number) => `message ${number}${"\nand more".repeat(number % 3)}`);
 
 test("each chat has a URL", async () => {
   const [ann] = await addUsers("ann");

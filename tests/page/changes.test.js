@@ -3,17 +3,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
-  addTea, addUsers, browser, by, enter, enterIn, makeChat, network, open, picture, say, serveEach, server, shown, texts,
-  until,
+  addTea, addUsers, browser, by, enter, enterIn, enterTea, makeChat, network, open, picture, say, serveEach, server,
+  shown, texts, until,
 } from "./pages.js";
 
 serveEach();
 
 test("a kill neither loses nor duplicates messages", async () => {
-  const bob = await enter("bob");
-  const ann = await enter("ann");
-  await makeChat(ann, "tea", "bob");
-  await open(bob, "tea");
+  const { ann, bob } = await enterTea();
   const said = [];
   const sayAll = async (words) => {
     for (const word of words) {

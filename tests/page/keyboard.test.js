@@ -3,19 +3,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
-  PHONE, addChat, addTea, addUsers, by, enter, heading, list, listed, makeChat, more, open, say, serveEach, server,
-  shown, shownMessage, texts, until,
+  PHONE, addChat, addTea, addUsers, enter, focusIs, heading, listed, makeChat, open, say, serveEach, server, shown,
+  shownMessage, texts, until,
 } from "./pages.js";
 
 serveEach();
-
-const focused = (page) =>
-  page.evaluate(() => {
-    const { activeElement: element } = document;
-    return element.ariaLabel ?? element.querySelector(".name")?.textContent ?? element.tagName;
-  });
-
-const focusIs = (page, name) => until(async () => (await focused(page)) === name, `the focus is on ${name}`);
 
 /** Returns what the focusedLabel element is called. */
 const focusedLabel = (page) =>
@@ -86,26 +78,17 @@ test("Enter opens the first chat found", async () => {
   await listed(page, "lunch").waitFor();
 });
 
-test("Esc leads back on a narrow page", async () => {
+test("Esc and Ctrl+K lead back on a narrow page", async () => {
   const [ann] = await addUsers("ann");
   for (const name of ["second", "first"]) await addChat(name, ann);
   const page = await enter("ann", { viewport: PHONE });
-  await open(page, "second");
-  await focusIs(page, "Your message");
-  await page.keyboard.press("Escape");
-  await page.locator("nav").waitFor();
-  await focusIs(page, "second");
-});
-
-test("Ctrl+K leads back on a narrow page", async () => {
-  const [ann] = await addUsers("ann");
-  await addChat("tea", ann);
-  const page = await enter("ann", { viewport: PHONE });
-  await open(page, "tea");
-  await focusIs(page, "Your message");
-  await page.keyboard.press("Control+k");
-  await page.locator("nav").waitFor();
-  await focusIs(page, "Find a chat");
+  for (const [key, place] of [["Escape", "second"], ["Control+k", "Find a chat"]]) {
+    await open(page, "second");
+    await focusIs(page, "Your message");
+    await page.keyboard.press(key);
+    await page.locator("nav").waitFor();
+    await focusIs(page, place);
+  }
 });
 
 test("the page works on phones, by keyboard alone", async () => {

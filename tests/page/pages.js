@@ -104,6 +104,15 @@ export async function choose(page, text, choice) {
   await page.getByRole("dialog").getByRole("button", { name: choice, exact: true }).click();
 }
 
+/** Returns the pages of ann and bob, on which a chat is open that she has made. */
+export async function enterTea() {
+  const bob = await enter("bob");
+  const ann = await enter("ann");
+  await makeChat(ann, "tea", "bob");
+  await open(bob, "tea");
+  return { ann, bob };
+}
+
 /** Adds users of these names, and returns their ids. */
 export async function addUsers(...names) {
   const ids = [];
@@ -142,6 +151,20 @@ export async function until(check, what) {
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
   assert.fail(`not in time: ${what}`);
+}
+
+/** Returns texts of some lines each, so that few messages fill the view. */
+export const numbered = (from, to) =>
+  Array.from({ length: to - from + 1 }, (_, index) => from + index)
+    .map((number) => `message ${number}${"\nand more".repeat(number % 3)}`);
+
+/** Waits until what has this label has the focus. */
+export async function focusIs(page, name) {
+  const focused = () => {
+    const { activeElement: element } = document;
+    return element.ariaLabel ?? element.querySelector(".name")?.textContent ?? element.tagName;
+  };
+  await until(async () => (await page.evaluate(focused)) === name, `the focus is on ${name}`);
 }
 
 export const composer = (page) => page.getByLabel("Your message");

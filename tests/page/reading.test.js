@@ -3,16 +3,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
-  addAll, addChat, addTea, addTo, addUsers, browser, enter, enterIn, heading, isAtEnd, list, listed, marks, more,
-  newest, open, restingView, serveEach, server, shown, shownMessage, texts, until,
+  addAll, addChat, addTea, addTo, addUsers, browser, enter, enterIn, heading, isAtEnd, list, listed, marks, newest,
+  numbered, open, restingView, serveEach, server, shown, shownMessage, texts, until,
 } from "./pages.js";
 
 serveEach();
-
-/** A sentence of some lines, so that few messages fill the view. */
-const numbered = (from, to) =>
-  Array.from({ length: to - from + 1 }, (_, index) => from + index)
-    .map((number) => `message ${number}${"\nand more".repeat(number % 3)}`);
 
 /** Maximum number of messages that a page holds. */
 const WINDOW_MAX = 300;

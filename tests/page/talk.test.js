@@ -3,22 +3,16 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
-  addTea, addUsers, by, choose, enter, makeChat, more, network, open, say, serveEach, server, shown, shownMessage,
-  texts, until,
+  addTea, addUsers, by, choose, enter, enterTea, makeChat, marks, more, open, say, serveEach, server, shown,
+  shownMessage, texts, until,
 } from "./pages.js";
 
 serveEach();
 
-/** Returns the numbers of the messages up to which users have marked chats as read, of each call. */
-const marks = () => network.bodies("/chats/read").map(({ seq }) => seq);
-
 const unread = (page) => page.locator(".listed .unread").allTextContents();
 
 test("two users see each other's messages at once", async () => {
-  const bob = await enter("bob");
-  const ann = await enter("ann");
-  await makeChat(ann, "tea", "bob");
-  await open(bob, "tea");
+  const { ann, bob } = await enterTea();
   await say(ann, "hello bob");
   await shown(bob, "hello bob");
   await say(bob, "hello ann");
@@ -50,10 +44,7 @@ test("chats are listed by time, with unread counts", async () => {
 });
 
 test("read marks come at most every two seconds", async () => {
-  const bob = await enter("bob");
-  const ann = await enter("ann");
-  await makeChat(ann, "tea", "bob");
-  await open(bob, "tea");
+  const { ann, bob } = await enterTea();
   const began = Date.now();
   for (let number = 1; number <= 30; number += 1) await say(ann, `message ${number}`);
   await shown(bob, "message 30");
@@ -87,10 +78,7 @@ test("an added member sees the chat", async () => {
 });
 
 test("an edit shows at once, with a mark", async () => {
-  const bob = await enter("bob");
-  const ann = await enter("ann");
-  await makeChat(ann, "tea", "bob");
-  await open(bob, "tea");
+  const { ann, bob } = await enterTea();
   await say(ann, "tea?");
   await shown(bob, "tea?");
   assert.equal(await bob.locator(".edited").count(), 0);

@@ -3,27 +3,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
-  TOUCH, addAll, addChat, addTea, addUsers, browser, choose, composer, enter, enterIn, heading, listed, network, open,
-  restingView, say, serveEach, server, shown, texts, until,
+  TOUCH, addAll, addChat, addTea, addUsers, browser, choose, composer, enter, enterIn, focusIs, heading, listed,
+  network, numbered, open, restingView, say, serveEach, server, shown, texts, until,
 } from "./pages.js";
 
 serveEach();
 
-/** A sentence of some lines, so that few messages fill the view. */
-const numbered = (from, to) =>
-  Array.from({ length: to - from + 1 }, (_, index) => from + index)
-    .map((number) => `message ${number}${"\nand more".repeat(number % 3)}`);
-
 const draftIs = (page, text) =>
   until(async () => (await composer(page).inputValue()) === text, `“${text}” is in the composer`);
-
-const focused = (page) =>
-  page.evaluate(() => {
-    const { activeElement: element } = document;
-    return element.ariaLabel ?? element.querySelector(".name")?.textContent ?? element.tagName;
-  });
-
-const focusIs = (page, name) => until(async () => (await focused(page)) === name, `the focus is on ${name}`);
 
 test("a draft belongs to its chat", async () => {
   const [ann] = await addUsers("ann");
