@@ -1,8 +1,7 @@
 //! Answers that are JSON arrays: a short one is sent whole, a long one is streamed.
 
 use axum::body::{Body, Bytes};
-use axum::http::{HeaderValue, header};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use futures_util::{StreamExt, stream};
 use serde::Serialize;
 
@@ -40,8 +39,7 @@ pub(crate) fn respond(position: Position, mut list: impl Pieces) -> Response {
             break streamed(begun, list);
         }
     };
-    let content_type = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
-    super::at(position, (content_type, body).into_response())
+    super::at(position, super::of_json(body))
 }
 
 /// Replaces the last comma by the bracket that ends the array.

@@ -36,8 +36,8 @@ pub(crate) fn json(value: &impl Serialize) -> Response {
 
 /// Returns an answer with this JSON.
 // Axum would first set `application/octet-stream`, and then replace it.
-fn of_json(json: Vec<u8>) -> Response {
-    let mut response = Response::new(Body::from(json));
+fn of_json(json: impl Into<Body>) -> Response {
+    let mut response = Response::new(json.into());
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }
