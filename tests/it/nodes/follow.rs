@@ -1,6 +1,5 @@
 //! Clients that follow users over servers that go away.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use tokio::task::JoinHandle;
 
-use crate::streams::{check_read, seen_by_each};
+use crate::streams::History;
 use crate::support::{Client, Event};
 
 /// Clients at work, each of which follows one user.
@@ -35,18 +34,18 @@ impl Readers {
         Self { readers: users.iter().enumerate().map(start).collect(), is_over }
     }
 
-    /// Checks that each has read everything once that is in this copy of the log.
+    /// Checks that each has read the history that is in this copy of the log.
     pub async fn finish(self, data: &Path) {
         self.is_over.store(true, Ordering::Relaxed);
-        let by_user: BTreeMap<_, _> = seen_by_each(data);
+        let history = History::exported(data);
         for reader in self.readers {
             let mut reader = reader.await.expect("no reader panics");
-            let (expected, asked) = (&by_user[&reader.user], Instant::now());
-            while reader.last() < expected.last().expect("something happened").id {
+            let asked = Instant::now();
+            while reader.last_id() < history.last_id(&reader.user) {
                 assert!(asked.elapsed() < Duration::from_mins(1), "the last events do not come");
                 reader.read().await;
             }
-            check_read(&reader.user, reader.read, expected);
+            history.check_read(&reader.user, reader.read);
         }
     }
 }
@@ -80,7 +79,7 @@ impl Reader {
         }
     }
 
-    fn last(&self) -> u64 {
+    fn last_id(&self) -> u64 {
         self.read.last().map_or(0, |event| event.id)
     }
 }
