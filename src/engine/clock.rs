@@ -11,6 +11,9 @@ use crate::domain::{Stamp, Timestamp};
 use crate::system_clock;
 
 pub(super) struct Clock {
+    /// The time that the system's clock showed when it was last read.
+    now: Timestamp,
+    /// The time of the last stamp, or of a later event.
     last: Timestamp,
     uuids: ContextV7,
 }
@@ -18,17 +21,19 @@ pub(super) struct Clock {
 impl Clock {
     /// Returns a clock whose stamps are all later than `last`.
     pub(super) fn after(last: Timestamp) -> Self {
-        Self { last, uuids: ContextV7::new() }
+        Self { now: system_clock::now(), last, uuids: ContextV7::new() }
     }
 
-    /// Makes all further stamps later than this time, at which another server has stamped an event.
-    pub(super) fn observe(&mut self, time: Timestamp) {
-        self.last = self.last.max(time);
+    /// Reads the system's clock, once for each batch. All further stamps are also later than `last`, the time of the last
+    /// event, which another server may have stamped.
+    pub(super) fn read(&mut self, last: Timestamp) {
+        self.now = system_clock::now();
+        self.last = self.last.max(last);
     }
 
-    /// Returns a stamp of the current time, or of one microsecond after the last stamp if that is later.
+    /// Returns a stamp of the time that was read, or of one microsecond after the last stamp if that is later.
     pub(super) fn stamp(&mut self) -> Stamp {
-        self.last = system_clock::now().max(self.last.next());
+        self.last = self.now.max(self.last.next());
         Stamp { time: self.last, id: system_clock::uuid_at(self.last, &self.uuids) }
     }
 

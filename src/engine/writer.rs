@@ -338,7 +338,7 @@ impl Writer {
     /// command that [must wait](Draft::must_wait) for the next batch.
     fn decide<'b>(&mut self, batch: &'b [Job]) -> Vec<Resolution<'b>> {
         let model = self.readers.model.read();
-        self.clock.observe(model.index().time());
+        self.clock.read(model.index().time());
         self.frame.restart(model.position().next());
         let mut draft = Draft::on(&model);
         let mut resolutions = Vec::with_capacity(batch.len());

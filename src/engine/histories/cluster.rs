@@ -117,11 +117,11 @@ impl Cluster {
         let Server { disk, writer } = &mut self.servers[server];
         if writer.is_none() {
             *writer = start(&self.stream, disk)?;
-            // Some clocks are ahead of others.
+            // Some servers act as if the last event were stamped by a clock that is ahead.
             let ahead_s = self.chance.below(3) as u64 * 3_600;
             let ahead = Timestamp::from_micros(system_clock::now().as_micros() + ahead_s * 1_000_000);
             if let (Some(writer), Some(ahead)) = (writer.as_mut(), ahead) {
-                writer.clock.observe(ahead);
+                writer.clock.read(ahead);
             }
         }
         Ok(writer.as_mut())
