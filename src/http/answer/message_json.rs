@@ -14,9 +14,7 @@ use crate::model::{Message, OwnReactions, SentMessage};
 pub(crate) struct MessageJson {
     /// The JSON before the text, with the chat filled in.
     head: [u8; HEAD.len()],
-    /// The JSON after the text, with the day of the last message filled in.
-    tail: [u8; TAIL.len()],
-    day: u64,
+    tail: Tail<{ TAIL.len() }>,
 }
 
 const HEAD: [u8; 146] = *b"{\"id\":\"00000000-0000-0000-0000-000000000000\",\
@@ -27,13 +25,12 @@ const CHAT: Range<usize> = 53..89;
 const AUTHOR: Range<usize> = 101..137;
 
 const TAIL: [u8; 50] = *b",\"created_at\":\"1970-01-01T00:00:00.000000Z\",\"seq\":";
-const CREATED_AT: Range<usize> = 15..42;
 
 impl MessageJson {
     pub(crate) fn new(chat: ChatId) -> Self {
         let mut head = HEAD;
         write_id(chat.into(), &mut head[CHAT]);
-        Self { head, tail: TAIL, day: 0 }
+        Self { head, tail: Tail::new(TAIL) }
     }
 
     /// `own` holds the reader's own reactions, if it is known who reads.
@@ -44,9 +41,7 @@ impl MessageJson {
         write_id(message.id.into(), &mut head[ID]);
         write_id(message.author.into(), &mut head[AUTHOR]);
         push_text(out, message.text);
-        turn_to_day_of(message.created_at, &mut self.day, &mut self.tail[CREATED_AT]);
-        let tail = push_copy(out, &self.tail);
-        write_time_of_day(message.created_at, &mut tail[CREATED_AT]);
+        self.tail.push(out, message.created_at);
         push_json(out, &message.seq);
         if let Some(extras) = message.extras {
             let end = out.len();
@@ -80,9 +75,7 @@ impl MessageJson {
 
 /// Writes the receipts of sent messages: the same bytes as a serialised [`SentBody`](super::bodies::SentBody).
 pub(crate) struct SentJson {
-    /// The JSON after the seq, with the day of the last message filled in.
-    tail: [u8; SENT_TAIL.len()],
-    day: u64,
+    tail: Tail<{ SENT_TAIL.len() }>,
 }
 
 /// Digits of the greatest seq.
@@ -96,25 +89,42 @@ impl SentJson {
     pub(crate) const BYTES_MAX: usize = SENT_HEAD.len() + SEQ_BYTES_MAX + SENT_TAIL.len();
 
     pub(crate) const fn new() -> Self {
-        Self { tail: SENT_TAIL, day: 0 }
+        Self { tail: Tail::new(SENT_TAIL) }
     }
 
     pub(crate) fn push(&mut self, out: &mut Vec<u8>, sent: &SentMessage) {
         let head = push_copy(out, &SENT_HEAD);
         write_id(sent.id.into(), &mut head[ID]);
         push_json(out, &sent.seq);
-        turn_to_day_of(sent.created_at, &mut self.day, &mut self.tail[CREATED_AT]);
-        let tail = push_copy(out, &self.tail);
-        write_time_of_day(sent.created_at, &mut tail[CREATED_AT]);
+        self.tail.push(out, sent.created_at);
     }
 }
 
-/// Writes the date of this time, unless the text already has a time of the same day.
-fn turn_to_day_of(time: Timestamp, day: &mut u64, rfc3339: &mut [u8]) {
-    let turned = time.as_micros() / DAY_MICROS;
-    if turned != *day {
-        rfc3339.copy_from_slice(time.to_string().as_bytes());
-        *day = turned;
+/// The JSON from a message's time on, with the date of the last message filled in.
+struct Tail<const BYTES: usize> {
+    json: [u8; BYTES],
+    /// The day of that date, in days since 1970.
+    day: u64,
+}
+
+/// The place of the time in both tails.
+const CREATED_AT: Range<usize> = 15..42;
+
+impl<const BYTES: usize> Tail<BYTES> {
+    /// `json` has the first moment of 1970 where the time is to be.
+    const fn new(json: [u8; BYTES]) -> Self {
+        Self { json, day: 0 }
+    }
+
+    #[inline]
+    fn push(&mut self, out: &mut Vec<u8>, time: Timestamp) {
+        let day = time.as_micros() / DAY_MICROS;
+        if day != self.day {
+            self.json[CREATED_AT].copy_from_slice(time.to_string().as_bytes());
+            self.day = day;
+        }
+        let json = push_copy(out, &self.json);
+        write_time_of_day(time, &mut json[CREATED_AT]);
     }
 }
 
