@@ -61,9 +61,9 @@ async fn write_until_it_dies(client: Client, chats: Vec<String>, users: Vec<Stri
     }
 }
 
-/// What users saw happen.
+/// The events that users see, according to an export of the log.
 pub struct History {
-    /// The events that each user sees. A chat is its id only, because a stream shows it as it is when the event is sent.
+    /// Those of each user. A chat is its id only, because a stream shows it as it is when the event is sent.
     seen: BTreeMap<String, Vec<Event>>,
     /// The ids of the read marks that a later mark of the same user in the same chat has overtaken.
     overtaken: BTreeSet<u64>,
@@ -137,14 +137,15 @@ impl History {
         self.seen[user].last().expect("something happened").id
     }
 
-    /// Checks that the streams of a user showed everything once and in order. A mark that was overtaken may be left out.
+    /// Checks that the streams of a user showed everything once and in order. Marks that were overtaken may be left
+    /// out.
     pub fn check_read(&self, user: &str, mut read: Vec<Event>) {
         for event in read.iter_mut().filter(|event| event.kind == "chat") {
             event.data = event.data["id"].take();
         }
-        let is_read: BTreeSet<u64> = read.iter().map(|event| event.id).collect();
+        let read_ids: BTreeSet<u64> = read.iter().map(|event| event.id).collect();
         let (found, mut missing): (Vec<_>, Vec<_>) =
-            self.seen[user].iter().partition(|event| is_read.contains(&event.id));
+            self.seen[user].iter().partition(|event| read_ids.contains(&event.id));
         missing.retain(|event| !self.overtaken.contains(&event.id));
         assert!(missing.is_empty(), "{user} did not read {missing:?}");
         assert!(read.iter().eq(found), "another history of {user}");
