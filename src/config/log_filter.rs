@@ -4,7 +4,7 @@ use tracing_subscriber::EnvFilter;
 
 /// The modules that log, below the crate's own name. A filter may name each of them, and the modules that
 /// they are in.
-const MODULES_THAT_LOG: [&str; 26] = [
+const MODULES_THAT_LOG: [&str; 27] = [
     "access::token",
     "engine::clock",
     "engine::forwarding",
@@ -25,6 +25,7 @@ const MODULES_THAT_LOG: [&str; 26] = [
     "log::stream::nats::peers",
     "log::stream::status",
     "log::stream::stream_log",
+    "log::stream::stream_log::joining",
     "server",
     "server::key_files",
     "server::listen",

@@ -6,6 +6,7 @@
 mod actor;
 mod command;
 mod decide;
+mod eraser;
 mod erasures;
 mod event;
 mod facts;
@@ -18,7 +19,8 @@ mod values;
 pub use actor::{Actor, InvalidKeyName};
 pub use command::{Command, MessageEdit, MessageExtras, NewMessage, Reaction, Stamp, in_order};
 pub use decide::{Decision, EMOJI_MAX, REACTIONS_OF_USER_MAX, decide};
-pub use erasures::{Eraser, Erasures};
+pub use eraser::Eraser;
+pub use erasures::Erasures;
 pub use event::{ErasedMessages, Event, Record};
 pub use facts::{Deletion, Facts, MessageFacts, ReactionFacts};
 pub use idempotency::{Fingerprint, IdempotencyKey, InvalidKey, KeyDigest};

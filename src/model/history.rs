@@ -1,212 +1,18 @@
-//! The history of each chat: its messages, in chunks, and its other events.
+//! The history of a chat: its messages, in chunks, and its other events.
 //!
 //! A reader gets many messages by copying one pointer to a chunk. A push copies at most one chunk; the push that
 //! closes a chunk also updates the counts of the chunk's authors.
 
-use std::collections::{BTreeMap, BTreeSet};
+pub(super) mod changing;
+
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::chunk::{AddedMessage, Chunk, Message, MessageRun};
-use super::directory::{ChatIndex, UserIndex};
-use super::extras::{Changes, EmojiIndex, EmojiTable, Extras, Reacted, Revision, ShortSeq};
-use super::pieces::Pieces;
+use super::directory::UserIndex;
+use super::extras::{Changes, EmojiIndex, ShortSeq};
 use super::timeline::{ChatEvent, Timeline, TimelineEntry};
-use crate::domain::{Deletion, ErasedMessages, Metadata, Position, Seq, Timestamp};
-
-/// The histories of all chats.
-#[derive(Debug, Default, PartialEq)]
-pub struct Histories {
-    chats: Pieces<ChatHistory>,
-    emoji: EmojiTable,
-}
-
-/// The addition of an event to the histories. `T` is a text, or the length that stands for it.
-#[derive(Debug, Clone)]
-pub enum Addition<T> {
-    /// Nothing.
-    Nothing,
-    /// A chat with the next index.
-    Chat,
-    /// A message.
-    Message(AddedMessage<T>),
-    /// An event that only the timeline holds.
-    Event {
-        /// The chat.
-        chat: ChatIndex,
-        /// The event.
-        entry: TimelineEntry,
-        /// The position of the event that it overtakes: of a member's read marks, only the last one is kept.
-        overtaken: Option<Position>,
-    },
-    /// Something rarer. It is boxed, so that additions stay small.
-    Rare(Box<Rare<T>>),
-}
-
-/// A rarer addition. `T` is a text, or the length that stands for it.
-#[derive(Debug, Clone)]
-pub enum Rare<T> {
-    /// A message that is more than its text.
-    MessageWith {
-        /// The message.
-        message: AddedMessage<T>,
-        /// The message that it replies to.
-        reply_to: Option<Seq>,
-        /// Its metadata.
-        metadata: Option<T>,
-    },
-    /// An edit of a message.
-    Edited {
-        /// The message, and the event.
-        change: MessageChange,
-        /// The new text.
-        text: Option<T>,
-        /// The new metadata.
-        metadata: Option<T>,
-    },
-    /// A deletion of a message.
-    Deleted {
-        /// The message, and the event.
-        change: MessageChange,
-        /// How it is deleted.
-        deletion: Deletion,
-    },
-    /// A reaction to a message, or the end of one.
-    Reaction {
-        /// The message, and the event.
-        change: MessageChange,
-        /// The user.
-        user: UserIndex,
-        /// The emoji.
-        emoji: T,
-        /// Whether the reaction was added.
-        is_added: bool,
-    },
-    /// The erasure of a user.
-    UserErased {
-        /// The user.
-        user: UserIndex,
-        /// The position of the event.
-        position: Position,
-        /// The time of the event.
-        at: Timestamp,
-        /// The chats that the user is or was a member of, each with the position of the user's read mark.
-        chats: Vec<(ChatIndex, Option<Position>)>,
-        /// What becomes of the user's messages.
-        messages: ErasedMessages,
-    },
-}
-
-/// A change of a message.
-#[derive(Debug, Clone, Copy)]
-pub struct MessageChange {
-    /// The chat.
-    pub chat: ChatIndex,
-    /// The message, which the chat has.
-    pub seq: Seq,
-    /// The position of the event.
-    pub position: Position,
-    /// The time of the event.
-    pub at: Timestamp,
-}
-
-impl<T> Addition<T> {
-    /// Replaces all texts, in order.
-    pub fn map_text<U>(self, mut map: impl FnMut(T) -> U) -> Addition<U> {
-        match self {
-            Self::Nothing => Addition::Nothing,
-            Self::Chat => Addition::Chat,
-            Self::Message(message) => Addition::Message(message.map_text(map)),
-            Self::Event { chat, entry, overtaken } => Addition::Event { chat, entry, overtaken },
-            Self::Rare(rare) => Addition::Rare(Box::new(match *rare {
-                Rare::MessageWith { message, reply_to, metadata } => {
-                    let message = message.map_text(&mut map);
-                    Rare::MessageWith { message, reply_to, metadata: metadata.map(map) }
-                }
-                Rare::Edited { change, text, metadata } => {
-                    let text = text.map(&mut map);
-                    Rare::Edited { change, text, metadata: metadata.map(map) }
-                }
-                Rare::Deleted { change, deletion } => Rare::Deleted { change, deletion },
-                Rare::Reaction { change, user, emoji, is_added } => {
-                    Rare::Reaction { change, user, emoji: map(emoji), is_added }
-                }
-                Rare::UserErased { user, position, at, chats, messages } => {
-                    Rare::UserErased { user, position, at, chats, messages }
-                }
-            })),
-        }
-    }
-}
-
-impl Histories {
-    /// Adds the addition of an event. The index must have applied the event before, without a contradiction.
-    pub fn add(&mut self, addition: Addition<&str>) {
-        match addition {
-            Addition::Nothing => {}
-            Addition::Chat => self.chats.push(ChatHistory::default()),
-            Addition::Message(message) => self.chats[message.chat.as_usize()].push(message),
-            Addition::Event { chat, entry, overtaken } => {
-                let history = &mut self.chats[chat.as_usize()];
-                if let ChatEvent::Read { user, seq } = entry.event {
-                    history.move_mark(user, seq);
-                }
-                history.timeline.push(entry, overtaken);
-            }
-            Addition::Rare(rare) => self.add_rare(*rare),
-        }
-    }
-
-    fn add_rare(&mut self, rare: Rare<&str>) {
-        match rare {
-            Rare::MessageWith { message, reply_to, metadata } => {
-                let history = &mut self.chats[message.chat.as_usize()];
-                history.push(message);
-                history.add_extras_to_last(reply_to, metadata);
-            }
-            Rare::Edited { change, text, metadata } => {
-                self.chats[change.chat.as_usize()].edit(change, text, metadata);
-            }
-            Rare::Deleted { change, deletion } => self.chats[change.chat.as_usize()].delete(change, deletion),
-            Rare::Reaction { change, user, emoji: "", .. } => {
-                let changes = self.chats[change.chat.as_usize()].changes.get_or_insert_default();
-                changes.note_erased_reaction(user, change.seq);
-            }
-            Rare::Reaction { change, user, emoji, is_added } => {
-                let index = self.emoji.find_or_add(emoji);
-                let text = self.emoji.text(index);
-                let history = &mut self.chats[change.chat.as_usize()];
-                if is_added {
-                    history.react(change, user, index, text);
-                } else {
-                    history.take_back(change, user, index, text);
-                }
-            }
-            Rare::UserErased { user, position, at, chats, messages } => {
-                for (chat, mark) in chats {
-                    let erasure = UserErasure { chat, position, at, messages };
-                    let history = &mut self.chats[chat.as_usize()];
-                    if let Some(mark) = mark {
-                        history.timeline.remove(mark);
-                    }
-                    history.erase(user, &erasure, &self.emoji);
-                }
-            }
-        }
-    }
-
-    /// Forgets what was replaced up to this time of the earlier texts of a message, which must exist.
-    pub(super) fn forget_replaced(&mut self, chat: ChatIndex, seq: Seq, until: Timestamp) {
-        self.chats[chat.as_usize()].forget_replaced(seq, until);
-    }
-
-    pub(super) fn of(&self, chat: ChatIndex) -> &ChatHistory {
-        &self.chats[chat.as_usize()]
-    }
-
-    pub(super) fn emoji(&self) -> &EmojiTable {
-        &self.emoji
-    }
-}
+use crate::domain::{Position, Seq, Timestamp};
 
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct ChatHistory {
@@ -242,9 +48,7 @@ impl OwnMessages {
             }
         }
     }
-}
 
-impl OwnMessages {
     /// Counts a message no longer.
     fn forget(&mut self, chunk: u32, seq: Seq) {
         if seq <= self.mark.into() {
@@ -257,66 +61,8 @@ impl OwnMessages {
     }
 }
 
-/// The erasure of a user, in one chat.
-struct UserErasure {
-    chat: ChatIndex,
-    position: Position,
-    at: Timestamp,
-    messages: ErasedMessages,
-}
-
-/// Notes that a message is deleted, and removes all of it but its text. Returns whether it was not deleted before.
-fn note_deleted(
-    changes: &mut Changes,
-    timeline: &mut Timeline,
-    chunk: &mut Chunk,
-    index: usize,
-    change: MessageChange,
-    deletion: Deletion,
-) -> bool {
-    let MessageChange { seq, position, at, .. } = change;
-    if deletion == Deletion::Erased {
-        changes.forget_revisions(seq);
-    }
-    if let Some((_, before)) = &mut chunk.extras_mut(index).deleted {
-        if deletion == Deletion::Erased {
-            *before = deletion;
-        }
-        return false;
-    }
-    if deletion == Deletion::Kept {
-        keep_revision(changes, chunk, index);
-    }
-    for (_, _, reacted) in changes.take_all(seq) {
-        timeline.remove(reacted.position);
-    }
-    let extras = chunk.extras_mut(index);
-    timeline.remove(extras.rewritten);
-    changes.note(seq, extras.changed, position);
-    *extras = Extras {
-        reply_to: extras.reply_to,
-        deleted: Some((at, deletion)),
-        rewritten: position,
-        changed: position,
-        ..Extras::default()
-    };
-    true
-}
-
-/// Keeps the present text of a message, which is about to change.
-fn keep_revision(changes: &mut Changes, chunk: &Chunk, index: usize) {
-    let message = chunk.message(index);
-    let edited_at = message.extras.and_then(|extras| extras.edited_at);
-    let metadata = message.extras.and_then(|extras| extras.metadata.clone());
-    // A text that was erased from the log is empty.
-    if !message.text.is_empty() {
-        let (text, at) = (message.text.into(), edited_at.unwrap_or(message.created_at));
-        changes.keep(message.seq, Revision { text, metadata, at });
-    }
-}
-
 impl ChatHistory {
-    fn push(&mut self, message: AddedMessage<&str>) {
+    pub(super) fn push(&mut self, message: AddedMessage<&str>) {
         if self.chunks.last().is_none_or(|chunk| !chunk.has_room_at(message.position)) {
             self.close_last_chunk();
             self.chunks.push(Arc::new(Chunk::starting_at(Seq(self.last().0 + 1), message.position)));
@@ -397,6 +143,14 @@ impl ChatHistory {
         begun.checked_sub(1).map_or(Seq(0), |last| self.chunks[last].last_until(time))
     }
 
+    /// Adds an event that only the timeline holds.
+    pub(super) fn push_event(&mut self, entry: TimelineEntry, overtaken: Option<Position>) {
+        if let ChatEvent::Read { user, seq } = entry.event {
+            self.move_mark(user, seq);
+        }
+        self.timeline.push(entry, overtaken);
+    }
+
     fn move_mark(&mut self, reader: UserIndex, mark: Seq) {
         let up_to_mark = self.written_until(reader, mark);
         if up_to_mark > 0 {
@@ -435,152 +189,6 @@ impl ChatHistory {
         let number = self.chunk_of(seq);
         let before = self.authors.get(&user).map_or(0, |own| own.before(chunk_number(number)));
         before + self.chunks[number].written_until(user, seq)
-    }
-
-    /// Adds what the last message is besides its text.
-    fn add_extras_to_last(&mut self, reply_to: Option<Seq>, metadata: Option<&str>) {
-        let chunk = Arc::make_mut(self.chunks.last_mut().expect("a message was pushed"));
-        let extras = chunk.extras_mut(chunk.index_of(chunk.last()));
-        extras.reply_to = reply_to;
-        extras.metadata = metadata.and_then(Metadata::present).map(Arc::from);
-    }
-
-    /// Edits a message. One that is deleted stays as it is.
-    fn edit(&mut self, change: MessageChange, text: Option<&str>, metadata: Option<&str>) {
-        let MessageChange { seq, position, at, .. } = change;
-        let number = self.chunk_of(seq);
-        let is_open = number + 1 == self.chunks.len();
-        let chunk = Arc::make_mut(&mut self.chunks[number]);
-        let index = chunk.index_of(seq);
-        if chunk.is_deleted(index) {
-            return;
-        }
-        let changes = self.changes.get_or_insert_default();
-        keep_revision(changes, chunk, index);
-        if let Some(text) = text {
-            chunk.rewrite(index, text);
-            if !is_open {
-                chunk.shrink_text();
-            }
-        }
-        let extras = chunk.extras_mut(index);
-        if let Some(json) = metadata {
-            extras.metadata = Metadata::present(json).map(Arc::from);
-        }
-        extras.edited_at = Some(at);
-        let before = std::mem::replace(&mut extras.rewritten, position);
-        changes.note(seq, std::mem::replace(&mut extras.changed, position), position);
-        self.timeline.push(TimelineEntry { position, event: ChatEvent::Edited(seq) }, Some(before));
-    }
-
-    /// Deletes a message. One that is deleted already may be erased.
-    fn delete(&mut self, change: MessageChange, deletion: Deletion) {
-        let number = self.chunk_of(change.seq);
-        let chunk = Arc::make_mut(&mut self.chunks[number]);
-        let index = chunk.index_of(change.seq);
-        let author = chunk.author_of(index);
-        let changes = self.changes.get_or_insert_default();
-        if !note_deleted(changes, &mut self.timeline, chunk, index, change, deletion) {
-            return;
-        }
-        chunk.remove_texts(&[index]);
-        changes.deleted.add(number, 1);
-        if let Some(own) = self.authors.get_mut(&author) {
-            own.forget(chunk_number(number), change.seq);
-        }
-        let event = ChatEvent::Deleted(change.seq);
-        self.timeline.push(TimelineEntry { position: change.position, event }, None);
-    }
-
-    fn react(&mut self, change: MessageChange, user: UserIndex, emoji: EmojiIndex, text: &Arc<str>) {
-        let MessageChange { seq, position, at, .. } = change;
-        let number = self.chunk_of(seq);
-        let chunk = &self.chunks[number];
-        if chunk.is_deleted(chunk.index_of(seq)) {
-            return;
-        }
-        let changes = self.changes.get_or_insert_default();
-        if changes.react(seq, emoji, user, Reacted { at, position }) {
-            let chunk = Arc::make_mut(&mut self.chunks[number]);
-            let extras = chunk.extras_mut(chunk.index_of(seq));
-            extras.count_reaction(text);
-            changes.note(seq, std::mem::replace(&mut extras.changed, position), position);
-            let event = ChatEvent::Reacted { seq: seq.into(), user, emoji };
-            self.timeline.push(TimelineEntry { position, event }, None);
-        }
-    }
-
-    fn take_back(&mut self, change: MessageChange, user: UserIndex, emoji: EmojiIndex, text: &Arc<str>) {
-        let MessageChange { seq, position, .. } = change;
-        let number = self.chunk_of(seq);
-        let changes = self.changes.get_or_insert_default();
-        if let Some(reacted) = changes.take_back(seq, emoji, user) {
-            let chunk = Arc::make_mut(&mut self.chunks[number]);
-            let extras = chunk.extras_mut(chunk.index_of(seq));
-            extras.uncount_reaction(text);
-            changes.note(seq, std::mem::replace(&mut extras.changed, position), position);
-            let event = ChatEvent::TookBack { seq: seq.into(), user, emoji };
-            self.timeline.push(TimelineEntry { position, event }, Some(reacted.position));
-        }
-    }
-
-    /// Removes the reactions of a user who is erased, and deletes the user's messages if they are to be erased.
-    fn erase(&mut self, user: UserIndex, erasure: &UserErasure, emoji: &EmojiTable) {
-        let &UserErasure { chat, position, at, messages } = erasure;
-        let changes = self.changes.get_or_insert_default();
-        let taken = changes.take_all_of(user);
-        for (_, _, reacted) in &taken {
-            self.timeline.remove(reacted.position);
-        }
-        let mut reacted_to: BTreeSet<Seq> = taken.into_iter().map(|(seq, ..)| seq).collect();
-        reacted_to.extend(self.timeline.remove_taken_back(user));
-        reacted_to.extend(changes.take_erased_reactions(user));
-        for seq in reacted_to {
-            let number = chunk_of(&self.chunks, seq);
-            let chunk = Arc::make_mut(&mut self.chunks[number]);
-            let index = chunk.index_of(seq);
-            if chunk.is_deleted(index) {
-                continue;
-            }
-            let extras = chunk.extras_mut(index);
-            let counted = changes.counted(seq).into_iter();
-            extras.reactions = counted.map(|(index, count)| (Arc::clone(emoji.text(index)), count)).collect();
-            changes.note(seq, std::mem::replace(&mut extras.changed, position), position);
-        }
-        if messages == ErasedMessages::Keep {
-            return;
-        }
-        let mut closed = Vec::new();
-        if let Some(own) = self.authors.get_mut(&user) {
-            own.up_to_mark = 0;
-            for (number, count) in &mut own.up_to_chunk_ends {
-                closed.push(*number as usize);
-                *count = 0;
-            }
-        }
-        let last = self.chunks.len().checked_sub(1);
-        for number in closed.into_iter().chain(last) {
-            let chunk = Arc::make_mut(&mut self.chunks[number]);
-            let mut indexes = chunk.written_by(user);
-            indexes.retain(|&index| {
-                let change = MessageChange { chat, seq: chunk.seq_of(index), position, at };
-                note_deleted(changes, &mut self.timeline, chunk, index, change, Deletion::Erased)
-            });
-            chunk.remove_texts(&indexes);
-            changes.deleted.add(number, u32::try_from(indexes.len()).expect("a chunk is small"));
-        }
-    }
-
-    /// Forgets what was replaced up to this time of the earlier texts of a message.
-    fn forget_replaced(&mut self, seq: Seq, until: Timestamp) {
-        let message = self.message(seq);
-        let Some(extras) = message.extras else { return };
-        let deleted_at = extras.deleted.map(|(at, _)| at);
-        let at = deleted_at.or(extras.edited_at).unwrap_or(message.created_at);
-        let present = Revision { text: message.text.into(), metadata: extras.metadata.clone(), at };
-        if let Some(changes) = &mut self.changes {
-            changes.forget_replaced(seq, &present, until);
-        }
     }
 
     /// Returns the messages from this one to the end of its chunk.
@@ -642,9 +250,11 @@ fn chunk_number(number: usize) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use uuid::Uuid;
+
     use super::*;
     use crate::domain::UserId;
-    use uuid::Uuid;
+    use crate::model::ChatIndex;
 
     fn id(number: usize) -> Uuid {
         Uuid::from_u128(number as u128)

@@ -2,18 +2,21 @@
 //!
 //! | module | contents |
 //! | --- | --- |
-//! | `index` | what rules and tools consult; it rests on `directory`, `activity`, `keys`, `epochs` and `subjects` |
-//! | `history` | the events of each chat; it rests on `chunk` and `timeline` |
+//! | `index` | what rules and tools consult; it rests on `directory`, `activity`, `keys`, `epochs`, `rewrites` and `subjects` |
+//! | `histories`, `addition` | the history of each chat; what an event adds to one |
+//! | `history` | the events of a chat; it rests on `chunk`, `timeline` and `extras` |
 //! | `views`, `person` | what readers see; what is held of one person |
 //! | `recall` | the results of requests |
 //! | `pieces`, `table`, `members`, `names` | collections that grow without a pause |
 
 mod activity;
+mod addition;
 mod chunk;
 mod directory;
 mod epochs;
 mod extras;
 mod facts;
+mod histories;
 mod history;
 mod index;
 mod keys;
@@ -22,6 +25,7 @@ mod names;
 mod person;
 mod pieces;
 mod recall;
+mod rewrites;
 mod subjects;
 mod table;
 mod timeline;
@@ -29,10 +33,11 @@ mod views;
 
 use crate::domain::{ChatId, Epoch, KeyDigest, Position, Record, Seq, Timestamp};
 pub use activity::{ListedChat, Rank, highest};
+pub use addition::Addition;
 pub use chunk::{AddedMessage, Message, MessageRun};
 pub use directory::{ChatIndex, Stay, UserIndex};
 pub use extras::{EmojiIndex, Extras, REVISIONS_MAX, ReactionKey, Revision};
-pub use history::{Addition, Histories};
+pub use histories::Histories;
 pub use index::Index;
 pub use keys::KeyReused;
 pub use members::Members;
