@@ -5,18 +5,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::http::{Request, StatusCode};
 use chinwag::config::ServeConfig;
 use chinwag::engine::ReplayProgress;
-use chinwag::http::{App, router};
+use chinwag::http::{App, Router};
 use chinwag::log::MemoryLog;
 use criterion::{Criterion, SamplingMode, Throughput};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
-use tower::ServiceExt;
 
 use crate::running_engine::RunningEngine;
 use crate::support::{LogWriter, World, chat, messages};
@@ -57,7 +55,7 @@ fn start(log: MemoryLog, runtime: &Runtime) -> (RunningEngine<'_>, Router) {
     let running = RunningEngine::start(Box::new(log), runtime);
     let app = App::starting(Arc::new(ReplayProgress::default()), &ServeConfig::default());
     app.ready(Arc::clone(&running.engine));
-    (running, router(Arc::new(app)))
+    (running, Router::new(Arc::new(app)))
 }
 
 /// Reads the answer as a client without backpressure does, and returns the length of its body.
@@ -66,7 +64,7 @@ async fn get(router: &Router, wanted: &Value) -> u64 {
         .header("Content-Type", "application/json")
         .body(Body::from(wanted.to_string()))
         .expect("a valid request");
-    let response = router.clone().oneshot(request).await.expect("infallible");
+    let response = router.answer(request).await;
     assert_eq!(response.status(), StatusCode::OK);
     let mut body = response.into_body();
     let mut bytes = 0;

@@ -5,7 +5,9 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use prometheus::core::Collector;
 use prometheus::proto::MetricFamily;
-use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry};
+use prometheus::{
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
+};
 
 pub(crate) struct HttpMetrics {
     registry: Registry,
@@ -95,22 +97,45 @@ impl HttpMetrics {
             .sum()
     }
 
-    /// Begins the counter of a route's requests that are answered with this status at 0. A rate misses the first
-    /// request of a series that begins with it.
-    pub(crate) fn begin_at_0(&self, route: Option<&str>, status: &str) {
+    /// Returns the metrics of a route, or, for `None`, of all paths without a route. The counters of these statuses begin
+    /// at 0: a rate misses the first request of a series that begins with it.
+    pub(crate) fn of_route(
+        &self,
+        route: Option<&str>,
+        statuses: impl IntoIterator<Item = StatusCode>,
+    ) -> RouteMetrics {
         let path = route.unwrap_or(NO_ROUTE);
-        self.requests.with_label_values(&[path, status]).inc_by(0);
-        self.seconds.with_label_values(&[path]);
-    }
-
-    /// Counts a request that was answered, and the time that it took.
-    pub(crate) fn observe(&self, route: Option<&str>, status: StatusCode, took: Duration) {
-        let path = route.unwrap_or(NO_ROUTE);
-        self.requests.with_label_values(&[path, status.as_str()]).inc();
-        self.seconds.with_label_values(&[path]).observe(took.as_secs_f64());
+        let requests =
+            |status: StatusCode| (status, self.requests.with_label_values(&[path, status.as_str()]));
+        RouteMetrics {
+            path: path.to_owned(),
+            requests: self.requests.clone(),
+            expected: statuses.into_iter().map(requests).collect(),
+            seconds: self.seconds.with_label_values(&[path]),
+        }
     }
 
     fn show(&self, metric: impl Collector + 'static) {
         self.registry.register(Box::new(metric)).expect("each is registered once");
+    }
+}
+
+/// The metrics of a route, or of all paths without one.
+pub(crate) struct RouteMetrics {
+    path: String,
+    requests: IntCounterVec,
+    /// The counters that began at 0. They need no look-up by their labels.
+    expected: Vec<(StatusCode, IntCounter)>,
+    seconds: Histogram,
+}
+
+impl RouteMetrics {
+    /// Counts a request that was answered, and the time that it took.
+    pub(crate) fn observe(&self, status: StatusCode, took: Duration) {
+        match self.expected.iter().find(|(expected, _)| *expected == status) {
+            Some((_, requests)) => requests.inc(),
+            None => self.requests.with_label_values(&[&self.path, status.as_str()]).inc(),
+        }
+        self.seconds.observe(took.as_secs_f64());
     }
 }

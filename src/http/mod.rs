@@ -34,4 +34,4 @@ pub use app::App;
 pub use connection::panics::log_panics;
 pub use connection::{Tls, serve_connections};
 pub(crate) use limits::CONNECTIONS_WAITING_MAX;
-pub use router::router;
+pub use router::Router;

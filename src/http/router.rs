@@ -1,118 +1,193 @@
 //! The routes, and the answers outside the calls: the API's document, unknown paths, wrong methods.
 
+use std::convert::Infallible;
 use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
-use axum::Router;
-use axum::body::Bytes;
+use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::handler::Handler;
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
-use foldhash::HashSet;
+use foldhash::HashMap;
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, lazy};
 use percent_encoding::percent_decode_str;
-use utoipa::openapi::OpenApi;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
+use tower::{Layer, Service, service_fn};
+use tower_http::cors::CorsLayer;
 
 use crate::http::admission::Rule;
 use crate::http::answer::codes::Code;
 use crate::http::answer::problem::{Problem, shown};
 use crate::http::app::App;
-use crate::http::calls::table::Calls;
+use crate::http::calls::table::{AnswerFn, Call, answer_fn, call};
 use crate::http::calls::{chats, edits, events, health, messages, metrics, privacy, reactions, users};
-use crate::http::metrics::HttpMetrics;
-use crate::http::openapi;
+use crate::http::metrics::{HttpMetrics, RouteMetrics};
+use crate::http::openapi::{self, DescribedCall};
 use crate::http::request::body;
 use crate::http::web::{chat_page, cors, docs_page};
 
-/// Returns all routes.
-pub fn router(app: Arc<App>) -> Router {
-    let is_keyed = app.keyed().is_some();
-    let Calls { router, rules } = calls(is_keyed);
-    if let Some(keyed) = app.keyed() {
-        keyed.set_rules(rules.into_iter().collect());
-    }
-    let (routes, document) = router.split_for_parts();
-    show_expected_answers(&app.metrics, &document);
-    let routes = with_files(routes);
-    let routes = routes.fallback(route_not_found).method_not_allowed_fallback(method_not_allowed);
-    let routes = match &app.cors_origins {
-        Some(origins) => routes.layer(cors::layer(origins)),
-        None => routes,
-    };
-    routes.with_state(app)
+/// The router: it answers each request by its path and its method.
+pub struct Router {
+    pub(crate) app: Arc<App>,
+    routes: HashMap<String, Arc<Route>>,
+    /// The metrics of all paths without a route.
+    without_route: RouteMetrics,
+    cors: Option<CorsLayer>,
 }
 
-/// Begins the counters of all documented answers at 0, and those of the answers to other paths and methods.
-fn show_expected_answers(metrics: &HttpMetrics, document: &OpenApi) {
-    for (path, item) in &document.paths.paths {
-        let operations = [&item.get, &item.post].into_iter().flatten();
-        for status in operations.flat_map(|operation| operation.responses.responses.keys()) {
-            metrics.begin_at_0(Some(path), status);
+/// A route. No route has parameters, so a path names its route completely.
+pub(crate) struct Route {
+    pub(crate) path: String,
+    method: Method,
+    rule: Rule,
+    metrics: RouteMetrics,
+    answer: AnswerFn,
+}
+
+impl Router {
+    /// Returns the router of this app.
+    #[must_use]
+    pub fn new(app: Arc<App>) -> Self {
+        let metrics = &app.metrics;
+        let of_calls = calls(app.keyed().is_some()).into_iter().map(|call| Route::of_call(call, metrics));
+        let of_docs = docs_page::ASSETS.iter().map(|asset| {
+            Route::of_file(asset.path, async move |headers: HeaderMap| (asset.answer)(&headers), metrics)
+        });
+        let of_page = chat_page::FILES.iter().map(|file| {
+            Route::of_file(file.path, async move |headers: HeaderMap| file.answer(&headers), metrics)
+        });
+        let routes: Vec<_> = of_calls.chain(of_docs).chain(of_page).collect();
+        Self::of(app, routes)
+    }
+
+    /// Returns a router of these routes.
+    pub(crate) fn of(app: Arc<App>, routes: impl IntoIterator<Item = Route>) -> Self {
+        let routes = routes.into_iter().map(|route| (route.path.clone(), Arc::new(route))).collect();
+        let without_route = app.metrics.of_route(None, [StatusCode::NOT_FOUND]);
+        let cors = app.cors_origins.as_ref().map(cors::layer);
+        Self { app, routes, without_route, cors }
+    }
+
+    /// Answers a request, without the request's id, checks and metrics, which the connection adds.
+    pub fn answer(&self, request: Request) -> BoxFuture<'static, Response> {
+        self.answer_at(self.route_of(request.uri().path()), request)
+    }
+
+    /// Returns the route of this path, if it has one. The path may be percent-encoded, but an encoded slash separates
+    /// nothing (RFC 3986, 2.2).
+    pub(crate) fn route_of(&self, path: &str) -> Option<&Arc<Route>> {
+        if !path.contains('%') {
+            return self.routes.get(path);
         }
-        metrics.begin_at_0(Some(path), StatusCode::METHOD_NOT_ALLOWED.as_str());
+        let slashes = |path: &str| path.matches('/').count();
+        let decoded = percent_decode_str(path).decode_utf8().ok()?;
+        // A percent sign that encodes nothing is left as it is, and no route has one.
+        self.routes.get(&*decoded).filter(|route| slashes(&route.path) == slashes(path))
     }
-    let files =
-        docs_page::ASSETS.iter().map(|asset| asset.path).chain(chat_page::FILES.iter().map(|file| file.path));
-    for path in files {
-        metrics.begin_at_0(Some(path), StatusCode::OK.as_str());
+
+    /// Answers a request. `route` is the route of its path, if it has one.
+    pub(crate) fn answer_at(
+        &self,
+        route: Option<&Arc<Route>>,
+        request: Request,
+    ) -> BoxFuture<'static, Response> {
+        let Some(cors) = &self.cors else { return routed(&self.app, route, request) };
+        let (app, route) = (Arc::clone(&self.app), route.cloned());
+        let inner = move |request| routed(&app, route.as_ref(), request).map(Ok::<_, Infallible>);
+        let answering = cors.layer(service_fn(inner)).call(request);
+        answering.map(|Ok(answer)| answer).boxed()
     }
-    metrics.begin_at_0(None, StatusCode::NOT_FOUND.as_str());
+
+    /// Counts a request that was answered, and the time that it took. `route` is the route of its path, if it has one.
+    pub(crate) fn count(&self, route: Option<&Route>, status: StatusCode, took: Duration) {
+        route.map_or(&self.without_route, |route| &route.metrics).observe(status, took);
+    }
+}
+
+impl Route {
+    fn of_call(Call { described, answer }: Call, metrics: &HttpMetrics) -> Self {
+        let DescribedCall { path, item, rule, .. } = described;
+        let method = if item.get.is_some() { Method::GET } else { Method::POST };
+        let operations = [item.get, item.post].into_iter().flatten();
+        let documented = operations.flat_map(|operation| operation.responses.responses.into_keys());
+        let documented = documented.map(|status| status.parse().expect("a status"));
+        let metrics = metrics.of_route(Some(&path), documented.chain([StatusCode::METHOD_NOT_ALLOWED]));
+        Self { path, method, rule, metrics, answer }
+    }
+
+    /// Returns the route of a file, which everyone may get.
+    pub(crate) fn of_file<T: 'static>(
+        path: &str,
+        handler: impl Handler<T, Arc<App>, Future = BoxFuture<'static, Response>>,
+        metrics: &HttpMetrics,
+    ) -> Self {
+        let metrics = metrics.of_route(Some(path), [StatusCode::OK]);
+        let (path, method, rule) = (path.to_owned(), Method::GET, Rule::Everyone);
+        Self { path, method, rule, metrics, answer: answer_fn(handler) }
+    }
+
+    /// Returns the methods that it answers, as the header `Allow` lists them.
+    fn allowed(&self) -> &'static str {
+        if self.method == Method::GET { "GET,HEAD" } else { "POST" }
+    }
+}
+
+/// Answers a request without regard to CORS. `route` is the route of its path, if it has one.
+fn routed(app: &Arc<App>, route: Option<&Arc<Route>>, mut request: Request) -> BoxFuture<'static, Response> {
+    let is_head = request.method() == Method::HEAD;
+    let method = if is_head { &Method::GET } else { request.method() };
+    // A problem holds the request's id, which is known only when the future is polled.
+    let answering = match route {
+        None => lazy(|_| not_found(request)).boxed(),
+        Some(route) if *method != route.method => {
+            let route = Arc::clone(route);
+            lazy(move |_| method_not_allowed(&route, request)).boxed()
+        }
+        Some(route) => {
+            // Only admission with credentials reads the rule.
+            if app.keyed().is_some() {
+                request.extensions_mut().insert(route.rule);
+            }
+            (route.answer)(request, Arc::clone(app))
+        }
+    };
+    if is_head { answering.map(without_body).boxed() } else { answering }
+}
+
+/// Removes the body of an answer to GET: then it is the answer to HEAD (RFC 9110, 9.3.2).
+fn without_body(mut answer: Response) -> Response {
+    if let Some(bytes) = answer.body().size_hint().exact() {
+        answer.headers_mut().insert(header::CONTENT_LENGTH, bytes.into());
+    }
+    *answer.body_mut() = Body::empty();
+    answer
 }
 
 /// Returns all calls. Some of them are there only where calls need credentials.
-fn calls(is_keyed: bool) -> Calls {
-    let calls = Calls::none()
-        .and(users::calls())
-        .and(privacy::calls())
-        .and(chats::calls())
-        .and(messages::calls())
-        .and(edits::calls())
-        .and(reactions::calls())
-        .and(events::calls())
-        .and(health::calls())
-        .and(metrics::calls())
-        .call(Rule::Everyone, routes!(document))
-        .call(Rule::Everyone, routes!(docs_page::get))
-        .call(Rule::Everyone, routes!(chat_page::get));
+fn calls(is_keyed: bool) -> Vec<Call> {
+    let calls = [
+        users::calls(),
+        privacy::calls(),
+        chats::calls(),
+        messages::calls(),
+        edits::calls(),
+        reactions::calls(),
+        events::calls(),
+        health::calls(),
+        metrics::calls(),
+        vec![
+            call!(Rule::Everyone, document),
+            call!(Rule::Everyone, docs_page::get),
+            call!(Rule::Everyone, chat_page::get),
+        ],
+    ];
+    let mut calls: Vec<_> = calls.into_iter().flatten().collect();
     if is_keyed {
-        calls.and(users::calls_with_credentials()).and(events::calls_with_credentials())
-    } else {
-        calls
+        calls.extend(users::calls_with_credentials());
+        calls.extend(events::calls_with_credentials());
     }
-}
-
-/// Adds the files of the pages.
-fn with_files(routes: Router<Arc<App>>) -> Router<Arc<App>> {
-    let docs = docs_page::ASSETS.iter().fold(routes, |routes, asset| {
-        routes.route(asset.path, get(async move |headers: HeaderMap| (asset.answer)(&headers)))
-    });
-    chat_page::FILES.iter().fold(docs, |routes, file| {
-        routes.route(file.path, get(async move |headers: HeaderMap| file.answer(&headers)))
-    })
-}
-
-/// Returns the route of this path, if it has one. No route has parameters, so a path names its route
-/// completely. The path may be percent-encoded, but an encoded slash separates nothing (RFC 3986, 2.2).
-pub(crate) fn route_of(path: &str, is_keyed: bool) -> Option<&'static str> {
-    static OPEN: LazyLock<HashSet<String>> = LazyLock::new(|| routes(false));
-    static KEYED: LazyLock<HashSet<String>> = LazyLock::new(|| routes(true));
-    let routes = if is_keyed { &KEYED } else { &OPEN };
-    let route = |path: &str| routes.get(path).map(String::as_str);
-    if !path.contains('%') {
-        return route(path);
-    }
-    let slashes = |path: &str| path.matches('/').count();
-    let decoded = percent_decode_str(path).decode_utf8().ok()?;
-    // A percent sign that encodes nothing is left as it is, and no route has one.
-    route(&decoded).filter(|route| slashes(route) == slashes(path))
-}
-
-fn routes(is_keyed: bool) -> HashSet<String> {
-    let calls = calls(is_keyed).rules.into_iter().map(|(path, _)| path);
-    let assets = docs_page::ASSETS.iter().map(|asset| asset.path);
-    let files = chat_page::FILES.iter().map(|file| file.path);
-    calls.chain(assets.chain(files).map(str::to_owned)).collect()
+    calls
 }
 
 /// The OpenAPI 3.1 document: this one.
@@ -130,45 +205,48 @@ async fn document(State(app): State<Arc<App>>) -> Response {
 }
 
 fn document_of(is_keyed: bool) -> Bytes {
-    let Calls { router, rules } = calls(is_keyed);
-    let api = <openapi::Api as utoipa::OpenApi>::openapi();
-    let api = OpenApiRouter::<Arc<App>>::with_openapi(api).merge(router).into_openapi();
-    openapi::document(api, if is_keyed { Some(&rules) } else { None })
+    openapi::document(calls(is_keyed).into_iter().map(|call| call.described), is_keyed)
 }
 
-async fn route_not_found(request: Request) -> Problem {
+fn not_found(request: Request) -> Response {
     let detail = format!("there is no route {}", shown(request.uri().path()));
     body::discard(request);
-    Problem::new(Code::RouteNotFound, detail)
+    Problem::new(Code::RouteNotFound, detail).into_response()
 }
 
-async fn method_not_allowed(request: Request) -> Problem {
-    let (method, path) = (shown(request.method().as_str()), shown(request.uri().path()));
+fn method_not_allowed(route: &Route, request: Request) -> Response {
+    let (method, path) = (shown(request.method().as_str()), &route.path);
     let detail = format!("{path} does not answer {method}; the header Allow says what it answers");
     body::discard(request);
-    Problem::new(Code::MethodNotAllowed, detail)
+    let mut answer = Problem::new(Code::MethodNotAllowed, detail).into_response();
+    answer.headers_mut().insert(header::ALLOW, HeaderValue::from_static(route.allowed()));
+    answer
 }
 
 #[cfg(test)]
 mod tests {
-    use axum::body::Body;
-    use tower::ServiceExt;
-
     use super::*;
     use crate::config::ServeConfig;
     use crate::engine::ReplayProgress;
 
+    fn router() -> Router {
+        let app = App::starting(Arc::new(ReplayProgress::default()), &ServeConfig::default());
+        Router::new(Arc::new(app))
+    }
+
     #[test]
     fn a_route_is_known_by_its_whole_path() {
-        assert!(routes(true).iter().all(|path| !path.contains('{')), "no parameters");
+        assert!(calls(true).iter().all(|call| !call.described.path.contains('{')), "no parameters");
+        let router = router();
+        let route_of = |path: &str| router.route_of(path).map(|route| route.path.clone());
         for path in ["/", "/messages/add", "/events", "/metrics", "/docs/start.js", "/page/page.js"] {
-            assert_eq!(route_of(path, false), Some(path));
+            assert_eq!(route_of(path).as_deref(), Some(path));
         }
         for path in ["", "/nothing", "/messages/add/", "/messages/Add"] {
-            assert_eq!(route_of(path, false), None);
+            assert_eq!(route_of(path), None);
         }
         for path in ["/messages/%61dd", "/%6D%65ssages/ad%64", "/messages/%61%64%64"] {
-            assert_eq!(route_of(path, false), Some("/messages/add"), "{path}");
+            assert_eq!(route_of(path).as_deref(), Some("/messages/add"), "{path}");
         }
         for path in [
             "/messages%2Fadd",
@@ -179,18 +257,16 @@ mod tests {
             "/%",
             "/messages/add%",
         ] {
-            assert_eq!(route_of(path, false), None, "{path}");
+            assert_eq!(route_of(path), None, "{path}");
         }
     }
 
     #[tokio::test]
     async fn the_document_and_its_page_are_there_while_the_server_starts() {
-        let app = App::starting(Arc::new(ReplayProgress::default()), &ServeConfig::default());
-        let router = router(Arc::new(app));
+        let router = router();
         for path in ["/docs", "/openapi.json"].into_iter().chain(docs_page::ASSETS.map(|asset| asset.path)) {
             let request = Request::get(path).body(Body::empty()).expect("a request");
-            let response = router.clone().oneshot(request).await.expect("infallible");
-            assert_eq!(response.status(), 200, "{path}");
+            assert_eq!(router.answer(request).await.status(), 200, "{path}");
         }
     }
 }

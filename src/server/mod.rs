@@ -20,7 +20,7 @@ pub use self::tls::{Certificate, TlsError};
 use crate::config::{AccessConfig, ScrubConfig, ServeConfig};
 use crate::engine::{Engine, EngineSettings, ReplayProgress, ScrubSettings, WriterError};
 pub use crate::http::log_panics;
-use crate::http::{self, App};
+use crate::http::{self, App, Router};
 use crate::log::stream::{self, NatsStream, StreamLog};
 use crate::log::{AppendError, EventLog, FileLog, LogError, MemoryLog, RealDisk};
 use crate::system_clock::{self, OutOfRange};
@@ -283,11 +283,10 @@ pub async fn serve(
         certificate.watch(Arc::clone(&app))?;
     }
     let (stop, stopped) = oneshot::channel::<()>();
-    let router = http::router(Arc::clone(&app));
-    let served = Arc::clone(&app);
+    let router = Router::new(Arc::clone(&app));
     let connections = tokio::spawn(async move {
         let stop = async { drop(stopped.await) };
-        http::serve_connections(listener, tls, router, &served, stop, GRACE).await
+        http::serve_connections(listener, tls, router, stop, GRACE).await
     });
 
     let mut shutdown = std::pin::pin!(shutdown);

@@ -8,6 +8,7 @@ use axum::http::{Extensions, HeaderMap, Request, Uri};
 use parking_lot::Mutex;
 
 use super::quota::QuotaHeaders;
+use super::rule::Rule;
 use crate::access::{Credentials, Token};
 
 /// The head of a request.
@@ -31,6 +32,11 @@ impl<'r> From<&'r Parts> for Head<'r> {
 }
 
 impl<'r> Head<'r> {
+    /// Returns the rule of the call, which the router has put beside the head.
+    pub(super) fn rule(self) -> Rule {
+        *self.extensions.get::<Rule>().expect("the router has set it")
+    }
+
     /// Returns the connection, unless the request came without one, as in a test.
     pub(super) fn peer(self) -> Option<&'r Peer> {
         self.extensions.get()

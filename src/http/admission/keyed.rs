@@ -1,6 +1,6 @@
 //! Admission where calls need credentials.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Instant;
 
 use foldhash::HashMap;
@@ -36,8 +36,6 @@ pub struct Keyed {
     /// The sessions of the open streams of each user who has one.
     pub(super) streams: Mutex<HashMap<UserIndex, Vec<Arc<Session>>>>,
     proxies: TrustedProxies,
-    /// The rule of each path.
-    rules: OnceLock<HashMap<String, Rule>>,
 }
 
 /// The quota that a call of a user counts against.
@@ -69,7 +67,6 @@ impl Keyed {
             streams_max: limits.user_streams_max,
             streams: Mutex::default(),
             proxies: TrustedProxies::new(config.trusted_proxies.clone()),
-            rules: OnceLock::new(),
         }
     }
 
@@ -82,15 +79,6 @@ impl Keyed {
     /// Makes every stream look whether its credentials are still good.
     pub fn note_change(&self) {
         self.changes.send_replace(());
-    }
-
-    /// Sets the rule of each path that needs credentials.
-    ///
-    /// # Panics
-    ///
-    /// Panics if it is called twice.
-    pub(crate) fn set_rules(&self, rules: HashMap<String, Rule>) {
-        assert!(self.rules.set(rules).is_ok(), "the rules are set once");
     }
 
     /// Returns the good keys.
@@ -110,11 +98,9 @@ impl Keyed {
         head: Head<'_>,
         cost: Cost,
     ) -> Result<Caller, Problem> {
-        let path = head.uri.path();
-        let rules = self.rules.get().expect("the router has set the rules");
-        let (keys, users) = match rules.get(path).expect("every call has a rule") {
+        let (keys, users) = match head.rule() {
             Rule::Everyone => unreachable!("a call that everyone may make admits nobody"),
-            &Rule::Callers { keys, users, .. } => (keys, users),
+            Rule::Callers { keys, users, .. } => (keys, users),
         };
         let now = system_clock::now();
         let caller = self.identify(engine, head, users, now).map_err(|refused| match refused {

@@ -3,9 +3,8 @@
 use std::sync::Arc;
 
 use axum::response::Response;
-use utoipa_axum::routes;
 
-use super::table::Calls;
+use super::table::{Call, call};
 use super::users;
 use crate::access::Scope;
 use crate::domain::{ChatId, ChatName, Command, Metadata, Refusal, Seq, UserField, UserId};
@@ -27,16 +26,17 @@ use crate::http::request::write::Write;
 use crate::model::{ListedChat, UserIndex};
 
 /// Returns the calls of this file.
-pub(crate) fn calls() -> Calls {
-    Calls::none()
-        .call(Rule::users(KeyNeed::All, &[Scope::Chats], &[Code::NotYourself]), routes!(add))
-        .call(Rule::users(KeyNeed::Reads, &[Scope::Read], &[Code::NotYourself]), routes!(get))
-        .call(Rule::users(KeyNeed::Reads, &[Scope::Read], &[Code::NotYourself]), routes!(show))
-        .call(Rule::users(KeyNeed::All, &[Scope::Chats], &[Code::NotAMember]), routes!(add_user))
-        .call(Rule::users(KeyNeed::All, &[], &[Code::NotYourself, Code::NotAMember]), routes!(remove_user))
-        .call(Rule::users(KeyNeed::All, &[Scope::Write], &[Code::NotYourself]), routes!(read))
-        .call(Rule::users(KeyNeed::All, &[Scope::Chats], &[Code::NotYourself]), routes!(add_direct))
-        .call(Rule::users(KeyNeed::All, &[Scope::Chats], &[Code::NotAMember]), routes!(edit))
+pub(crate) fn calls() -> Vec<Call> {
+    vec![
+        call!(Rule::users(KeyNeed::All, &[Scope::Chats], &[Code::NotYourself]), add),
+        call!(Rule::users(KeyNeed::Reads, &[Scope::Read], &[Code::NotYourself]), get),
+        call!(Rule::users(KeyNeed::Reads, &[Scope::Read], &[Code::NotYourself]), show),
+        call!(Rule::users(KeyNeed::All, &[Scope::Chats], &[Code::NotAMember]), add_user),
+        call!(Rule::users(KeyNeed::All, &[], &[Code::NotYourself, Code::NotAMember]), remove_user),
+        call!(Rule::users(KeyNeed::All, &[Scope::Write], &[Code::NotYourself]), read),
+        call!(Rule::users(KeyNeed::All, &[Scope::Chats], &[Code::NotYourself]), add_direct),
+        call!(Rule::users(KeyNeed::All, &[Scope::Chats], &[Code::NotAMember]), edit),
+    ]
 }
 
 request! {

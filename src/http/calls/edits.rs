@@ -1,9 +1,8 @@
 //! The calls that change messages: edits, deletions, and the revisions that an edit leaves.
 
 use axum::response::Response;
-use utoipa_axum::routes;
 
-use super::table::Calls;
+use super::table::{Call, call};
 use crate::access::Scope;
 use crate::domain::{ChatId, Command, MessageEdit, MessageField, Metadata, Refusal, Seq, Text, UserId};
 use crate::http::admission::{Caller, KeyNeed, Rule};
@@ -19,14 +18,15 @@ use crate::http::request::request;
 use crate::http::request::write::Write;
 
 /// Returns the calls of this file.
-pub(crate) fn calls() -> Calls {
-    Calls::none()
-        .call(Rule::users(KeyNeed::All, &[Scope::Write], &[Code::NotYourself]), routes!(edit))
-        .call(
+pub(crate) fn calls() -> Vec<Call> {
+    vec![
+        call!(Rule::users(KeyNeed::All, &[Scope::Write], &[Code::NotYourself]), edit),
+        call!(
             Rule::users(KeyNeed::All, &[Scope::Write], &[Code::ServerKeyRequired, Code::NotYourself]),
-            routes!(delete),
-        )
-        .call(Rule::servers(KeyNeed::Reads), routes!(revisions))
+            delete
+        ),
+        call!(Rule::servers(KeyNeed::Reads), revisions),
+    ]
 }
 
 request! {

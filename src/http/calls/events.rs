@@ -14,9 +14,8 @@ use serde::Serialize;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout};
 use utoipa::ToSchema;
-use utoipa_axum::routes;
 
-use super::table::Calls;
+use super::table::{Call, call};
 use super::users;
 use crate::access::Scope;
 use crate::domain::{Facts, Position, Refusal, Timestamp, UserField, UserId};
@@ -34,15 +33,14 @@ use crate::http::request::request;
 use crate::http::request::value::ActingUser;
 
 /// Returns the calls of this file.
-pub(crate) fn calls() -> Calls {
+pub(crate) fn calls() -> Vec<Call> {
     let scopes = &[Scope::Read, Scope::Events];
-    Calls::none()
-        .call(Rule::users(KeyNeed::Reads, scopes, &[Code::TokenTooBroad, Code::NotYourself]), routes!(get))
+    vec![call!(Rule::users(KeyNeed::Reads, scopes, &[Code::TokenTooBroad, Code::NotYourself]), get)]
 }
 
 /// Returns the calls of this file that are there only where calls need credentials.
-pub(crate) fn calls_with_credentials() -> Calls {
-    Calls::none().call(Rule::users(KeyNeed::Reads, &[Scope::Read], &[Code::NotYourself]), routes!(token))
+pub(crate) fn calls_with_credentials() -> Vec<Call> {
+    vec![call!(Rule::users(KeyNeed::Reads, &[Scope::Read], &[Code::NotYourself]), token)]
 }
 
 /// Time after which a comment is sent if nothing else was sent.

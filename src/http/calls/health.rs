@@ -7,9 +7,8 @@ use axum::http::Uri;
 use axum::response::Response;
 use serde::Serialize;
 use utoipa::ToSchema;
-use utoipa_axum::routes;
 
-use super::table::Calls;
+use super::table::{Call, call};
 use crate::domain::Position;
 use crate::engine::StreamStatus;
 use crate::http::admission::Rule;
@@ -21,8 +20,8 @@ use crate::http::openapi::refusals;
 use crate::model::Model;
 
 /// Returns the calls of this file.
-pub(crate) fn calls() -> Calls {
-    Calls::none().call(Rule::Everyone, routes!(get))
+pub(crate) fn calls() -> Vec<Call> {
+    vec![call!(Rule::Everyone, get)]
 }
 
 /// The server's state.

@@ -3,9 +3,8 @@
 use std::sync::Arc;
 
 use axum::response::Response;
-use utoipa_axum::routes;
 
-use super::table::Calls;
+use super::table::{Call, call};
 use super::users;
 use crate::access::Scope;
 use crate::domain::{
@@ -29,14 +28,12 @@ use crate::http::request::write::Write;
 use crate::model::{ChatIndex, MessageRun, Model, OwnReactions, UserIndex};
 
 /// Returns the calls of this file.
-pub(crate) fn calls() -> Calls {
-    Calls::none()
-        .call(Rule::users(KeyNeed::All, &[Scope::Write], &[Code::NotYourself]), routes!(add))
-        .call(Rule::servers(KeyNeed::All), routes!(batch))
-        .call(
-            Rule::users(KeyNeed::Reads, &[Scope::Read], &[Code::NotYourself, Code::NotAMember]),
-            routes!(get),
-        )
+pub(crate) fn calls() -> Vec<Call> {
+    vec![
+        call!(Rule::users(KeyNeed::All, &[Scope::Write], &[Code::NotYourself]), add),
+        call!(Rule::servers(KeyNeed::All), batch),
+        call!(Rule::users(KeyNeed::Reads, &[Scope::Read], &[Code::NotYourself, Code::NotAMember]), get),
+    ]
 }
 
 request! {

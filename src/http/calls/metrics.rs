@@ -6,16 +6,15 @@ use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use prometheus::{TEXT_FORMAT, TextEncoder};
-use utoipa_axum::routes;
 
-use super::table::Calls;
+use super::table::{Call, call};
 use crate::http::admission::{KeyNeed, Rule};
 use crate::http::app::{App, Ready};
 use crate::http::openapi::refusals;
 
 /// Returns the calls of this file.
-pub(crate) fn calls() -> Calls {
-    Calls::none().call(Rule::servers(KeyNeed::Metrics), routes!(get))
+pub(crate) fn calls() -> Vec<Call> {
+    vec![call!(Rule::servers(KeyNeed::Metrics), get)]
 }
 
 /// Answers with the metrics, for Prometheus.

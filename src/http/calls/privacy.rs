@@ -5,9 +5,8 @@ use std::sync::Arc;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
-use utoipa_axum::routes;
 
-use super::table::Calls;
+use super::table::{Call, call};
 use super::users::not_found;
 use crate::domain::{ChatId, Command, ErasedMessages, Seq, Timestamp, UserId};
 use crate::engine::Engine;
@@ -23,10 +22,8 @@ use crate::http::request::write::Write;
 use crate::model::{ChatIndex, Model, ReactionKey, UserIndex};
 
 /// Returns the calls of this file.
-pub(crate) fn calls() -> Calls {
-    Calls::none()
-        .call(Rule::servers(KeyNeed::All), routes!(erase))
-        .call(Rule::servers(KeyNeed::Reads), routes!(export))
+pub(crate) fn calls() -> Vec<Call> {
+    vec![call!(Rule::servers(KeyNeed::All), erase), call!(Rule::servers(KeyNeed::Reads), export)]
 }
 
 request! {

@@ -1,9 +1,8 @@
 //! The calls under `/messages/reactions`.
 
 use axum::response::Response;
-use utoipa_axum::routes;
 
-use super::table::Calls;
+use super::table::{Call, call};
 use crate::access::Scope;
 use crate::domain::{ChatId, Command, Emoji, MessageField, Reaction, Refusal, Seq, UserField};
 use crate::http::admission::{Caller, KeyNeed, Rule};
@@ -20,11 +19,12 @@ use crate::http::request::value::{ActingUser, Limit};
 use crate::http::request::write::Write;
 
 /// Returns the calls of this file.
-pub(crate) fn calls() -> Calls {
-    Calls::none()
-        .call(Rule::users(KeyNeed::All, &[Scope::Write], &[Code::NotYourself]), routes!(add))
-        .call(Rule::users(KeyNeed::All, &[Scope::Write], &[Code::NotYourself]), routes!(remove))
-        .call(Rule::users(KeyNeed::Reads, &[Scope::Read], &[Code::NotAMember]), routes!(get))
+pub(crate) fn calls() -> Vec<Call> {
+    vec![
+        call!(Rule::users(KeyNeed::All, &[Scope::Write], &[Code::NotYourself]), add),
+        call!(Rule::users(KeyNeed::All, &[Scope::Write], &[Code::NotYourself]), remove),
+        call!(Rule::users(KeyNeed::Reads, &[Scope::Read], &[Code::NotAMember]), get),
+    ]
 }
 
 request! {

@@ -1,35 +1,50 @@
-//! The table of calls: the route of each, its part of the API's document, and the rule of who may make it.
+//! The table of calls: what each path answers, its part of the API's document, and the rule of who may make it.
 
 use std::sync::Arc;
 
-use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
+use axum::extract::Request;
+use axum::handler::Handler;
+use axum::response::Response;
+use futures_util::future::BoxFuture;
+use utoipa_axum::router::UtoipaMethodRouter;
 
 use crate::http::admission::Rule;
 use crate::http::app::App;
+use crate::http::openapi::DescribedCall;
 
-/// Calls, each with its rule.
-pub(crate) struct Calls {
-    pub(crate) router: OpenApiRouter<Arc<App>>,
-    /// The rule of each path. A path has one call.
-    pub(crate) rules: Vec<(String, Rule)>,
+/// A call: its part of the document with its rule, and the function that answers it.
+pub(crate) struct Call {
+    pub(crate) described: DescribedCall,
+    pub(crate) answer: AnswerFn,
 }
 
-impl Calls {
-    /// Returns no calls.
-    pub(crate) fn none() -> Self {
-        Self { router: OpenApiRouter::new(), rules: Vec::new() }
-    }
+/// A function that answers a request.
+pub(crate) type AnswerFn = Box<dyn Fn(Request, Arc<App>) -> BoxFuture<'static, Response> + Send + Sync>;
 
-    /// Adds a call that callers make by this rule.
-    pub(crate) fn call(mut self, rule: Rule, call: UtoipaMethodRouter<Arc<App>>) -> Self {
-        let (_, paths, _) = &call;
-        self.rules.extend(paths.paths.keys().map(|path| (path.clone(), rule)));
-        Self { router: self.router.routes(call), ..self }
-    }
+/// Returns a call that callers make by this rule, from the function that answers it.
+macro_rules! call {
+    ($rule:expr, $($handler:tt)+) => {
+        $crate::http::calls::table::Call::new($rule, ::utoipa_axum::routes!($($handler)+), $($handler)+)
+    };
+}
 
-    /// Adds these calls.
-    pub(crate) fn and(mut self, others: Self) -> Self {
-        self.rules.extend(others.rules);
-        Self { router: self.router.merge(others.router), ..self }
+pub(crate) use call;
+
+impl Call {
+    /// Returns a call. [`call!`] passes what utoipa says of the handler, and the handler itself.
+    pub(crate) fn new<T: 'static>(
+        rule: Rule,
+        (schemas, paths, _): UtoipaMethodRouter<Arc<App>>,
+        handler: impl Handler<T, Arc<App>, Future = BoxFuture<'static, Response>>,
+    ) -> Self {
+        let (path, item) = paths.paths.into_iter().next().expect("a call has a path");
+        Self { described: DescribedCall { path, item, schemas, rule }, answer: answer_fn(handler) }
     }
+}
+
+/// Returns the function that answers with this handler. axum boxes a handler's future, so it is not boxed again here.
+pub(crate) fn answer_fn<T: 'static>(
+    handler: impl Handler<T, Arc<App>, Future = BoxFuture<'static, Response>>,
+) -> AnswerFn {
+    Box::new(move |request, app| handler.clone().call(request, app))
 }

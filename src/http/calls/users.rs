@@ -6,9 +6,8 @@ use axum::response::Response;
 use utoipa::ToSchema;
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{ArrayBuilder, OneOfBuilder, Schema};
-use utoipa_axum::routes;
 
-use super::table::Calls;
+use super::table::{Call, call};
 use crate::access::{Scope, TOKEN_AHEAD_S_MAX};
 use crate::domain::{Command, Metadata, Refusal, Timestamp, UserField, UserId, Username};
 use crate::engine::Engine;
@@ -31,18 +30,19 @@ use crate::model::Model;
 use crate::system_clock;
 
 /// Returns the calls of this file.
-pub(crate) fn calls() -> Calls {
-    Calls::none()
-        .call(Rule::servers(KeyNeed::All), routes!(add))
-        .call(Rule::users(KeyNeed::Reads, &[Scope::Read], &[Code::NotYourself]), routes!(get))
-        .call(Rule::servers(KeyNeed::Reads), routes!(list))
-        .call(Rule::users(KeyNeed::Reads, &[Scope::Chats], &[]), routes!(find))
-        .call(Rule::users(KeyNeed::All, &[Scope::Write], &[Code::NotYourself]), routes!(edit))
+pub(crate) fn calls() -> Vec<Call> {
+    vec![
+        call!(Rule::servers(KeyNeed::All), add),
+        call!(Rule::users(KeyNeed::Reads, &[Scope::Read], &[Code::NotYourself]), get),
+        call!(Rule::servers(KeyNeed::Reads), list),
+        call!(Rule::users(KeyNeed::Reads, &[Scope::Chats], &[]), find),
+        call!(Rule::users(KeyNeed::All, &[Scope::Write], &[Code::NotYourself]), edit),
+    ]
 }
 
 /// Returns the calls of this file that are there only where calls need credentials.
-pub(crate) fn calls_with_credentials() -> Calls {
-    Calls::none().call(Rule::servers(KeyNeed::All), routes!(revoke_tokens))
+pub(crate) fn calls_with_credentials() -> Vec<Call> {
+    vec![call!(Rule::servers(KeyNeed::All), revoke_tokens)]
 }
 
 request! {

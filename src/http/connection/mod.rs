@@ -19,7 +19,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::HeaderValue;
@@ -39,8 +38,8 @@ use self::stream::{Timeouts, Transport, WatchedStream};
 use self::tls::Handshakes;
 pub use self::tls::Tls;
 use crate::http::admission::Peer;
-use crate::http::app::App;
 use crate::http::limits::{CONNECTIONS_WAITING_MAX, HEAD_BYTES_MAX};
+use crate::http::router::Router;
 
 /// Time for which connections stay open when the server stops. Each one closes with its next answer, which
 /// announces that. If a connection were closed between two answers, a request that is on its way would be
@@ -53,11 +52,11 @@ pub async fn serve_connections(
     listener: TcpListener,
     tls: Option<Tls>,
     router: Router,
-    app: &Arc<App>,
     stop: impl Future<Output = ()>,
     grace: Duration,
 ) -> bool {
-    let server = Arc::new(Server::new(app, router, tls));
+    let app = Arc::clone(&router.app);
+    let server = Arc::new(Server::new(router, tls));
     let permits = Arc::new(Semaphore::new(app.limits.connections_max as usize));
     let mut stop = std::pin::pin!(stop);
     loop {
@@ -100,8 +99,7 @@ struct Accepted {
 
 /// The state that all connections share.
 struct Server {
-    app: Arc<App>,
-    router: Router,
+    router: Arc<Router>,
     /// Those of TLS, if the server speaks it.
     handshakes: Option<Handshakes>,
     http: http1::Builder,
@@ -113,18 +111,19 @@ struct Server {
 }
 
 impl Server {
-    fn new(app: &Arc<App>, router: Router, tls: Option<Tls>) -> Self {
+    fn new(router: Router, tls: Option<Tls>) -> Self {
         let mut http = http1::Builder::new();
         // half_close: a client that closes its side after a request still gets its answer. It also saves
         // hyper a read in the middle of each request.
         http.max_buf_size(HEAD_BYTES_MAX).header_read_timeout(None).half_close(true);
+        let limits = router.app.limits;
         let timeouts = Timeouts::new(ReadTimeouts {
-            idle: Duration::from_secs(app.limits.idle_timeout_s.into()),
-            request: Duration::from_secs(app.limits.request_timeout_s.into()),
+            idle: Duration::from_secs(limits.idle_timeout_s.into()),
+            request: Duration::from_secs(limits.request_timeout_s.into()),
         });
-        let handshakes = tls.map(|tls| Handshakes::new(tls, app.limits.connections_max));
-        let (app, drain) = (Arc::clone(app), watch::Sender::new(()));
-        Self { app, router, handshakes, http, timeouts, drain, stopping: Arc::default() }
+        let handshakes = tls.map(|tls| Handshakes::new(tls, limits.connections_max));
+        let (router, drain) = (Arc::new(router), watch::Sender::new(()));
+        Self { router, handshakes, http, timeouts, drain, stopping: Arc::default() }
     }
 
     /// Waits for a connection. All that it may take up is there before it is accepted: until then it waits in
@@ -150,7 +149,7 @@ impl Server {
     /// Serves a connection in a task of its own, which drops the permit when the connection is closed.
     fn serve(self: &Arc<Self>, Accepted { stream, permit, slot }: Accepted) {
         prepare(&stream, self.timeouts.write);
-        let open = self.app.metrics.connections.clone();
+        let open = self.router.app.metrics.connections.clone();
         open.inc();
         // A client that has disconnected has no address any more.
         let client = stream.peer_addr().ok();
@@ -187,12 +186,11 @@ impl Server {
         transport: T,
         client: Option<SocketAddr>,
     ) -> impl Future<Output = ()> + Send + use<T> {
-        let peer = self.app.keyed().map(|_| Peer::new(client.map(|client| client.ip())));
+        let peer = self.router.app.keyed().map(|_| Peer::new(client.map(|client| client.ip())));
         let arrival = Arrival::default();
         let mut drain = self.drain.subscribe();
         let stream = WatchedStream::new(transport, arrival.clone(), self.timeouts.read, drain.clone());
-        let (app, router, stopping) =
-            (Arc::clone(&self.app), self.router.clone(), Arc::clone(&self.stopping));
+        let (router, stopping) = (Arc::clone(&self.router), Arc::clone(&self.stopping));
         let service = service_fn(move |request: Request<Incoming>| {
             arrival.begun();
             let (arrival, stopping, peer) = (arrival.clone(), Arc::clone(&stopping), peer.clone());
@@ -200,7 +198,7 @@ impl Server {
             if let Some(peer) = &peer {
                 request.extensions_mut().insert(peer.clone());
             }
-            observe(&app, &router, client, request).map(move |mut answer| {
+            observe(&router, client, request).map(move |mut answer| {
                 arrival.answered(&answer);
                 if let Some(peer) = peer {
                     peer.add_quota(answer.headers_mut());

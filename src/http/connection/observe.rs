@@ -1,29 +1,25 @@
-//! Observes every request, whatever its route: gives it an id, counts and times it, and logs it if it was
-//! slow.
+//! Answers every request, whatever its route: checks its `Host` and `Origin`, gives it an id, turns a panic into a 500,
+//! counts and times it, and logs it if it was slow.
 
-use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::Router;
 use axum::extract::Request;
 use axum::http::{Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
-use futures_util::future::{self, Either};
+use futures_util::future::lazy;
 use parking_lot::Mutex;
-use tower::Service;
 
 use super::{browsers, host};
 use crate::http::answer::codes::Code;
 use crate::http::answer::problem::{Problem, shown};
-use crate::http::app::App;
 use crate::http::headers::REQUEST_ID;
 use crate::http::request::body;
 use crate::http::request_id::RequestId;
-use crate::http::router::route_of;
+use crate::http::router::{Route, Router};
 
 /// Time after which a request counts as slow.
 const SLOW: Duration = Duration::from_secs(1);
@@ -31,74 +27,59 @@ const SLOW: Duration = Duration::from_secs(1);
 /// enough.
 const SLOW_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Answers the request with the router. It is not one of the router's layers: each of those costs every
-/// request an allocation or two.
+/// Answers the request with the router. All that happens around that call is in this one function: a layer for each
+/// part would cost every request an allocation or two.
 pub(super) fn observe(
-    app: &Arc<App>,
-    router: &Router,
+    router: &Arc<Router>,
     client: Option<SocketAddr>,
-    mut request: Request,
+    request: Request,
 ) -> impl Future<Output = Response> + use<> {
-    let app = Arc::clone(app);
+    let router = Arc::clone(router);
     let began = Instant::now();
     let request_id = RequestId::of(request.headers());
-    let route = route_of(request.uri().path(), app.keyed().is_some());
-    let (method, path) = (request.method().clone(), path_to_log(request.uri(), route));
-    let admitted = host::check(&request).and_then(|host| browsers::check(&app, &request, host, route));
+    let route = router.route_of(request.uri().path()).cloned();
+    let (method, other_path) = (request.method().clone(), path_to_log(request.uri(), route.as_deref()));
+    let admitted = host::check(&request)
+        .and_then(|host| browsers::check(&router.app, &request, host, path_of(route.as_deref())));
     let answering = match admitted {
-        Ok(()) => {
-            if let Some(route) = route {
-                decode_path(request.uri_mut(), route);
-            }
-            // A router is always ready, so `poll_ready` is not needed.
-            Either::Left(router.clone().call(request))
-        }
+        Ok(()) => router.answer_at(route.as_ref(), request),
         Err(problem) => {
             body::discard(request);
-            Either::Right(future::lazy(|_| Ok(problem.into_response())))
+            // Not before it is polled: the problem says the request's id, which is known only then.
+            lazy(|_| problem.into_response()).boxed()
         }
     };
     let answering = AssertUnwindSafe(answering).catch_unwind();
     // A bug in one handler causes one answer 500. The panic's own message is already in the log.
     let answering = answering.map(|answer| match answer {
-        Ok(Ok(answer)) => (answer, false),
+        Ok(answer) => (answer, false),
         Err(_) => (Problem::usual(Code::Internal).into_response(), true),
     });
     request_id.clone().scope(answering).map(move |(mut response, has_panicked)| {
         response.headers_mut().insert(REQUEST_ID, request_id.to_header());
         let (status, took) = (response.status(), began.elapsed());
-        let answered = Answered { request_id, method, path, route, status, client, took };
-        app.metrics.observe(answered.route, answered.status, answered.took);
-        answered.log(has_panicked);
+        router.count(route.as_deref(), status, took);
+        Answered { request_id, method, other_path, route, status, client, took }.log(has_panicked);
         response
     })
 }
 
-/// Returns the path as it was sent, cut to a length that a log can bear. The query is left out: it may hold
-/// what must not be logged.
-fn path_to_log(uri: &Uri, route: Option<&'static str>) -> Cow<'static, str> {
-    match route {
-        // The path of nearly every request; it needs no copy.
-        Some(route) if route == uri.path() => Cow::Borrowed(route),
-        Some(_) | None => Cow::Owned(shown(uri.path())),
-    }
+/// Returns the path as it was sent, cut to a length that a log can bear, unless it is that of its route: then it needs
+/// no copy. The query is left out: it may hold what must not be logged.
+fn path_to_log(uri: &Uri, route: Option<&Route>) -> Option<String> {
+    (path_of(route) != Some(uri.path())).then(|| shown(uri.path()))
 }
 
-/// Replaces a percent-encoded path with its route, because the router compares paths as they were sent.
-fn decode_path(uri: &mut Uri, route: &'static str) {
-    if uri.path() != route {
-        let path_and_query = uri.query().map_or_else(|| route.to_owned(), |query| format!("{route}?{query}"));
-        let mut parts = std::mem::take(uri).into_parts();
-        parts.path_and_query = Some(path_and_query.parse().expect("a route is a path"));
-        *uri = Uri::from_parts(parts).expect("the other parts are those of a URI");
-    }
+fn path_of(route: Option<&Route>) -> Option<&str> {
+    route.map(|route| &*route.path)
 }
 
 struct Answered {
     request_id: RequestId,
     method: Method,
-    path: Cow<'static, str>,
-    route: Option<&'static str>,
+    /// The path, unless it is that of the route.
+    other_path: Option<String>,
+    route: Option<Arc<Route>>,
     status: StatusCode,
     /// The client's address, or that of a proxy.
     client: Option<SocketAddr>,
@@ -107,8 +88,9 @@ struct Answered {
 
 impl Answered {
     fn log(&self, has_panicked: bool) {
-        let &Self { ref request_id, ref method, ref path, route, status, client, took } = self;
-        let (path, status) = (path.as_ref(), status.as_u16());
+        let &Self { ref request_id, ref method, ref other_path, ref route, status, client, took } = self;
+        let (route, status) = (path_of(route.as_deref()), status.as_u16());
+        let path = other_path.as_deref().or(route);
         // A number of 128 bits would be text in JSON.
         let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         macro_rules! line {

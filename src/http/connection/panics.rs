@@ -24,11 +24,9 @@ mod tests {
     use std::process::Command;
     use std::sync::Arc;
 
-    use axum::Router;
     use axum::body::Body;
     use axum::extract::Request;
     use axum::response::Response;
-    use axum::routing::get;
     use http_body_util::BodyExt;
 
     use super::*;
@@ -36,6 +34,7 @@ mod tests {
     use crate::engine::ReplayProgress;
     use crate::http::App;
     use crate::http::connection::observe::observe;
+    use crate::http::router::{Route, Router};
 
     const CHILD: &str = "CHINWAG_TEST_OF_PANICS";
 
@@ -67,16 +66,19 @@ mod tests {
         tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).init();
         log_panics();
         let app = Arc::new(App::starting(Arc::new(ReplayProgress::default()), &ServeConfig::default()));
-        let routes = Router::new()
-            .route("/", get(async || -> Response { panic!("an inner secret") }))
-            .route("/neighbour", get(async || "fine"));
+        let panic = async || -> Response { panic!("an inner secret") };
+        let calls = [
+            Route::of_file("/", panic, &app.metrics),
+            Route::of_file("/neighbour", async || "fine", &app.metrics),
+        ];
+        let router = Arc::new(Router::of(app, calls));
 
         let request = Request::get("/")
             .header("host", "localhost")
             .header("x-request-id", "mine")
             .body(Body::empty())
             .expect("a request");
-        let response = observe(&app, &routes, None, request).await;
+        let response = observe(&router, None, request).await;
         assert_eq!(response.status(), 500);
         let body = response.into_body().collect().await.expect("whole").to_bytes();
         let body: serde_json::Value = serde_json::from_slice(&body).expect("JSON");
@@ -85,6 +87,6 @@ mod tests {
 
         let neighbour =
             Request::get("/neighbour").header("host", "localhost").body(Body::empty()).expect("a request");
-        assert_eq!(observe(&app, &routes, None, neighbour).await.status(), 200);
+        assert_eq!(observe(&router, None, neighbour).await.status(), 200);
     }
 }

@@ -7,8 +7,8 @@ mod security;
 
 use axum::body::Bytes;
 use utoipa::OpenApi;
-use utoipa::openapi::path::{Operation, Parameter, ParameterIn};
-use utoipa::openapi::schema::Components;
+use utoipa::openapi::path::{Operation, Parameter, ParameterIn, PathItem};
+use utoipa::openapi::schema::{Components, Schema};
 use utoipa::openapi::{Ref, RefOr, Response};
 
 use crate::domain::{
@@ -43,16 +43,27 @@ use headers::{POSITION, REPLAYED, REQUEST_ID};
         Code, UserBody, BeginEvent, MemberEvent, ReadEvent, DeletedEvent, ReactionEvent, ErasedEvent, ErasedMessages,
     ))
 )]
-pub(crate) struct Api;
+struct Api;
 
-/// Returns the document of these calls as JSON, and adds the parts that are the same for every call. `rules` says who
-/// may make each call; it is `None` if calls need no credentials.
-pub(crate) fn document(mut api: utoipa::openapi::OpenApi, rules: Option<&[(String, Rule)]>) -> Bytes {
+/// A call, as the document describes it.
+pub(crate) struct DescribedCall {
+    pub(crate) path: String,
+    pub(crate) item: PathItem,
+    /// The schemas that `item` refers to.
+    pub(crate) schemas: Vec<(String, RefOr<Schema>)>,
+    pub(crate) rule: Rule,
+}
+
+/// Returns the document of these calls as JSON, and adds the parts that are the same for every call. `is_keyed` says
+/// whether calls need credentials.
+pub(crate) fn document(calls: impl IntoIterator<Item = DescribedCall>, is_keyed: bool) -> Bytes {
+    let mut api = Api::openapi();
     api.info.description = api.info.description.as_deref().map(unwrapped);
     let components = api.components.get_or_insert_with(Components::new);
     components.responses.extend(refusals::components());
     components.responses.values_mut().for_each(|response| add_header(response, REQUEST_ID));
-    for (path, item) in &mut api.paths.paths {
+    for DescribedCall { path, mut item, schemas, rule } in calls {
+        components.schemas.extend(schemas);
         // Every POST is a write, or a read of what is in the log.
         let has_position = item.post.is_some();
         let may_ask_for_position = has_position || path == "/events";
@@ -60,9 +71,10 @@ pub(crate) fn document(mut api: utoipa::openapi::OpenApi, rules: Option<&[(Strin
             let words = path.split(['/', '.']).filter(|word| !word.is_empty());
             let id = words.collect::<Vec<_>>().join("_");
             let id = if id.is_empty() { "page".to_owned() } else { id };
-            match rules {
-                None => refusals::add(operation, components, security::open_refusals(path)),
-                Some(rules) => security::secure(operation, components, security::rule_of(rules, path)),
+            if is_keyed {
+                security::secure(operation, components, rule);
+            } else {
+                refusals::add(operation, components, security::open_refusals(&path));
             }
             if may_ask_for_position {
                 let parameters = operation.parameters.get_or_insert_with(Vec::new);
@@ -71,6 +83,7 @@ pub(crate) fn document(mut api: utoipa::openapi::OpenApi, rules: Option<&[(Strin
             finish(operation, components, has_position);
             operation.operation_id = Some(id);
         }
+        api.paths.paths.insert(path, item);
     }
     for (name, header) in [
         (POSITION, headers::position()),
@@ -79,7 +92,7 @@ pub(crate) fn document(mut api: utoipa::openapi::OpenApi, rules: Option<&[(Strin
     ] {
         components.headers.insert(name.to_owned(), header.into());
     }
-    if rules.is_some() {
+    if is_keyed {
         security::add_schemes(components);
     }
     refusals::remove_unused(&mut api);

@@ -21,12 +21,6 @@ pub(super) fn open_refusals(path: &str) -> &'static [Code] {
     if path == "/health" { &[Code::OriginRefused] } else { &[Code::HostRefused, Code::OriginRefused] }
 }
 
-/// Returns the rule of a path.
-pub(super) fn rule_of(rules: &[(String, Rule)], path: &str) -> Rule {
-    let rule = rules.iter().find(|(of, _)| of == path);
-    rule.map(|(_, rule)| *rule).expect("every call has a rule")
-}
-
 /// Adds who may make a call, and how others are refused.
 pub(super) fn secure(operation: &mut Operation, components: &mut Components, rule: Rule) {
     let Rule::Callers { keys, users, refusals } = rule else { return };

@@ -3,19 +3,17 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
 use axum::http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use chinwag::access::{Credentials, Secret, ServerKeys};
 use chinwag::config::{Limits, ServeConfig};
 use chinwag::engine::{Engine, EngineSettings, ReplayProgress, WriterEnd};
-use chinwag::http::{App, Keyed, router};
+use chinwag::http::{App, Keyed, Router};
 use chinwag::log::MemoryLog;
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use tokio::runtime::{Builder, Runtime};
-use tower::ServiceExt;
 
 /// Sends a request made of these bytes: a line `METHOD PATH`, lines `Name: value`, an empty line, and a body.
 /// `$USER` in the path or the body, and `$CHAT` in the body, stand for an id that exists.
@@ -83,7 +81,7 @@ impl Server {
         let mut server = Self {
             is_keyed,
             runtime,
-            router: router(app),
+            router: Router::new(app),
             _end: end,
             user: String::new(),
             chat: String::new(),
@@ -110,7 +108,7 @@ impl Server {
 
     fn answer(&self, request: Request<Body>) -> (Response<()>, Bytes) {
         self.runtime.block_on(async {
-            let (head, mut body) = self.router.clone().oneshot(request).await.unwrap().into_parts();
+            let (head, mut body) = self.router.answer(request).await.into_parts();
             let is_endless =
                 head.headers.get(CONTENT_TYPE).is_some_and(|kind| kind == "text/event-stream; charset=utf-8");
             let answer = if is_endless {

@@ -7,9 +7,8 @@ use axum::http::Request;
 use chinwag::access::{Credentials, Secret};
 use chinwag::config::ServeConfig;
 use chinwag::engine::ReplayProgress;
-use chinwag::http::{App, Keyed, router};
+use chinwag::http::{App, Keyed, Router};
 use serde_json::json;
-use tower::ServiceExt;
 
 use super::fresh_address;
 use crate::support::keyed::now_s;
@@ -193,7 +192,7 @@ async fn routes_come_before_starting_before_credentials() {
     let config = ServeConfig::default();
     let keyed = Keyed::new(&config.access, Credentials::default(), Secret::random());
     let app = App::starting(Arc::new(ReplayProgress::default()), &config).with_credentials(Arc::new(keyed));
-    let router = router(Arc::new(app));
+    let router = Router::new(Arc::new(app));
     for (method, path, status) in [
         ("GET", "/nothing", 404),
         ("PUT", "/users/add", 405),
@@ -204,7 +203,7 @@ async fn routes_come_before_starting_before_credentials() {
     ] {
         for authorization in ["Bearer wrong", "Basic eDp5"] {
             let request = Request::builder().method(method).uri(path).header("authorization", authorization);
-            let answer = router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+            let answer = router.answer(request.body(Body::empty()).unwrap()).await;
             assert_eq!(answer.status(), status, "{method} {path}");
         }
     }

@@ -3,18 +3,16 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use axum::Router;
 use axum::body::Body;
 use axum::http::{Request as HttpRequest, StatusCode};
 use chinwag::config::ServeConfig;
 use chinwag::domain::{Actor, Command, IdempotencyKey, Refusal};
 use chinwag::engine::{Engine, EngineSettings, ReplayProgress, SubmitError, WriterEnd};
-use chinwag::http::{App, router};
+use chinwag::http::{App, Router};
 use chinwag::log::{FileLog, RealDisk, SEGMENT_BYTES_MIN};
 use chinwag::model::Outcome;
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
-use tower::ServiceExt;
 
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Request {
@@ -69,7 +67,7 @@ impl Server {
         let engine = Arc::new(engine);
         let app = Arc::new(App::starting(progress, &ServeConfig::default()));
         app.ready(Arc::clone(&engine));
-        Self { router: router(app), engine, end }
+        Self { router: Router::new(app), engine, end }
     }
 
     pub(super) async fn close(mut self) {
@@ -87,7 +85,7 @@ impl Server {
             request = request.header("idempotency-key", key);
         }
         let request = request.body(Body::from(body.to_string())).expect("a well-formed request");
-        let response = self.router.clone().oneshot(request).await.expect("infallible");
+        let response = self.router.answer(request).await;
         let (status, headers) = (response.status(), response.headers().clone());
         let bytes = response.into_body().collect().await.expect("a whole body").to_bytes();
         let body = if bytes.is_empty() { Value::Null } else { serde_json::from_slice(&bytes).expect("JSON") };

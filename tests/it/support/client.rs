@@ -11,16 +11,16 @@
 //! let reply = client.send(request.body("{}")).await;                        // full control over the request
 //! ```
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::HttpBody;
+use chinwag::http::Router;
 use http_body_util::BodyExt;
 use jiff::Timestamp;
 use reqwest::StatusCode;
 use reqwest::header::{CONTENT_LENGTH, HeaderMap};
 use serde_json::{Value, json};
-use tower::ServiceExt;
 use uuid::{Uuid, Variant};
 
 /// Calls one server, or one router in process.
@@ -30,7 +30,7 @@ pub struct Client {
     http: reqwest::Client,
     base: String,
     /// The router that answers in process.
-    router: Option<Router>,
+    router: Option<Arc<Router>>,
     /// The server key or the token that every request bears.
     credential: Option<String>,
 }
@@ -140,7 +140,7 @@ impl Client {
     }
 
     /// Returns a client that calls this router directly, without a socket.
-    pub fn in_process(router: Router) -> Self {
+    pub fn in_process(router: Arc<Router>) -> Self {
         let base = "http://in-process.test".to_owned();
         Self { http: http_client(), base, router: Some(router), credential: None }
     }
@@ -279,7 +279,7 @@ fn http_client() -> reqwest::Client {
 
 /// Sends a request to the router, which never fails: it turns each error into an answer.
 pub async fn answer_in_process(router: &Router, request: axum::extract::Request) -> Reply {
-    let Ok(response) = router.clone().oneshot(request).await;
+    let response = router.answer(request).await;
     let (head, body) = response.into_parts();
     let body = body.collect().await.expect("a whole body").to_bytes();
     let text = String::from_utf8(body.to_vec()).expect("a body of text");

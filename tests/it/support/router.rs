@@ -13,20 +13,18 @@
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::body::Body;
 use chinwag::access::{Credentials, Secret};
 use chinwag::config::ServeConfig;
 use chinwag::engine::{Engine, EngineSettings, ReplayProgress};
-use chinwag::http::{App, Keyed, router};
+use chinwag::http::{App, Keyed, Router};
 use chinwag::log::MemoryLog;
-use tower::ServiceExt;
 
 use super::client::{Client, Reply, answer_in_process};
 
 /// A router on an empty log, with the limits that the binary has by default.
 pub struct TestRouter {
-    router: Router,
+    router: Arc<Router>,
     client: Client,
 }
 
@@ -58,14 +56,13 @@ impl TestRouter {
             None => app,
         });
         app.ready(Arc::new(engine));
-        let router = router(app);
-        Self { client: Client::in_process(router.clone()), router }
+        let router = Arc::new(Router::new(app));
+        Self { client: Client::in_process(Arc::clone(&router)), router }
     }
 
     /// Returns the answer to a request, whose body may still be made.
     pub async fn answer(&self, request: axum::extract::Request) -> axum::response::Response {
-        let Ok(response) = self.router.clone().oneshot(request).await;
-        response
+        self.router.answer(request).await
     }
 
     /// Sends a request without a body whose path is exactly this one. [`Client`] would resolve `..` in it.
