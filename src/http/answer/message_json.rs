@@ -202,11 +202,19 @@ fn push_text(out: &mut Vec<u8>, text: &str) {
     }
 }
 
-/// Returns whether JSON must escape one of the characters. The loop has no branch, so it checks many bytes at
-/// a time.
+/// Returns whether JSON must escape one of the characters. A block is checked at once, since its loop has no branch. The
+/// last block overlaps the one before it.
 fn must_be_escaped(text: &str) -> bool {
-    let special = |byte| u8::from(byte < b' ' || byte == b'"' || byte == b'\\');
-    text.bytes().map(special).fold(0, BitOr::bitor) != 0
+    const BLOCK: usize = 16;
+    let special = |byte: &u8| u8::from(*byte < b' ' || *byte == b'"' || *byte == b'\\');
+    let any = |bytes: &[u8]| bytes.iter().map(special).fold(0, BitOr::bitor);
+    let any_of_block = |block: &[u8; BLOCK]| any(block);
+    let text = text.as_bytes();
+    let found = match text.last_chunk() {
+        None => any(text),
+        Some(last) => text.as_chunks().0.iter().map(any_of_block).fold(any_of_block(last), BitOr::bitor),
+    };
+    found != 0
 }
 
 #[cfg(test)]
