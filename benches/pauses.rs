@@ -1,5 +1,5 @@
 //! Measures the longest time for which one event holds the model's lock, while users, keys, chats, members
-//! and messages are added one by one, so that every table grows many times.
+//! and messages are added one by one, so that every table grows many times, and while users are erased.
 //!
 //! `cargo bench --bench pauses` measures; `-- --test` only shows, with small sizes, that it runs. The
 //! processor's time is that of this thread alone; the clock's includes what other processes took.
@@ -10,7 +10,9 @@ use std::env;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use chinwag::domain::{Actor, ChatId, Event, Fingerprint, IdempotencyKey, Record, Seq, Timestamp, UserId};
+use chinwag::domain::{
+    Actor, ChatId, ErasedMessages, Event, Fingerprint, IdempotencyKey, Record, Seq, Timestamp, UserId,
+};
 use chinwag::model::Model;
 use hdrhistogram::Histogram;
 use rustix::time::{ClockId, clock_gettime};
@@ -63,6 +65,11 @@ fn main() {
     bench.grow("read marks far behind", marks, |number| {
         let seq = Seq(sizes.messages / 2 + number % 7);
         (Event::ReadMarked { chat: chat(1), user: user(number), seq }, None)
+    });
+    let erasures = 100.min(sizes.users);
+    let what = format!("erasures of users with {} messages each", sizes.messages / 1_000);
+    bench.grow(&what, erasures, |number| {
+        (Event::UserErased { user: user(number), messages: ErasedMessages::Erase }, None)
     });
 }
 

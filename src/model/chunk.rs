@@ -101,6 +101,12 @@ impl StoredMessage {
         (self.text_end_and_author >> 8) as usize
     }
 
+    fn set_text_end(&mut self, text_end: usize) {
+        let text_end = u32::try_from(text_end).expect("a text is short");
+        assert!(text_end < 1 << 24, "256 texts of 16 KiB");
+        self.text_end_and_author = text_end << 8 | self.text_end_and_author & 0xFF;
+    }
+
     fn author(&self) -> usize {
         (self.text_end_and_author & 0xFF) as usize
     }
@@ -204,11 +210,28 @@ impl Chunk {
     /// Returns what a message is besides, to change it.
     pub(super) fn extras_mut(&mut self, index: usize) -> &mut Extras {
         let place = self.place_of(index).unwrap_or_else(|place| {
-            let number = u8::try_from(index).expect("a chunk is small");
-            self.extras.insert(place, (number, Arc::default()));
+            self.insert_extras(place, index, Arc::default());
             place
         });
         Arc::make_mut(&mut self.extras[place].1)
+    }
+
+    /// Replaces what a message is besides. If it is what the message before is besides, they share it.
+    pub(super) fn set_extras(&mut self, index: usize, extras: Extras) {
+        let place = self.place_of(index);
+        let (Ok(at) | Err(at)) = place;
+        let before =
+            at.checked_sub(1).map(|before| &self.extras[before].1).filter(|before| ***before == extras);
+        let extras = before.map_or_else(|| Arc::new(extras), Arc::clone);
+        match place {
+            Ok(place) => self.extras[place].1 = extras,
+            Err(place) => self.insert_extras(place, index, extras),
+        }
+    }
+
+    fn insert_extras(&mut self, place: usize, index: usize, extras: Arc<Extras>) {
+        let number = u8::try_from(index).expect("a chunk is small");
+        self.extras.insert(place, (number, extras));
     }
 
     fn place_of(&self, index: usize) -> Result<usize, usize> {
@@ -221,19 +244,24 @@ impl Chunk {
         let (old, new) = (before.len(), text.len());
         self.text.replace_range(before, text);
         for stored in &mut self.messages[index..] {
-            let text_end = u32::try_from(stored.text_end() - old + new).expect("a text is short");
-            assert!(text_end < 1 << 24, "256 texts of 16 KiB");
-            stored.text_end_and_author = text_end << 8 | stored.text_end_and_author & 0xFF;
+            stored.set_text_end(stored.text_end() - old + new);
         }
     }
 
     /// Removes the texts of these messages, in ascending order, and no longer counts them for their author.
     pub(super) fn remove_texts(&mut self, indexes: &[usize]) {
-        for index in indexes.iter().rev() {
-            self.rewrite(*index, "");
-            let author = self.messages[*index].author();
-            self.authors[author].written -= 1;
+        let (mut removed, mut kept, mut start) = (indexes.iter().peekable(), String::new(), 0);
+        for (index, stored) in self.messages.iter_mut().enumerate() {
+            let end = stored.text_end();
+            if removed.next_if_eq(&&index).is_some() {
+                self.authors[stored.author()].written -= 1;
+            } else {
+                kept.push_str(&self.text[start..end]);
+            }
+            stored.set_text_end(kept.len());
+            start = end;
         }
+        self.text = kept;
         self.shrink_text();
     }
 
@@ -321,5 +349,61 @@ impl MessageRun {
 impl PartialEq for MessageRun {
     fn eq(&self, other: &Self) -> bool {
         self.messages().eq(other.messages())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::domain::Deletion;
+
+    /// Returns a chunk of messages with these texts, all by one author.
+    fn chunk(texts: &[&str]) -> Chunk {
+        let id = |number| Uuid::from_u128(number);
+        let mut chunk = Chunk::starting_at(Seq(1), Position(1));
+        for (number, text) in (1..).zip(texts) {
+            chunk.push(AddedMessage {
+                position: Position(number),
+                chat: ChatIndex::from_u32(0),
+                id: id(number.into()).into(),
+                author: id(0).into(),
+                author_index: UserIndex::from_u32(0),
+                created_at: Timestamp::from_micros(number).expect("in range"),
+                text,
+            });
+        }
+        chunk
+    }
+
+    fn texts(chunk: &Chunk) -> Vec<&str> {
+        (0..chunk.messages.len()).map(|index| chunk.message(index).text).collect()
+    }
+
+    #[test]
+    fn removed_texts_leave_the_others_in_place() {
+        let mut chunk = chunk(&["one", "two", "three", "four"]);
+        chunk.remove_texts(&[0, 2]);
+        assert_eq!(texts(&chunk), ["", "two", "", "four"]);
+        assert_eq!((chunk.authors[0].written, chunk.text.as_str()), (2, "twofour"));
+        chunk.rewrite(1, "2");
+        assert_eq!(texts(&chunk), ["", "2", "", "four"]);
+    }
+
+    #[test]
+    fn messages_that_are_erased_together_share_what_they_are_besides() {
+        // Given two messages that were erased by one event, with one between them that was not.
+        let mut chunk = chunk(&["one", "two", "three"]);
+        let deleted = Some((Timestamp::from_micros(9).expect("in range"), Deletion::Erased));
+        let erased = Extras { deleted, changed: Position(9), ..Extras::default() };
+        chunk.set_extras(0, erased.clone());
+        chunk.set_extras(2, erased.clone());
+        assert!(Arc::ptr_eq(&chunk.extras[0].1, &chunk.extras[1].1));
+        // When one of them is changed, then the other is as it was.
+        chunk.extras_mut(2).reply_to = Some(Seq(1));
+        assert_eq!(chunk.extras_of(0), Some(&erased));
+        assert_eq!(chunk.extras_of(1), None);
+        assert_eq!(chunk.extras_of(2).and_then(|extras| extras.reply_to), Some(Seq(1)));
     }
 }

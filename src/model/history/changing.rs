@@ -33,9 +33,9 @@ fn note_deleted(
     if deletion == Deletion::Erased {
         changes.forget_revisions(seq);
     }
-    if let Some((_, before)) = &mut chunk.extras_mut(index).deleted {
+    if let Some((at, _)) = chunk.extras_of(index).and_then(|extras| extras.deleted) {
         if deletion == Deletion::Erased {
-            *before = deletion;
+            chunk.extras_mut(index).deleted = Some((at, deletion));
         }
         return false;
     }
@@ -45,16 +45,12 @@ fn note_deleted(
     for (_, _, reacted) in changes.take_all(seq) {
         timeline.remove(reacted.position);
     }
-    let extras = chunk.extras_mut(index);
-    timeline.remove(extras.rewritten);
-    changes.note(seq, extras.changed, position);
-    *extras = Extras {
-        reply_to: extras.reply_to,
-        deleted: Some((at, deletion)),
-        rewritten: position,
-        changed: position,
-        ..Extras::default()
-    };
+    let Extras { reply_to, rewritten, changed, .. } = chunk.extras_of(index).cloned().unwrap_or_default();
+    timeline.remove(rewritten);
+    changes.note(seq, changed, position);
+    let deleted = Some((at, deletion));
+    let left = Extras { reply_to, deleted, rewritten: position, changed: position, ..Extras::default() };
+    chunk.set_extras(index, left);
     true
 }
 
