@@ -216,13 +216,15 @@ impl Chunk {
         Arc::make_mut(&mut self.extras[place].1)
     }
 
-    /// Replaces what a message is besides. If it is what the message before is besides, they share it.
+    /// Replaces what a message is besides. If the last message before it that is anything besides is the same, the two
+    /// share it: an erasure leaves the same of each message of a user.
     pub(super) fn set_extras(&mut self, index: usize, extras: Extras) {
         let place = self.place_of(index);
         let (Ok(at) | Err(at)) = place;
-        let before =
-            at.checked_sub(1).map(|before| &self.extras[before].1).filter(|before| ***before == extras);
-        let extras = before.map_or_else(|| Arc::new(extras), Arc::clone);
+        let extras = match at.checked_sub(1).map(|previous| &self.extras[previous].1) {
+            Some(previous) if **previous == extras => Arc::clone(previous),
+            Some(_) | None => Arc::new(extras),
+        };
         match place {
             Ok(place) => self.extras[place].1 = extras,
             Err(place) => self.insert_extras(place, index, extras),
@@ -250,17 +252,21 @@ impl Chunk {
 
     /// Removes the texts of these messages, in ascending order, and no longer counts them for their author.
     pub(super) fn remove_texts(&mut self, indexes: &[usize]) {
-        let (mut removed, mut kept, mut start) = (indexes.iter().peekable(), String::new(), 0);
+        let (mut removed, mut kept) = (indexes.iter().peekable(), String::with_capacity(self.text.len()));
+        // Texts between two that are removed are copied as one.
+        let (mut run_start, mut previous_end) = (0, 0);
         for (index, stored) in self.messages.iter_mut().enumerate() {
             let end = stored.text_end();
             if removed.next_if_eq(&&index).is_some() {
                 self.authors[stored.author()].written -= 1;
-            } else {
-                kept.push_str(&self.text[start..end]);
+                kept.push_str(&self.text[run_start..previous_end]);
+                run_start = end;
             }
-            stored.set_text_end(kept.len());
-            start = end;
+            stored.set_text_end(kept.len() + end - run_start);
+            previous_end = end;
         }
+        kept.push_str(&self.text[run_start..]);
+        assert!(removed.next().is_none(), "the indexes ascend");
         self.text = kept;
         self.shrink_text();
     }
@@ -392,7 +398,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_that_are_erased_together_share_what_they_are_besides() {
+    fn messages_erased_together_share_what_is_left() {
         // Given two messages that were erased by one event, with one between them that was not.
         let mut chunk = chunk(&["one", "two", "three"]);
         let deleted = Some((Timestamp::from_micros(9).expect("in range"), Deletion::Erased));

@@ -196,6 +196,20 @@ fn the_clients_that_are_tried_are_listed() {
     assert!(tried.len() >= 9, "{} were found", tried.len());
 }
 
+/// A reader looks for a call in the table of docs/api.md.
+#[tokio::test]
+async fn the_table_of_the_api_has_every_call() {
+    let document = TestRouter::start_keyed().get("/openapi.json").await.json();
+    let documented = document["paths"].as_object().unwrap().keys().cloned().collect::<BTreeSet<_>>();
+    let page = std::fs::read_to_string(Path::new(ROOT).join("docs/api.md")).unwrap();
+    let table = page.split_once("## Calls\n\n").expect("a table").1;
+    let rows = table.lines().take_while(|line| line.starts_with('|')).skip(2);
+    let calls = rows.flat_map(|row| row.split('|').nth(1).unwrap().split('`').skip(1).step_by(2));
+    let paths =
+        calls.map(|call| call.strip_prefix("GET ").unwrap_or(call).split('?').next().unwrap().to_owned());
+    assert_eq!(paths.collect::<BTreeSet<_>>(), documented);
+}
+
 /// Who may make a call: the server keys, and the user tokens.
 type WhoMayCall = BTreeMap<String, [BTreeSet<String>; 2]>;
 

@@ -202,8 +202,8 @@ fn push_text(out: &mut Vec<u8>, text: &str) {
     }
 }
 
-/// Returns whether JSON must escape one of the characters. A block is checked at once, since its loop has no branch. The
-/// last block overlaps the one before it.
+/// Returns whether JSON must escape one of the characters. The loop over a block has no branch, so all its bytes are
+/// checked at once. The last block overlaps the one before it, so that no remainder is checked byte by byte.
 fn must_be_escaped(text: &str) -> bool {
     const BLOCK: usize = 16;
     let special = |byte: &u8| u8::from(*byte < b' ' || *byte == b'"' || *byte == b'\\');

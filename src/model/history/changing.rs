@@ -33,9 +33,9 @@ fn note_deleted(
     if deletion == Deletion::Erased {
         changes.forget_revisions(seq);
     }
-    if let Some((at, _)) = chunk.extras_of(index).and_then(|extras| extras.deleted) {
+    if let Some((deleted_at, _)) = chunk.extras_of(index).and_then(|extras| extras.deleted) {
         if deletion == Deletion::Erased {
-            chunk.extras_mut(index).deleted = Some((at, deletion));
+            chunk.extras_mut(index).deleted = Some((deleted_at, deletion));
         }
         return false;
     }
@@ -45,9 +45,10 @@ fn note_deleted(
     for (_, _, reacted) in changes.take_all(seq) {
         timeline.remove(reacted.position);
     }
-    let Extras { reply_to, rewritten, changed, .. } = chunk.extras_of(index).cloned().unwrap_or_default();
+    let before = chunk.extras_of(index).map(|extras| (extras.reply_to, extras.rewritten, extras.changed));
+    let (reply_to, rewritten, last_change) = before.unwrap_or((None, Position(0), Position(0)));
     timeline.remove(rewritten);
-    changes.note(seq, changed, position);
+    changes.note(seq, last_change, position);
     let deleted = Some((at, deletion));
     let left = Extras { reply_to, deleted, rewritten: position, changed: position, ..Extras::default() };
     chunk.set_extras(index, left);

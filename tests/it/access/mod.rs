@@ -19,7 +19,7 @@ mod table;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use reqwest::RequestBuilder;
+use reqwest::{Method, RequestBuilder};
 use serde_json::Value;
 
 /// The status of an answer, and the code of a refusal.
@@ -30,10 +30,18 @@ fn refused(status: u16, code: &str) -> Answer {
 }
 
 /// Sends a request and returns its answer. A stream is not read.
+///
+/// # Panics
+///
+/// Panics if a POST succeeds without its position.
 async fn ask(request: RequestBuilder) -> Answer {
-    let response = request.header("x-forwarded-for", fresh_address()).send().await.expect("answered");
+    let (client, request) = request.header("x-forwarded-for", fresh_address()).build_split();
+    let request = request.expect("a request");
+    let (is_post, url) = (request.method() == Method::POST, request.url().clone());
+    let response = client.execute(request).await.expect("answered");
     let status = response.status().as_u16();
     if response.status().is_success() {
+        assert!(!is_post || response.headers().contains_key("chinwag-position"), "{url} {status}");
         return (status, None);
     }
     let body: Value = response.json().await.expect("a problem");
