@@ -252,7 +252,9 @@ impl Chunk {
 
     /// Removes the texts of these messages, in ascending order, and no longer counts them for their author.
     pub(super) fn remove_texts(&mut self, indexes: &[usize]) {
-        let (mut removed, mut kept) = (indexes.iter().peekable(), String::with_capacity(self.text.len()));
+        let removed_bytes: usize = indexes.iter().map(|index| self.text_range(*index).len()).sum();
+        let mut kept = String::with_capacity(self.text.len() - removed_bytes);
+        let mut removed = indexes.iter().peekable();
         // Texts between two that are removed are copied as one.
         let (mut run_start, mut previous_end) = (0, 0);
         for (index, stored) in self.messages.iter_mut().enumerate() {
@@ -268,7 +270,6 @@ impl Chunk {
         kept.push_str(&self.text[run_start..]);
         assert!(removed.next().is_none(), "the indexes ascend");
         self.text = kept;
-        self.shrink_text();
     }
 
     pub(super) fn shrink_text(&mut self) {

@@ -1,7 +1,7 @@
-//! The log of a server on a stream: it judges what is in the stream, publishes the server's own frames, and keeps a
-//! copy of all that count.
+//! The log of a server on a stream: it judges what is in the stream, and keeps a copy of all frames that count.
 
 mod joining;
+mod publishing;
 
 use std::fmt::Display;
 use std::ops::Range;
@@ -12,10 +12,10 @@ use super::clocks::ClockState;
 use super::copied::{Copied, CopyScan};
 use super::copier::Copier;
 use super::judge::{Counting, Judge, Stop, Verdict};
-use super::message::{self, Checksum, Head, Unreadable, WriterId};
+use super::message::{self, Checksum, Unreadable, WriterId};
 use super::reader::Reader;
 use super::watch::Watch;
-use super::{Peers, Published, Stream, StreamError, StreamStatus, Told};
+use super::{Peers, Stream, StreamError, StreamStatus, Told};
 use crate::domain::{Epoch, Position};
 use crate::log::frame::FrameHeader;
 use crate::log::{
@@ -55,21 +55,8 @@ pub struct StreamLog<S, D: Disk> {
     status: Arc<StreamStatus>,
 }
 
-/// Time after which a publication is repeated, or the stream is read for what became of it.
-const PUBLISH_TIMEOUT: Duration = Duration::from_secs(2);
-/// Time for which the stream is read for what stands in the way of a publication.
-const CONFLICT_TIMEOUT: Duration = Duration::from_secs(1);
 /// Time between two attempts while no node leads.
 const RETRY_INTERVAL: Duration = Duration::from_millis(100);
-/// What became of a message that was published.
-enum Found {
-    /// It counts.
-    Ours,
-    /// Another one counts.
-    Others,
-    /// Nothing is there yet.
-    Nothing,
-}
 
 impl<S: Stream, D: Disk> StreamLog<S, D> {
     /// Creates a log on this stream. A write tries to get into the stream for `write_timeout`.
@@ -185,87 +172,6 @@ impl<S: Stream, D: Disk> StreamLog<S, D> {
     /// Copies a frame that counts.
     fn keep(&mut self, header: FrameHeader, frame: &[u8]) -> Result<(), LogError> {
         self.copier.as_mut().map_or(Ok(()), |copier| copier.copy(header, frame))
-    }
-
-    /// Reads the stream for this time at most, to see what became of the last message.
-    fn look(&mut self, time: Duration) -> Result<Found, LogError> {
-        let until = self.now() + time;
-        loop {
-            self.read_on()?;
-            while let Some(message) = self.next_message() {
-                let verdict = self.judge().judge(&message).map_err(|stop| self.stopped(stop))?;
-                match verdict {
-                    Verdict::Counts(Counting { head, header, frame }) => {
-                        if (head.writer, head.number) != (self.writer, self.made) {
-                            self.reader.put_back(message);
-                            return Ok(Found::Others);
-                        }
-                        self.keep(header, frame)?;
-                        self.pass(&message, &verdict);
-                        return Ok(Found::Ours);
-                    }
-                    Verdict::Superseded | Verdict::Stray => self.pass(&message, &verdict),
-                }
-            }
-            let left = until.saturating_sub(self.now());
-            if left.is_zero() {
-                return Ok(Found::Nothing);
-            }
-            self.reader.stream.wait(left.min(RETRY_INTERVAL));
-        }
-    }
-
-    fn publish(&mut self, frame: &mut Frame) -> Result<(), AppendError> {
-        let Judge { genesis, next, .. } = *self.judge();
-        assert_eq!(frame.first(), next, "frames follow one another, after the replay");
-        self.publish_sealed(frame.seal(genesis.log, genesis.epoch))
-    }
-
-    /// Publishes the next frame of the log, and waits until it is known whether it counts.
-    pub(super) fn publish_sealed(&mut self, frame: &[u8]) -> Result<(), AppendError> {
-        let Judge { genesis, counted, chain, .. } = *self.judge();
-        self.made += 1;
-        let head = Head { writer: self.writer, number: self.made, prev: counted, chain };
-        head.write_frame(genesis.log, frame, &mut self.message);
-        let deadline = self.now() + self.write_timeout;
-        // Whether a publication may have stored the message, or may still do so.
-        let mut may_be_stored = false;
-        loop {
-            let (expected, asked) = (self.judge().judged, self.now());
-            match self.reader.stream.publish(expected, &self.message, PUBLISH_TIMEOUT) {
-                Published::At(sequence) if sequence == expected + 1 => {
-                    self.stored().map_err(AppendError::Failed)?;
-                    self.note_complete(asked);
-                    return Ok(());
-                }
-                Published::Full if !may_be_stored => return Err(AppendError::NoRoom(self.full())),
-                Published::Nowhere | Published::Full => self.reader.stream.wait(RETRY_INTERVAL),
-                outcome @ (Published::At(_) | Published::Conflict | Published::Unknown) => {
-                    may_be_stored |= outcome != Published::Conflict;
-                    match self.look(CONFLICT_TIMEOUT).map_err(AppendError::Failed)? {
-                        Found::Ours => return Ok(()),
-                        Found::Others => return Err(AppendError::Superseded),
-                        Found::Nothing => {}
-                    }
-                }
-            }
-            if self.now() >= deadline {
-                return Err(if may_be_stored { AppendError::Unconfirmed } else { AppendError::Unavailable });
-            }
-        }
-    }
-
-    /// Takes the last message as stored right after those that were judged.
-    fn stored(&mut self) -> Result<(), LogError> {
-        let message = std::mem::take(&mut self.message);
-        let verdict = self.judge().judge(&message).map_err(|stop| self.stopped(stop))?;
-        let Verdict::Counts(Counting { header, frame, .. }) = verdict else {
-            unreachable!("it was decided on the last message that counts")
-        };
-        self.keep(header, frame)?;
-        self.pass(&message, &verdict);
-        self.message = message;
-        Ok(())
     }
 
     /// Looks whether the stream is still the one that it was, by what the nodes tell of it.

@@ -45,8 +45,8 @@ fn note_deleted(
     for (_, _, reacted) in changes.take_all(seq) {
         timeline.remove(reacted.position);
     }
-    let before = chunk.extras_of(index).map(|extras| (extras.reply_to, extras.rewritten, extras.changed));
-    let (reply_to, rewritten, last_change) = before.unwrap_or((None, Position(0), Position(0)));
+    let none = Extras::default();
+    let &Extras { reply_to, rewritten, changed: last_change, .. } = chunk.extras_of(index).unwrap_or(&none);
     timeline.remove(rewritten);
     changes.note(seq, last_change, position);
     let deleted = Some((at, deletion));
